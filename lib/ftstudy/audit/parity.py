@@ -1,0 +1,199 @@
+"""Do training and inference see the same prompt? The report's issue 2, from token ids.
+
+Every token of the training prompt belongs to a *region*: a message's content, or the
+template's markup around it. Where the inference prompt differs, the difference takes the
+region it replaces, so the "Key Differences" table is computed, for any template.
+"""
+
+from collections import Counter
+from difflib import SequenceMatcher
+
+from .. import chat_format
+from .findings import finding
+
+ASPECTS = {
+    "bos": "Start of text (BOS)",
+    "system": "System prompt",
+    "user": "User content format",
+    "assistant": "Earlier replies",
+    "markup": "Role headers",
+    "generation": "Header of the reply",
+}
+CHECKS = {
+    "bos": "parity.bos",
+    "system": "parity.system_text",
+    "user": "parity.user_wrapper",
+    "assistant": "parity.earlier_replies",
+    "markup": "parity.role_header",
+    "generation": "parity.end_of_prompt",
+}
+
+
+def regions(example: dict, tokenizer) -> tuple[list[int], list[str]]:
+    """The training prompt's token ids, and the region of each (a key of ASPECTS)."""
+    ids = chat_format.prompt_ids(example, tokenizer)
+    text, offsets = _offsets(example, tokenizer, ids)
+    spans = _content_spans(example["messages"][:-1], text)
+    end_of_contents = max((end for _, end, _ in spans), default=0)
+    labels = []
+    for index, (start, end) in enumerate(offsets):
+        middle = (start + end) / 2
+        inside = next((role for first, last, role in spans if first <= middle < last), None)
+        if index == 0 and ids[0] == tokenizer.bos_token_id and inside is None and _bos_stands_alone(tokenizer):
+            labels.append("bos")
+        else:
+            labels.append(inside or ("markup" if start < end_of_contents else "generation"))
+    return ids, labels
+
+
+def _offsets(example: dict, tokenizer, ids: list[int]) -> tuple[str, list[tuple[int, int]]]:
+    """The prompt as text, and where each token stands in it (in characters)."""
+    text = tokenizer.apply_chat_template(example["messages"][:-1], add_generation_prompt=True, tokenize=False)
+    fast = getattr(tokenizer, "_tokenizer", tokenizer)  # mlx-lm wraps the one that can be called
+    encoded = fast(text, add_special_tokens=False, return_offsets_mapping=True)
+    if list(encoded["input_ids"]) != ids:
+        raise ValueError("the chat template's text and its tokens disagree")
+    return text, encoded["offset_mapping"]
+
+
+def _bos_stands_alone(tokenizer) -> bool:
+    """ChatML uses its turn marker as BOS; there, the first token is a role header."""
+    marker = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], return_dict=False
+    )
+    return list(marker).count(tokenizer.bos_token_id) == 1
+
+
+def _content_spans(messages: list[dict], text: str) -> list[tuple[int, int, str]]:
+    """Where each message's content stands in the rendered text: (start, end, role)."""
+    spans, at = [], 0
+    for message in messages:
+        for content in (message["content"], message["content"].strip()):  # some templates strip
+            start = text.find(content, at)
+            if content and start >= 0:
+                at = start + len(content)
+                spans.append((start, at, message["role"]))
+                break
+    return spans
+
+
+def compare(example: dict, tokenizer, profile: dict, where: tuple[str, int] | None = None) -> dict:
+    """Both prompts of one example, aligned token by token.
+
+    Returns `training` and `inference` (token ids), `same`, `blocks`: aligned pieces in
+    order, each {"aspect", "equal", "training", "inference"} with ids on both sides, and
+    `differing`: per aspect, the tokens on either side that have no partner.
+    """
+    training, labels = regions(example, tokenizer)
+    inference = chat_format.prompt_ids(example, tokenizer, profile, where)
+    blocks = []
+    for tag, a0, a1, b0, b1 in SequenceMatcher(None, training, inference, autojunk=False).get_opcodes():
+        if tag == "equal":
+            for start, end, aspect in _runs(labels, a0, a1):
+                blocks.append(_block(aspect, True, training[start:end], inference[b0 + start - a0 : b0 + end - a0]))
+        elif tag == "insert":
+            blocks.append(_block(_aspect_between(labels, a0), False, [], inference[b0:b1]))
+        else:
+            # What replaces several regions at once is shown with the first content among them.
+            runs = _runs(labels, a0, a1)
+            host = next((run for run in runs if run[2] in ("system", "user", "assistant")), runs[0])
+            for run in runs:
+                blocks.append(_block(run[2], False, training[run[0] : run[1]], inference[b0:b1] if run == host else []))
+    differing = Counter()
+    for block in blocks:
+        if not block["equal"]:
+            differing[block["aspect"]] += len(block["training"]) + len(block["inference"])
+    return {
+        "training": training,
+        "inference": inference,
+        "same": training == inference,
+        "blocks": blocks,
+        "differing": dict(differing),
+    }
+
+
+def _block(aspect: str, equal: bool, training: list[int], inference: list[int]) -> dict:
+    return {"aspect": aspect, "equal": equal, "training": training, "inference": inference}
+
+
+def _runs(labels: list[str], start: int, end: int) -> list[tuple[int, int, str]]:
+    """Stretches of one label within [start, end)."""
+    runs = []
+    for index in range(start, end):
+        if runs and runs[-1][2] == labels[index]:
+            runs[-1] = (runs[-1][0], index + 1, labels[index])
+        else:
+            runs.append((index, index + 1, labels[index]))
+    return runs
+
+
+def _aspect_between(labels: list[str], at: int) -> str:
+    """The region of tokens inserted before position `at`: content wins over markup."""
+    if at == 0:
+        return "bos"
+    neighbours = [labels[at - 1]] + labels[at : at + 1]
+    return next((label for label in reversed(neighbours) if label in ("system", "user", "assistant")), neighbours[-1])
+
+
+def key_differences(examples: list[dict], tokenizer, profile: dict, split: str = "test") -> dict:
+    """The "Key Differences" table over many examples, from token ids.
+
+    Returns `examples`, `identical` (prompts equal token for token), `rows`: one an aspect
+    that differs anywhere, with `aspect`, `region`, `training` and `inference` (the texts of
+    the first example that differs there), `prompts` affected and `tokens` (mean number of
+    tokens without a partner, over affected prompts); and the `termination` row.
+    """
+    compared = [compare(example, tokenizer, profile, (split, row)) for row, example in enumerate(examples)]
+    rows = []
+    for region, aspect in ASPECTS.items():
+        affected = [one for one in compared if one["differing"].get(region)]
+        if not affected:
+            continue
+        first = affected[0]
+        side = {
+            name: "".join(tokenizer.decode(b[name]) for b in first["blocks"] if b["aspect"] == region and b[name])
+            for name in ("training", "inference")
+        }
+        tokens = sum(one["differing"][region] for one in affected) / len(affected)
+        rows.append({"aspect": aspect, "region": region, **side, "prompts": len(affected), "tokens": round(tokens, 1)})
+    return {
+        "examples": len(compared),
+        "identical": sum(one["same"] for one in compared),
+        "rows": rows,
+        "termination": termination(examples[0], tokenizer),
+    }
+
+
+def termination(example: dict, tokenizer) -> dict:
+    """The report's third row: how a training text ends, and how an inference prompt ends.
+
+    Not a fault: the prompt stops where the model is to write, and the end-of-turn token is
+    what the model was trained to write there (`trained` says whether it was).
+    """
+    ids, mask = chat_format.training_ids(example, tokenizer)
+    ends = chat_format.end_of_turn_ids(tokenizer)
+    last = max(index for index, on in enumerate(mask) if on)
+    prompt = chat_format.prompt_ids(example, tokenizer)
+    return {
+        "training": tokenizer.decode(ids[last:]),
+        "inference": tokenizer.decode(prompt[-3:]),
+        "trained": ids[last] in ends,
+    }
+
+
+def check_parity(examples: list[dict], tokenizer, profile: dict, where: str, split: str = "test") -> list[dict]:
+    """One finding for each aspect in which inference differs from training."""
+    table = key_differences(examples, tokenizer, profile, split)
+    name = profile.get("name", "the inference profile")
+    return [
+        finding(
+            CHECKS[row["region"]], "error",
+            f"{row['aspect']}: {name} differs from training in {row['prompts']} of {table['examples']} prompts",
+            evidence=[f"training:  {row['training']!r}", f"inference: {row['inference']!r}",
+                      f"{row['tokens']} tokens a prompt without a partner"],
+            cause="The app builds this part of the prompt by itself, not as the training data was rendered.",
+            fix="Build the prompt with ftstudy.chat_format (option B), or train on data in the app's form (option A).",
+            where=where,
+        )
+        for row in table["rows"]
+    ]

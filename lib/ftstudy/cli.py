@@ -1,0 +1,128 @@
+"""The study from the command line: `python -m ftstudy VERB --help`.
+
+Exit status: 0 done; 1 done, and the audit found an error; 2 could not be done, with one
+paragraph on stderr that says why and what to do.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from .errors import StudyError
+from .paths import run_folder, shown
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = _parser().parse_args(arguments)
+    try:
+        status = options.verb(options)
+    except StudyError as error:
+        print(f"ftstudy: {error}", file=sys.stderr)
+        status = 2
+    except KeyboardInterrupt:
+        status = 130
+    sys.exit(status or 0)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="ftstudy", description="Why is a fine-tuned reply model worse, or better, than its base?")
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+
+    verb = verbs.add_parser("extract", help="chat history -> train, valid and test rows")
+    verb.add_argument("--source", required=True, help="the chat history, e.g. ~/Library/Messages/chat.db")
+    verb.add_argument("--owner", required=True, help="the name under which the owner speaks in the prompts")
+    verb.add_argument("--out", required=True, type=_here, help="folder that receives one folder a variant")
+    verb.add_argument("--kind", default="imessage", help="which app wrote the source")
+    verb.add_argument("--variant", action="append", help="a variant to write; may be repeated (default: raw_style_variable)")
+    verb.add_argument("--context-messages", type=int, default=8)
+    verb.set_defaults(verb=_extract)
+
+    verb = verbs.add_parser("audit", help="would this run be wasted?")
+    verb.add_argument("--config", required=True, type=_here)
+    verb.add_argument("--data", type=_here, help="instead of the config's data folder")
+    verb.add_argument("--model", help="instead of the config's model")
+    verb.add_argument("--inference", help="how the app builds its prompt: a YAML profile, or `historical`")
+    verb.add_argument("--json", type=_here, help="also write the findings here")
+    verb.set_defaults(verb=_audit)
+
+    verb = verbs.add_parser("train", help="one mlx-lm run")
+    verb.add_argument("--config", required=True, type=_here)
+    verb.add_argument("--data", type=_here, help="instead of the config's data folder")
+    verb.add_argument("--model", help="instead of the config's model")
+    verb.add_argument("--run", default="demo", help="folder in reports/ for the metrics")
+    verb.set_defaults(verb=_train)
+
+    verb = verbs.add_parser("notebook", help="run one notebook of the study into reports/<run>/")
+    verb.add_argument("name", help="e.g. 01_extract")
+    verb.add_argument("--run", default="demo")
+    verb.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
+    verb.set_defaults(verb=_notebook)
+
+    verb = verbs.add_parser("report", help="build reports/<run>/index.html from the run's results")
+    verb.add_argument("--run", default="demo")
+    verb.set_defaults(verb=_report)
+    return parser
+
+
+def _here(path: str) -> Path:
+    """A path given on the command line counts from where the user stands."""
+    return Path(path).expanduser().absolute()
+
+
+def _extract(options) -> None:
+    from . import reply_pairs, sources
+
+    source = _here(options.source)
+    messages = sources.read_messages(source, options.kind)
+    pairs, funnel = reply_pairs.build(messages, context_messages=options.context_messages)
+    origin = {"source": shown(source), "owner": options.owner, "kind": options.kind}
+    for variant in options.variant or ["raw_style_variable"]:
+        selected = reply_pairs.select(pairs, variant, funnel)
+        written = reply_pairs.write_variant(selected, options.owner, variant, options.out, origin)
+        print(f"{shown(options.out / variant)}: " + ", ".join(f"{part['examples']:,} {name}" for name, part in written.items()))
+    for step in funnel:
+        print(f"  {step['removed']:>9,} removed  {step['left']:>9,} {step['unit']} left  {step['step']}")
+
+
+def _audit(options) -> int:
+    from .audit import audit
+    from .files import write_json
+
+    result = audit(options.config, options.data, options.model, options.inference)
+    if options.json:
+        write_json(options.json, result)
+    for item in result["findings"]:
+        print(f"{item['severity'].upper()}  {item['check']}  {item['title']}")
+        for line in item["evidence"]:
+            print(f"    {line}")
+        print(f"    cause: {item['cause']}\n    fix:   {item['fix']}\n")
+    print(", ".join(f"{count} {severity}" for severity, count in result["summary"].items()))
+    return 1 if result["summary"]["error"] else 0
+
+
+def _train(options) -> None:
+    from . import configs, training
+
+    config = configs.load(options.config, data=options.data, model=options.model)
+    run = run_folder(options.run)
+    result = training.train(config, run / f"{options.config.stem}.metrics.jsonl")
+    training.record(run, result)
+    for row in result["curve"]:
+        print(json.dumps(row))
+    print(f"adapter: {result['adapter']}")
+
+
+def _notebook(options) -> None:
+    from . import notebooks
+
+    parameters = {"run": options.run, **dict(options.parameter)}
+    print(f"{options.name}: running into {shown(run_folder(options.run))}", flush=True)
+    notebooks.execute(options.name, run_folder(options.run), parameters)
+
+
+def _report(options) -> None:
+    from . import report
+
+    page = report.build(run_folder(options.run))
+    print(f"The report: {shown(page)} ({page.stat().st_size / 1e6:.2f} MB). Open it in a browser.")

@@ -1,0 +1,63 @@
+"""Writing results whole or not at all: into a temporary neighbour first, then renamed."""
+
+import json
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import StudyError
+from .paths import shown
+
+
+def read_json(path: Path):
+    """A result that an earlier step wrote. Raises StudyError where it is not there."""
+    if not path.is_file():
+        raise StudyError(f"{shown(path)} is missing: an earlier step of the study writes it. Run the notebooks in order, or `make report RUN={path.parent.name}`.")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_json(path: Path, value) -> None:
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_jsonl(path: Path, rows: list[dict]) -> None:
+    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def write_text(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+@contextmanager
+def replace_folder(target: Path):
+    """Give a new empty folder that becomes `target` when the block ends without an error.
+
+    The folder that was there stays until the new one is complete.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    new = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.new."))
+    old = new.with_name(new.name.replace(".new.", ".old.", 1))
+    try:
+        yield new
+        new.chmod(0o755)
+        if target.exists():
+            target.rename(old)
+        new.rename(target)
+    except BaseException:
+        if old.exists() and not target.exists():
+            old.rename(target)
+        raise
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,35 @@
+"""Where things are. Paths in notebooks and configs are relative to the repository's root,
+so that papermill, nbval and JupyterLab, which each run in another folder, agree."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = ROOT / "data"
+MODELS = DATA / "models"
+ADAPTERS = DATA / "adapters"
+REPORTS = ROOT / "reports"
+
+
+def from_root(path: str | Path) -> Path:
+    """An absolute path; a relative one counts from the repository's root."""
+    return (ROOT / Path(path).expanduser()).absolute()
+
+
+def shown(path: str | Path) -> str:
+    """A path as a report prints it: below the root without the root, below home with `~`."""
+    path = from_root(path)
+    for folder, prefix in ((ROOT, ""), (Path.home(), "~/")):
+        if path.is_relative_to(folder):
+            return prefix + path.relative_to(folder).as_posix()
+    return path.as_posix()
+
+
+def run_folder(run: str) -> Path:
+    """The folder of one run's results; created if it is not there."""
+    from .errors import StudyError
+
+    if not run or run != Path(run).name or run.startswith("."):
+        raise StudyError(f"{run!r} cannot name a run: RUN becomes a folder in reports/, so write one plain word, like `personal`.")
+    folder = REPORTS / run
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,229 @@
+"""Apple Messages: `chat.db` into the messages table.
+
+`imessage_chatdb` opens the database read-only and decodes the bodies. What it leaves to its
+callers is here: order, copies, who is the same person, and what is not a message to learn from.
+"""
+
+import re
+import sqlite3
+from pathlib import Path
+
+import imessage_chatdb
+import pandas
+
+from ..errors import StudyError
+from ..paths import from_root, shown
+from . import ATTACHMENT, OWNER_SENDER, PHOTO, make_table
+
+BUSY_SECONDS = 5.0
+PAGE = 20_000                     # messages at a time; SQLite allows 32,766 values in one query
+PLACEHOLDER = "\ufffc"            # what stands in a text where an attachment was
+LINK_PREVIEW = "com.apple.messages.URLBalloonProvider"
+APPLE_EPOCH = 978_307_200_000_000                    # 2001-01-01 in microseconds since 1970
+
+# A reaction to somebody without iMessage arrives as words. Only a whole message of one of
+# these forms counts, so that "Liked it a lot" stays a message.
+_QUOTED = r"(?:“.*”|\".*\"|„.*[“”]|«.*»)"
+_NAMED = (r"(?:an?|one|\d+) (?:image|photo|picture|movie|video|sticker|attachment|file|contact|link"
+          r"|location|audio message|voice message)s?")
+_REACTED = "|".join([
+    # English; "Reacted 😂 to" and "Removed a heart from" below
+    "Loved|Liked|Disliked|Laughed at|Emphasi[sz]ed|Questioned",
+    "A adoré|A aimé|N[’']a pas aimé|A ri de|A mis en évidence|A souligné|A exclamé",
+    "A posé une question sur|A interrogé",
+    "Gefällt nicht|Gefällt|Liebt|Mag nicht|Mag|Lacht über|Betont|Hervorgehoben|Hinterfragt",
+    "(?:No )?[Ll]e (?:gustó|encantó|ha gustado|ha encantado)|Se ri[oó] (?:de|con)|Enfatizó",
+    "Destacó|Exclamó por|Cuestionó|Preguntó por",
+    "Ha adorato|Ha amato|(?:Non )?[Hh]a apprezzato|Ha riso (?:per|di)|Ha enfatizzato",
+    "Ha evidenziato|Ha messo in dubbio",
+    "Amou|Adorou|(?:Não )?[Gg]ostou de|Riu de|Enfatizou|Deu ênfase a|Questionou",
+])
+_WORDS = r"[^\W\d_]"                                 # no letter stands in an emoji
+SMS_REACTION = re.compile(
+    rf"(?:{_REACTED})\s(?:{_QUOTED}|{_NAMED})"
+    rf"|Removed (?:an? [\w ]+|(?:(?!{_WORDS})\S)+) from (?:{_QUOTED}|{_NAMED})"
+    rf"|(?:Reacted (?:with )?|A réagi (?:avec )?)(?:(?!{_WORDS})\S)+ (?:to|à) "
+    rf"(?:{_QUOTED}|{_NAMED})",
+    re.DOTALL,
+)
+
+
+def read(path: str | Path) -> pandas.DataFrame:
+    """Read a `chat.db` into a messages table (columns: see `ftstudy.sources`).
+
+    Works while Messages has the database open, and writes nothing to it. StudyError: no such
+    file, empty, not a Messages database, no messages in it, not permitted, locked, damaged.
+    """
+    file = from_root(path)
+    _refuse_what_cannot_be_read(file)
+    try:
+        database = imessage_chatdb.ChatDB(file, timeout=BUSY_SECONDS)
+        with database.connection() as connection:
+            people = _people(database, connection)
+            rows = [
+                _row(message, files.get(message.rowid, []), people)
+                for page, files in _pages(database)
+                for message in page
+            ]
+    except imessage_chatdb.ChatDBBusy as error:
+        raise StudyError(
+            f"{shown(file)} is locked by another program ({error}). Close the program that "
+            "writes to it, or copy the file together with its -wal and -shm files and read the "
+            "copy."
+        ) from error
+    except imessage_chatdb.SchemaError as error:
+        raise StudyError(
+            f"{shown(file)} is a database, but not one of Messages: it has no {error.column}. "
+            "Give the chat.db of Messages, or a copy of it."
+        ) from error
+    except (imessage_chatdb.ChatDBAccessError, sqlite3.Error) as error:
+        raise _unreadable(file, getattr(error, "reason", str(error))) from error
+    if not rows:
+        raise StudyError(
+            f"{shown(file)} holds no messages. If it is a copy, copy chat.db-wal and chat.db-shm "
+            "with it, where recent messages wait; if it is the original, switch on Messages in "
+            "iCloud or open Messages once."
+        )
+    return make_table(rows)
+
+
+def _refuse_what_cannot_be_read(file: Path) -> None:
+    try:
+        if file.is_dir():
+            raise StudyError(f"{shown(file)} is a folder. Give the chat.db in it.")
+        if file.stat().st_size == 0:
+            raise StudyError(
+                f"{shown(file)} is empty (0 bytes), so there is nothing to read. Copy the "
+                "original again, together with its -wal and -shm files."
+            )
+    except FileNotFoundError as error:
+        raise StudyError(
+            f"There is no {shown(file)}. Check the path; on a Mac the history is "
+            "~/Library/Messages/chat.db."
+        ) from error
+    except OSError as error:
+        raise _unreadable(file, error.strerror or str(error)) from error
+
+
+def _unreadable(file: Path, reason: str) -> StudyError:
+    if "not a database" in reason:
+        fix = "Give the chat.db of Messages, not an export or a backup archive of it."
+    elif file.parent.parts[-2:] == ("Library", "Messages"):
+        fix = ("macOS protects this folder: allow the program that runs Python (the terminal or "
+               "the editor) under System Settings > Privacy & Security > Full Disk Access, then "
+               "start that program anew.")
+    else:
+        fix = ("Check that you may read the file and write in its folder (SQLite keeps a -shm file "
+               "beside it), or copy chat.db again together with its -wal and -shm files.")
+    return StudyError(f"{shown(file)} cannot be read: {reason}. {fix}")
+
+
+def _pages(database):
+    """Pages of messages in ROWID order, each with its attachments; no copy is split off."""
+    last = 0
+    while True:
+        page = database.messages_after(last, limit=PAGE, enrich=False, include_orphans=True)
+        full = len(page) == PAGE
+        if full:
+            # The final row may go on in the next page, once for each chat it stands in.
+            page = [message for message in page if message.rowid < page[-1].rowid]
+        page.sort(key=lambda message: (message.rowid, message.chat_rowid or 0))
+        yield page, database.attachments_for(m.rowid for m in page if m.has_attachments)
+        if not full:
+            return
+        last = page[-1].rowid
+
+
+def _people(database, connection) -> dict[str, str]:
+    """Address -> the one address that stands for its person.
+
+    Messages gives the phone and the e-mail address of one contact the same person_centric_id,
+    and lists an address once for each service.
+    """
+    column = ("person_centric_id" if database.schema.has("handle", "person_centric_id")
+              else "NULL")
+    handles = connection.execute(f"SELECT id, {column} FROM handle ORDER BY ROWID").fetchall()
+    person_of = {}
+    for address, person in handles:
+        if person or _plain(address) not in person_of:
+            person_of[_plain(address)] = person or _plain(address)
+    addresses = {}
+    for plain, person in person_of.items():
+        addresses.setdefault(person, []).append(plain)
+    # A phone number first: it outlives e-mail addresses, and the name must not change with them.
+    return {plain: min(addresses[person], key=lambda one: ("@" in one, one))
+            for plain, person in person_of.items()}
+
+
+def _plain(address: str) -> str:
+    """An address without the ways to write it differently."""
+    if "@" in address:
+        return address.strip().casefold()
+    if re.fullmatch(r"\+?[\d\s().\-]+", address.strip()):
+        return re.sub(r"[\s().\-]", "", address)
+    return address.strip()
+
+
+def _row(message, files, people) -> dict:
+    partner = None
+    if message.is_group:
+        conversation = f"group:{message.chat_guid}"
+    else:
+        address = _plain(message.chat_identifier or message.sender_handle or "unknown")
+        partner = people.get(address, address)
+        conversation = partner if message.chat_guid else "deleted"
+    # An outgoing message carries its recipient's handle, so the handle comes second; without a
+    # handle, a message in a group is the owner's too.
+    is_owner = message.is_from_me or (message.is_group and not message.handle_rowid)
+    if is_owner:
+        sender = OWNER_SENDER
+    elif message.sender_handle:
+        plain = _plain(message.sender_handle)
+        sender = people.get(plain, plain)
+    else:
+        sender = partner or "unknown"
+    text = _text(message, files)
+    reaction = message.reaction
+    return {
+        "conversation": conversation, "is_group": message.is_group, "sender": sender,
+        "is_owner": is_owner, "timestamp": _microseconds(message.date), "text": text,
+        "kind": _kind(message, files, text), "message_id": message.guid,
+        "reply_to": (reaction.target_guid if reaction else message.reply_to_guid) or None,
+    }
+
+
+def _text(message, files) -> str:
+    names = [PHOTO if (one.mime_type or "").startswith("image/") else ATTACHMENT for one in files]
+    if not message.text:
+        return " ".join(names)
+    before, *rest = message.text.split(PLACEHOLDER)
+    names += [ATTACHMENT] * len(rest)          # a deleted attachment leaves its placeholder behind
+    return before + "".join(name + part for name, part in zip(names, rest))
+
+
+def _kind(message, files, text) -> str:
+    if message.chat_guid is None:
+        return "deleted"
+    if message.item_type:
+        return "system"
+    if message.is_tapback:
+        # Below 1000 it is no reaction but a part of an app's own conversation.
+        return "tapback" if message.associated_type >= 1000 else "app"
+    if message.balloon_bundle_id and message.balloon_bundle_id != LINK_PREVIEW:
+        return "app"
+    if not message.text and (message.date_retracted or (message.date_edited and not files)):
+        return "unsent"
+    if not message.date:
+        return "undated"
+    if SMS_REACTION.fullmatch(text.strip()):
+        return "tapback"
+    if files or PLACEHOLDER in (message.text or ""):
+        return "attachment"
+    if text.strip():
+        return "text"
+    return "unreadable" if message.attributed_body_raw and message.body is None else "empty"
+
+
+def _microseconds(date: int) -> int:
+    # Before macOS 10.13 a date was in seconds; whole numbers keep every digit.
+    return APPLE_EPOCH + (date // 1000 if date > 10**11 else date * 1_000_000)

@@ -1,0 +1,193 @@
+"""One mlx-lm LoRA run from a config, on mlx-lm's own trainer, with its curve kept."""
+
+import json
+import math
+import types
+from contextlib import contextmanager, nullcontext, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from unittest import mock
+
+import mlx.core as mx
+import numpy as np
+from mlx.utils import tree_flatten
+from mlx_lm import lora
+from mlx_lm.tuner import datasets, trainer
+from mlx_lm.tuner.callbacks import TrainingCallback
+
+from . import base_models, chat_format
+from .errors import StudyError
+from .files import read_json, replace_folder, write_json, write_jsonl
+from .paths import from_root, shown
+from .progress import bar
+
+
+def train(config: dict, metrics_file: Path) -> dict:
+    """Train as the config says (see `configs.load`) and return the results.
+
+    The adapter folder appears when training is complete, and not before: what a stopped
+    run leaves would otherwise be taken for its result. `metrics_file` gets the curve, one
+    row a report: {"iteration", "train_loss" or "validation_loss", "trained_tokens"}, in
+    nats a trained token.
+
+    Raises StudyError where there is no data to train on, or where the loss is not a number.
+    """
+    np.random.seed(config["seed"])
+    model, tokenizer = base_models.load(config["model"])
+    model_folder = base_models.resolve(config["model"])
+    data = from_root(config["data"])
+    if not (data / "train.jsonl").is_file():
+        raise StudyError(
+            f"The config {config['config']} trains on {shown(data)}, which has no train.jsonl. Extract this variant "
+            "first (notebook 01, make extract), or name another config with CONFIG=…."
+        )
+    arguments = types.SimpleNamespace(
+        **{**config, "model": str(model_folder), "data": str(data), "train": True}
+    )
+    curve = _Curve()
+    target = from_root(config["adapter_path"])
+    with replace_folder(target) as adapter:
+        arguments.adapter_path = str(adapter)
+        try:
+            with quiet_trainer(config["iters"]):
+                splits = datasets.load_dataset(arguments, tokenizer)
+                lora.train_model(arguments, model, splits[0], splits[1], curve)
+        except (ValueError, KeyError, IndexError) as error:  # what mlx-lm raises at bad data or settings
+            raise StudyError(f"mlx-lm cannot train {config['config']} on {shown(data)}: {error}. `make audit CONFIG={config['config']}` says what to mend.") from error
+        losses = [row[key] for row in curve.rows for key in ("train_loss", "validation_loss") if key in row]
+        if not all(map(math.isfinite, losses)):
+            raise StudyError(f"The loss of {config['config']} is not a number, so its adapter was not kept. Lower learning_rate, or see `make audit CONFIG={config['config']}` for rows without a reply to train on.")
+        _keep_final_weights_only(adapter, target)
+    write_jsonl(metrics_file, curve.rows)
+    trained = sum(value.size for _, value in tree_flatten(model.trainable_parameters()))
+    return {
+        "config": config["config"],
+        "name": Path(config["config"]).stem,
+        "model": config["model"],
+        "data": shown(data),
+        "adapter": shown(target),
+        "iterations": config["iters"],
+        "batch_size": config["batch_size"],
+        "learning_rate": config["learning_rate"],
+        "parameters_trained": trained,
+        "parameters": sum(value.size for _, value in tree_flatten(model.parameters())),
+        "examples": len(splits[0]),
+        "epochs": config["iters"] * config["batch_size"] / max(len(splits[0]), 1),
+        "tokens_in_loss": curve.rows[-1].get("trained_tokens", 0) if curve.rows else 0,
+        "curve": curve.rows,
+        "loss_tokens": loss_tokens(splits[0], tokenizer, config),
+    }
+
+
+class _Curve(TrainingCallback):
+    """Collects what mlx-lm reports. Seconds stay out: they differ between equal runs."""
+
+    def __init__(self):
+        self.rows: list[dict] = []
+
+    def on_train_loss_report(self, train_info: dict):
+        self.rows.append(
+            {
+                "iteration": train_info["iteration"],
+                "train_loss": train_info["train_loss"],
+                "trained_tokens": int(train_info["trained_tokens"]),
+            }
+        )
+
+    def on_val_loss_report(self, val_info: dict):
+        self.rows.append({"iteration": val_info["iteration"], "validation_loss": val_info["val_loss"]})
+
+
+class _Bar:
+    """Stands in for mlx-lm's own display, which prints timings even into notebooks."""
+
+    def __init__(self, iterations: int, rank: int = 0):
+        self._bar = bar(total=iterations, desc="training", unit="iteration")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._bar.close()
+
+    def advance(self):
+        self._bar.update()
+
+    def val_task(self, total: int):
+        return nullcontext(lambda: None)
+
+    def report_val(self, iteration, loss, seconds):
+        self._bar.set_postfix(validation=f"{loss:.2f}")
+
+    def report_train(self, iteration, loss, speed, tokens):
+        self._bar.set_postfix(loss=f"{loss:.2f}")
+
+    def report_save(self, path):
+        pass
+
+
+@contextmanager
+def quiet_trainer(iterations: int):
+    """mlx-lm's trainer with our progress bar, and without what it prints."""
+    with mock.patch.object(trainer, "TrainUI", _Bar), mock.patch.object(lora, "print_lora_run_header"), redirect_stdout(StringIO()):
+        yield
+
+
+def _keep_final_weights_only(adapter: Path, target: Path) -> None:
+    """Drop the checkpoints, and let the config name the folder where it will stand."""
+    for checkpoint in adapter.glob("[0-9]*_adapters.safetensors"):
+        checkpoint.unlink()
+    path = adapter / "adapter_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    write_json(path, {**config, "adapter_path": shown(target)})
+
+
+def loss_tokens(dataset, tokenizer, config: dict, rows: int = 200) -> dict:
+    """Where the loss falls, by replaying the trainer's own processing and batching.
+
+    Returns the number of loss tokens of each sort (prompt, reply, end_of_turn, after_end,
+    padding) over the first `rows` rows, their sum `total`, and `rows`. mlx-lm's mask also
+    covers one padding token after each shorter row, and what its template writes after
+    the end of the turn.
+    """
+    counts = dict.fromkeys(("prompt", "reply", "end_of_turn", "after_end", "padding"), 0)
+    rows = min(rows, len(dataset)) // config["batch_size"] * config["batch_size"]
+    sample = [dataset[row] for row in range(rows)]
+    processed = [dataset.process(row) for row in sample]
+    limit = config["max_seq_length"]
+    by_ids = {tuple(ids[:limit]): mask[:limit] for ids, mask in (chat_format.training_ids(row, tokenizer) for row in sample)}
+    if rows:
+        for batch, lengths in trainer.iterate_batches(processed, config["batch_size"], limit):
+            _count(np.array(batch), np.array(lengths), by_ids, tokenizer, counts)
+    return {**counts, "total": sum(counts.values()), "rows": rows}
+
+
+def _count(batch: np.ndarray, lengths: np.ndarray, by_ids: dict, tokenizer, counts: dict) -> None:
+    ends = chat_format.end_of_turn_ids(tokenizer)
+    for row, (offset, length) in zip(batch, lengths):
+        mask = by_ids.get(tuple(row[:length].tolist()))
+        # targets are shifted by one: step s predicts token s, for offset <= s <= length
+        for step in range(max(int(offset), 1), min(int(length), len(row) - 1) + 1):
+            if step >= length:
+                counts["padding"] += 1
+            elif mask is None or mask[step]:
+                counts["end_of_turn" if row[step] in ends and (mask is None or not any(mask[step + 1 :])) else "reply"] += 1
+            else:
+                counts["prompt" if any(mask[step:]) else "after_end"] += 1
+
+
+def record(run: Path, result: dict) -> None:
+    """Put one config's results into the run's training.json, in place of its earlier ones."""
+    path = run / "training.json"
+    entries = read_json(path)["configs"] if path.is_file() else []
+    others = [entry for entry in entries if entry["name"] != result["name"]]
+    write_json(path, {"configs": [result, *others]})
+
+
+def recorded(run: Path, name: str) -> dict:
+    """That config's entry of training.json. Raises StudyError where there is none."""
+    entries = read_json(run / "training.json")["configs"]
+    for entry in entries:
+        if entry["name"] == name:
+            return entry
+    raise StudyError(f"{shown(run / 'training.json')} has no run of {name}, only of {', '.join(e['name'] for e in entries)}; train it first (notebook 03, make train).")

@@ -1,0 +1,245 @@
+"""The demo's and the sample's chat history, read back and compared with what they are made of."""
+
+import sqlite3
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import chitchat_dataset
+import imessage_chatdb
+import pandas
+import pytest
+import typedstream
+from hypothesis import example, given, settings
+from hypothesis import strategies
+
+from ftstudy import demo, paths
+from ftstudy.errors import StudyError
+from ftstudy.sources import read_messages
+
+SENDER = "549cc1d1"
+
+
+@pytest.fixture(scope="module")
+def demo_path(tmp_path_factory):
+    return demo.build_demo(tmp_path_factory.mktemp("demo") / "chat.db")
+
+
+@pytest.fixture(scope="module")
+def table(demo_path):
+    return read_messages(demo_path)
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    """The sender's two-sided conversations as lists of (time, is_owner, text)."""
+    found = []
+    for conversation in chitchat_dataset.Dataset().values():
+        bubbles = [bubble for turn in conversation["messages"] for bubble in turn]
+        senders = {bubble["sender"] for bubble in bubbles}
+        if len(senders) == 2 and any(sender.startswith(SENDER) for sender in senders):
+            found.append([(datetime.fromisoformat(bubble["timestamp"]),
+                           bubble["sender"].startswith(SENDER), bubble["text"])
+                          for bubble in bubbles])
+    return found
+
+
+def synthetic(table):
+    return table[table["message_id"].str.startswith("SYNTHETIC")]
+
+
+def real(table):
+    return table[~table["message_id"].str.startswith("SYNTHETIC")]
+
+
+def dump(path):
+    connection = sqlite3.connect(path)
+    try:
+        return list(connection.iterdump())
+    finally:
+        connection.close()
+
+
+# --- bodies ---
+
+@settings(deadline=None)
+@given(strategies.text(strategies.characters(exclude_categories=["Cs"])), strategies.booleans())
+@example("", False)
+@example("a+\x00\x84\x86NSString", True)
+@example("🤷🏽‍♀️ e\u0301\r\n", True)
+@example("x" * 127, False)
+@example("x" * 128, False)
+@example("ü" * 16384, True)
+@example("x" * 32767, False)
+@example("x" * 65536, True)
+def test_a_body_is_decoded_alike_by_both_readers(text, mutable):
+    body = demo.attributed_body(text, mutable)
+    assert imessage_chatdb.extract_text(body) == (text or None)
+    parsed = imessage_chatdb.parse_attributed_body(body)
+    assert parsed.text == text
+    oracle = typedstream.unarchive_from_data(body)
+    string, run, attributes = oracle.contents
+    assert string.value.value == text
+    assert run.values == [1, len(text.encode("utf-16-le")) // 2]
+    assert oracle.clazz.name == (b"NSMutable" if mutable else b"NS") + b"AttributedString"
+    (key, value), = attributes.value.contents.items()
+    assert (key.value, value.value) == ("__kIMMessagePartAttributeName", 0)
+
+
+@pytest.mark.parametrize("length, form", [(0x7f, "7f"), (0x80, "818000"), (0x7fff, "81ff7f"),
+                                          (0x8000, "8200800000"), (0x12345, "8245230100")])
+def test_the_three_forms_of_a_length(length, form):
+    assert bytes.fromhex("2b" + form) + b"x" * length in demo.attributed_body("x" * length)
+
+
+def test_most_bodies_are_archives_and_a_share_is_plain_text(demo_path):
+    connection = sqlite3.connect(demo_path)
+    archives, plain = connection.execute(
+        "SELECT sum(attributedBody IS NOT NULL), sum(text IS NOT NULL) FROM message").fetchone()
+    connection.close()
+    assert 0.05 < plain / (archives + plain) < 0.2
+
+
+# --- the demo ---
+
+def test_every_real_message_is_there_with_its_own_time_and_text(table, corpus):
+    written = Counter(message for conversation in corpus for message in conversation)
+    rows = real(table)
+    found = Counter(zip(rows["timestamp"].dt.to_pydatetime(), rows["is_owner"], rows["text"]))
+    assert found == written
+    assert set(rows["kind"]) <= {"text", "empty"}
+
+
+def test_every_conversation_keeps_its_order_and_stands_alone_in_its_session(table, corpus):
+    """One session is one conversation of the corpus, or a part of it, never a mix of two."""
+    known = Counter()
+    for conversation in corpus:
+        known.update(sessions(pandas.DataFrame(conversation, columns=["timestamp", "is_owner", "text"])))
+    found = Counter()
+    for _, chat in real(table).groupby("conversation"):
+        found.update(sessions(chat))
+    assert found == known
+
+
+def sessions(chat):
+    number = (chat["timestamp"].diff() >= pandas.Timedelta(minutes=60)).cumsum()
+    return [tuple(zip(session["is_owner"], session["text"])) for _, session in chat.groupby(number)]
+
+
+def test_no_synthetic_row_could_become_a_target(table):
+    rows = synthetic(table)
+    assert not (rows["kind"].eq("text") & ~rows["is_group"]).any()
+    marked = table["text"].str.contains(demo.SYNTHETIC, regex=False)
+    assert not (marked & ~table["message_id"].isin(rows["message_id"])).any()
+    unmarked = rows[~marked.loc[rows.index]]
+    assert set(unmarked["text"]) <= {"", "[photo]"}
+
+
+def test_synthetic_rows_come_in_every_kind_and_of_both_sides(demo_path, table):
+    rows = synthetic(table)
+    assert set(rows["kind"]) == {"text", "tapback", "unsent", "system", "attachment"}
+    for kind in ("tapback", "unsent"):
+        assert set(rows.loc[rows["kind"] == kind, "is_owner"]) == {True, False}
+    group = rows[rows["is_group"] & rows["kind"].eq("text")]
+    assert group["is_owner"].sum() >= 5 and group["sender"].nunique() >= 3
+    assert table.attrs["duplicates"] == 1
+    connection = sqlite3.connect(demo_path)
+    types = {number for number, in connection.execute(
+        "SELECT DISTINCT associated_message_type FROM message")}
+    in_words, = connection.execute("SELECT count(*) FROM message WHERE service = 'SMS'").fetchone()
+    connection.close()
+    assert types == {0, *range(2000, 2007), *range(3000, 3007)}
+    assert in_words >= 5
+
+
+def test_tapbacks_of_the_demo_react_to_a_message_of_the_other_side(table):
+    by_id = table.set_index("message_id")
+    tapbacks = table[table["kind"].eq("tapback") & table["reply_to"].notna()]
+    targets = by_id.loc[tapbacks["reply_to"]]
+    assert (targets["is_owner"].to_numpy() != tapbacks["is_owner"].to_numpy()).all()
+    assert (targets["conversation"].to_numpy() == tapbacks["conversation"].to_numpy()).all()
+
+
+def test_one_person_with_two_addresses_is_one_conversation(demo_path, table):
+    connection = sqlite3.connect(demo_path)
+    addresses = [address for address, in connection.execute(
+        "SELECT id FROM handle WHERE person_centric_id IS NOT NULL ORDER BY id")]
+    chats, = connection.execute("SELECT count(*) FROM chat WHERE style = 45").fetchone()
+    connection.close()
+    assert len(addresses) == 2
+    assert table.loc[~table["is_group"], "conversation"].nunique() == chats - 1
+    assert set(addresses) & set(table["conversation"]) == {addresses[0]}
+
+
+def test_addresses_are_fictional(table):
+    partners = table.loc[~table["is_owner"], "sender"].unique()
+    assert len(partners) > 100
+    assert all(one.endswith("@example.org") or one[5:10] == "55501" for one in partners)
+
+
+def test_two_builds_are_the_same_bytes(demo_path, tmp_path):
+    assert demo.build_demo(tmp_path / "again.db").read_bytes() == demo_path.read_bytes()
+
+
+def test_built_once_and_again_when_the_recipe_changes(tmp_path):
+    path = demo.build_demo(tmp_path / "chat.db", sender="720840be")
+    first = path.stat().st_ino, path.stat().st_mtime_ns
+    assert demo.build_demo(path, sender="720840be") == path
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == first
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE _SqliteDatabaseProperties SET value = 'older'")
+    connection.commit()
+    connection.close()
+    demo.build_demo(path, sender="720840be")
+    assert path.stat().st_mtime_ns != first[1]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("sender, count", [("nobody", 0), ("5", None)])
+def test_a_sender_that_is_not_exactly_one(tmp_path, sender, count):
+    with pytest.raises(StudyError, match="exactly one") as caught:
+        demo.build_demo(tmp_path / "chat.db", sender=sender)
+    assert count is None or str(caught.value).startswith(f"{count} senders")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    row = {"chat": "+12125550111", "sender": None, "time": datetime(2024, 1, 1, tzinfo=UTC), "text": "a"}
+    path = demo.write_chat_db([row], tmp_path / "chat.db")
+    before = path.read_bytes()
+    with pytest.raises(sqlite3.Error):
+        demo.write_chat_db([row, row | {"columns": {"no_such_column": 1}}], path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+# --- the committed sample ---
+
+def test_the_committed_sample_is_what_its_readable_form_says(tmp_path):
+    assert dump(demo.build_sample(tmp_path / "chat.db")) == dump(demo.SAMPLE)
+    assert demo.SAMPLE.stat().st_size < 150_000
+
+
+def test_the_sample_has_enough_replies_for_three_splits_and_every_special_case():
+    table = read_messages(demo.SAMPLE)
+    direct = table[~table["is_group"] & table["kind"].eq("text")]
+    replies, last_days = [], timedelta(0)
+    for _, chat in direct.groupby("conversation"):
+        replied = chat["is_owner"] & ~chat["is_owner"].shift(fill_value=True)
+        replies += list(chat.loc[replied, "timestamp"])
+        last_days = max(last_days, chat["timestamp"].max() - chat["timestamp"].min())
+    assert len(replies) >= 60 and last_days > timedelta(days=21)
+    assert direct["conversation"].nunique() == 4
+    assert Counter(table["kind"]) >= Counter({"tapback": 1, "unsent": 1, "attachment": 1})
+    assert table["is_group"].sum() >= 5
+    assert not set(table["sender"]) & {"jonas@example.org"}      # the second address of one person
+
+
+# --- the command line ---
+
+def test_the_command_prints_one_line(monkeypatch, capsys):
+    for arguments, name in ([], "build_demo"), (["sample"], "build_sample"):
+        monkeypatch.setattr(demo, name, lambda: paths.DATA / "sample" / "chat.db")
+        assert demo.main(arguments) == 0
+        assert capsys.readouterr().out == "data/sample/chat.db: 0.1 MB\n"
+    assert demo.main(["nonsense"]) == 2
+    assert "usage" in capsys.readouterr().err

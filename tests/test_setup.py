@@ -1,0 +1,165 @@
+"""The files that set a machine up agree with each other. Needs no network."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+LOCKS = {"requirements.lock": "cpu", "requirements-cuda.lock": "cuda"}
+PLATFORMS = {
+    "mac": {"sys_platform": "darwin", "platform_machine": "arm64", "platform_system": "Darwin"},
+    "linux": {"sys_platform": "linux", "platform_machine": "x86_64", "platform_system": "Linux"},
+    "linux-arm": {"sys_platform": "linux", "platform_machine": "aarch64", "platform_system": "Linux"},
+}
+
+
+def entries(lock):
+    """The requirements of a lock file, each with its hashes."""
+    for text in re.split(r"\n(?=\S)", (ROOT / lock).read_text().strip()):
+        requirement, *hashes = [line.removesuffix("\\").strip() for line in text.splitlines()]
+        yield Requirement(requirement), hashes
+
+
+def applies(requirement, platform, python="3.12"):
+    environment = default_environment() | platform | {"python_version": python, "python_full_version": f"{python}.1"}
+    return requirement.marker is None or requirement.marker.evaluate(environment)
+
+
+@pytest.mark.parametrize("lock", [*LOCKS, "requirements-uv.lock"])
+def test_every_pin_is_exact_and_has_hashes(lock):
+    for requirement, hashes in entries(lock):
+        assert re.fullmatch(r"==[^*,]+", str(requirement.specifier)), requirement
+        assert requirement.url is None
+        assert hashes and all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", h) for h in hashes), requirement
+
+
+@pytest.mark.parametrize("path", [*LOCKS, "requirements-uv.lock", "environment.yml", "Makefile"])
+def test_no_index_address(path):
+    text = (ROOT / path).read_text()
+    assert "://" not in text
+    assert not re.search(r"--(default-|extra-)?index(-url)?\b|--find-links\b|--trusted-host\b", text)
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize("python", ["3.12", "3.14"])
+@pytest.mark.parametrize("lock, extra", LOCKS.items())
+def test_lock_covers_what_the_project_asks_for(lock, extra, python, platform):
+    extras = PROJECT["optional-dependencies"]
+    pins = {
+        canonicalize_name(pin.name): pin.specifier
+        for pin, _ in entries(lock)
+        if applies(pin, PLATFORMS[platform], python)
+    }
+    for need in map(Requirement, PROJECT["dependencies"] + extras[extra] + extras["test"]):
+        if applies(need, PLATFORMS[platform], python):
+            name = canonicalize_name(need.name)
+            assert name in pins, f"{name} is not in {lock}"
+            version = str(pins[name]).removeprefix("==")
+            assert need.specifier.contains(version, prereleases=True), f"{lock} has {name} {version}"
+
+
+def test_locks_pin_the_same_versions():
+    one, other = ({pin.name: str(pin.specifier) for pin, _ in entries(lock)} for lock in LOCKS)
+    assert {name: one[name] for name in one.keys() & other.keys()} == {
+        name: other[name] for name in one.keys() & other.keys()
+    }
+
+
+def test_conda_takes_its_packages_from_the_lock():
+    yaml = pytest.importorskip("yaml")
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    python, pip, section = environment["dependencies"]
+    assert environment["name"] == PROJECT["name"]
+    assert pip == "pip" and section == {"pip": ["-r requirements.lock"]}
+    wanted = (ROOT / ".python-version").read_text().strip()
+    assert SpecifierSet(python.removeprefix("python").strip()).contains(f"{wanted}.1")
+
+
+def test_python_version_is_one_the_project_takes():
+    wanted = (ROOT / ".python-version").read_text().strip()
+    assert SpecifierSet(PROJECT["requires-python"]).contains(wanted)
+
+
+@pytest.mark.parametrize(
+    "path, ignored",
+    [
+        ("data/chat.db", True),
+        ("data/raw_style/train.jsonl", True),
+        ("data/models/smollm2/model.safetensors", True),
+        ("data/adapters/lora/adapters.safetensors", True),
+        ("data/README.md", False),
+        ("data/sample/chat.jsonl", False),
+        ("data/sample/deeper/chat.txt", False),
+        ("reports/demo/index.html", True),
+        ("reports/demo/README.md", True),
+        ("reports/README.md", False),
+        (".venv/bin/python", True),
+        (".venv-uv/bin/uv", True),
+        ("notebooks/.ipynb_checkpoints/01_extract.ipynb", True),
+        ("notebooks/01_extract.ipynb", False),
+        ("ft_configs/lora.yaml", False),
+    ],
+)
+def test_what_git_ignores(path, ignored):
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git clone")
+    asked = subprocess.run(["git", "check-ignore", "--quiet", "--no-index", path], cwd=ROOT)
+    assert asked.returncode == (0 if ignored else 1)
+
+
+def make(*arguments, **environment):
+    if shutil.which("make") is None:
+        pytest.skip("no make here")
+    base = {"PATH": os.environ["PATH"], "HOME": str(ROOT / "no-home")}
+    asked = subprocess.run(["make", *arguments], cwd=ROOT, env=base | environment, capture_output=True, text=True)
+    assert asked.returncode == 0, asked.stderr
+    return asked.stdout
+
+
+@pytest.mark.parametrize("arguments", [[], ["help"]])
+def test_make_help_names_each_target(arguments):
+    text = make(*arguments)
+    for target in ("report", "test", "lab", "extract", "audit", "train", "lock", "clean"):
+        assert re.search(rf"^  make {target}\s+\S", text, re.MULTILINE), target
+
+
+def test_make_clean_touches_neither_data_nor_reports():
+    assert make("--dry-run", "clean").strip() == "rm -rf .venv .venv-uv"
+
+
+def test_a_conda_environment_without_the_packages_is_told_apart(tmp_path):
+    lock = tmp_path / "some.lock"
+    lock.write_text("ftstudy-has-no-such-need==1.0 \\\n    --hash=sha256:0\n")
+    command = [sys.executable, "lib/environment.py", "lacks"]
+    assert "ftstudy-has-no-such-need" in subprocess.check_output([*command, str(lock)], cwd=ROOT, text=True)
+    lock.write_text("ftstudy-has-no-such-need==1.0 ; sys_platform == 'nowhere' \\\n    --hash=sha256:0\n")
+    assert subprocess.check_output([*command, str(lock)], cwd=ROOT, text=True).strip() == ""
+
+
+@pytest.mark.parametrize("script", ["lib/uv.sh", "lib/setup.sh"])
+def test_set_up_scripts_parse(script):
+    assert subprocess.run(["sh", "-n", script], cwd=ROOT).returncode == 0
+
+
+def test_make_takes_an_active_conda_environment_that_has_everything():
+    lacks = [sys.executable, "lib/environment.py", "lacks", "requirements.lock"]
+    if subprocess.check_output(lacks, cwd=ROOT, text=True).strip():
+        pytest.skip("this Python does not have everything itself")
+    said = make("--dry-run", "setup", CONDA_PREFIX=sys.prefix)
+    assert "Using the active conda environment" in said and ".venv/.ready" not in said
+
+
+def test_make_says_why_it_does_not_take_one(tmp_path):
+    said = make("--dry-run", "--always-make", "setup", CONDA_PREFIX=str(tmp_path))
+    assert "is not used (its Python fails)" in said and ".venv/.ready-cpu" in said
