@@ -7,13 +7,18 @@ SHELL := /bin/sh
 
 # --- variables, to set on the command line -------------------------------------------------------------------------
 
+# RUN      one word: the folder in reports/        CONFIG     the mlx-lm config
+# SOURCE   the chat history                        KIND       which app wrote it
+# DATA     the folder that holds the variants      OWNER      your name, as the prompts say it
+# MODEL    in place of the config's model          INFERENCE  how your app builds its prompt
 RUN ?= demo
-CONFIG ?=
-SOURCE ?=
-DATA ?=
+CONFIG ?= ft_configs/demo_135m_lora_variable.yaml
+SOURCE ?= data/demo/chat.db
+KIND ?= imessage
+DATA ?= $(if $(filter demo,$(RUN)),data,data/$(RUN))
 MODEL ?=
-OWNER ?=
-INFERENCE ?=
+OWNER ?= Sam
+INFERENCE ?= historical
 
 # --- set-up: $(PYTHON) is the Python to use, and $(READY) what makes it ready --------------------------------------
 # $(READY) is to stand behind a bar (target: needs | $(READY)): it has to be there, but is never newer than a result.
@@ -26,9 +31,12 @@ READY := .venv/.ready-cuda
 endif
 PYTHON := .venv/bin/python
 
+# A .venv whose Python has gone since (upgraded, say) is made again.
+$(shell .venv/bin/python -E -c pass 2>/dev/null || rm -f .venv/.ready-*)
+
 # An active conda environment that has everything is used instead of .venv.
 ifneq ($(CONDA_PREFIX),)
-CONDA_LACKS := $(shell "$$CONDA_PREFIX/bin/python" lib/environment.py lacks $(LOCK) 2>/dev/null || echo "its Python fails")
+CONDA_LACKS := $(shell "$$CONDA_PREFIX/bin/python" -E lib/environment.py lacks $(LOCK) 2>/dev/null || echo "its Python fails")
 ifeq ($(CONDA_LACKS),)
 PYTHON := "$(CONDA_PREFIX)/bin/python"
 READY := conda-ready
@@ -56,7 +64,7 @@ endif
 
 # --- targets -------------------------------------------------------------------------------------------------------
 
-.PHONY: help report test lab extract audit train setup lock clean
+.PHONY: help report test baseline lab extract audit train configs setup lock clean
 
 help: ## say what there is to make
 	@echo "make TARGET [VARIABLE=value ...]"
@@ -66,29 +74,67 @@ help: ## say what there is to make
 	@echo "Each sets up what it needs, once: .venv from $(LOCK), or an active conda environment made from"
 	@echo "environment.yml. With CUDA=1 (Linux with an NVIDIA card) .venv is made from requirements-cuda.lock."
 
-# >>> for the lead: the recipes of report, test, lab, extract, audit and train
+# The report is a chain of files: each notebook reads what the one before it wrote.
+RESULTS := reports/$(RUN)
+LIB := $(wildcard lib/ftstudy/*.py lib/ftstudy/*/*.py)
+NOTEBOOK = $(PYTHON) -m ftstudy notebook --run "$(RUN)"
 
-report: | $(READY) ## run the four notebooks and write reports/RUN/index.html (RUN=demo unless given)
-	@echo "stub: report $(RUN)"
+report: $(RESULTS)/index.html ## run the four notebooks and write reports/RUN/index.html (RUN=demo unless given)
+	@echo "The report of this run: $(RESULTS)/index.html"
+
+$(RESULTS)/index.html: $(RESULTS)/04_compare.ipynb $(wildcard lib/ftstudy/templates/*) | $(READY)
+	@$(PYTHON) -m ftstudy report --run "$(RUN)"
+
+$(RESULTS)/04_compare.ipynb: notebooks/04_compare.ipynb $(RESULTS)/03_train.ipynb $(RESULTS)/02_format_audit.ipynb | $(READY)
+	@$(NOTEBOOK) 04_compare -p config "$(CONFIG)" -p owner "$(OWNER)" -p inference "$(INFERENCE)" $(COMPARE)
+
+$(RESULTS)/03_train.ipynb: notebooks/03_train.ipynb $(RESULTS)/01_extract.ipynb $(CONFIG) | $(READY)
+	@$(NOTEBOOK) 03_train -p config "$(CONFIG)" -p data "$(DATA)" -p model "$(MODEL)" $(TRAIN)
+
+$(RESULTS)/02_format_audit.ipynb: notebooks/02_format_audit.ipynb $(RESULTS)/01_extract.ipynb $(CONFIG) | $(READY)
+	@$(NOTEBOOK) 02_format_audit -p config "$(CONFIG)" -p data "$(DATA)" -p model "$(MODEL)" -p owner "$(OWNER)" -p inference "$(INFERENCE)"
+
+$(RESULTS)/01_extract.ipynb: notebooks/01_extract.ipynb $(RESULTS)/variables $(LIB) | $(READY) demo-data
+	@$(NOTEBOOK) 01_extract -p source "$(SOURCE)" -p kind "$(KIND)" -p owner "$(OWNER)" -p out "$(DATA)"
+
+# The demo's small numbers would do for the sample; these are for a real model.
+TRAIN = -p adapter "" -p iterations $(or $(ITERS),0)
+COMPARE = -p replies 120 -p samples 12
+
+# Changes when a variable does, so that the same RUN with another SOURCE is not taken for done.
+$(RESULTS)/variables: always
+	@mkdir -p $(RESULTS)
+	@echo "$(SOURCE) $(KIND) $(OWNER) $(DATA) $(CONFIG) $(MODEL) $(INFERENCE) $(ITERS)" | cmp -s - $@ \
+	    || echo "$(SOURCE) $(KIND) $(OWNER) $(DATA) $(CONFIG) $(MODEL) $(INFERENCE) $(ITERS)" > $@
+
+.PHONY: always demo-data
+always:
+demo-data: | $(READY)
+ifeq ($(SOURCE),data/demo/chat.db)
+	@$(PYTHON) -m ftstudy.demo
+endif
 
 test: | $(READY) ## run the tests, and the notebooks against their stored outputs
-	$(PYTHON) -m pytest tests
-	$(PYTHON) -m pytest --nbval --nbval-cell-timeout=120 notebooks
+	$(PYTHON) -m pytest tests notebooks --nbval --nbval-cell-timeout=120
+
+baseline: | $(READY) ## run the notebooks on the sample and store their outputs, for `make test` to compare
+	$(PYTHON) -m ftstudy baseline
 
 lab: | $(READY) ## open the notebooks in JupyterLab
-	$(PYTHON) -m jupyterlab notebooks
+	$(PYTHON) -m jupyterlab --notebook-dir notebooks
 
-extract: | $(READY) ## turn a chat history into training data: SOURCE=chat.db OWNER="My Name"
-	$(PYTHON) -m ftstudy extract --source "$(SOURCE)" --owner "$(OWNER)" --out data
+extract: | $(READY) demo-data ## turn a chat history into training data: SOURCE=chat.db OWNER="My Name"
+	@$(PYTHON) -m ftstudy extract --source "$(SOURCE)" --kind "$(KIND)" --owner "$(OWNER)" --out "$(DATA)"
 
 audit: | $(READY) ## say whether a run would be wasted, before it: CONFIG=ft_configs/some.yaml
-	$(PYTHON) -m ftstudy audit --config "$(CONFIG)" $(if $(DATA),--data "$(DATA)") $(if $(MODEL),--model "$(MODEL)") \
-	    $(if $(INFERENCE),--inference "$(INFERENCE)")
+	@$(PYTHON) -m ftstudy audit --config "$(CONFIG)" $(if $(MODEL),--model "$(MODEL)") \
+	    $(if $(filter-out file,$(origin DATA)),--data "$(DATA)") $(if $(filter-out file,$(origin INFERENCE)),--inference "$(INFERENCE)")
 
 train: | $(READY) ## train one config: CONFIG=ft_configs/some.yaml
-	$(PYTHON) -m ftstudy train --config "$(CONFIG)"
+	@$(PYTHON) -m ftstudy train --run "$(RUN)" --config "$(CONFIG)" --data "$(DATA)" $(if $(MODEL),--model "$(MODEL)")
 
-# <<<
+configs: | $(READY) ## write ft_configs/ again from its matrix
+	@$(PYTHON) -m ftstudy.configs
 
 setup: | $(READY) ## only set up what the others need
 
@@ -99,8 +145,9 @@ COMPILE = "$$uv" pip compile --quiet --universal --python-version "$$(cat .pytho
 lock: ## pin again what pyproject.toml asks for (UPGRADE=1: to the newest versions)
 	set -e; . lib/uv.sh; \
 	$(COMPILE) pyproject.toml --extra cpu --extra test $(if $(UPGRADE),--upgrade) -o requirements.lock; \
-	cp requirements.lock requirements-cuda.lock; \
-	$(COMPILE) pyproject.toml --extra cuda --extra test -o requirements-cuda.lock; \
+	cp requirements.lock .cuda.lock; \
+	$(COMPILE) pyproject.toml --extra cuda --extra test -o .cuda.lock; \
+	mv .cuda.lock requirements-cuda.lock; \
 	echo uv | $(COMPILE) - $(if $(UPGRADE),--upgrade) -o requirements-uv.lock
 
 clean: ## remove what set-up made (.venv, .venv-uv); data/ and reports/ stay

@@ -41,8 +41,10 @@ def lacks(lock):
 def link():
     site = sysconfig.get_path("purelib")
     lib = os.path.dirname(os.path.abspath(__file__))
+    if site.startswith(os.path.dirname(lib) + os.sep):  # .venv: relative, so that the folder can be moved
+        lib = os.path.relpath(lib, site)
     with open(os.path.join(site, "ftstudy.pth"), "w") as file:
-        file.write(os.path.relpath(lib, site) + "\n")
+        file.write(lib + "\n")
 
 
 if __name__ == "__main__":

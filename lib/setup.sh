@@ -26,14 +26,13 @@ if ! { ls .venv/.ready-* && .venv/bin/python -c 'import sys; assert sys.version_
     stop "Found no Python 3.12 or newer, and uv could not fetch one; the lines above say why. Connect to the" \
          "network, or install Python $wanted by any means (pyenv, Homebrew, conda, ...), and start again."
 fi
-rm -f .venv/.ready-*
-
 case $(uname -s)-$lock in Linux-*cuda*)
     .venv/bin/python -c 'import ctypes; ctypes.CDLL("libcuda.so.1")' || stop "There is no NVIDIA driver here" \
         "(libcuda.so.1), and $lock needs one that is new enough for CUDA 13. Install it, or leave CUDA=1 out."
 esac
 
 # --- the packages: nothing that the lock does not name, nothing with another hash, nothing compiled here
+rm -f .venv/.ready-*
 echo "Installing what $lock pins into .venv ($(.venv/bin/python -V)) ..."
 quiet=--quiet
 if [ -t 2 ]; then quiet=; fi  # a person sees the progress of the download

@@ -113,7 +113,8 @@ def test_every_conversation_keeps_its_order_and_stands_alone_in_its_session(tabl
     """One session is one conversation of the corpus, or a part of it, never a mix of two."""
     known = Counter()
     for conversation in corpus:
-        known.update(sessions(pandas.DataFrame(conversation, columns=["timestamp", "is_owner", "text"])))
+        known.update(sessions(
+            pandas.DataFrame(conversation, columns=["timestamp", "is_owner", "text"])))
     found = Counter()
     for _, chat in real(table).groupby("conversation"):
         found.update(sessions(chat))
@@ -165,7 +166,7 @@ def test_one_person_with_two_addresses_is_one_conversation(demo_path, table):
         "SELECT id FROM handle WHERE person_centric_id IS NOT NULL ORDER BY id")]
     chats, = connection.execute("SELECT count(*) FROM chat WHERE style = 45").fetchone()
     connection.close()
-    assert len(addresses) == 2
+    assert len(addresses) == 2 and addresses[0][0] == "+" and "@" in addresses[1]
     assert table.loc[~table["is_group"], "conversation"].nunique() == chats - 1
     assert set(addresses) & set(table["conversation"]) == {addresses[0]}
 
@@ -203,7 +204,8 @@ def test_a_sender_that_is_not_exactly_one(tmp_path, sender, count):
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):
-    row = {"chat": "+12125550111", "sender": None, "time": datetime(2024, 1, 1, tzinfo=UTC), "text": "a"}
+    row = {"chat": "+12125550111", "sender": None, "time": datetime(2024, 1, 1, tzinfo=UTC),
+           "text": "a"}
     path = demo.write_chat_db([row], tmp_path / "chat.db")
     before = path.read_bytes()
     with pytest.raises(sqlite3.Error):

@@ -215,7 +215,8 @@ def test_undated_and_empty_rows_keep_their_row(read):
 
 
 def test_a_body_that_cannot_be_decoded_is_not_called_empty(read):
-    assert kinds(read(message(), sql="UPDATE message SET attributedBody = x'0102'")) == ["unreadable"]
+    table = read(message(), sql="UPDATE message SET attributedBody = x'0102'")
+    assert kinds(table) == ["unreadable"]
 
 
 def test_an_inline_reply_names_its_message(read):
@@ -226,9 +227,9 @@ def test_an_inline_reply_names_its_message(read):
 
 def test_dates_keep_their_microseconds_and_old_ones_are_in_seconds(read):
     old = "UPDATE message SET date = 86400 WHERE ROWID = 2"
-    table = read(message(sender=ANNA) | {"time": START.replace(microsecond=123457)}, message(), sql=old)
-    assert table["timestamp"][0] == datetime(2001, 1, 2, tzinfo=UTC)
-    assert table["timestamp"][1] == START.replace(microsecond=123457)
+    precise = START.replace(microsecond=123457)
+    table = read(message() | {"time": precise}, message(), sql=old)
+    assert table["timestamp"].tolist() == [datetime(2001, 1, 2, tzinfo=UTC), precise]
 
 
 def test_older_schemas_without_newer_columns(read):
@@ -297,7 +298,8 @@ def test_a_database_without_messages(tmp_path):
 
 
 def test_a_damaged_database(tmp_path):
-    path = demo.write_chat_db([message(minute=number) for number in range(300)], tmp_path / "chat.db")
+    rows = [message(minute=number) for number in range(300)]
+    path = demo.write_chat_db(rows, tmp_path / "chat.db")
     path.write_bytes(path.read_bytes()[:40_000])
     assert "chat.db cannot be read: " in refusal(path)
 

@@ -69,6 +69,14 @@ def test_lock_covers_what_the_project_asks_for(lock, extra, python, platform):
             assert need.specifier.contains(version, prereleases=True), f"{lock} has {name} {version}"
 
 
+@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize("lock, engine", [("requirements.lock", "mlx-cpu"), ("requirements-cuda.lock", "mlx-cuda-13")])
+def test_each_lock_brings_one_engine(lock, engine, platform):
+    names = {pin.name for pin, _ in entries(lock) if applies(pin, PLATFORMS[platform])}
+    expected = "mlx-metal" if platform == "mac" else engine
+    assert names & {"mlx-cpu", "mlx-cuda-13", "mlx-metal"} == {expected}
+
+
 def test_locks_pin_the_same_versions():
     one, other = ({pin.name: str(pin.specifier) for pin, _ in entries(lock)} for lock in LOCKS)
     assert {name: one[name] for name in one.keys() & other.keys()} == {

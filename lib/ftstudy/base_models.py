@@ -205,9 +205,10 @@ def _built(folder: Path, recipe: dict, build: Callable[[Path], None]) -> Path:
                     build(new)
                     write_json(new / RECIPE, recipe)
     except (OSError, RuntimeError) as error:  # MLX's own writing raises RuntimeError
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise StudyError(
-            f"{shown(folder)} could not be built: {getattr(error, 'strerror', None) or error}. Make that folder "
-            "writable and see that the disk has room (1 GB for the larger model)."
+            f"{shown(folder)} could not be built: {reason}. Make that folder writable and see "
+            "that the disk has room (1 GB for the larger model)."
         ) from error
     return folder
 

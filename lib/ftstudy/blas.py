@@ -7,6 +7,9 @@ The library is the `scipy-openblas32` package. Its names carry a `scipy_` prefix
 with plain names is made once. Loaded for the whole process, the copy is where libmlx finds
 `cblas_sgemm` and LAPACK's functions: the dynamic linker looks there before it looks at the
 reference BLAS that libmlx brings along.
+
+OpenBLAS gets one thread a core. Its threads wait by spinning, so two such processes side by
+side are many times slower than one after the other: give each OPENBLAS_NUM_THREADS=1.
 """
 
 import ctypes

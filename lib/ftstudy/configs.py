@@ -33,7 +33,7 @@ class Model:
     layers: int
 
 
-DEMO = Model("135m", DEMO_MODEL, 16)
+DEMO = Model("135m", DEMO_MODEL, 8)
 SAMPLE = Model("tiny", TINY_MODEL, 2)
 
 TEMPLATE = """\
@@ -62,8 +62,8 @@ max_seq_length: 1024
 
 # what is reported
 steps_per_report: 10
-steps_per_eval: 20
-val_batches: 8
+steps_per_eval: 25
+val_batches: 4
 save_every: 100
 """
 

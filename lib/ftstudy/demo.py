@@ -32,7 +32,8 @@ SAMPLE_GROUPS = {"chat410": {"name": "hike", "members": ["+12125550101", "noor@e
 SAMPLE_PEOPLE = {"+12125550103": "jonas", "jonas@example.org": "jonas"}
 PAUSE = timedelta(minutes=65)     # sessions are split at 60 minutes of silence, hence a little more
 _APPLE_EPOCH = datetime(2001, 1, 1, tzinfo=UTC)
-_TAPBACKS = ["Loved", "Liked", "Disliked", "Laughed at", "Emphasized", "Questioned", "Reacted 🎉 to"]
+_TAPBACKS = ["Loved", "Liked", "Disliked", "Laughed at", "Emphasized", "Questioned",
+             "Reacted 🎉 to"]
 
 
 def _columns(names, declaration):
@@ -225,8 +226,9 @@ def _insert_all(connection, messages, groups, people):
         for name in names:
             insert("chat_message_join", chat_id=chat(name), message_id=rowid, message_date=date)
         for number, (file, mime) in enumerate(files):
-            attachment = insert("attachment", guid=_guid(f"{index} {number} {file}"), mime_type=mime,
-                                transfer_name=file, filename=f"~/Library/Messages/Attachments/{file}")
+            attachment = insert(
+                "attachment", guid=_guid(f"{index} {number} {file}"), mime_type=mime,
+                transfer_name=file, filename=f"~/Library/Messages/Attachments/{file}")
             insert("message_attachment_join", message_id=rowid, attachment_id=attachment)
 
 
@@ -257,8 +259,9 @@ def build_demo(path: str | Path = DEMO, sender: str = "549cc1d1") -> Path:
             lanes.append(lane)
         lane["end"] = end
         lane["chats"].append(conversation)
-    # The partner with the most conversations writes every second one from another address.
-    busiest = max((lane for lanes in ends.values() for lane in lanes),
+    # The busiest partner with a phone number writes every second conversation from an e-mail
+    # address.
+    busiest = max((lane for lanes in ends.values() for lane in lanes if lane["address"][0] == "+"),
                   key=lambda one: len(one["chats"]))
     second = "friend.elsewhere@example.org"
     messages = []
@@ -310,8 +313,9 @@ def _conversations(sender: str) -> list[dict]:
         partner, = senders - owners
         found.append({"partner": partner, "messages": [
             {"guid": _guid(f"{name} {index}"), "order": (name, index), "text": bubble["text"],
-             "time": datetime.fromisoformat(bubble["timestamp"]), "mine": bubble["sender"] != partner,
-             "plain": index % 10 == 9, "last": index == len(bubbles) - 1}
+             "time": datetime.fromisoformat(bubble["timestamp"]),
+             "mine": bubble["sender"] != partner, "plain": index % 10 == 9,
+             "last": index == len(bubbles) - 1}
             for index, bubble in enumerate(bubbles)]})
     if len(ids) != 1:
         raise StudyError(
@@ -322,7 +326,7 @@ def _conversations(sender: str) -> list[dict]:
 
 
 def _never_trained_on(messages: list[dict], addresses: list[str]) -> list[dict]:
-    """Rows that a history has and that are no messages to learn from, placed among the real ones."""
+    """Rows of a real history that are no messages to learn from, placed among the real ones."""
     rows = []
 
     def add(chat, sender, time, text=None, **more):
@@ -356,7 +360,8 @@ def _never_trained_on(messages: list[dict], addresses: list[str]) -> list[dict]:
     start = messages[0]["time"]
     for count in range(24):
         chat = ["chat1001", "chat1002"] if count == 12 else "chat1001"
-        add(chat, None if count % 3 == 1 else addresses[count % 3], start + timedelta(hours=20 * count),
+        sender = None if count % 3 == 1 else addresses[count % 3]
+        add(chat, sender, start + timedelta(hours=20 * count),
             ["who is in for saturday?", "me!", "same place as last time"][count % 3])
     add("chat1002", addresses[0], start, columns={"item_type": 2, "group_title": "Saturday"})
     return rows

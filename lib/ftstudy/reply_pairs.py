@@ -35,11 +35,12 @@ def build(
     context_messages: int = 8,
     burst_minutes: float = 3,
     session_minutes: float = 60,
+    max_characters: int = 1000,
 ) -> tuple[list[dict], list[dict]]:
     """Reply pairs of a messages table (see `sources`), oldest first, and the funnel.
 
     A pair: `conversation`, `session`, `timestamp`, `context` (list of (is_owner, text), at
-    most `context_messages` long), `reply`, `context_ids`, `reply_ids`. The funnel's rows:
+    most `context_messages` long and `max_characters` in all, the newest kept), `reply`, `context_ids`, `reply_ids`. The funnel's rows:
     `step`, `removed`, `left`, `unit`, `examples` (up to three removed texts).
     """
     funnel = [_step("messages in the source", "messages", [], len(messages))]
@@ -48,7 +49,7 @@ def build(
         funnel[0]["left"] += duplicates
         funnel.append(_step("the same message in two chats", "messages", [""] * duplicates, len(messages)))
     for kind, meaning in KINDS.items():
-        if kind not in ("text", "attachment"):
+        if kind not in ("text", "attachment") and (messages["kind"] == kind).any():
             messages = _keep(messages, messages["kind"] != kind, f"{kind}: {meaning}", funnel)
     messages = _keep(messages, ~messages["is_group"], "group chats", funnel)
     messages = _keep(messages, messages["text"].str.strip() != "", "empty text", funnel)
@@ -56,12 +57,14 @@ def build(
     bursts = [
         burst
         for _, rows in messages.groupby("conversation", sort=False)
-        for burst in _owner_bursts(rows, context_messages, burst_minutes, session_minutes)
+        for burst in _owner_bursts(rows, context_messages, burst_minutes, session_minutes, max_characters)
     ]
     bursts.sort(key=lambda pair: (pair["timestamp"], pair["reply_ids"]))
     funnel.append(_step("become context, or join a burst", "messages", [""] * (len(messages) - len(bursts)), len(bursts)))
     funnel.append(_step("the owner's bursts", "replies", [], len(bursts)))
     for label, wanted in (
+        (f"the message before it is over {max_characters:,} characters", lambda pair: pair["context"] or not pair["too_long"]),
+        (f"the reply is over {max_characters:,} characters", lambda pair: len(pair["reply"]) <= max_characters),
         ("nobody else spoke before it", lambda pair: any(not owner for owner, _ in pair["context"])),
         ("attachment only", lambda pair: "text" in pair["kinds"]),
         ("a link only", lambda pair: not URL_ONLY.fullmatch(pair["reply"])),
@@ -72,7 +75,7 @@ def build(
     return bursts, funnel
 
 
-def _owner_bursts(rows: pd.DataFrame, context_messages: int, burst_minutes: float, session_minutes: float):
+def _owner_bursts(rows: pd.DataFrame, context_messages: int, burst_minutes: float, session_minutes: float, max_characters: int):
     """Yield the owner's bursts of one conversation, with their context."""
     gaps = rows["timestamp"].diff()
     sessions = (gaps > pd.Timedelta(minutes=session_minutes)).cumsum()
@@ -82,15 +85,18 @@ def _owner_bursts(rows: pd.DataFrame, context_messages: int, burst_minutes: floa
         for row in session.itertuples():
             pause = last is not None and row.timestamp - last.timestamp > pd.Timedelta(minutes=burst_minutes)
             if burst and (not row.is_owner or pause):
-                yield _pair(name, number, before[-context_messages:], burst)
+                yield _pair(name, number, before[-context_messages:], burst, max_characters)
                 before, burst = before + burst, []
             (burst if row.is_owner else before).append(row)
             last = row
         if burst:
-            yield _pair(name, number, before[-context_messages:], burst)
+            yield _pair(name, number, before[-context_messages:], burst, max_characters)
 
 
-def _pair(conversation: str, session: int, before: list, burst: list) -> dict:
+def _pair(conversation: str, session: int, before: list, burst: list, max_characters: int) -> dict:
+    had_context = bool(before)
+    while sum(len(row.text) for row in before) > max_characters:
+        before = before[1:]
     return {
         "conversation": conversation,
         "session": f"{conversation}#{session}",
@@ -98,6 +104,7 @@ def _pair(conversation: str, session: int, before: list, burst: list) -> dict:
         "context": [(row.is_owner, row.text) for row in before],
         "reply": "\n".join(row.text for row in burst),
         "kinds": {row.kind for row in burst},
+        "too_long": had_context and not before,
         "context_ids": [row.message_id for row in before],
         "reply_ids": [row.message_id for row in burst],
     }

@@ -15,7 +15,7 @@ from mlx_lm import lora
 from mlx_lm.tuner import datasets, trainer
 from mlx_lm.tuner.callbacks import TrainingCallback
 
-from . import base_models, chat_format
+from . import base_models, chat_format, reply_logits
 from .errors import StudyError
 from .files import read_json, replace_folder, write_json, write_jsonl
 from .paths import from_root, shown
@@ -49,7 +49,7 @@ def train(config: dict, metrics_file: Path) -> dict:
     with replace_folder(target) as adapter:
         arguments.adapter_path = str(adapter)
         try:
-            with quiet_trainer(config["iters"]):
+            with _our_trainer():
                 splits = datasets.load_dataset(arguments, tokenizer)
                 lora.train_model(arguments, model, splits[0], splits[1], curve)
         except (ValueError, KeyError, IndexError) as error:  # what mlx-lm raises at bad data or settings
@@ -127,9 +127,18 @@ class _Bar:
 
 
 @contextmanager
-def quiet_trainer(iterations: int):
-    """mlx-lm's trainer with our progress bar, and without what it prints."""
-    with mock.patch.object(trainer, "TrainUI", _Bar), mock.patch.object(lora, "print_lora_run_header"), redirect_stdout(StringIO()):
+def _our_trainer():
+    """mlx-lm's trainer with our progress bar, our way to its loss, and without what it prints."""
+
+    def train(model, **options):
+        return trainer.train(model, loss=reply_logits.make_loss(model), iterate_batches=reply_logits.iterate_batches, **options)
+
+    with (
+        mock.patch.object(trainer, "TrainUI", _Bar),
+        mock.patch.object(lora, "train", train),
+        mock.patch.object(lora, "print_lora_run_header"),
+        redirect_stdout(StringIO()),
+    ):
         yield
 
 
