@@ -99,7 +99,7 @@ $(RESULTS)/01_extract.ipynb: notebooks/01_extract.ipynb $(RESULTS)/variables $(L
 
 # The demo's small numbers would do for the sample; these are for a real model.
 TRAIN = -p adapter "" -p iterations $(or $(ITERS),0)
-COMPARE = -p replies 120 -p samples 12
+COMPARE = -p replies 48 -p samples 8
 
 # Changes when a variable does, so that the same RUN with another SOURCE is not taken for done.
 $(RESULTS)/variables: always

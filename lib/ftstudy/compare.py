@@ -6,7 +6,7 @@ import mlx.core as mx
 import numpy as np
 from mlx_lm.generate import batch_generate
 
-from . import chat_format
+from . import chat_format, reply_logits
 from .progress import bar
 
 RESAMPLES = 2000
@@ -35,24 +35,23 @@ def score(model, tokenizer, examples: list[dict], profile: dict, rows: list[int]
         "tokens": np.array([len(reply) for reply, _ in targets]),
         "end": np.full(len(examples), np.nan),
     }
-    order = sorted(range(len(examples)), key=lambda index: len(prompts[index]) + len(targets[index][0]))
+    full = [prompt + reply + end for prompt, (reply, end) in zip(prompts, targets)]
+    losses = [None] * len(full)
+    logits_at = reply_logits.logits_function(model)
+    order = sorted(range(len(full)), key=lambda index: len(full[index]))
     for start in bar(range(0, len(order), batch_size), desc=label or "scoring", unit="batch"):
         batch = order[start : start + batch_size]
-        full = [prompts[index] + targets[index][0] + targets[index][1] for index in batch]
-        # Padding on the right cannot be seen by the tokens before it.
-        padded = np.zeros((len(full), max(map(len, full))), dtype=np.int32)
-        for row, ids in zip(padded, full):
-            row[: len(ids)] = ids
-        logits = model(mx.array(padded[:, :-1]))
-        for index, ids, row in zip(batch, full, logits):
-            first = len(prompts[index])
-            at = row[first - 1 : len(ids) - 1].astype(mx.float32)
-            wanted = mx.array(ids[first:])
-            losses = np.array(mx.logsumexp(at, axis=-1) - mx.take_along_axis(at, wanted[:, None], axis=-1)[:, 0])
-            count = result["tokens"][index]
-            result["reply"][index] = losses[:count].sum()
-            if len(losses) > count:
-                result["end"][index] = losses[count]
+        rows_of = [(np.array(full[index]), np.arange(len(prompts[index]), len(full[index]))) for index in batch]
+        inputs, positions, wanted, _ = reply_logits.padded(rows_of)
+        logits = logits_at(model, inputs, positions).astype(mx.float32)
+        nats = mx.logsumexp(logits, axis=-1) - mx.take_along_axis(logits, wanted[..., None], axis=-1)[..., 0]
+        for index, row in zip(batch, np.array(nats)):
+            losses[index] = row[: len(full[index]) - len(prompts[index])]
+    for index, row in enumerate(losses):
+        count = result["tokens"][index]
+        result["reply"][index] = row[:count].sum()
+        if len(row) > count:
+            result["end"][index] = row[count]
     return result
 
 

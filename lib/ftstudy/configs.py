@@ -31,10 +31,11 @@ class Model:
     size: str
     source: str
     layers: int
+    batch: int
 
 
-DEMO = Model("135m", DEMO_MODEL, 8)
-SAMPLE = Model("tiny", TINY_MODEL, 2)
+DEMO = Model("135m", DEMO_MODEL, layers=8, batch=2)
+SAMPLE = Model("tiny", TINY_MODEL, layers=2, batch=2)
 
 TEMPLATE = """\
 # {purpose}
@@ -56,14 +57,14 @@ mask_prompt: true         # loss on the reply; without it, nearly all loss is on
 
 # how long, and how fast
 iters: 100
-batch_size: 4
+batch_size: {batch}
 learning_rate: 2.0e-04
 max_seq_length: 1024
 
 # what is reported
 steps_per_report: 10
-steps_per_eval: 25
-val_batches: 4
+steps_per_eval: 50
+val_batches: 12
 save_every: 100
 """
 
@@ -91,6 +92,7 @@ def write_matrix(
                 data=f"{data}/{variant['path']}",
                 adapter=f"data/adapters/{name}",
                 layers=model.layers,
+                batch=model.batch,
             )
             write_text(folder / f"{name}.yaml", text)
             written.append(folder / f"{name}.yaml")

@@ -62,16 +62,32 @@ def iterate_batches(dataset, batch_size, max_seq_length, **options):
     Yields inputs (rows, length), and positions, targets and mask, each (rows, width).
     """
     for batch, lengths in trainer.iterate_batches(dataset, batch_size, max_seq_length, **options):
-        batch = np.array(batch)
+        lengths = np.array(lengths)
+        # mlx-lm pads to a multiple of 32 and one more; nothing trained stands beyond the one.
+        batch = np.array(batch)[:, : lengths[:, 1].max() + 1]
         # mlx-lm trains step s, which predicts token s, where offset <= s <= length.
-        steps = [
-            np.arange(max(offset, 1), min(length, batch.shape[1] - 1) + 1) for offset, length in np.array(lengths)
-        ]
-        width = -(-max(map(len, steps)) // WIDTH) * WIDTH
-        positions = np.zeros((len(steps), max(width, WIDTH)), dtype=np.int32)
-        mask = np.zeros(positions.shape, dtype=np.float32)
-        for row, wanted in enumerate(steps):
-            positions[row, : len(wanted)] = wanted - 1
-            mask[row, : len(wanted)] = 1
-        targets = np.take_along_axis(batch, positions + 1, axis=1)
-        yield mx.array(batch[:, :-1]), mx.array(positions), mx.array(targets), mx.array(mask)
+        yield padded(
+            [
+                (row, np.arange(max(offset, 1), min(length, len(row) - 1) + 1))
+                for row, (offset, length) in zip(batch, lengths)
+            ]
+        )
+
+
+def padded(rows: list[tuple[np.ndarray, np.ndarray]]) -> tuple[mx.array, mx.array, mx.array, mx.array]:
+    """Rows of (token ids, steps at which a token is predicted) as one batch.
+
+    Returns inputs (rows, length), and positions, targets and mask, each (rows, width). Both
+    are padded on the right, where no position that counts can see it.
+    """
+    length = max(len(ids) for ids, _ in rows)
+    width = -(-max(len(steps) for _, steps in rows) // WIDTH) * WIDTH or WIDTH
+    tokens = np.zeros((len(rows), length), dtype=np.int32)
+    positions, targets = np.zeros((2, len(rows), width), dtype=np.int32)
+    mask = np.zeros((len(rows), width), dtype=np.float32)
+    for at, (ids, steps) in enumerate(rows):
+        tokens[at, : len(ids)] = ids
+        positions[at, : len(steps)] = steps - 1
+        targets[at, : len(steps)] = ids[steps]
+        mask[at, : len(steps)] = 1
+    return mx.array(tokens[:, :-1]), mx.array(positions), mx.array(targets), mx.array(mask)
