@@ -88,17 +88,19 @@ $(RESULTS)/index.html: $(RESULTS)/04_compare.ipynb $(wildcard lib/ftstudy/templa
 $(RESULTS)/04_compare.ipynb: notebooks/04_compare.ipynb $(RESULTS)/03_train.ipynb $(RESULTS)/02_format_audit.ipynb | $(READY)
 	@$(NOTEBOOK) 04_compare -p config "$(CONFIG)" -p owner "$(OWNER)" -p inference "$(INFERENCE)" $(COMPARE)
 
-$(RESULTS)/03_train.ipynb: notebooks/03_train.ipynb $(RESULTS)/01_extract.ipynb $(CONFIG) | $(READY)
+$(RESULTS)/03_train.ipynb: notebooks/03_train.ipynb $(RESULTS)/01_extract.ipynb $(wildcard $(CONFIG)) | $(READY)
 	@$(NOTEBOOK) 03_train -p config "$(CONFIG)" -p data "$(DATA)" -p model "$(MODEL)" $(TRAIN)
 
-$(RESULTS)/02_format_audit.ipynb: notebooks/02_format_audit.ipynb $(RESULTS)/01_extract.ipynb $(CONFIG) | $(READY)
+$(RESULTS)/02_format_audit.ipynb: notebooks/02_format_audit.ipynb $(RESULTS)/01_extract.ipynb $(wildcard $(CONFIG)) | $(READY)
 	@$(NOTEBOOK) 02_format_audit -p config "$(CONFIG)" -p data "$(DATA)" -p model "$(MODEL)" -p owner "$(OWNER)" -p inference "$(INFERENCE)"
 
 $(RESULTS)/01_extract.ipynb: notebooks/01_extract.ipynb $(RESULTS)/variables $(LIB) | $(READY) demo-data
 	@$(NOTEBOOK) 01_extract -p source "$(SOURCE)" -p kind "$(KIND)" -p owner "$(OWNER)" -p out "$(DATA)"
 
-# The demo's small numbers would do for the sample; these are for a real model.
-TRAIN = -p adapter "" -p iterations $(or $(ITERS),0)
+# The notebooks' defaults are for the tiny sample; these are for a real model. A run of your own keeps its adapter
+# apart from the demo's.
+ADAPTER = $(if $(filter demo,$(RUN)),,data/adapters/$(RUN)/$(basename $(notdir $(CONFIG))))
+TRAIN = -p adapter "$(ADAPTER)" -p iterations $(or $(ITERS),0)
 COMPARE = -p replies 48 -p samples 8
 
 # Changes when a variable does, so that the same RUN with another SOURCE is not taken for done.

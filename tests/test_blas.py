@@ -62,7 +62,7 @@ def run(script, **environment):
 def bindings(script, tmp_path):
     """The dynamic linker's own account: for each symbol of libmlx, the file it was bound to."""
     run(script, LD_DEBUG="bindings", LD_DEBUG_OUTPUT=str(tmp_path / "linker"))
-    pattern = re.compile(r"binding file \S*/libmlx\.so \[0\] to (\S+) \[0\]: .*symbol `(\w+)'")
+    pattern = re.compile(r"binding file .*/libmlx\.so \[0\] to (.+) \[0\]: .*symbol `(\w+)'")
     found = {}
     for log in tmp_path.glob("linker.*"):
         with open(log, errors="replace") as lines:

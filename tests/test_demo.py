@@ -2,17 +2,13 @@
 
 import sqlite3
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import chitchat_dataset
-import imessage_chatdb
 import pandas
 import pytest
-import typedstream
-from hypothesis import example, given, settings
-from hypothesis import strategies
 
-from ftstudy import demo, paths
+from ftstudy import apple_messages, demo, paths
 from ftstudy.errors import StudyError
 from ftstudy.sources import read_messages
 
@@ -59,37 +55,7 @@ def dump(path):
         connection.close()
 
 
-# --- bodies ---
-
-@settings(deadline=None)
-@given(strategies.text(strategies.characters(exclude_categories=["Cs"])), strategies.booleans())
-@example("", False)
-@example("a+\x00\x84\x86NSString", True)
-@example("🤷🏽‍♀️ e\u0301\r\n", True)
-@example("x" * 127, False)
-@example("x" * 128, False)
-@example("ü" * 16384, True)
-@example("x" * 32767, False)
-@example("x" * 65536, True)
-def test_a_body_is_decoded_alike_by_both_readers(text, mutable):
-    body = demo.attributed_body(text, mutable)
-    assert imessage_chatdb.extract_text(body) == (text or None)
-    parsed = imessage_chatdb.parse_attributed_body(body)
-    assert parsed.text == text
-    oracle = typedstream.unarchive_from_data(body)
-    string, run, attributes = oracle.contents
-    assert string.value.value == text
-    assert run.values == [1, len(text.encode("utf-16-le")) // 2]
-    assert oracle.clazz.name == (b"NSMutable" if mutable else b"NS") + b"AttributedString"
-    (key, value), = attributes.value.contents.items()
-    assert (key.value, value.value) == ("__kIMMessagePartAttributeName", 0)
-
-
-@pytest.mark.parametrize("length, form", [(0x7f, "7f"), (0x80, "818000"), (0x7fff, "81ff7f"),
-                                          (0x8000, "8200800000"), (0x12345, "8245230100")])
-def test_the_three_forms_of_a_length(length, form):
-    assert bytes.fromhex("2b" + form) + b"x" * length in demo.attributed_body("x" * length)
-
+# --- the demo ---
 
 def test_most_bodies_are_archives_and_a_share_is_plain_text(demo_path):
     connection = sqlite3.connect(demo_path)
@@ -98,8 +64,6 @@ def test_most_bodies_are_archives_and_a_share_is_plain_text(demo_path):
     connection.close()
     assert 0.05 < plain / (archives + plain) < 0.2
 
-
-# --- the demo ---
 
 def test_every_real_message_is_there_with_its_own_time_and_text(table, corpus):
     written = Counter(message for conversation in corpus for message in conversation)
@@ -195,23 +159,22 @@ def test_built_once_and_again_when_the_recipe_changes(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("module", [demo, apple_messages])
+def test_the_recipe_covers_the_code_that_builds_it(tmp_path, monkeypatch, module):
+    path = demo.build_demo(tmp_path / "chat.db", sender="720840be")
+    before = path.stat().st_mtime_ns
+    (tmp_path / "changed.py").write_text("# another recipe")
+    monkeypatch.setattr(module, "__file__", str(tmp_path / "changed.py"))
+    demo.build_demo(path, sender="720840be")
+    assert path.stat().st_mtime_ns != before
+
+
 @pytest.mark.parametrize("sender, count", [("nobody", 0), ("5", None)])
 def test_a_sender_that_is_not_exactly_one(tmp_path, sender, count):
     with pytest.raises(StudyError, match="exactly one") as caught:
         demo.build_demo(tmp_path / "chat.db", sender=sender)
     assert count is None or str(caught.value).startswith(f"{count} senders")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path):
-    row = {"chat": "+12125550111", "sender": None, "time": datetime(2024, 1, 1, tzinfo=UTC),
-           "text": "a"}
-    path = demo.write_chat_db([row], tmp_path / "chat.db")
-    before = path.read_bytes()
-    with pytest.raises(sqlite3.Error):
-        demo.write_chat_db([row, row | {"columns": {"no_such_column": 1}}], path)
-    assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
 
 
 # --- the committed sample ---

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies
 
-from ftstudy import demo
+from ftstudy.apple_messages import write_chat_db
 from ftstudy.errors import StudyError
 from ftstudy.sources import COLUMNS, KINDS, check, imessage, read_messages
 
@@ -26,7 +26,7 @@ def message(text="hello", sender=ANNA, minute=0, chat=ANNA, **more):
 def read(tmp_path):
     """Write messages, run SQL over them, read them back."""
     def write_and_read(*messages, sql="", people=None):
-        path = demo.write_chat_db(list(messages), tmp_path / "chat.db", GROUP, people)
+        path = write_chat_db(list(messages), tmp_path / "chat.db", GROUP, people)
         connection = sqlite3.connect(path)
         connection.executescript(sql)
         connection.close()
@@ -60,7 +60,7 @@ def test_the_table_has_the_documented_columns_and_types(read):
 def test_any_text_comes_back_byte_for_byte(tmp_path, written):
     rows = [message(text, sender=None if mine else ANNA, plain=plain)
             for text, mine, plain in written]
-    table = read_messages(demo.write_chat_db(rows, tmp_path / "chat.db"))
+    table = read_messages(write_chat_db(rows, tmp_path / "chat.db"))
     assert [text.encode() for text in table["text"]] == [text.encode() for text, _, _ in written]
     assert table["is_owner"].tolist() == [mine for _, mine, _ in written]
 
@@ -242,7 +242,7 @@ def test_older_schemas_without_newer_columns(read):
 
 
 def test_reads_the_wal_of_a_database_in_use_and_changes_nothing(tmp_path):
-    path = demo.write_chat_db([message("old")], tmp_path / "chat.db")
+    path = write_chat_db([message("old")], tmp_path / "chat.db")
     writer = sqlite3.connect(path)
     writer.execute("PRAGMA journal_mode = WAL")
     writer.execute("PRAGMA wal_autocheckpoint = 0")
@@ -294,19 +294,19 @@ def test_a_database_that_is_not_of_messages(tmp_path):
 
 
 def test_a_database_without_messages(tmp_path):
-    assert "holds no messages" in refusal(demo.write_chat_db([], tmp_path / "chat.db"))
+    assert "holds no messages" in refusal(write_chat_db([], tmp_path / "chat.db"))
 
 
 def test_a_damaged_database(tmp_path):
     rows = [message(minute=number) for number in range(300)]
-    path = demo.write_chat_db(rows, tmp_path / "chat.db")
+    path = write_chat_db(rows, tmp_path / "chat.db")
     path.write_bytes(path.read_bytes()[:40_000])
     assert "chat.db cannot be read: " in refusal(path)
 
 
 def test_a_locked_database(tmp_path, monkeypatch):
     monkeypatch.setattr(imessage, "BUSY_SECONDS", 0.05)
-    path = demo.write_chat_db([message()], tmp_path / "chat.db")
+    path = write_chat_db([message()], tmp_path / "chat.db")
     writer = sqlite3.connect(path)
     writer.execute("BEGIN EXCLUSIVE")
     assert "is locked" in refusal(path)
@@ -315,7 +315,7 @@ def test_a_locked_database(tmp_path, monkeypatch):
 
 def test_without_full_disk_access_the_fix_names_it(tmp_path, monkeypatch):
     folder = tmp_path / "Library" / "Messages"
-    path = demo.write_chat_db([message()], folder / "chat.db")
+    path = write_chat_db([message()], folder / "chat.db")
 
     def denied(*_, **__):
         raise imessage_chatdb.ChatDBAccessError("authorization denied", path=str(path))

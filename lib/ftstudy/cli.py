@@ -59,6 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
     verb.set_defaults(verb=_notebook)
 
+    verb = verbs.add_parser("baseline", help="store the notebooks' outputs on the sample, for the tests to compare")
+    verb.set_defaults(verb=_baseline)
+
     verb = verbs.add_parser("report", help="build reports/<run>/index.html from the run's results")
     verb.add_argument("--run", default="demo")
     verb.set_defaults(verb=_report)
@@ -119,6 +122,14 @@ def _notebook(options) -> None:
     parameters = {"run": options.run, **dict(options.parameter)}
     print(f"{options.name}: running into {shown(run_folder(options.run))}", flush=True)
     notebooks.execute(options.name, run_folder(options.run), parameters)
+
+
+def _baseline(_) -> None:
+    from . import notebooks
+
+    for name in notebooks.names():
+        print(f"{name}: running on the sample", flush=True)
+        notebooks.store_outputs(name)
 
 
 def _report(options) -> None:

@@ -4,8 +4,10 @@ import os
 import sys
 from pathlib import Path
 
+import nbformat
 import papermill
 import yaml
+from nbclient import NotebookClient
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
@@ -22,7 +24,7 @@ def execute(name: str, run: Path, parameters: dict[str, str]) -> Path:
     """
     source = ROOT / "notebooks" / f"{name}.ipynb"
     if not source.is_file():
-        raise StudyError(f"There is no notebook {shown(source)}; the study's are {', '.join(sorted(p.stem for p in source.parent.glob('*.ipynb')))}.")
+        raise StudyError(f"There is no notebook {shown(source)}; the study's are {', '.join(names())}.")
     known = papermill.inspect_notebook(source)
     if unknown := set(parameters) - set(known):
         raise StudyError(f"{shown(source)} has no parameter {', '.join(sorted(unknown))}; it has {', '.join(known)}.")
@@ -49,3 +51,32 @@ def _typed(value: str, parameter: dict):
     """Text stays text unless the notebook's own parameter is of another type."""
     kind = parameter["inferred_type_name"]
     return value if kind in ("str", "None") else yaml.safe_load(value)
+
+
+def store_outputs(name: str) -> None:
+    """Run a notebook with its default parameters and store the outputs for nbval to compare.
+
+    Whatever differs between two equal runs stays out: timings, widgets, versions.
+    """
+    path = ROOT / "notebooks" / f"{name}.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    os.environ["FTSTUDY_HEADLESS"] = "1"
+    NotebookClient(
+        notebook,
+        kernel_name="python3",
+        record_timing=False,
+        resources={"metadata": {"path": str(path.parent)}},
+        config=Config(KernelManager={"transport": "ipc"}),
+    ).execute()
+    notebook.metadata.pop("widgets", None)
+    notebook.metadata["language_info"] = {"name": "python"}
+    for cell in notebook.cells:
+        if "explore" in cell.metadata.get("tags", []):
+            cell.outputs = []
+            cell.execution_count = None
+    nbformat.write(notebook, path)
+
+
+def names() -> list[str]:
+    """The study's notebooks, in order."""
+    return sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))

@@ -1,0 +1,170 @@
+"""Faults in data and prompts, each under its own check id; nothing on clean runs."""
+
+import json
+
+import pytest
+from conftest import example
+
+from ftstudy import audit, chat_format, history
+from ftstudy.errors import StudyError
+
+ROWS = [example(user=f"Contact: hey {number}", reply=f"yo {number}") for number in range(8)]
+
+
+@pytest.fixture
+def clean(tmp_path, write_split):
+    for name in ("train", "valid", "test"):
+        write_split(tmp_path / "data", name, ROWS)
+    return tmp_path / "data"
+
+
+def checks(folder, batch_size=2):
+    return {(item["check"], item["severity"]) for item in audit.data.check_data(folder, batch_size)}
+
+
+def test_clean_data_has_no_findings(clean):
+    assert checks(clean) == set()
+
+
+@pytest.mark.parametrize(
+    "spoil, found",
+    [
+        (lambda folder: [file.unlink() for file in folder.iterdir()], ("data.empty", "error")),
+        (lambda folder: (folder / "train.jsonl").rename(folder / "training.jsonl"), ("data.no_train", "error")),
+        (lambda folder: (folder / "train.jsonl").write_text(""), ("data.zero_bytes", "error")),
+        (lambda folder: (folder / "valid.jsonl").unlink(), ("data.no_valid", "warning")),
+        (lambda folder: (folder / "train.jsonl").write_text("{}\n" * 3), ("data.bad_messages", "error")),
+        (lambda folder: (folder / "train.jsonl").open("a").write("\n"), ("data.blank_line", "error")),
+        (lambda folder: (folder / "valid.jsonl").open("a").write("{'a': 1}\n"), ("data.bad_json", "error")),
+        (lambda folder: (folder / "train.jsonl").write_text(json.dumps(ROWS[0])), ("data.fewer_than_batch", "error")),
+    ],
+)
+def test_each_fault_is_found_under_its_own_id(clean, spoil, found):
+    spoil(clean)
+    assert checks(clean) == {found}
+
+
+def test_a_missing_directory_is_found(tmp_path):
+    assert checks(tmp_path / "nowhere") == {("data.missing", "error")}
+
+
+def test_a_hidden_file_does_not_make_a_folder_full(tmp_path):
+    (tmp_path / ".DS_Store").write_text("x")
+    assert checks(tmp_path) == {("data.empty", "error")}
+
+
+@pytest.mark.parametrize(
+    "last", [{"role": "user", "content": "hey"}, {"role": "assistant", "content": " \n"}, {"role": "assistant"}, "text"]
+)
+def test_a_row_without_a_reply_at_its_end_is_found(clean, write_split, last):
+    write_split(clean, "train", ROWS + [{"messages": ROWS[0]["messages"][:2] + [last]}])
+    assert checks(clean) == {("data.bad_messages", "error")}
+
+
+# --- parity ---------------------------------------------------------------------------------
+
+PROFILES = {
+    "other_system": ({"kind": "messages", "system": "You are a tech founder."}, {"parity.system_text"}),
+    "wrapped": ({"kind": "messages", "user": chat_format.WRAPPER}, {"parity.user_wrapper"}),
+    "no_header": (
+        {"kind": "template", "template": "<|im_start|>system\n{system}<|im_end|>\n<|im_start|>user\n{context}<|im_end|>\n"},
+        {"parity.end_of_prompt"},
+    ),
+    "doubled_start": (
+        {"kind": "template", "template": "<|endoftext|>" + chat_format.CHATML % "{context}"},
+        {"parity.bos"},
+    ),
+}
+
+
+def found(profile, tokenizer):
+    return {item["check"] for item in audit.parity.check_parity(ROWS, tokenizer, profile, "here")}
+
+
+def test_the_aligned_format_and_its_hard_coded_twin_have_no_findings(tokenizer):
+    assert found({"kind": "messages"}, tokenizer) == set()
+    assert found({"kind": "template", "template": chat_format.CHATML % "{context}"}, tokenizer) == set()
+
+
+@pytest.mark.parametrize("profile, expected", PROFILES.values(), ids=PROFILES)
+def test_a_difference_counts_for_the_part_in_which_it_falls(tokenizer, profile, expected):
+    assert found(profile, tokenizer) == expected
+
+
+def test_the_historical_format_differs_in_system_text_and_user_turn_alone(tokenizer):
+    profile = chat_format.load_profile("historical", "Sam")
+    assert found(profile, tokenizer) == {"parity.system_text", "parity.user_wrapper"}
+
+
+def test_key_differences_are_counted_from_token_ids(tokenizer):
+    profile = {"kind": "messages", "system": "You are Sam. Reply. Now."}
+    table = audit.parity.key_differences(ROWS, tokenizer, profile)
+    (row,) = table["rows"]
+    extra = len(tokenizer.encode("You are Sam. Reply. Now.")) - len(tokenizer.encode("You are Sam. Reply."))
+    assert (row["region"], row["prompts"], row["tokens"]) == ("system", 8, extra)
+    assert (table["examples"], table["identical"]) == (8, 0)
+    assert (row["training"], row["inference"]) == ("You are Sam. Reply.", "You are Sam. Reply. Now.")
+
+
+def test_the_missing_end_token_of_a_prompt_is_explained_and_not_flagged(tokenizer):
+    end = audit.parity.termination(ROWS[0], tokenizer)
+    assert end["training"].startswith("<|im_end|>") and end["trained"]
+
+
+def test_emoji_and_scripts_do_not_shift_the_regions(tokenizer):
+    row = example(system="You are Sam 👩‍👩‍👧.", user="Contact: 它是中文 😀", reply="ok")
+    compared = audit.parity.compare(row, tokenizer, {"kind": "messages", "system": "You are Sam 🇩🇪."})
+    assert set(compared["differing"]) == {"system"}
+    for side in ("training", "inference"):
+        assert [token for block in compared["blocks"] for token in block[side]] == compared[side]
+
+
+# --- the whole audit ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def config(tmp_path, clean):
+    path = tmp_path / "config.yaml"
+    path.write_text(f"model: tiny\ndata: {clean}\nbatch_size: 2\n")
+    return path
+
+
+def test_the_audit_of_a_clean_run_says_only_that_no_profile_was_given(config):
+    result = audit.audit(config)
+    assert [item["check"] for item in result["findings"]] == ["parity.no_profile"]
+    assert result["summary"] == {"error": 0, "warning": 0, "info": 1}
+
+
+def test_the_audit_compares_with_an_inference_profile(config):
+    assert audit.audit(config, inference="historical")["summary"]["error"] == 2
+    assert audit.audit(config, inference="aligned")["findings"] == []
+
+
+def test_with_unreadable_data_the_audit_still_answers(config, clean):
+    (clean / "train.jsonl").write_text("{")
+    found = {item["check"] for item in audit.audit(config, inference="historical")["findings"]}
+    assert "data.bad_json" in found and not any(check.startswith("parity") for check in found)
+
+
+@pytest.mark.parametrize("text, words", [(None, "no config"), ("a: [", "YAML"), ("just text", "key: value")])
+def test_an_unreadable_config_is_an_error(tmp_path, text, words):
+    path = tmp_path / "x.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(StudyError, match=words):
+        audit.audit(path)
+
+
+def test_the_historical_matrix_names_an_empty_folder_and_the_fixed_one_does_not(tmp_path, clean):
+    for variant in ("raw_style", "raw_style_variable"):
+        (tmp_path / "variants").mkdir(exist_ok=True)
+        (tmp_path / "variants" / variant).symlink_to(clean)
+    staged = history.stage(tmp_path / "run", tmp_path / "variants")
+    empty = {when: [any(f["check"] == "data.empty" for f in row["findings"]) for row in staged[when]] for when in ("before", "after")}
+    assert empty == {"before": [True, False], "after": [False, False]}
+    assert staged["before"][0]["lines"] == 0 and staged["after"][0]["lines"] == 8
+
+
+def test_mlx_lm_itself_refuses_an_empty_folder(tmp_path):
+    # Claim 3 of the report rests on this; it must be noticed should mlx-lm change.
+    assert history.trainer_on(tmp_path).startswith("ValueError: Training set not found or empty")

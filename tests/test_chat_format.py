@@ -1,0 +1,134 @@
+"""A conversation becomes a prompt in one place; here are the exact ids and masks it gives."""
+
+import pytest
+from conftest import example
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ftstudy import chat_format
+from ftstudy.errors import StudyError
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40).filter(lambda text: "<|" not in text)
+
+
+def test_training_ids_are_what_mlx_lm_trains_on(tokenizer):
+    from mlx_lm.tuner.datasets import ChatDataset
+
+    ids, _ = chat_format.training_ids(example(), tokenizer)
+    assert ids == ChatDataset([example()], tokenizer).process(example())[0]
+
+
+def test_the_mask_covers_the_reply_and_its_end_of_turn_and_nothing_else(tokenizer):
+    ids, mask = chat_format.training_ids(example(), tokenizer)
+    assert tokenizer.decode([token for token, on in zip(ids, mask) if on]) == "yes pls<|im_end|>"
+    assert tokenizer.decode(ids[max(at for at, on in enumerate(mask) if on) + 1 :]) == "\n"
+
+
+@given(system=TEXT, user=TEXT, reply=TEXT)
+def test_the_aligned_prompt_is_a_prefix_of_the_training_ids(tokenizer, system, user, reply):
+    row = example(system, user, reply)
+    ids, mask = chat_format.training_ids(row, tokenizer)
+    prompt = chat_format.prompt_ids(row, tokenizer)
+    assert ids[: len(prompt)] == prompt
+    assert not any(mask[: len(prompt)])
+    trained = [token for token, on in zip(ids, mask) if on]
+    assert tokenizer.decode(trained[:-1]) == reply and trained[-1] in chat_format.end_of_turn_ids(tokenizer)
+
+
+def test_the_historical_format_is_the_reports_listing(tokenizer):
+    profile = chat_format.load_profile("historical", "Sam")
+    text = tokenizer.decode(chat_format.prompt_ids(example(), tokenizer, profile))
+    assert text == (
+        "<|im_start|>system\nYou are Sam, a tech founder. Text like a real person... <|im_end|>\n"
+        "<|im_start|>user\nContext:\nContact: hey\nSam: yo\nContact: dinner?\n\nLast Message: dinner?<|im_end|>\n"
+        "<|im_start|>assistant\n"
+    )
+
+
+@pytest.mark.parametrize("name", ["aligned", "other_system", "wrapped", "historical"])
+def test_every_named_format_gives_messages_training_ids_and_prompt_ids(tokenizer, name):
+    profile = chat_format.load_profile(name, "Sam")
+    messages = chat_format.messages_for(example(), profile)
+    prompt = chat_format.prompt_ids(example(), tokenizer, profile)
+    ids, mask = chat_format.training_ids(example(), tokenizer, profile)
+    assert [message["role"] for message in messages] == ["system", "user", "assistant"]
+    assert ids[: len(prompt)] == prompt and sum(mask) and not any(mask[: len(prompt)])
+
+
+def test_the_historical_messages_through_the_template_are_the_hard_coded_string(tokenizer):
+    profile = chat_format.load_profile("historical", "Sam")
+    by_template = {"messages": chat_format.messages_for(example(), profile)}
+    assert chat_format.prompt_ids(by_template, tokenizer) == chat_format.prompt_ids(example(), tokenizer, profile)
+
+
+@pytest.mark.parametrize(
+    "user, last",
+    [
+        ("Contact: hey", "hey"),
+        ("Contact: hey\nSam: yo\nContact: two\nlines: here", "two\nlines: here"),
+        ("Contact: time: 7?", "time: 7?"),
+        ("Contact: a\nSam: b", "b"),
+        ("no name at all", "no name at all"),
+    ],
+)
+def test_the_last_message_is_whole_and_without_its_name(user, last):
+    assert chat_format.last_message(example(user=user)) == last
+
+
+@pytest.mark.parametrize("form", ["tagged", "wrapped"])
+def test_a_variants_user_turn_reads_back_as_the_plain_form(form):
+    from ftstudy.reply_pairs import to_example
+
+    pair = {"context": [(False, "hey"), (True, "yo"), (False, "dinner?\nat 7")], "reply": "yes"}
+    plain, other = to_example(pair, "Sam"), to_example(pair, "Sam", form)
+    assert chat_format.plain_context(other["messages"][1]["content"]) == plain["messages"][1]["content"]
+    assert chat_format.last_message(other) == chat_format.last_message(plain) == "dinner?\nat 7"
+
+
+def test_braces_in_a_message_are_not_placeholders(tokenizer):
+    row = example(user="Contact: {system} {last_message}")
+    text = tokenizer.decode(chat_format.prompt_ids(row, tokenizer, chat_format.load_profile("wrapped")))
+    assert "Last Message: {system} {last_message}<|im_end|>" in text
+
+
+def test_a_callable_profile_may_return_a_string_ids_or_messages(tokenizer, monkeypatch, tmp_path):
+    (tmp_path / "my_app.py").write_text(
+        "def text(example): return 'hi'\ndef ids(example): return [1, 2]\ndef turns(example): return example['messages'][:-1]\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    ask = lambda name: chat_format.prompt_ids(example(), tokenizer, {"kind": "callable", "function": f"my_app:{name}"})  # noqa: E731
+    assert ask("ids") == [1, 2]
+    assert ask("text") == tokenizer.encode("hi")
+    assert ask("turns") == chat_format.prompt_ids(example(), tokenizer)
+
+
+def test_a_captured_profile_gives_what_was_sent(tokenizer, tmp_path):
+    (tmp_path / "sent.jsonl").write_text('{"split": "test", "row": 3, "ids": [5, 6]}\n')
+    (tmp_path / "app.yaml").write_text("kind: captured\nfile: sent.jsonl\n")
+    profile = chat_format.load_profile(tmp_path / "app.yaml")
+    assert chat_format.prompt_ids(example(), tokenizer, profile, ("test", 3)) == [5, 6]
+    with pytest.raises(StudyError, match="row"):
+        chat_format.prompt_ids(example(), tokenizer, profile, ("test", 4))
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("kind: postcard", "postcard"),
+        ("kind: template", "template"),
+        ("kind: messages\nsystm: hello", "systm"),
+        ("- a list", "kind"),
+        ("a: [", "YAML"),
+    ],
+)
+def test_a_bad_profile_is_named_with_its_fix(tmp_path, text, words):
+    path = tmp_path / "app.yaml"
+    path.write_text(text)
+    with pytest.raises(StudyError, match=words) as caught:
+        chat_format.load_profile(path)
+    assert "app.yaml" in str(caught.value)
+
+
+def test_a_missing_profile_is_an_error():
+    with pytest.raises(StudyError, match="nowhere.yaml"):
+        chat_format.load_profile("nowhere.yaml")

@@ -1,0 +1,96 @@
+"""The command line: exit status, one paragraph on errors, nothing half-written."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from ftstudy import paths
+
+SAMPLE = paths.DATA / "sample" / "chat.db"
+
+
+def ftstudy(*arguments, cwd=None):
+    return subprocess.run([sys.executable, "-m", "ftstudy", *map(str, arguments)], capture_output=True, text=True, cwd=cwd)
+
+
+def refused(result, *words):
+    assert result.returncode == 2, result.stderr
+    assert "Traceback" not in result.stderr and len(result.stderr.strip().splitlines()) == 1
+    assert all(word in result.stderr for word in words), result.stderr
+
+
+def test_extract_writes_the_splits(tmp_path):
+    result = ftstudy("extract", "--source", SAMPLE, "--owner", "Sam", "--out", tmp_path, "--variant", "raw_style_variable")
+    assert result.returncode == 0, result.stderr
+    assert {"train.jsonl", "valid.jsonl", "test.jsonl"} <= {path.name for path in (tmp_path / "raw_style_variable").iterdir()}
+    assert "group chats" in result.stdout
+
+
+@pytest.fixture
+def no_messages(tmp_path):
+    from ftstudy.demo import write_chat_db
+
+    return write_chat_db([], tmp_path / "none.db")
+
+
+@pytest.mark.parametrize("source, words", [("nowhere.db", "nowhere.db"), ("empty.db", "0 bytes"), ("text.db", "text.db"), ("none.db", "no messages")])
+def test_a_bad_source_is_refused_and_nothing_is_written(tmp_path, no_messages, source, words):
+    (tmp_path / "empty.db").write_bytes(b"")
+    (tmp_path / "text.db").write_text("hello " * 1000)
+    refused(ftstudy("extract", "--source", source, "--owner", "Sam", "--out", tmp_path / "out", cwd=tmp_path), words)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_truncated_database_is_refused(tmp_path):
+    (tmp_path / "cut.db").write_bytes(SAMPLE.read_bytes()[:60_000])
+    refused(ftstudy("extract", "--source", tmp_path / "cut.db", "--owner", "Sam", "--out", tmp_path / "out"), "cut.db")
+
+
+def test_an_owner_who_never_wrote_is_refused(tmp_path):
+    copy = tmp_path / "chat.db"
+    copy.write_bytes(SAMPLE.read_bytes())
+    with sqlite3.connect(copy) as database:
+        database.execute("UPDATE message SET is_from_me = 0")
+    database.close()
+    refused(ftstudy("extract", "--source", copy, "--owner", "Sam", "--out", tmp_path / "out"), "0 replies", "Sam")
+    assert not (tmp_path / "out" / "raw_style_variable").exists()
+
+
+@pytest.fixture
+def config(tmp_path):
+    made = ftstudy("extract", "--source", SAMPLE, "--owner", "Sam", "--out", tmp_path / "data")
+    assert made.returncode == 0, made.stderr
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"model: tiny\ndata: {tmp_path}/data/raw_style_variable\nbatch_size: 2\nadapter_path: {tmp_path}/adapter\n")
+    return path
+
+
+def test_audit_says_0_for_clean_1_for_an_error_2_for_unable(config, tmp_path):
+    assert ftstudy("audit", "--config", config).returncode == 0
+    result = ftstudy("audit", "--config", config, "--inference", "historical", "--json", tmp_path / "findings.json")
+    assert result.returncode == 1 and "parity.system_text" in result.stdout
+    written = json.loads((tmp_path / "findings.json").read_text())
+    assert written["summary"]["error"] == len(written["findings"]) == 2
+    refused(ftstudy("audit", "--config", tmp_path / "none.yaml"), "none.yaml", "CONFIG")
+    refused(ftstudy("audit", "--config", config, "--model", "data/models/none", "--inference", "aligned"), "data/models/none")
+
+
+def test_faults_of_the_data_are_findings_not_failures(config, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for folder, check in ((tmp_path / "empty", "data.empty"), (tmp_path / "missing", "data.missing")):
+        result = ftstudy("audit", "--config", config, "--data", folder)
+        assert result.returncode == 1 and check in result.stdout
+
+
+def test_training_on_a_missing_directory_is_refused(config, tmp_path):
+    config.write_text(config.read_text().replace("raw_style_variable", "category_aware"))
+    refused(ftstudy("train", "--config", config, "--run", "test-refused"), "category_aware")
+    assert not (tmp_path / "adapter").exists()
+    (paths.REPORTS / "test-refused").rmdir()
+
+
+def test_a_run_is_named_by_one_word():
+    refused(ftstudy("report", "--run", "../elsewhere"), "RUN")

@@ -1,0 +1,152 @@
+"""The notebooks as documents, and the whole study from end to end with small parameters."""
+
+import json
+import re
+import shutil
+import statistics
+
+import nbformat
+import pytest
+
+from ftstudy import notebooks, paths, report
+from ftstudy.errors import StudyError
+
+NAMES = ["01_extract", "02_format_audit", "03_train", "04_compare"]
+
+
+@pytest.fixture(params=NAMES)
+def cells(request):
+    return nbformat.read(paths.ROOT / "notebooks" / f"{request.param}.ipynb", as_version=4).cells
+
+
+def tags(cell):
+    return cell.metadata.get("tags", [])
+
+
+def test_the_study_has_its_four_notebooks():
+    assert notebooks.names() == NAMES
+
+
+def test_every_code_cell_that_shows_something_carries_its_output(cells):
+    # nbval compares nothing where outputs were stripped.
+    shows = [cell for cell in cells if cell.cell_type == "code" and re.search(r"^(render\.show|print)", cell.source, re.M) and "explore" not in tags(cell)]
+    assert len(shows) >= 5
+    assert all(cell.outputs for cell in shows)
+
+
+def test_parameters_are_annotated_and_explained(cells):
+    (parameters,) = [cell for cell in cells if "parameters" in tags(cell)]
+    for line in parameters.source.splitlines():
+        assert re.fullmatch(r"\w+: \w+ = .+  # .+", line), line
+
+
+def test_notebooks_tell_a_story_and_hold_no_logic(cells):
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    assert cells[0].cell_type == "markdown"
+    assert len(code) <= 20
+    assert statistics.median(len(cell.source.splitlines()) for cell in code) <= 6
+    assert not [cell for cell in code if re.search(r"^\s*def ", cell.source, re.M) and "explore" not in tags(cell)]
+
+
+def test_each_notebook_ends_in_one_explore_cell_without_stored_output(cells):
+    assert [cell for cell in cells if "explore" in tags(cell)] == [cells[-1]]
+    assert "nbval-skip" in tags(cells[-1]) and "ipywidgets" in cells[-1].source and not cells[-1].outputs
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A whole run by papermill on the sample, with other parameters than the defaults."""
+    folder, out = paths.run_folder("test-end-to-end"), tmp_path_factory.mktemp("study")
+    config = "ft_configs/sample_tiny_lora_variable.yaml"
+    own = {
+        "01_extract": {"out": str(out), "owner": "Robin"},
+        "02_format_audit": {"config": config, "data": str(out), "owner": "Robin", "examples": "5"},
+        "03_train": {"config": config, "data": str(out), "adapter": str(out / "adapter"), "iterations": "4"},
+        "04_compare": {"config": config, "owner": "Robin", "replies": "6", "samples": "2"},
+    }
+    for name, parameters in own.items():
+        notebooks.execute(name, folder, {"run": folder.name, **parameters})
+    report.build(folder)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def read(run, name):
+    return json.loads((run / f"{name}.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.slow
+def test_the_results_have_their_fixed_shape(run):
+    findings, training, comparison = (read(run, name) for name in ("findings", "training", "comparison"))
+    assert {"check", "severity", "title", "evidence", "cause", "fix", "where"} <= set(findings["findings"][0])
+    assert findings["summary"]["error"] == len([f for f in findings["findings"] if f["severity"] == "error"]) >= 3
+    assert [entry["name"] for entry in training["configs"]] == ["sample_tiny_lora_variable"]
+    assert training["configs"][0]["iterations"] == 4
+    assert [(arm["model"], arm["format"]) for arm in comparison["arms"]] == [
+        ("base", "aligned"), ("base", "historical"), ("tuned", "aligned"), ("tuned", "historical"),
+    ]
+    assert all(arm["interval"][0] <= arm["nats_per_reply_token"] <= arm["interval"][1] for arm in comparison["arms"])
+    assert [claim["number"] for claim in comparison["claims"]] == list(range(1, 20))
+    assert {"statement", "test", "measurement", "verdict"} <= set(comparison["claims"][0])
+    assert not any("seconds" in text for text in (json.dumps(training), json.dumps(comparison)))
+    assert set(read(run, "cost")) == set(NAMES)
+
+
+@pytest.mark.slow
+def test_the_parameters_reached_the_data(run):
+    folder = paths.from_root(read(run, "training")["configs"][0]["data"])
+    row = json.loads((folder / "train.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    assert row["messages"][0]["content"].startswith("You are Robin.")
+    assert not list(run.glob("*.failed.ipynb"))
+
+
+@pytest.mark.slow
+def test_the_report_is_one_file_that_loads_nothing(run):
+    page = (run / "index.html").read_text(encoding="utf-8")
+    assert len(page.encode()) < 3_000_000
+    assert "default-src 'none'" in page
+    assert not re.search(r"""(?:src|href)=["'](?!data:)""", page) and "<script" not in page and "url(" not in page
+
+
+@pytest.mark.slow
+def test_the_numbers_of_the_report_come_from_the_run(run):
+    comparison = read(run, "comparison")
+    comparison["arms"][0]["nats_per_reply_token"] = 12.345
+    (run / "comparison.json").write_text(json.dumps(comparison))
+    page = report.build(run).read_text(encoding="utf-8")
+    assert "12.345" in page
+    for title in ("Executive summary", "Issue 1", "Issue 2", "Key differences", "Recommended fixes", "Next steps", "Data statistics", "Sample comparison"):
+        assert title in page
+
+
+@pytest.mark.slow
+def test_text_of_messages_cannot_become_markup(run):
+    comparison = read(run, "comparison")
+    comparison["samples"][0]["true"] = "<b onclick=alert(1)>hi</b> <start_of_turn>"
+    (run / "comparison.json").write_text(json.dumps(comparison))
+    page = report.build(run).read_text(encoding="utf-8")
+    assert "<b onclick" not in page and "&lt;start_of_turn&gt;" in page
+
+
+@pytest.mark.slow
+def test_a_failing_notebook_says_why_in_one_paragraph_and_leaves_no_result():
+    folder = paths.run_folder("test-failing")
+    try:
+        with pytest.raises(StudyError, match="nowhere.db") as caught:
+            notebooks.execute("01_extract", folder, {"run": folder.name, "source": "nowhere.db"})
+        assert "\n" not in str(caught.value)
+        assert [path.name for path in folder.iterdir()] == ["01_extract.failed.ipynb"]
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_an_unknown_parameter_or_notebook_is_an_error():
+    with pytest.raises(StudyError, match="sauce"):
+        notebooks.execute("01_extract", paths.REPORTS, {"sauce": "x"})
+    with pytest.raises(StudyError, match="05_dream"):
+        notebooks.execute("05_dream", paths.REPORTS, {})
+
+
+def test_a_report_without_results_is_an_error(tmp_path):
+    with pytest.raises(StudyError, match="extraction.json"):
+        report.build(tmp_path)
