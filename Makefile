@@ -101,7 +101,7 @@ $(RESULTS)/01_extract.ipynb: notebooks/01_extract.ipynb $(RESULTS)/variables $(L
 # apart from the demo's.
 ADAPTER = $(if $(filter demo,$(RUN)),,data/adapters/$(RUN)/$(basename $(notdir $(CONFIG))))
 TRAIN = -p adapter "$(ADAPTER)" -p iterations $(or $(ITERS),0)
-COMPARE = -p replies 48 -p samples 8
+COMPARE = -p replies 40 -p samples 6
 
 # Changes when a variable does, so that the same RUN with another SOURCE is not taken for done.
 $(RESULTS)/variables: always

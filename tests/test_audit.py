@@ -4,6 +4,8 @@ import json
 
 import pytest
 from conftest import example
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ftstudy import audit, chat_format, history
 from ftstudy.errors import StudyError
@@ -91,9 +93,13 @@ def test_a_difference_counts_for_the_part_in_which_it_falls(tokenizer, profile, 
     assert found(profile, tokenizer) == expected
 
 
-def test_the_historical_format_differs_in_system_text_and_user_turn_alone(tokenizer):
-    profile = chat_format.load_profile("historical", "Sam")
-    assert found(profile, tokenizer) == {"parity.system_text", "parity.user_wrapper"}
+@given(turns=st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30), min_size=1, max_size=8))
+def test_the_historical_format_differs_in_system_text_and_user_turn_alone(tokenizer, turns):
+    user = "\n".join(f"{('Contact', 'Sam')[at % 2]}: {text}" for at, text in enumerate(turns))
+    compared = audit.parity.compare(example(user=user), tokenizer, chat_format.load_profile("historical", "Sam"))
+    assert set(compared["differing"]) == {"system", "user"}
+    for side in ("training", "inference"):
+        assert [token for block in compared["blocks"] for token in block[side]] == compared[side]
 
 
 def test_key_differences_are_counted_from_token_ids(tokenizer):

@@ -63,6 +63,7 @@ def arm(model: str, prompt_format: str, scores: dict, conversations: list[str]) 
         "format": prompt_format,
         "replies": len(conversations),
         "conversations": len(set(conversations)),
+        "resampled": "conversations" if len(set(conversations)) > 1 else "replies",
         "reply_tokens": int(scores["tokens"].sum()),
         "nats_per_reply_token": mean,
         "interval": interval,
@@ -94,7 +95,10 @@ def differences(scores: dict, conversations: list[str]) -> list[dict]:
 def _ratio(nats: np.ndarray, tokens: np.ndarray, conversations: list[str], seed: int = 0) -> tuple[float, list[float]]:
     """Sum of nats over sum of tokens, with the 95% percentile interval of a bootstrap that
     resamples whole conversations (Efron & Tibshirani 1993, chapter 8: replies of one
-    conversation are not independent)."""
+    conversation are not independent). Of a single conversation the replies are resampled:
+    an interval over it alone would have no width, and claim a certainty that is not there."""
+    if len(set(conversations)) < 2:
+        conversations = [str(at) for at in range(len(nats))]
     names, cluster = np.unique(conversations, return_inverse=True)
     nats_of = np.bincount(cluster, weights=nats, minlength=len(names))
     tokens_of = np.bincount(cluster, weights=tokens, minlength=len(names))

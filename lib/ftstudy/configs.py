@@ -64,7 +64,7 @@ max_seq_length: 1024
 # what is reported
 steps_per_report: 10
 steps_per_eval: 50
-val_batches: 12
+val_batches: 6
 save_every: 100
 """
 

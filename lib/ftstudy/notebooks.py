@@ -2,7 +2,9 @@
 
 import os
 import sys
+from contextlib import chdir, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import nbformat
 import papermill
@@ -29,22 +31,30 @@ def execute(name: str, run: Path, parameters: dict[str, str]) -> Path:
     if unknown := set(parameters) - set(known):
         raise StudyError(f"{shown(source)} has no parameter {', '.join(sorted(unknown))}; it has {', '.join(known)}.")
     failed = run / f"{name}.failed.ipynb"
-    os.environ["FTSTUDY_HEADLESS"] = "1"  # inherited by the kernel: no progress bars there
     try:
-        papermill.execute_notebook(
-            source,
-            failed,
-            parameters={key: _typed(value, known[key]) for key, value in parameters.items()},
-            cwd=source.parent,
-            kernel_name="python3",
-            progress_bar=sys.stderr.isatty(),
-            # The notebook speaks to its kernel through a file, not through a network port.
-            config=Config(KernelManager={"transport": "ipc"}),
-        )
+        with _headless() as config:
+            papermill.execute_notebook(
+                source,
+                failed,
+                parameters={key: _typed(value, known[key]) for key, value in parameters.items()},
+                cwd=source.parent,
+                kernel_name="python3",
+                progress_bar=sys.stderr.isatty(),
+                config=config,
+            )
     except PapermillExecutionError as error:
         reason = error.evalue if error.ename == "StudyError" else f"{error.ename}: {error.evalue}"
         raise StudyError(f"{reason} (The notebook up to this error: {shown(failed)}.)") from error
     return failed.replace(run / f"{name}.ipynb")
+
+
+@contextmanager
+def _headless():
+    """Settings for a kernel that nobody watches: no progress bars, and sockets in a folder of
+    its own, not network ports, since people's messages pass through them."""
+    os.environ["FTSTUDY_HEADLESS"] = "1"  # the kernel inherits it
+    with TemporaryDirectory(prefix="ftstudy") as folder:
+        yield Config(KernelManager={"transport": "ipc", "ip": f"{folder}/kernel"})
 
 
 def _typed(value: str, parameter: dict):
@@ -60,14 +70,8 @@ def store_outputs(name: str) -> None:
     """
     path = ROOT / "notebooks" / f"{name}.ipynb"
     notebook = nbformat.read(path, as_version=4)
-    os.environ["FTSTUDY_HEADLESS"] = "1"
-    NotebookClient(
-        notebook,
-        kernel_name="python3",
-        record_timing=False,
-        resources={"metadata": {"path": str(path.parent)}},
-        config=Config(KernelManager={"transport": "ipc"}),
-    ).execute()
+    with _headless() as config, chdir(path.parent):
+        NotebookClient(notebook, kernel_name="python3", record_timing=False, config=config).execute()
     notebook.metadata.pop("widgets", None)
     notebook.metadata["language_info"] = {"name": "python"}
     for cell in notebook.cells:

@@ -87,7 +87,7 @@ def compare(example: dict, tokenizer, profile: dict, where: tuple[str, int] | No
     training, labels = regions(example, tokenizer)
     inference = chat_format.prompt_ids(example, tokenizer, profile, where)
     blocks = []
-    for tag, a0, a1, b0, b1 in SequenceMatcher(None, training, inference, autojunk=False).get_opcodes():
+    for tag, a0, a1, b0, b1 in _aligned(training, inference, set(tokenizer.all_special_ids)):
         if tag == "equal":
             for start, end, aspect in _runs(labels, a0, a1):
                 blocks.append(_block(aspect, True, training[start:end], inference[b0 + start - a0 : b0 + end - a0]))
@@ -110,6 +110,43 @@ def compare(example: dict, tokenizer, profile: dict, where: tuple[str, int] | No
         "blocks": blocks,
         "differing": dict(differing),
     }
+
+
+def _aligned(left: list[int], right: list[int], special: set[int]) -> list[tuple[str, int, int, int, int]]:
+    """difflib's opcodes, with special tokens as anchors where both sides have the same ones."""
+    cuts = [[at for at, token in enumerate(side) if token in special] for side in (left, right)]
+    if [left[at] for at in cuts[0]] != [right[at] for at in cuts[1]]:
+        cuts = [[], []]
+    starts = [(0, 0), *zip(*cuts)]
+    ends = [*zip(*cuts), (len(left), len(right))]
+    codes = []
+    for (a, b), (a_end, b_end) in zip(starts, ends):
+        piece = SequenceMatcher(None, left[a:a_end], right[b:b_end], autojunk=False).get_opcodes()
+        codes += _slid([(tag, a + a0, a + a1, b + b0, b + b1) for tag, a0, a1, b0, b1 in piece], left, right)
+    return codes
+
+
+def _slid(codes: list, left: list[int], right: list[int]) -> list:
+    """Insertions and deletions moved right as far as they can go without changing either side.
+
+    "user ⏎ [Context : ⏎] Contact" and "user [⏎ Context :] ⏎ Contact" are the same insertion;
+    only the first stands in the user's text, where it belongs.
+    """
+    slid = []
+    codes = list(codes)
+    for at, (tag, a0, a1, b0, b1) in enumerate(codes):
+        side, first, last = (right, b0, b1) if tag == "insert" else (left, a0, a1)
+        shift = 0
+        if tag in ("insert", "delete") and at + 1 < len(codes) and codes[at + 1][0] == "equal":
+            room = codes[at + 1][2] - codes[at + 1][1]
+            while shift < room and side[first + shift] == side[last + shift]:
+                shift += 1
+            _, *after = codes[at + 1]
+            codes[at + 1] = ("equal", after[0] + shift, after[1], after[2] + shift, after[3])
+        if shift:
+            slid.append(("equal", a0, a0 + shift, b0, b0 + shift))
+        slid.append((tag, a0 + shift, a1 + shift, b0 + shift, b1 + shift) if shift else (tag, a0, a1, b0, b1))
+    return [code for code in slid if code[1] < code[2] or code[3] < code[4]]
 
 
 def _block(aspect: str, equal: bool, training: list[int], inference: list[int]) -> dict:
