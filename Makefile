@@ -145,7 +145,7 @@ setup: | $(READY) ## only set up what the others need
 COMPILE = "$$uv" pip compile --quiet --universal --python-version "$$(cat .python-version)" --generate-hashes \
     --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 lock: ## pin again what pyproject.toml asks for (UPGRADE=1: to the newest versions)
-	set -e; . lib/uv.sh; \
+	@set -e; . lib/uv.sh; \
 	$(COMPILE) pyproject.toml --extra cpu --extra test $(if $(UPGRADE),--upgrade) -o requirements.lock; \
 	cp requirements.lock .cuda.lock; \
 	$(COMPILE) pyproject.toml --extra cuda --extra test -o .cuda.lock; \

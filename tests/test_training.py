@@ -103,6 +103,8 @@ def test_loss_tokens_are_counted_as_the_trainer_masks_them(tokenizer):
     counts = training.loss_tokens(dataset, tokenizer, config)
     replies = sum(len(chat_format.reply_ids(row, tokenizer)[0]) for row in rows)
     # one end token and one line break a row; one padding token behind each row
+    own = sum(len(chat_format.training_ids(row, tokenizer)[0]) for row in rows)
+    assert counts.pop("masked_share") == pytest.approx(1 - (replies + 8) / own)
     assert counts == {"prompt": 0, "reply": replies, "end_of_turn": 4, "after_end": 4, "padding": 4, "total": replies + 12, "rows": 4}
     batch, lengths = next(trainer.iterate_batches([dataset.process(row) for row in rows], 4, 512))
     model, _ = base_models.load("tiny")

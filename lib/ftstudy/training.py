@@ -155,9 +155,9 @@ def loss_tokens(dataset, tokenizer, config: dict, rows: int = 200) -> dict:
     """Where the loss falls, by replaying the trainer's own processing and batching.
 
     Returns the number of loss tokens of each sort (prompt, reply, end_of_turn, after_end,
-    padding) over the first `rows` rows, their sum `total`, and `rows`. mlx-lm's mask also
-    covers one padding token after each shorter row, and what its template writes after
-    the end of the turn.
+    padding) over the first `rows` rows, their sum `total`, `rows`, and `masked_share`: how
+    much of the rows' own tokens carries no loss. mlx-lm's mask also covers one padding
+    token after each shorter row, and what its template writes after the end of the turn.
     """
     counts = dict.fromkeys(("prompt", "reply", "end_of_turn", "after_end", "padding"), 0)
     rows = min(rows, len(dataset)) // config["batch_size"] * config["batch_size"]
@@ -168,7 +168,10 @@ def loss_tokens(dataset, tokenizer, config: dict, rows: int = 200) -> dict:
     if rows:
         for batch, lengths in trainer.iterate_batches(processed, config["batch_size"], limit):
             _count(np.array(batch), np.array(lengths), by_ids, tokenizer, counts)
-    return {**counts, "total": sum(counts.values()), "rows": rows}
+    total = sum(counts.values())
+    own = sum(min(len(ids), limit) for ids, _ in processed)
+    masked = 1 - (total - counts["padding"]) / own if own else 0.0
+    return {**counts, "total": total, "rows": rows, "masked_share": masked}
 
 
 def _count(batch: np.ndarray, lengths: np.ndarray, by_ids: dict, tokenizer, counts: dict) -> None:
