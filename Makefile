@@ -123,7 +123,7 @@ baseline: | $(READY) ## run the notebooks on the sample and store their outputs,
 	$(PYTHON) -m ftstudy baseline
 
 lab: | $(READY) ## open the notebooks in JupyterLab
-	$(PYTHON) -m jupyterlab --notebook-dir notebooks
+	$(PYTHON) -m jupyterlab --notebook-dir notebooks $(LAB)
 
 extract: | $(READY) demo-data ## turn a chat history into training data: SOURCE=chat.db OWNER="My Name"
 	@$(PYTHON) -m ftstudy extract --source "$(SOURCE)" --kind "$(KIND)" --owner "$(OWNER)" --out "$(DATA)"

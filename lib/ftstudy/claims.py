@@ -39,7 +39,7 @@ def _untestable(number: int, statement: str, why: str) -> dict:
 
 def _data_claims(staged: dict | None) -> list[dict]:
     statements = {
-        2: "All `cataware` configs pointed to an empty directory",
+        2: "All cataware configs pointed to an empty directory",
         3: "Training ran with no data",
         4: "Root cause: the generator lists a variant that does not exist",
     }
@@ -84,7 +84,7 @@ def _format_claims(parity: dict, examples: list[dict], tokenizer, owner: str) ->
 
     end = table["termination"]
     return [
-        _claim(5, "mlx_lm.lora converts `messages` with `apply_chat_template`", "its dataset code, replayed",
+        _claim(5, "mlx_lm.lora converts messages with apply_chat_template", "its dataset code, replayed",
                f"{templated} of {len(examples)} rows are equal token for token", CONFIRMED if templated == len(examples) else REFUTED),
         _claim(6, "The training text looks as printed", "the report's example, rendered and compared character by character",
                "equal" if same_text else f"line breaks before <|im_end|>: {breaks[0]} printed, {breaks[1]} rendered", CONFIRMED if same_text else REFUTED),
@@ -96,7 +96,7 @@ def _format_claims(parity: dict, examples: list[dict], tokenizer, owner: str) ->
                f"{table['examples'] - table['identical']} of {table['examples']} inference prompts differ; "
                f"{parity['aligned']['examples'] - parity['aligned']['identical']} aligned ones do",
                CONFIRMED if table["identical"] < table["examples"] else REFUTED),
-        _claim(16, "`apply_chat_template` instead of the hard-coded string changes something", "the historical messages through the template, against the hard-coded string",
+        _claim(16, "apply_chat_template instead of the hard-coded string changes something", "the historical messages through the template, against the hard-coded string",
                f"{sum(by_template)} of {len(by_template)} prompts are equal token for token", REFUTED if all(by_template) else CONFIRMED),
         _claim(10, "Training ends with <|im_end|>, inference has no end token: different termination", "is the end of the turn in the loss",
                f"training ends with {end['training']!r}, " + ("which the model is trained to write itself" if end["trained"] else "which carries no loss"),

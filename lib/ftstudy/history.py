@@ -3,7 +3,7 @@
 import types
 from pathlib import Path
 
-from . import audit, configs
+from . import audit, configs, reply_pairs
 from .files import replace_folder
 from .paths import from_root, shown
 
@@ -47,13 +47,12 @@ def stage(run: Path, data: Path) -> dict:
 def _look(path: Path) -> dict:
     config = configs.load(path)
     folder = from_root(config["data"])
-    train = folder / "train.jsonl"
-    content = train.read_bytes() if train.is_file() else b""
+    splits = reply_pairs.statistics(folder)
     return {
         "config": path.name,
         "data": config["data"],
-        "bytes": sum(file.stat().st_size for file in folder.glob("*.jsonl")),
-        "lines": content.count(b"\n"),
+        "bytes": sum(part["bytes"] for part in splits.values()),
+        "lines": splits.get("train", {}).get("examples", 0),
         "listing": audit.data.listing(folder),
         "findings": audit.data.check_data(folder, config["batch_size"]),
     }

@@ -34,6 +34,7 @@ def train(config: dict, metrics_file: Path) -> dict:
     """
     np.random.seed(config["seed"])
     model, tokenizer = base_models.load(config["model"])
+    parameters = sum(value.size for _, value in tree_flatten(model.parameters()))
     model_folder = base_models.resolve(config["model"])
     data = from_root(config["data"])
     if not (data / "train.jsonl").is_file():
@@ -70,7 +71,7 @@ def train(config: dict, metrics_file: Path) -> dict:
         "batch_size": config["batch_size"],
         "learning_rate": config["learning_rate"],
         "parameters_trained": trained,
-        "parameters": sum(value.size for _, value in tree_flatten(model.parameters())),
+        "parameters": parameters,
         "examples": len(splits[0]),
         "epochs": config["iters"] * config["batch_size"] / max(len(splits[0]), 1),
         "tokens_in_loss": curve.rows[-1].get("trained_tokens", 0) if curve.rows else 0,
