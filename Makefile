@@ -92,14 +92,15 @@ $(RESULTS)/03_train.ipynb: notebooks/03_train.ipynb $(RESULTS)/01_extract.ipynb 
 	@$(NOTEBOOK) 03_train -p config "$(CONFIG)" -p data "$(DATA)" -p model "$(MODEL)" $(TRAIN)
 
 $(RESULTS)/02_format_audit.ipynb: notebooks/02_format_audit.ipynb $(RESULTS)/01_extract.ipynb $(wildcard $(CONFIG)) | $(READY)
-	@$(NOTEBOOK) 02_format_audit -p config "$(CONFIG)" -p data "$(DATA)" -p model "$(MODEL)" -p owner "$(OWNER)" -p inference "$(INFERENCE)"
+	@$(NOTEBOOK) 02_format_audit -p config "$(CONFIG)" -p data "$(DATA)" -p model "$(MODEL)" -p owner "$(OWNER)" -p inference "$(INFERENCE)" $(AUDIT)
 
 $(RESULTS)/01_extract.ipynb: notebooks/01_extract.ipynb $(RESULTS)/variables $(LIB) | $(READY) demo-data
 	@$(NOTEBOOK) 01_extract -p source "$(SOURCE)" -p kind "$(KIND)" -p owner "$(OWNER)" -p out "$(DATA)"
 
 # The notebooks' defaults are for the tiny sample; these are for a real model. A run of your own keeps its adapter
-# apart from the demo's.
+# apart from the demo's, and does not stage the original report's history.
 ADAPTER = $(if $(filter demo,$(RUN)),,data/adapters/$(RUN)/$(basename $(notdir $(CONFIG))))
+AUDIT = -p stage_history $(if $(filter data/demo/chat.db,$(SOURCE)),true,false)
 TRAIN = -p adapter "$(ADAPTER)" -p iterations $(or $(ITERS),0)
 COMPARE = -p replies 40 -p samples 6
 

@@ -3,6 +3,8 @@ so that papermill, nbval and JupyterLab, which each run in another folder, agree
 
 from pathlib import Path
 
+from .errors import StudyError
+
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "data"
 MODELS = DATA / "models"
@@ -26,8 +28,6 @@ def shown(path: str | Path) -> str:
 
 def run_folder(run: str) -> Path:
     """The folder of one run's results; created if it is not there."""
-    from .errors import StudyError
-
     if not run or run != Path(run).name or run.startswith("."):
         raise StudyError(f"{run!r} cannot name a run: RUN becomes a folder in reports/, so write one plain word, like `personal`.")
     folder = REPORTS / run

@@ -19,6 +19,7 @@ ASPECTS = {
     "markup": "Role headers",
     "generation": "Header of the reply",
 }
+CONTENT = ("system", "user", "assistant")
 CHECKS = {
     "bos": "parity.bos",
     "system": "parity.system_text",
@@ -87,7 +88,7 @@ def compare(example: dict, tokenizer, profile: dict, where: tuple[str, int] | No
     training, labels = regions(example, tokenizer)
     inference = chat_format.prompt_ids(example, tokenizer, profile, where)
     blocks = []
-    for tag, a0, a1, b0, b1 in _aligned(training, inference, set(tokenizer.all_special_ids)):
+    for tag, a0, a1, b0, b1 in _aligned(training, inference, labels, set(tokenizer.all_special_ids)):
         if tag == "equal":
             for start, end, aspect in _runs(labels, a0, a1):
                 blocks.append(_block(aspect, True, training[start:end], inference[b0 + start - a0 : b0 + end - a0]))
@@ -96,7 +97,7 @@ def compare(example: dict, tokenizer, profile: dict, where: tuple[str, int] | No
         else:
             # What replaces several regions at once is shown with the first content among them.
             runs = _runs(labels, a0, a1)
-            host = next((run for run in runs if run[2] in ("system", "user", "assistant")), runs[0])
+            host = next((run for run in runs if run[2] in CONTENT), runs[0])
             for run in runs:
                 blocks.append(_block(run[2], False, training[run[0] : run[1]], inference[b0:b1] if run == host else []))
     differing = Counter()
@@ -112,7 +113,7 @@ def compare(example: dict, tokenizer, profile: dict, where: tuple[str, int] | No
     }
 
 
-def _aligned(left: list[int], right: list[int], special: set[int]) -> list[tuple[str, int, int, int, int]]:
+def _aligned(left: list[int], right: list[int], labels: list[str], special: set[int]) -> list[tuple]:
     """difflib's opcodes, with special tokens as anchors where both sides have the same ones."""
     cuts = [[at for at, token in enumerate(side) if token in special] for side in (left, right)]
     if [left[at] for at in cuts[0]] != [right[at] for at in cuts[1]]:
@@ -122,30 +123,31 @@ def _aligned(left: list[int], right: list[int], special: set[int]) -> list[tuple
     codes = []
     for (a, b), (a_end, b_end) in zip(starts, ends):
         piece = SequenceMatcher(None, left[a:a_end], right[b:b_end], autojunk=False).get_opcodes()
-        codes += _slid([(tag, a + a0, a + a1, b + b0, b + b1) for tag, a0, a1, b0, b1 in piece], left, right)
-    return codes
+        codes += [(tag, a + a0, a + a1, b + b0, b + b1) for tag, a0, a1, b0, b1 in piece]
+    return _slid(codes, right, labels)
 
 
-def _slid(codes: list, left: list[int], right: list[int]) -> list:
-    """Insertions and deletions moved right as far as they can go without changing either side.
+def _slid(codes: list[tuple], right: list[int], labels: list[str]) -> list[tuple]:
+    """Insertions moved right into a message's content, where that changes neither side.
 
-    "user ⏎ [Context : ⏎] Contact" and "user [⏎ Context :] ⏎ Contact" are the same insertion;
-    only the first stands in the user's text, where it belongs.
+    "user [⏎ Context :] ⏎ Contact" and "user ⏎ [Context : ⏎] Contact" are the same insertion;
+    only the second stands in the user's text, where it belongs.
     """
     slid = []
-    codes = list(codes)
     for at, (tag, a0, a1, b0, b1) in enumerate(codes):
-        side, first, last = (right, b0, b1) if tag == "insert" else (left, a0, a1)
-        shift = 0
-        if tag in ("insert", "delete") and at + 1 < len(codes) and codes[at + 1][0] == "equal":
-            room = codes[at + 1][2] - codes[at + 1][1]
-            while shift < room and side[first + shift] == side[last + shift]:
-                shift += 1
+        if tag == "insert" and at + 1 < len(codes) and codes[at + 1][0] == "equal":
             _, *after = codes[at + 1]
-            codes[at + 1] = ("equal", after[0] + shift, after[1], after[2] + shift, after[3])
-        if shift:
+            shift = 0
+            while _aspect_between(labels, a0 + shift) not in CONTENT:
+                if shift == after[1] - after[0] or right[b0 + shift] != right[b1 + shift]:
+                    shift = 0  # it cannot get there: it stays where it was
+                    break
+                shift += 1
             slid.append(("equal", a0, a0 + shift, b0, b0 + shift))
-        slid.append((tag, a0 + shift, a1 + shift, b0 + shift, b1 + shift) if shift else (tag, a0, a1, b0, b1))
+            slid.append(("insert", a0 + shift, a0 + shift, b0 + shift, b1 + shift))
+            codes[at + 1] = ("equal", after[0] + shift, after[1], after[2] + shift, after[3])
+        else:
+            slid.append((tag, a0, a1, b0, b1))
     return [code for code in slid if code[1] < code[2] or code[3] < code[4]]
 
 
@@ -169,7 +171,7 @@ def _aspect_between(labels: list[str], at: int) -> str:
     if at == 0:
         return "bos"
     neighbours = [labels[at - 1]] + labels[at : at + 1]
-    return next((label for label in reversed(neighbours) if label in ("system", "user", "assistant")), neighbours[-1])
+    return next((label for label in reversed(neighbours) if label in CONTENT), neighbours[-1])
 
 
 def key_differences(examples: list[dict], tokenizer, profile: dict, split: str = "test") -> dict:
