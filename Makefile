@@ -17,8 +17,12 @@ SOURCE ?= data/demo/chat.db
 KIND ?= imessage
 DATA ?= $(if $(filter demo,$(RUN)),data,data/$(RUN))
 MODEL ?=
-OWNER ?= Sam
+OWNER ?= $(if $(filter data/demo/chat.db,$(SOURCE)),Sam)
 INFERENCE ?= historical
+
+ifneq ($(RUN),$(notdir $(firstword $(RUN))))
+$(error RUN="$(RUN)" cannot name a run: it becomes a folder in reports/, so write one plain word, like RUN=personal)
+endif
 
 # --- set-up: $(PYTHON) is the Python to use, and $(READY) what makes it ready --------------------------------------
 # $(READY) is to stand behind a bar (target: needs | $(READY)): it has to be there, but is never newer than a result.
@@ -77,6 +81,7 @@ help: ## say what there is to make
 # The report is a chain of files: each notebook reads what the one before it wrote.
 RESULTS := reports/$(RUN)
 LIB := $(wildcard lib/ftstudy/*.py lib/ftstudy/*/*.py)
+PROFILE := $(wildcard $(INFERENCE))
 NOTEBOOK = $(PYTHON) -m ftstudy notebook --run "$(RUN)"
 
 report: $(RESULTS)/index.html ## run the four notebooks and write reports/RUN/index.html (RUN=demo unless given)
@@ -85,16 +90,19 @@ report: $(RESULTS)/index.html ## run the four notebooks and write reports/RUN/in
 $(RESULTS)/index.html: $(RESULTS)/04_compare.ipynb $(wildcard lib/ftstudy/templates/*) | $(READY)
 	@$(PYTHON) -m ftstudy report --run "$(RUN)"
 
-$(RESULTS)/04_compare.ipynb: notebooks/04_compare.ipynb $(RESULTS)/03_train.ipynb $(RESULTS)/02_format_audit.ipynb | $(READY)
+$(RESULTS)/04_compare.ipynb: notebooks/04_compare.ipynb $(RESULTS)/02_format_audit.ipynb $(RESULTS)/03_train.ipynb $(PROFILE) | $(READY)
 	@$(NOTEBOOK) 04_compare -p config "$(CONFIG)" -p owner "$(OWNER)" -p inference "$(INFERENCE)" $(COMPARE)
 
 $(RESULTS)/03_train.ipynb: notebooks/03_train.ipynb $(RESULTS)/01_extract.ipynb $(wildcard $(CONFIG)) | $(READY)
 	@$(NOTEBOOK) 03_train -p config "$(CONFIG)" -p data "$(DATA)" -p model "$(MODEL)" $(TRAIN)
 
-$(RESULTS)/02_format_audit.ipynb: notebooks/02_format_audit.ipynb $(RESULTS)/01_extract.ipynb $(wildcard $(CONFIG)) | $(READY)
+$(RESULTS)/02_format_audit.ipynb: notebooks/02_format_audit.ipynb $(RESULTS)/01_extract.ipynb $(wildcard $(CONFIG)) \
+    $(PROFILE) | $(READY)
 	@$(NOTEBOOK) 02_format_audit -p config "$(CONFIG)" -p data "$(DATA)" -p model "$(MODEL)" -p owner "$(OWNER)" -p inference "$(INFERENCE)" $(AUDIT)
 
 $(RESULTS)/01_extract.ipynb: notebooks/01_extract.ipynb $(RESULTS)/variables $(LIB) | $(READY) demo-data
+	@$(PYTHON) -m ftstudy check --config "$(CONFIG)" --source "$(SOURCE)" --owner "$(OWNER)" --inference "$(INFERENCE)" \
+	    --model "$(MODEL)" --iterations "$(ITERS)"
 	@$(NOTEBOOK) 01_extract -p source "$(SOURCE)" -p kind "$(KIND)" -p owner "$(OWNER)" -p out "$(DATA)"
 
 # The notebooks' defaults are for the tiny sample; these are for a real model. A run of your own keeps its adapter
@@ -131,7 +139,8 @@ extract: | $(READY) demo-data ## turn a chat history into training data: SOURCE=
 
 audit: | $(READY) ## say whether a run would be wasted, before it: CONFIG=ft_configs/some.yaml
 	@$(PYTHON) -m ftstudy audit --config "$(CONFIG)" $(if $(MODEL),--model "$(MODEL)") \
-	    $(if $(filter-out file,$(origin DATA)),--data "$(DATA)") $(if $(filter-out file,$(origin INFERENCE)),--inference "$(INFERENCE)")
+	    $(if $(filter-out file,$(origin DATA)),--data "$(DATA)") $(if $(filter-out file,$(origin INFERENCE)),--inference "$(INFERENCE)") \
+	    $(if $(filter-out file,$(origin OWNER)),--owner "$(OWNER)")
 
 train: | $(READY) ## train one config: CONFIG=ft_configs/some.yaml
 	@$(PYTHON) -m ftstudy train --run "$(RUN)" --config "$(CONFIG)" --data "$(DATA)" $(if $(MODEL),--model "$(MODEL)")

@@ -8,7 +8,7 @@ import statistics
 import nbformat
 import pytest
 
-from ftstudy import notebooks, paths, report
+from ftstudy import claims, notebooks, paths, reply_pairs, report
 from ftstudy.errors import StudyError
 
 NAMES = ["01_extract", "02_format_audit", "03_train", "04_compare"]
@@ -117,6 +117,26 @@ def test_the_numbers_of_the_report_come_from_the_run(run):
     assert "12.345" in page
     for title in ("Executive summary", "Issue 1", "Issue 2", "Key differences", "Recommended fixes", "Next steps", "Data statistics", "Sample comparison"):
         assert title in page
+
+
+@pytest.mark.slow
+def test_verdicts_on_the_original_report_follow_the_measurements(run, tokenizer):
+    audited, comparison = read(run, "format_audit"), read(run, "comparison")
+    trained = read(run, "training")["configs"][0]
+    folder = paths.from_root(trained["data"])
+    examples = reply_pairs.load_examples(folder, "test")
+
+    def verdicts(changed):
+        comparison["differences"] = [row | {"verdict": changed} for row in comparison["differences"]]
+        rows = claims.claims(audited, trained, comparison, reply_pairs.statistics(folder), examples, tokenizer, "Robin")
+        return {row["number"]: row["verdict"] for row in rows}
+
+    assert [verdicts(changed)[1] for changed in ("worse", "better", "not distinguishable")] == ["confirmed", "refuted", "refuted"]
+    assert [verdicts(changed)[11] for changed in ("worse", "not distinguishable")] == ["refuted", "confirmed"]
+    audited["staged"]["before"] = audited["staged"]["after"]
+    assert verdicts("better")[4] == "refuted"
+    audited["staged"] = None
+    assert {verdicts("better")[number] for number in (2, 3, 4)} == {"not testable here"}
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ def loss_curve(curve: list[dict]) -> Figure:
     """Training and validation loss (nats a trained token) over iterations."""
     figure = Figure(figsize=(7, 3.4))
     axes = figure.subplots()
-    for key, label, style in (("train_loss", "training", "-"), ("validation_loss", "validation", "o--")):
+    for key, label, style in (("train_loss", "training", ".-"), ("validation_loss", "validation", "o--")):
         points = [(row["iteration"], row[key]) for row in curve if key in row]
         if points:
             axes.plot(*zip(*points), style, label=label, markersize=4, color="#0b6e99" if key == "train_loss" else "#d1495b")

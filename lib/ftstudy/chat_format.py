@@ -58,6 +58,7 @@ PROFILE_KEYS = {
     "callable": {"function"},
     "captured": {"file"},
 }
+PLACEHOLDERS = ("system", "context", "last_message", "instruction")
 NEEDED = {"messages": (), "template": ("template",), "callable": ("function",), "captured": ("file",)}
 
 
@@ -103,6 +104,13 @@ def _checked_profile(profile, where: str) -> dict:
             f"{where} has keys that a profile of kind {kind} does not know: {', '.join(sorted(unknown))}. "
             f"It takes {', '.join(sorted(PROFILE_KEYS[kind] | {'name', 'instruction'}))}."
         )
+    for key in ("system", "user", "template"):
+        for name in re.findall(r"\{(\w+)\}", profile.get(key) or ""):
+            if name not in PLACEHOLDERS:
+                raise StudyError(
+                    f"{where} has the placeholder {{{name}}} in `{key}:`, which nothing fills in; the placeholders are "
+                    + ", ".join(f"{{{known}}}" for known in PLACEHOLDERS) + "."
+                )
     for key in NEEDED[kind]:
         if not profile.get(key):
             raise StudyError(f"{where} is of kind {kind} and so needs a text `{key}:`; add it.")
@@ -256,7 +264,7 @@ def _fill(text: str, example: dict, profile: dict) -> str:
         if profile.get("system") in (None, text)
         else _fill(profile["system"], example, profile),
     }
-    return re.sub(r"\{(system|context|last_message|instruction)\}", lambda match: values[match[1]](), text)
+    return re.sub(r"\{(%s)\}" % "|".join(PLACEHOLDERS), lambda match: values[match[1]](), text)
 
 
 def _function(name: str):

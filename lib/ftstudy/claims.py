@@ -26,7 +26,13 @@ def claims(audited: dict, training: dict, comparison: dict, statistics: dict, ex
         *_result_claims(training, comparison),
         *_other_claims(statistics, training),
     ]
+    if audited["inference"] != "historical":
+        why = f"this run measures the prompt of {audited['inference']}, not the original app's"
+        rows = [_untestable(row["number"], row["statement"], why) if row["number"] in ABOUT_ITS_PROMPT else row for row in rows]
     return sorted(rows, key=lambda row: row["number"])
+
+
+ABOUT_ITS_PROMPT = (7, 8, 9, 12, 14, 16, 17)
 
 
 def _claim(number: int, statement: str, test: str, measurement: str, verdict: str) -> dict:

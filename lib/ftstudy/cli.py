@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from .errors import StudyError
-from .paths import run_folder, shown
+from .paths import from_root, run_folder, shown
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -21,12 +21,14 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"ftstudy: {error}", file=sys.stderr)
         status = 2
     except KeyboardInterrupt:
+        print("ftstudy: interrupted. Steps that were complete are kept; the same command goes on from there.", file=sys.stderr)
         status = 130
     sys.exit(status or 0)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="ftstudy", description="Why is a fine-tuned reply model worse, or better, than its base?")
+    codes = "Exit status: 0 done; 1 done, and the audit found an error; 2 could not be done, with one paragraph that says why."
+    parser = argparse.ArgumentParser(prog="ftstudy", description="Why is a fine-tuned reply model worse, or better, than its base?", epilog=codes)
     verbs = parser.add_subparsers(required=True, metavar="VERB")
 
     verb = verbs.add_parser("extract", help="chat history -> train, valid and test rows")
@@ -38,11 +40,12 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--context-messages", type=int, default=8)
     verb.set_defaults(verb=_extract)
 
-    verb = verbs.add_parser("audit", help="would this run be wasted?")
+    verb = verbs.add_parser("audit", help="would this run be wasted?", epilog=codes)
     verb.add_argument("--config", required=True, type=_here)
     verb.add_argument("--data", type=_here, help="instead of the config's data folder")
     verb.add_argument("--model", help="instead of the config's model")
-    verb.add_argument("--inference", help="how the app builds its prompt: a YAML profile, or `historical`")
+    verb.add_argument("--inference", help="how the app builds its prompt: a YAML profile, `historical` or `aligned`")
+    verb.add_argument("--owner", help="the owner's name in the historical prompt (default: as the data says)")
     verb.add_argument("--json", type=_here, help="also write the findings here")
     verb.set_defaults(verb=_audit)
 
@@ -52,6 +55,15 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--model", help="instead of the config's model")
     verb.add_argument("--run", default="demo", help="folder in reports/ for the metrics")
     verb.set_defaults(verb=_train)
+
+    verb = verbs.add_parser("check", help="are the inputs of a whole run there and readable? Before minutes are spent on it")
+    verb.add_argument("--config", required=True)
+    verb.add_argument("--source", required=True)
+    verb.add_argument("--owner", required=True)
+    verb.add_argument("--inference", required=True)
+    verb.add_argument("--model", default="")
+    verb.add_argument("--iterations", default="")
+    verb.set_defaults(verb=_check)
 
     verb = verbs.add_parser("notebook", help="run one notebook of the study into reports/<run>/")
     verb.add_argument("name", help="e.g. 01_extract")
@@ -73,9 +85,18 @@ def _here(path: str) -> Path:
     return Path(path).expanduser().absolute()
 
 
+def _named(options) -> None:
+    if not options.owner.strip():
+        raise StudyError(
+            f"The owner of {options.source}, whose replies are to be learned, has no name yet: give the name that the "
+            "prompts should say with OWNER=… or --owner."
+        )
+
+
 def _extract(options) -> None:
     from . import reply_pairs, sources
 
+    _named(options)
     source = _here(options.source)
     messages = sources.read_messages(source, options.kind)
     pairs, funnel = reply_pairs.build(messages, context_messages=options.context_messages)
@@ -92,7 +113,7 @@ def _audit(options) -> int:
     from .audit import audit
     from .files import write_json
 
-    result = audit(options.config, options.data, options.model, options.inference)
+    result = audit(options.config, options.data, options.model, options.inference, options.owner)
     if options.json:
         write_json(options.json, result)
     for item in result["findings"]:
@@ -114,6 +135,19 @@ def _train(options) -> None:
     for row in result["curve"]:
         print(json.dumps(row))
     print(f"adapter: {result['adapter']}")
+
+
+def _check(options) -> None:
+    from . import base_models, chat_format, configs
+
+    _named(options)
+    if options.iterations and not options.iterations.isdecimal():
+        raise StudyError(f"ITERS={options.iterations} is no number of iterations; write a whole number, or leave it out to keep the config's.")
+    if not from_root(options.source).exists():
+        raise StudyError(f"There is no chat history {shown(options.source)}; correct SOURCE=…. On a Mac it is ~/Library/Messages/chat.db.")
+    config = configs.load(options.config, model=options.model)
+    chat_format.load_profile(options.inference, options.owner)
+    base_models.resolve(config["model"])
 
 
 def _notebook(options) -> None:

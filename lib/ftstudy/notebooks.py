@@ -30,6 +30,7 @@ def execute(name: str, run: Path, parameters: dict[str, str]) -> Path:
     known = papermill.inspect_notebook(source)
     if unknown := set(parameters) - set(known):
         raise StudyError(f"{shown(source)} has no parameter {', '.join(sorted(unknown))}; it has {', '.join(known)}.")
+    run.mkdir(parents=True, exist_ok=True)
     failed = run / f"{name}.failed.ipynb"
     try:
         with _headless() as config:

@@ -214,15 +214,24 @@ def write_variant(pairs: list[dict], owner: str, variant: str, out: Path, origin
 def _refuse_to_replace(target: Path, origin: dict) -> None:
     if not target.exists() or not any(target.iterdir()):
         return
-    try:
-        before = json.loads((target / "origin.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        before = {"source": "somewhere that is not recorded"}
+    before = origin_of(target) or {"source": "somewhere that is not recorded"}
     if before != origin:
         raise StudyError(
-            f"{shown(target)} already holds data from {before['source']}, and this would replace it with data from "
-            f"{origin['source']}. Nothing was written. Choose another folder (DATA=… or --out), or remove {shown(target)}."
+            f"{shown(target)} already holds data from {_told(before)}, and this would replace it with data from "
+            f"{_told(origin)}. Nothing was written. Choose another folder (DATA=… or --out), or remove {shown(target)}."
         )
+
+
+def origin_of(folder: Path) -> dict:
+    """Where a variant's data came from: `source`, `owner` and `kind`, or {} if not recorded."""
+    try:
+        return json.loads((folder / "origin.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _told(origin: dict) -> str:
+    return origin["source"] + (f" (owner {origin['owner']})" if "owner" in origin else "")
 
 
 def statistics(folder: Path) -> dict:

@@ -213,9 +213,10 @@ def termination(example: dict, tokenizer) -> dict:
     ends = chat_format.end_of_turn_ids(tokenizer)
     last = max(index for index, on in enumerate(mask) if on)
     prompt = chat_format.prompt_ids(example, tokenizer)
+    header = max((at for at, token in enumerate(prompt) if token in set(tokenizer.all_special_ids)), default=0)
     return {
         "training": tokenizer.decode(ids[last:]),
-        "inference": tokenizer.decode(prompt[-3:]),
+        "inference": tokenizer.decode(prompt[header:]),
         "trained": ids[last] in ends,
     }
 
