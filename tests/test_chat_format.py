@@ -117,6 +117,7 @@ def test_a_captured_profile_gives_what_was_sent(tokenizer, tmp_path):
         ("kind: postcard", "postcard"),
         ("kind: template", "template"),
         ("kind: messages\nsystm: hello", "systm"),
+        ("kind: messages\nsystem: You are {owner}.", "{owner}"),
         ("- a list", "kind"),
         ("a: [", "YAML"),
     ],

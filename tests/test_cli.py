@@ -88,8 +88,33 @@ def test_faults_of_the_data_are_findings_not_failures(config, tmp_path):
 def test_training_on_a_missing_directory_is_refused(config, tmp_path):
     config.write_text(config.read_text().replace("raw_style_variable", "category_aware"))
     refused(ftstudy("train", "--config", config, "--run", "test-refused"), "category_aware")
-    assert not (tmp_path / "adapter").exists()
-    (paths.REPORTS / "test-refused").rmdir()
+    assert not (tmp_path / "adapter").exists() and not (paths.REPORTS / "test-refused").exists()
+
+
+@pytest.mark.parametrize(
+    "changed, words",
+    [
+        ({"--owner": " "}, ["OWNER", "chat.db"]),
+        ({"--source": "data/nowhere.db"}, ["data/nowhere.db", "SOURCE"]),
+        ({"--config": "ft_configs/none.yaml"}, ["ft_configs/none.yaml"]),
+        ({"--inference": "none.yaml"}, ["none.yaml"]),
+        ({"--model": "data/models/typo"}, ["data/models/typo"]),
+        ({"--iterations": "abc"}, ["ITERS=abc"]),
+    ],
+)
+def test_the_inputs_of_a_run_are_checked_before_it(changed, words):
+    inputs = {
+        "--source": SAMPLE, "--owner": "Sam", "--config": "ft_configs/sample_tiny_lora_variable.yaml",
+        "--inference": "historical", "--model": "tiny", "--iterations": "5",
+    }
+    check = lambda options: ftstudy("check", *[part for pair in options.items() for part in pair])  # noqa: E731
+    assert check(inputs).returncode == 0
+    refused(check(inputs | changed), *words)
+
+
+def test_the_historical_prompt_of_an_audit_names_the_owner_of_the_data(config):
+    assert "'You are Sam, a tech founder." in ftstudy("audit", "--config", config, "--inference", "historical").stdout
+    assert "'You are Kim, a tech founder." in ftstudy("audit", "--config", config, "--inference", "historical", "--owner", "Kim").stdout
 
 
 def test_a_run_is_named_by_one_word():
