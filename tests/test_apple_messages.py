@@ -32,19 +32,20 @@ def test_a_body_is_decoded_alike_by_both_readers(text, mutable):
     assert string.value.value == text
     assert run.values == [1, len(text.encode("utf-16-le")) // 2]
     assert oracle.clazz.name == (b"NSMutable" if mutable else b"NS") + b"AttributedString"
-    (key, value), = attributes.value.contents.items()
+    ((key, value),) = attributes.value.contents.items()
     assert (key.value, value.value) == ("__kIMMessagePartAttributeName", 0)
 
 
-@pytest.mark.parametrize("length, form", [(0x7f, "7f"), (0x80, "818000"), (0x7fff, "81ff7f"),
-                                          (0x8000, "8200800000"), (0x12345, "8245230100")])
+@pytest.mark.parametrize(
+    "length, form",
+    [(0x7F, "7f"), (0x80, "818000"), (0x7FFF, "81ff7f"), (0x8000, "8200800000"), (0x12345, "8245230100")],
+)
 def test_the_three_forms_of_a_length(length, form):
     assert bytes.fromhex("2b" + form) + b"x" * length in apple_messages.attributed_body("x" * length)
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):
-    row = {"chat": "+12125550111", "sender": None, "time": datetime(2024, 1, 1, tzinfo=UTC),
-           "text": "a"}
+    row = {"chat": "+12125550111", "sender": None, "time": datetime(2024, 1, 1, tzinfo=UTC), "text": "a"}
     path = apple_messages.write_chat_db([row], tmp_path / "chat.db")
     before = path.read_bytes()
     with pytest.raises(sqlite3.Error):

@@ -69,7 +69,10 @@ PROFILES = {
     "other_system": ({"kind": "messages", "system": "You are a tech founder."}, {"parity.system_text"}),
     "wrapped": ({"kind": "messages", "user": chat_format.WRAPPER}, {"parity.user_wrapper"}),
     "no_header": (
-        {"kind": "template", "template": "<|im_start|>system\n{system}<|im_end|>\n<|im_start|>user\n{context}<|im_end|>\n"},
+        {
+            "kind": "template",
+            "template": "<|im_start|>system\n{system}<|im_end|>\n<|im_start|>user\n{context}<|im_end|>\n",
+        },
         {"parity.end_of_prompt"},
     ),
     "doubled_start": (
@@ -93,7 +96,9 @@ def test_a_difference_counts_for_the_part_in_which_it_falls(tokenizer, profile, 
     assert found(profile, tokenizer) == expected
 
 
-@given(turns=st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30), min_size=1, max_size=8))
+@given(
+    turns=st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30), min_size=1, max_size=8)
+)
 def test_the_historical_format_differs_in_system_text_and_user_turn_alone(tokenizer, turns):
     user = "\n".join(f"{('Contact', 'Sam')[at % 2]}: {text}" for at, text in enumerate(turns))
     compared = audit.parity.compare(example(user=user), tokenizer, chat_format.load_profile("historical", "Sam"))
@@ -166,7 +171,10 @@ def test_the_historical_matrix_names_an_empty_folder_and_the_fixed_one_does_not(
         (tmp_path / "variants").mkdir(exist_ok=True)
         (tmp_path / "variants" / variant).symlink_to(clean)
     staged = history.stage(tmp_path / "run", tmp_path / "variants")
-    empty = {when: [any(f["check"] == "data.empty" for f in row["findings"]) for row in staged[when]] for when in ("before", "after")}
+    empty = {
+        when: [any(f["check"] == "data.empty" for f in row["findings"]) for row in staged[when]]
+        for when in ("before", "after")
+    }
     assert empty == {"before": [True, False], "after": [False, False]}
     assert staged["before"][0]["lines"] == 0 and staged["after"][0]["lines"] == 8
 

@@ -156,9 +156,7 @@ def test_the_core_type_is_the_users_to_choose_and_otherwise_left_alone():
 
 
 @on_linux
-@pytest.mark.parametrize(
-    "quota, expected", [("max 100000", 4), ("150000 100000", 2), ("50000 100000", 1), ("", 4)]
-)
+@pytest.mark.parametrize("quota, expected", [("max 100000", 4), ("150000 100000", 2), ("50000 100000", 1), ("", 4)])
 def test_cores_count_hardware_threads_once_and_heed_a_quota(monkeypatch, quota, expected):
     from ftstudy import blas
 
@@ -178,8 +176,7 @@ def test_importing_ftstudy_imports_no_mlx():
 @with_tuned_blas
 def test_too_late_is_said():
     found, errors = run(
-        "import json, mlx.core\nfrom ftstudy import blas\n"
-        "print(json.dumps([blas.activate(), blas.describe()]))"
+        "import json, mlx.core\nfrom ftstudy import blas\nprint(json.dumps([blas.activate(), blas.describe()]))"
     )
     assert found[0] is None and not found[1]["active"]
     assert "import ftstudy first" in errors and "import ftstudy first" in found[1]["reason"]
@@ -211,9 +208,7 @@ print(json.dumps([blas.activate(), blas.describe(), len(list(Path({str(tmp_path)
 
 
 def test_on_another_system_it_does_nothing():
-    found, errors = run(
-        LOAD + "sys.platform = 'darwin'\nprint(json.dumps([blas.activate(), blas.describe()]))"
-    )
+    found, errors = run(LOAD + "sys.platform = 'darwin'\nprint(json.dumps([blas.activate(), blas.describe()]))")
     assert found[0] is None and "Linux" in found[1]["reason"] and not errors
 
 

@@ -13,7 +13,9 @@ SAMPLE = paths.DATA / "sample" / "chat.db"
 
 
 def ftstudy(*arguments, cwd=None):
-    return subprocess.run([sys.executable, "-m", "ftstudy", *map(str, arguments)], capture_output=True, text=True, cwd=cwd)
+    return subprocess.run(
+        [sys.executable, "-m", "ftstudy", *map(str, arguments)], capture_output=True, text=True, cwd=cwd
+    )
 
 
 def refused(result, *words):
@@ -23,9 +25,13 @@ def refused(result, *words):
 
 
 def test_extract_writes_the_splits(tmp_path):
-    result = ftstudy("extract", "--source", SAMPLE, "--owner", "Sam", "--out", tmp_path, "--variant", "raw_style_variable")
+    result = ftstudy(
+        "extract", "--source", SAMPLE, "--owner", "Sam", "--out", tmp_path, "--variant", "raw_style_variable"
+    )
     assert result.returncode == 0, result.stderr
-    assert {"train.jsonl", "valid.jsonl", "test.jsonl"} <= {path.name for path in (tmp_path / "raw_style_variable").iterdir()}
+    assert {"train.jsonl", "valid.jsonl", "test.jsonl"} <= {
+        path.name for path in (tmp_path / "raw_style_variable").iterdir()
+    }
     assert "group chats" in result.stdout
 
 
@@ -36,7 +42,10 @@ def no_messages(tmp_path):
     return write_chat_db([], tmp_path / "none.db")
 
 
-@pytest.mark.parametrize("source, words", [("nowhere.db", "nowhere.db"), ("empty.db", "0 bytes"), ("text.db", "text.db"), ("none.db", "no messages")])
+@pytest.mark.parametrize(
+    "source, words",
+    [("nowhere.db", "nowhere.db"), ("empty.db", "0 bytes"), ("text.db", "text.db"), ("none.db", "no messages")],
+)
 def test_a_bad_source_is_refused_and_nothing_is_written(tmp_path, no_messages, source, words):
     (tmp_path / "empty.db").write_bytes(b"")
     (tmp_path / "text.db").write_text("hello " * 1000)
@@ -64,7 +73,9 @@ def config(tmp_path):
     made = ftstudy("extract", "--source", SAMPLE, "--owner", "Sam", "--out", tmp_path / "data")
     assert made.returncode == 0, made.stderr
     path = tmp_path / "mine.yaml"
-    path.write_text(f"model: tiny\ndata: {tmp_path}/data/raw_style_variable\nbatch_size: 2\nadapter_path: {tmp_path}/adapter\n")
+    path.write_text(
+        f"model: tiny\ndata: {tmp_path}/data/raw_style_variable\nbatch_size: 2\nadapter_path: {tmp_path}/adapter\n"
+    )
     return path
 
 
@@ -75,7 +86,10 @@ def test_audit_says_0_for_clean_1_for_an_error_2_for_unable(config, tmp_path):
     written = json.loads((tmp_path / "findings.json").read_text())
     assert written["summary"]["error"] == len(written["findings"]) == 2
     refused(ftstudy("audit", "--config", tmp_path / "none.yaml"), "none.yaml", "CONFIG")
-    refused(ftstudy("audit", "--config", config, "--model", "data/models/none", "--inference", "aligned"), "data/models/none")
+    refused(
+        ftstudy("audit", "--config", config, "--model", "data/models/none", "--inference", "aligned"),
+        "data/models/none",
+    )
 
 
 def test_faults_of_the_data_are_findings_not_failures(config, tmp_path):
@@ -104,8 +118,12 @@ def test_training_on_a_missing_directory_is_refused(config, tmp_path):
 )
 def test_the_inputs_of_a_run_are_checked_before_it(changed, words):
     inputs = {
-        "--source": SAMPLE, "--owner": "Sam", "--config": "ft_configs/sample_tiny_lora_variable.yaml",
-        "--inference": "historical", "--model": "tiny", "--iterations": "5",
+        "--source": SAMPLE,
+        "--owner": "Sam",
+        "--config": "ft_configs/sample_tiny_lora_variable.yaml",
+        "--inference": "historical",
+        "--model": "tiny",
+        "--iterations": "5",
     }
     check = lambda options: ftstudy("check", *[part for pair in options.items() for part in pair])  # noqa: E731
     assert check(inputs).returncode == 0
@@ -114,7 +132,10 @@ def test_the_inputs_of_a_run_are_checked_before_it(changed, words):
 
 def test_the_historical_prompt_of_an_audit_names_the_owner_of_the_data(config):
     assert "'You are Sam, a tech founder." in ftstudy("audit", "--config", config, "--inference", "historical").stdout
-    assert "'You are Kim, a tech founder." in ftstudy("audit", "--config", config, "--inference", "historical", "--owner", "Kim").stdout
+    assert (
+        "'You are Kim, a tech founder."
+        in ftstudy("audit", "--config", config, "--inference", "historical", "--owner", "Kim").stdout
+    )
 
 
 def test_a_run_is_named_by_one_word():

@@ -20,7 +20,9 @@ def test_scores_are_those_of_scoring_one_by_one():
             reply, end = chat_format.reply_ids(row, tokenizer)
             ids = mx.array([prompt + reply + end])
             logits = model(ids[:, :-1])[0].astype(mx.float32)
-            losses = np.array(mx.logsumexp(logits, -1) - mx.take_along_axis(logits, ids[0, 1:, None], -1)[:, 0])[len(prompt) - 1 :]
+            losses = np.array(mx.logsumexp(logits, -1) - mx.take_along_axis(logits, ids[0, 1:, None], -1)[:, 0])[
+                len(prompt) - 1 :
+            ]
             assert scores["tokens"][at] == len(reply)
             assert scores["reply"][at] == pytest.approx(losses[: len(reply)].sum(), abs=1e-4)
             assert scores["end"][at] == pytest.approx(losses[-1], abs=1e-4)
@@ -41,7 +43,11 @@ def test_an_arms_mean_is_per_token_and_its_interval_holds_it():
 def test_verdicts():
     names = [str(at) for at in range(40)]
     noise = np.random.default_rng(0).normal(0, 1, 40)
-    arms = {("tuned", "x"): scores(noise + 4), ("base", "x"): scores(noise + 6), ("other", "x"): scores(noise[::-1] + 4)}
+    arms = {
+        ("tuned", "x"): scores(noise + 4),
+        ("base", "x"): scores(noise + 6),
+        ("other", "x"): scores(noise[::-1] + 4),
+    }
     verdict = lambda left, right: compare.difference((left, "x"), (right, "x"), arms, names)["verdict"]  # noqa: E731
     assert verdict("tuned", "base") == "better"
     assert verdict("base", "tuned") == "worse"

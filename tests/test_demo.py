@@ -33,9 +33,12 @@ def corpus():
         bubbles = [bubble for turn in conversation["messages"] for bubble in turn]
         senders = {bubble["sender"] for bubble in bubbles}
         if len(senders) == 2 and any(sender.startswith(SENDER) for sender in senders):
-            found.append([(datetime.fromisoformat(bubble["timestamp"]),
-                           bubble["sender"].startswith(SENDER), bubble["text"])
-                          for bubble in bubbles])
+            found.append(
+                [
+                    (datetime.fromisoformat(bubble["timestamp"]), bubble["sender"].startswith(SENDER), bubble["text"])
+                    for bubble in bubbles
+                ]
+            )
     return found
 
 
@@ -57,10 +60,12 @@ def dump(path):
 
 # --- the demo ---
 
+
 def test_most_bodies_are_archives_and_a_share_is_plain_text(demo_path):
     connection = sqlite3.connect(demo_path)
     archives, plain = connection.execute(
-        "SELECT sum(attributedBody IS NOT NULL), sum(text IS NOT NULL) FROM message").fetchone()
+        "SELECT sum(attributedBody IS NOT NULL), sum(text IS NOT NULL) FROM message"
+    ).fetchone()
     connection.close()
     assert 0.05 < plain / (archives + plain) < 0.2
 
@@ -77,8 +82,7 @@ def test_every_conversation_keeps_its_order_and_stands_alone_in_its_session(tabl
     """One session is one conversation of the corpus, or a part of it, never a mix of two."""
     known = Counter()
     for conversation in corpus:
-        known.update(sessions(
-            pandas.DataFrame(conversation, columns=["timestamp", "is_owner", "text"])))
+        known.update(sessions(pandas.DataFrame(conversation, columns=["timestamp", "is_owner", "text"])))
     found = Counter()
     for _, chat in real(table).groupby("conversation"):
         found.update(sessions(chat))
@@ -108,9 +112,8 @@ def test_synthetic_rows_come_in_every_kind_and_of_both_sides(demo_path, table):
     assert group["is_owner"].sum() >= 5 and group["sender"].nunique() >= 3
     assert table.attrs["duplicates"] == 1
     connection = sqlite3.connect(demo_path)
-    types = {number for number, in connection.execute(
-        "SELECT DISTINCT associated_message_type FROM message")}
-    in_words, = connection.execute("SELECT count(*) FROM message WHERE service = 'SMS'").fetchone()
+    types = {number for (number,) in connection.execute("SELECT DISTINCT associated_message_type FROM message")}
+    (in_words,) = connection.execute("SELECT count(*) FROM message WHERE service = 'SMS'").fetchone()
     connection.close()
     assert types == {0, *range(2000, 2007), *range(3000, 3007)}
     assert in_words >= 5
@@ -126,9 +129,11 @@ def test_tapbacks_of_the_demo_react_to_a_message_of_the_other_side(table):
 
 def test_one_person_with_two_addresses_is_one_conversation(demo_path, table):
     connection = sqlite3.connect(demo_path)
-    addresses = [address for address, in connection.execute(
-        "SELECT id FROM handle WHERE person_centric_id IS NOT NULL ORDER BY id")]
-    chats, = connection.execute("SELECT count(*) FROM chat WHERE style = 45").fetchone()
+    addresses = [
+        address
+        for (address,) in connection.execute("SELECT id FROM handle WHERE person_centric_id IS NOT NULL ORDER BY id")
+    ]
+    (chats,) = connection.execute("SELECT count(*) FROM chat WHERE style = 45").fetchone()
     connection.close()
     assert len(addresses) == 2 and addresses[0][0] == "+" and "@" in addresses[1]
     assert table.loc[~table["is_group"], "conversation"].nunique() == chats - 1
@@ -185,6 +190,7 @@ def test_a_sender_that_is_not_exactly_one(tmp_path, sender, count):
 
 # --- the committed sample ---
 
+
 def test_the_committed_sample_is_what_its_readable_form_says(tmp_path):
     assert dump(demo.build_sample(tmp_path / "chat.db")) == dump(demo.SAMPLE)
     assert demo.SAMPLE.stat().st_size < 150_000
@@ -202,10 +208,11 @@ def test_the_sample_has_enough_replies_for_three_splits_and_every_special_case()
     assert direct["conversation"].nunique() == 4
     assert Counter(table["kind"]) >= Counter({"tapback": 1, "unsent": 1, "attachment": 1})
     assert table["is_group"].sum() >= 5
-    assert not set(table["sender"]) & {"jonas@example.org"}      # the second address of one person
+    assert not set(table["sender"]) & {"jonas@example.org"}  # the second address of one person
 
 
 # --- the command line ---
+
 
 def test_the_command_prints_one_line(monkeypatch, capsys):
     for arguments, name in ([], "build_demo"), (["sample"], "build_sample"):

@@ -18,19 +18,20 @@ START = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
 
 def message(text="hello", sender=ANNA, minute=0, chat=ANNA, **more):
-    return {"chat": chat, "sender": sender, "time": START + timedelta(minutes=minute), "text": text,
-            **more}
+    return {"chat": chat, "sender": sender, "time": START + timedelta(minutes=minute), "text": text, **more}
 
 
 @pytest.fixture
 def read(tmp_path):
     """Write messages, run SQL over them, read them back."""
+
     def write_and_read(*messages, sql="", people=None):
         path = write_chat_db(list(messages), tmp_path / "chat.db", GROUP, people)
         connection = sqlite3.connect(path)
         connection.executescript(sql)
         connection.close()
         return read_messages(path)
+
     return write_and_read
 
 
@@ -50,16 +51,20 @@ def test_the_table_has_the_documented_columns_and_types(read):
     check(table)
 
 
-@settings(max_examples=40, deadline=None,
-          suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(strategies.lists(
-    strategies.tuples(
-        strategies.text(strategies.characters(exclude_characters="\ufffc",
-                                              exclude_categories=["Cs"])),
-        strategies.booleans(), strategies.booleans()), min_size=1, max_size=8))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    strategies.lists(
+        strategies.tuples(
+            strategies.text(strategies.characters(exclude_characters="\ufffc", exclude_categories=["Cs"])),
+            strategies.booleans(),
+            strategies.booleans(),
+        ),
+        min_size=1,
+        max_size=8,
+    )
+)
 def test_any_text_comes_back_byte_for_byte(tmp_path, written):
-    rows = [message(text, sender=None if mine else ANNA, plain=plain)
-            for text, mine, plain in written]
+    rows = [message(text, sender=None if mine else ANNA, plain=plain) for text, mine, plain in written]
     table = read_messages(write_chat_db(rows, tmp_path / "chat.db"))
     assert [text.encode() for text in table["text"]] == [text.encode() for text, _, _ in written]
     assert table["is_owner"].tolist() == [mine for _, mine, _ in written]
@@ -82,8 +87,7 @@ def test_a_message_joined_to_two_chats_is_read_once_and_counted(read):
 
 
 def test_pages_neither_lose_nor_repeat_a_message(read, monkeypatch):
-    rows = [message(str(number), minute=number, chat=[ANNA, "chat7"] if number % 2 else ANNA)
-            for number in range(9)]
+    rows = [message(str(number), minute=number, chat=[ANNA, "chat7"] if number % 2 else ANNA) for number in range(9)]
     whole = read(*rows)
     for page in (3, 4, 12, 13, 14):
         monkeypatch.setattr(imessage, "PAGE", page)
@@ -98,8 +102,11 @@ def test_is_from_me_comes_before_the_handle(read):
 
 
 def test_handle_zero_in_a_group_is_the_owner(read):
-    table = read(message(chat="chat7", sender=BEN), message(chat="chat7", minute=1),
-                 sql="UPDATE message SET handle_id = 0, is_from_me = 0 WHERE ROWID = 2")
+    table = read(
+        message(chat="chat7", sender=BEN),
+        message(chat="chat7", minute=1),
+        sql="UPDATE message SET handle_id = 0, is_from_me = 0 WHERE ROWID = 2",
+    )
     assert table["sender"].tolist() == [BEN, "me"]
 
 
@@ -115,18 +122,24 @@ def test_style_43_is_a_group_and_45_is_not(read):
 
 def test_phone_and_email_of_one_person_are_one_conversation(read):
     people = {ANNA: "P", ANNA_MAIL: "P"}
-    table = read(message("a"), message("b", sender=ANNA_MAIL, chat=ANNA_MAIL, minute=1),
-                 message("c", sender=None, chat=ANNA_MAIL, minute=2), people=people)
+    table = read(
+        message("a"),
+        message("b", sender=ANNA_MAIL, chat=ANNA_MAIL, minute=1),
+        message("c", sender=None, chat=ANNA_MAIL, minute=2),
+        people=people,
+    )
     assert set(table["conversation"]) == {ANNA}
     assert table["sender"].tolist() == [ANNA, ANNA, "me"]
 
 
 def test_sms_and_imessage_of_one_address_are_one_person(read):
     table = read(
-        message("a"), message("b", sender=ANNA_MAIL, chat=ANNA_MAIL, minute=1),
+        message("a"),
+        message("b", sender=ANNA_MAIL, chat=ANNA_MAIL, minute=1),
         people={ANNA: "P", ANNA_MAIL: "P"},
         sql="INSERT INTO handle (id, service) VALUES ('+1 (212) 555-0111', 'SMS');"
-            "UPDATE message SET handle_id = 3, service = 'SMS' WHERE ROWID = 1;")
+        "UPDATE message SET handle_id = 3, service = 'SMS' WHERE ROWID = 1;",
+    )
     assert set(table["sender"]) == {ANNA}
 
 
@@ -138,42 +151,82 @@ def test_two_people_without_a_person_centric_id_stay_two(read):
 @pytest.mark.parametrize("number", [1000, *range(2000, 2008), *range(3000, 3008)])
 @pytest.mark.parametrize("sender", [None, ANNA])
 def test_tapbacks_and_stickers_of_both_sides(read, number, sender):
-    table = read(message(guid="TARGET"), message("Loved “hello”", sender=sender, minute=1, columns={
-        "associated_message_type": number, "associated_message_guid": "p:0/TARGET"}))
+    table = read(
+        message(guid="TARGET"),
+        message(
+            "Loved “hello”",
+            sender=sender,
+            minute=1,
+            columns={"associated_message_type": number, "associated_message_guid": "p:0/TARGET"},
+        ),
+    )
     assert kinds(table) == ["text", "tapback"]
     assert table["reply_to"].tolist() == [None, "TARGET"]
 
 
-@pytest.mark.parametrize("text", [
-    "Liked “see you at 8”", "Loved “two\nlines”", 'Laughed at "ok"', "Emphasized “hm”",
-    "Questioned “what”", "Disliked “no”", "Loved an image", "Liked 2 photos",
-    "Removed a heart from “hi”", "Removed 😂 from “hi”", "Reacted 😂 to “hi”", "Reacted ❤️ to “a b”",
-    "A aimé « oui »", "A adoré «\u00a0à demain\u00a0»", "N’a pas aimé « bof »", "A réagi 😂 à « oui »",
-    "Gefällt „bis morgen“", "Lacht über „ok“", "Le gustó “mañana”", "Le encantó “sí”",
-    "Gostou de “sim”", "Riu de “kkk”", "Ha adorato “ciao”",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Liked “see you at 8”",
+        "Loved “two\nlines”",
+        'Laughed at "ok"',
+        "Emphasized “hm”",
+        "Questioned “what”",
+        "Disliked “no”",
+        "Loved an image",
+        "Liked 2 photos",
+        "Removed a heart from “hi”",
+        "Removed 😂 from “hi”",
+        "Reacted 😂 to “hi”",
+        "Reacted ❤️ to “a b”",
+        "A aimé « oui »",
+        "A adoré «\u00a0à demain\u00a0»",
+        "N’a pas aimé « bof »",
+        "A réagi 😂 à « oui »",
+        "Gefällt „bis morgen“",
+        "Lacht über „ok“",
+        "Le gustó “mañana”",
+        "Le encantó “sí”",
+        "Gostou de “sim”",
+        "Riu de “kkk”",
+        "Ha adorato “ciao”",
+    ],
+)
 def test_sms_reactions_in_words_are_tapbacks(read, text):
     assert kinds(read(message(text, columns={"service": "SMS"}))) == ["tapback"]
 
 
-@pytest.mark.parametrize("text", [
-    "Liked it a lot", "loved “Dune”, you?", "I Liked “Dune”", "Liked “Dune” more", "“Dune”",
-    "Reacted badly to “Dune”", "Removed it from “drafts”", "Loved a dog once", "Mag ich",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Liked it a lot",
+        "loved “Dune”, you?",
+        "I Liked “Dune”",
+        "Liked “Dune” more",
+        "“Dune”",
+        "Reacted badly to “Dune”",
+        "Removed it from “drafts”",
+        "Loved a dog once",
+        "Mag ich",
+    ],
+)
 def test_words_about_liking_stay_messages(read, text):
     assert kinds(read(message(text))) == ["text"]
 
 
 def test_item_type_is_a_system_row(read):
-    table = read(message(None, chat="chat7", columns={"item_type": 1}),
-                 message("named it", minute=1, columns={"item_type": 2}))
+    table = read(
+        message(None, chat="chat7", columns={"item_type": 1}), message("named it", minute=1, columns={"item_type": 2})
+    )
     assert kinds(table) == ["system", "system"]
 
 
 def test_unsent_is_edited_without_text_and_edited_text_stays(read):
-    table = read(message(None, columns={"date_edited": 1}),
-                 message(None, minute=1, columns={"date_retracted": 1}),
-                 message("corrected", minute=2, columns={"date_edited": 1}))
+    table = read(
+        message(None, columns={"date_edited": 1}),
+        message(None, minute=1, columns={"date_retracted": 1}),
+        message("corrected", minute=2, columns={"date_edited": 1}),
+    )
     assert kinds(table) == ["unsent", "unsent", "text"]
 
 
@@ -184,20 +237,29 @@ def test_attachments_are_named_in_the_text_and_keep_their_own_kind(read):
         message("look \ufffc and\n\ufffc!", minute=1, attachments=[photo, file]),
         message(None, minute=2, attachments=[file]),
         message("gone \ufffc", minute=3),
-        message("no placeholder", minute=4, attachments=[photo]))
+        message("no placeholder", minute=4, attachments=[photo]),
+    )
     assert table["text"].tolist() == [
-        "[photo]", "look [photo] and\n[attachment]!", "[attachment]", "gone [attachment]",
-        "no placeholder"]
+        "[photo]",
+        "look [photo] and\n[attachment]!",
+        "[attachment]",
+        "gone [attachment]",
+        "no placeholder",
+    ]
     assert set(table["kind"]) == {"attachment"}
 
 
 def test_a_link_with_its_preview_is_text_and_an_app_is_not(read):
     card = ["x.pluginPayloadAttachment", None]
     table = read(
-        message("see example.org", attachments=[card],
-                columns={"balloon_bundle_id": "com.apple.messages.URLBalloonProvider"}),
+        message(
+            "see example.org",
+            attachments=[card],
+            columns={"balloon_bundle_id": "com.apple.messages.URLBalloonProvider"},
+        ),
         message("\ufffc", minute=1, columns={"balloon_bundle_id": "com.example.game"}),
-        message("poll", minute=2, columns={"associated_message_type": 3}))
+        message("poll", minute=2, columns={"associated_message_type": 3}),
+    )
     assert kinds(table) == ["text", "app", "app"]
 
 
@@ -208,8 +270,13 @@ def test_a_message_in_no_chat_was_deleted_by_its_owner(read):
 
 
 def test_undated_and_empty_rows_keep_their_row(read):
-    table = read(message("when"), message(None, minute=1), message("", minute=2),
-                 message(" \n", minute=3), sql="UPDATE message SET date = 0 WHERE ROWID = 1")
+    table = read(
+        message("when"),
+        message(None, minute=1),
+        message("", minute=2),
+        message(" \n", minute=3),
+        sql="UPDATE message SET date = 0 WHERE ROWID = 1",
+    )
     assert kinds(table) == ["undated", "empty", "empty", "empty"]
     assert set(table["kind"]) <= set(KINDS)
 
@@ -220,8 +287,7 @@ def test_a_body_that_cannot_be_decoded_is_not_called_empty(read):
 
 
 def test_an_inline_reply_names_its_message(read):
-    table = read(message(guid="ONE"),
-                 message(minute=1, columns={"thread_originator_guid": "ONE"}))
+    table = read(message(guid="ONE"), message(minute=1, columns={"thread_originator_guid": "ONE"}))
     assert table["reply_to"].tolist() == [None, "ONE"]
 
 
@@ -233,11 +299,18 @@ def test_dates_keep_their_microseconds_and_old_ones_are_in_seconds(read):
 
 
 def test_older_schemas_without_newer_columns(read):
-    dropped = ["associated_message_emoji", "date_retracted", "date_edited", "is_spam",
-               "thread_originator_guid", "thread_originator_part"]
+    dropped = [
+        "associated_message_emoji",
+        "date_retracted",
+        "date_edited",
+        "is_spam",
+        "thread_originator_guid",
+        "thread_originator_part",
+    ]
     sql = "".join(f"ALTER TABLE message DROP COLUMN {column};" for column in dropped)
-    table = read(message(), message(sender=None, minute=1),
-                 sql=sql + "ALTER TABLE handle DROP COLUMN person_centric_id;")
+    table = read(
+        message(), message(sender=None, minute=1), sql=sql + "ALTER TABLE handle DROP COLUMN person_centric_id;"
+    )
     assert kinds(table) == ["text", "text"]
 
 
@@ -319,15 +392,23 @@ def test_without_full_disk_access_the_fix_names_it(tmp_path, monkeypatch):
 
     def denied(*_, **__):
         raise imessage_chatdb.ChatDBAccessError("authorization denied", path=str(path))
+
     monkeypatch.setattr(imessage_chatdb.ChatDB, "connect", denied)
     text = refusal(path)
     assert "authorization denied" in text and "Full Disk Access" in text
 
 
-@pytest.mark.parametrize("column, value, complaint", [
-    ("kind", "poem", "unknown kinds"), ("sender", "me", "is_owner"), ("text", None, "text"),
-    ("message_id", "TWICE", "twice"), ("is_group", [True, False], "group"), ("reply_to", 5, "reply_to"),
-])
+@pytest.mark.parametrize(
+    "column, value, complaint",
+    [
+        ("kind", "poem", "unknown kinds"),
+        ("sender", "me", "is_owner"),
+        ("text", None, "text"),
+        ("message_id", "TWICE", "twice"),
+        ("is_group", [True, False], "group"),
+        ("reply_to", 5, "reply_to"),
+    ],
+)
 def test_check_refuses_what_is_not_a_messages_table(read, column, value, complaint):
     table = read(message(), message(minute=1))
     table[column] = value if isinstance(value, list) else [value] * 2

@@ -148,9 +148,7 @@ def test_every_weight_is_what_gguf_itself_makes_of_it(demo, gguf_file):
         for part, heads in (("q_proj", 9), ("k_proj", 3)):
             if part in name:
                 # What llama.cpp's converter does: row i of a head's two halves, side by side.
-                rows = [
-                    64 * head + 32 * half + i for head in range(heads) for i in range(32) for half in range(2)
-                ]
+                rows = [64 * head + 32 * half + i for head in range(heads) for i in range(32) for half in range(2)]
                 weight = weight[rows]
         np.testing.assert_array_equal(weight, expected, err_msg=name)
 
@@ -211,9 +209,7 @@ def test_the_demo_tokenizer_agrees_with_a_plain_reading_of_llama_cpps_rules(demo
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     hidden = [byte for byte in range(256) if byte not in printable]
     letters = {b: chr(b) for b in printable} | {b: chr(256 + n) for n, b in enumerate(hidden)}
-    pieces = regex.compile(
-        r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-    )
+    pieces = regex.compile(r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")
 
     def encode(text):
         found = []

@@ -29,7 +29,13 @@ def test_the_study_has_its_four_notebooks():
 
 def test_every_code_cell_that_shows_something_carries_its_output(cells):
     # nbval compares nothing where outputs were stripped.
-    shows = [cell for cell in cells if cell.cell_type == "code" and re.search(r"^(render\.show|print)", cell.source, re.M) and "explore" not in tags(cell)]
+    shows = [
+        cell
+        for cell in cells
+        if cell.cell_type == "code"
+        and re.search(r"^(render\.show|print)", cell.source, re.M)
+        and "explore" not in tags(cell)
+    ]
     assert len(shows) >= 5
     assert all(cell.outputs for cell in shows)
 
@@ -83,7 +89,10 @@ def test_the_results_have_their_fixed_shape(run):
     assert [entry["name"] for entry in training["configs"]] == ["sample_tiny_lora_variable"]
     assert training["configs"][0]["iterations"] == 4
     assert [(arm["model"], arm["format"]) for arm in comparison["arms"]] == [
-        ("base", "aligned"), ("base", "historical"), ("tuned", "aligned"), ("tuned", "historical"),
+        ("base", "aligned"),
+        ("base", "historical"),
+        ("tuned", "aligned"),
+        ("tuned", "historical"),
     ]
     assert all(arm["interval"][0] <= arm["nats_per_reply_token"] <= arm["interval"][1] for arm in comparison["arms"])
     assert [claim["number"] for claim in comparison["claims"]] == list(range(1, 20))
@@ -115,7 +124,16 @@ def test_the_numbers_of_the_report_come_from_the_run(run):
     (run / "comparison.json").write_text(json.dumps(comparison))
     page = report.build(run).read_text(encoding="utf-8")
     assert "12.345" in page
-    for title in ("Executive summary", "Issue 1", "Issue 2", "Key differences", "Recommended fixes", "Next steps", "Data statistics", "Sample comparison"):
+    for title in (
+        "Executive summary",
+        "Issue 1",
+        "Issue 2",
+        "Key differences",
+        "Recommended fixes",
+        "Next steps",
+        "Data statistics",
+        "Sample comparison",
+    ):
         assert title in page
 
 
@@ -131,7 +149,11 @@ def test_verdicts_on_the_original_report_follow_the_measurements(run, tokenizer)
         rows = claims.claims(audited, trained, comparison, reply_pairs.statistics(folder), examples, tokenizer, "Robin")
         return {row["number"]: row["verdict"] for row in rows}
 
-    assert [verdicts(changed)[1] for changed in ("worse", "better", "not distinguishable")] == ["confirmed", "refuted", "refuted"]
+    assert [verdicts(changed)[1] for changed in ("worse", "better", "not distinguishable")] == [
+        "confirmed",
+        "refuted",
+        "refuted",
+    ]
     assert [verdicts(changed)[11] for changed in ("worse", "not distinguishable")] == ["refuted", "confirmed"]
     audited["staged"]["before"] = audited["staged"]["after"]
     assert verdicts("better")[4] == "refuted"

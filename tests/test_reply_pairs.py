@@ -16,8 +16,15 @@ def table(*rows):
     made = []
     for number, (minute, who, text, *changes) in enumerate(rows):
         row = {
-            "conversation": "ann" if who == "me" else who, "is_group": False, "sender": who, "is_owner": who == "me",
-            "timestamp": int(minute * 60_000_000), "text": text, "kind": "text", "message_id": f"m{number}", "reply_to": None,
+            "conversation": "ann" if who == "me" else who,
+            "is_group": False,
+            "sender": who,
+            "is_owner": who == "me",
+            "timestamp": int(minute * 60_000_000),
+            "text": text,
+            "kind": "text",
+            "message_id": f"m{number}",
+            "reply_to": None,
         }
         made.append(row | (changes[0] if changes else {}))
     return make_table(made)
@@ -57,7 +64,12 @@ def test_one_word_replies_stay_and_text_is_kept_byte_for_byte():
 
 @pytest.mark.parametrize("kind", ["tapback", "system", "unsent", "app", "deleted", "empty"])
 def test_rows_of_other_kinds_are_neither_target_nor_context(kind):
-    rows = ((0, "ann", "hi"), (0.5, "ann", "Liked that", {"kind": kind}), (1, "me", "no", {"kind": kind}), (2, "me", "yo"))
+    rows = (
+        (0, "ann", "hi"),
+        (0.5, "ann", "Liked that", {"kind": kind}),
+        (1, "me", "no", {"kind": kind}),
+        (2, "me", "yo"),
+    )
     pairs, funnel = reply_pairs.build(table(*rows))
     assert [pair["reply"] for pair in pairs] == ["yo"]
     assert [text for _, text in pairs[0]["context"]] == ["hi"]

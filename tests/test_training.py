@@ -31,7 +31,10 @@ def test_a_run_learns_and_its_adapter_loads(config, tmp_path):
     losses = [row["train_loss"] for row in result["curve"] if "train_loss" in row]
     assert losses[-1] < losses[0]
     assert [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == result["curve"]
-    assert sorted(path.name for path in (tmp_path / "adapter").iterdir()) == ["adapter_config.json", "adapters.safetensors"]
+    assert sorted(path.name for path in (tmp_path / "adapter").iterdir()) == [
+        "adapter_config.json",
+        "adapters.safetensors",
+    ]
     assert json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())["adapter_path"].endswith("adapter")
     base, tokenizer = base_models.load("tiny")
     tuned, _ = base_models.load("tiny", tmp_path / "adapter")
@@ -105,14 +108,24 @@ def test_loss_tokens_are_counted_as_the_trainer_masks_them(tokenizer):
     # one end token and one line break a row; one padding token behind each row
     own = sum(len(chat_format.training_ids(row, tokenizer)[0]) for row in rows)
     assert counts.pop("masked_share") == pytest.approx(1 - (replies + 8) / own)
-    assert counts == {"prompt": 0, "reply": replies, "end_of_turn": 4, "after_end": 4, "padding": 4, "total": replies + 12, "rows": 4}
+    assert counts == {
+        "prompt": 0,
+        "reply": replies,
+        "end_of_turn": 4,
+        "after_end": 4,
+        "padding": 4,
+        "total": replies + 12,
+        "rows": 4,
+    }
     batch, lengths = next(trainer.iterate_batches([dataset.process(row) for row in rows], 4, 512))
     model, _ = base_models.load("tiny")
     assert trainer.default_loss(model, batch, lengths)[1].item() == counts["total"]
 
 
 def test_without_mask_prompt_nearly_all_loss_is_on_the_prompt(tokenizer):
-    counts = training.loss_tokens(datasets.ChatDataset(ROWS, tokenizer), tokenizer, {"batch_size": 4, "max_seq_length": 512})
+    counts = training.loss_tokens(
+        datasets.ChatDataset(ROWS, tokenizer), tokenizer, {"batch_size": 4, "max_seq_length": 512}
+    )
     assert counts["prompt"] / counts["total"] > 0.7
 
 

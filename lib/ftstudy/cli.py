@@ -21,14 +21,19 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"ftstudy: {error}", file=sys.stderr)
         status = 2
     except KeyboardInterrupt:
-        print("ftstudy: interrupted. Steps that were complete are kept; the same command goes on from there.", file=sys.stderr)
+        print(
+            "ftstudy: interrupted. Steps that were complete are kept; the same command goes on from there.",
+            file=sys.stderr,
+        )
         status = 130
     sys.exit(status or 0)
 
 
 def _parser() -> argparse.ArgumentParser:
-    codes = "Exit status: 0 done; 1 done, and the audit found an error; 2 could not be done, with one paragraph that says why."
-    parser = argparse.ArgumentParser(prog="ftstudy", description="Why is a fine-tuned reply model worse, or better, than its base?", epilog=codes)
+    codes = "Exit status: 0 done; 1 done, and the audit found an error; 2 could not be done, and why not."
+    parser = argparse.ArgumentParser(
+        prog="ftstudy", description="Why is a fine-tuned reply model worse, or better, than its base?", epilog=codes
+    )
     verbs = parser.add_subparsers(required=True, metavar="VERB")
 
     verb = verbs.add_parser("extract", help="chat history -> train, valid and test rows")
@@ -36,7 +41,9 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--owner", required=True, help="the name under which the owner speaks in the prompts")
     verb.add_argument("--out", required=True, type=_here, help="folder that receives one folder a variant")
     verb.add_argument("--kind", default="imessage", help="which app wrote the source")
-    verb.add_argument("--variant", action="append", help="a variant to write; may be repeated (default: raw_style_variable)")
+    verb.add_argument(
+        "--variant", action="append", help="a variant to write; may be repeated (default: raw_style_variable)"
+    )
     verb.add_argument("--context-messages", type=int, default=8)
     verb.set_defaults(verb=_extract)
 
@@ -56,7 +63,9 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--run", default="demo", help="folder in reports/ for the metrics")
     verb.set_defaults(verb=_train)
 
-    verb = verbs.add_parser("check", help="are the inputs of a whole run there and readable? Before minutes are spent on it")
+    verb = verbs.add_parser(
+        "check", help="are the inputs of a whole run there and readable? Before minutes are spent on it"
+    )
     verb.add_argument("--config", required=True)
     verb.add_argument("--source", required=True)
     verb.add_argument("--owner", required=True)
@@ -104,7 +113,10 @@ def _extract(options) -> None:
     for variant in options.variant or ["raw_style_variable"]:
         selected = reply_pairs.select(pairs, variant, funnel)
         written = reply_pairs.write_variant(selected, options.owner, variant, options.out, origin)
-        print(f"{shown(options.out / variant)}: " + ", ".join(f"{part['examples']:,} {name}" for name, part in written.items()))
+        print(
+            f"{shown(options.out / variant)}: "
+            + ", ".join(f"{part['examples']:,} {name}" for name, part in written.items())
+        )
     for step in funnel:
         print(f"  {step['removed']:>9,} removed  {step['left']:>9,} {step['unit']} left  {step['step']}")
 
@@ -142,9 +154,13 @@ def _check(options) -> None:
 
     _named(options)
     if options.iterations and not options.iterations.isdecimal():
-        raise StudyError(f"ITERS={options.iterations} is no number of iterations; write a whole number, or leave it out to keep the config's.")
+        raise StudyError(
+            f"ITERS={options.iterations} is no number of iterations; write a whole number, or leave it out to keep the config's."
+        )
     if not from_root(options.source).exists():
-        raise StudyError(f"There is no chat history {shown(options.source)}; correct SOURCE=…. On a Mac it is ~/Library/Messages/chat.db.")
+        raise StudyError(
+            f"There is no chat history {shown(options.source)}; correct SOURCE=…. On a Mac it is ~/Library/Messages/chat.db."
+        )
     config = configs.load(options.config, model=options.model)
     chat_format.load_profile(options.inference, options.owner)
     base_models.resolve(config["model"])

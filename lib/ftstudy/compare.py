@@ -21,14 +21,18 @@ def held_out(examples: list[dict], conversations: list[str], count: int) -> tupl
     return [examples[row] for row in rows], [conversations[row] for row in rows], rows
 
 
-def score(model, tokenizer, examples: list[dict], profile: dict, rows: list[int], *, batch_size: int = 8, label: str = "") -> dict:
+def score(
+    model, tokenizer, examples: list[dict], profile: dict, rows: list[int], *, batch_size: int = 8, label: str = ""
+) -> dict:
     """Negative log-likelihood of each true reply after the profile's prompt.
 
     Returns arrays with one entry an example: `reply` (nats, summed over the reply's own
     tokens), `tokens` (their number) and `end` (nats of the end-of-turn token, NaN where
     training would not end the turn). The scored tokens are the same under every format.
     """
-    prompts = [chat_format.prompt_ids(example, tokenizer, profile, ("test", row)) for example, row in zip(examples, rows)]
+    prompts = [
+        chat_format.prompt_ids(example, tokenizer, profile, ("test", row)) for example, row in zip(examples, rows)
+    ]
     targets = [chat_format.reply_ids(example, tokenizer) for example in examples]
     result = {
         "reply": np.zeros(len(examples)),
@@ -80,7 +84,13 @@ def difference(left: tuple[str, str], right: tuple[str, str], scores: dict, conv
     delta = scores[left]["reply"] - scores[right]["reply"]
     mean, (low, high) = _ratio(delta, scores[left]["tokens"], conversations)
     verdict = "better" if high < 0 else "worse" if low > 0 else "not distinguishable"
-    return {"left": list(left), "right": list(right), "nats_per_reply_token": mean, "interval": [low, high], "verdict": verdict}
+    return {
+        "left": list(left),
+        "right": list(right),
+        "nats_per_reply_token": mean,
+        "interval": [low, high],
+        "verdict": verdict,
+    }
 
 
 def differences(scores: dict, conversations: list[str]) -> list[dict]:
@@ -109,7 +119,9 @@ def _ratio(nats: np.ndarray, tokens: np.ndarray, conversations: list[str], seed:
 
 def replies(model, tokenizer, examples: list[dict], profile: dict, rows: list[int], max_tokens: int = 48) -> list[dict]:
     """Greedy replies, batched: {"text", "stopped"}; `stopped` is false at the token limit."""
-    prompts = [chat_format.prompt_ids(example, tokenizer, profile, ("test", row)) for example, row in zip(examples, rows)]
+    prompts = [
+        chat_format.prompt_ids(example, tokenizer, profile, ("test", row)) for example, row in zip(examples, rows)
+    ]
     response = batch_generate(model, tokenizer, prompts, max_tokens=max_tokens, return_token_ids=True)
     return [
         {"text": text.strip(), "stopped": len(ids) < max_tokens}

@@ -110,7 +110,8 @@ class _Readable(yaml.SafeDumper):
 
 
 _Readable.add_representer(
-    str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+    str,
+    lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None),
 )
 
 
@@ -139,9 +140,13 @@ def load(path: str | Path, *, data: str | Path | None = None, model: str | None 
     try:
         given = yaml.load(path.read_text(encoding="utf-8"), yaml_loader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise StudyError(f"{shown(path)} is not readable YAML: {' '.join(str(error).split())}. Mend that line.") from error
+        raise StudyError(
+            f"{shown(path)} is not readable YAML: {' '.join(str(error).split())}. Mend that line."
+        ) from error
     if not isinstance(given, dict):
-        raise StudyError(f"{shown(path)} holds no `key: value` pairs, so mlx-lm cannot use it; start from one of ft_configs/*.yaml.")
+        raise StudyError(
+            f"{shown(path)} holds no `key: value` pairs, so mlx-lm cannot use it; start from one of ft_configs/*.yaml."
+        )
     config = {**CONFIG_DEFAULTS, **{key: value for key, value in given.items() if value is not None}}
     if data:
         variant = from_root(data) / Path(config["data"]).name

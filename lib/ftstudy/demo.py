@@ -29,9 +29,8 @@ DEMO = paths.DATA / "demo" / "chat.db"
 SAMPLE = paths.DATA / "sample" / "chat.db"
 SAMPLE_GROUPS = {"chat410": {"name": "hike", "members": ["+12125550101", "noor@example.org"]}}
 SAMPLE_PEOPLE = {"+12125550103": "jonas", "jonas@example.org": "jonas"}
-PAUSE = timedelta(minutes=65)     # sessions are split at 60 minutes of silence, hence a little more
-_TAPBACKS = ["Loved", "Liked", "Disliked", "Laughed at", "Emphasized", "Questioned",
-             "Reacted 🎉 to"]
+PAUSE = timedelta(minutes=65)  # sessions are split at 60 minutes of silence, hence a little more
+_TAPBACKS = ["Loved", "Liked", "Disliked", "Laughed at", "Emphasized", "Questioned", "Reacted 🎉 to"]
 
 
 def build_demo(path: str | Path = DEMO, sender: str = "549cc1d1") -> Path:
@@ -60,8 +59,10 @@ def build_demo(path: str | Path = DEMO, sender: str = "549cc1d1") -> Path:
         lane["chats"].append(conversation)
     # The busiest partner with a phone number writes every second conversation from an e-mail
     # address.
-    busiest = max((lane for lanes in ends.values() for lane in lanes if lane["address"][0] == "+"),
-                  key=lambda one: len(one["chats"]))
+    busiest = max(
+        (lane for lanes in ends.values() for lane in lanes if lane["address"][0] == "+"),
+        key=lambda one: len(one["chats"]),
+    )
     second = "friend.elsewhere@example.org"
     messages = []
     for lanes in ends.values():
@@ -69,22 +70,18 @@ def build_demo(path: str | Path = DEMO, sender: str = "549cc1d1") -> Path:
             for index, conversation in enumerate(lane["chats"]):
                 chat = second if lane is busiest and index % 2 else lane["address"]
                 for message in conversation["messages"]:
-                    messages.append({**message, "chat": chat,
-                                     "sender": None if message["mine"] else chat})
+                    messages.append({**message, "chat": chat, "sender": None if message["mine"] else chat})
     messages.sort(key=lambda message: (message["time"], message["order"]))
-    groups = {name: {"name": f"Saturday {SYNTHETIC}", "members": addresses[:3]}
-              for name in ("chat1001", "chat1002")}
+    groups = {name: {"name": f"Saturday {SYNTHETIC}", "members": addresses[:3]} for name in ("chat1001", "chat1002")}
     messages += _never_trained_on(messages, addresses)
     messages.sort(key=lambda message: message["time"])
-    return write_chat_db(messages, path, groups, {busiest["address"]: "P1", second: "P1"},
-                         {"ftstudy_recipe": recipe})
+    return write_chat_db(messages, path, groups, {busiest["address"]: "P1", second: "P1"}, {"ftstudy_recipe": recipe})
 
 
 def _recipe(path: Path) -> str | None:
     connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
     try:
-        row = connection.execute("SELECT value FROM _SqliteDatabaseProperties "
-                                 "WHERE key = 'ftstudy_recipe'").fetchone()
+        row = connection.execute("SELECT value FROM _SqliteDatabaseProperties WHERE key = 'ftstudy_recipe'").fetchone()
         return row and row[0]
     except sqlite3.Error:
         return None
@@ -109,17 +106,29 @@ def _conversations(sender: str) -> list[dict]:
         ids |= owners
         if len(senders) != 2 or len(owners) != 1:
             continue
-        partner, = senders - owners
-        found.append({"partner": partner, "messages": [
-            {"guid": guid_of(f"{name} {index}"), "order": (name, index), "text": bubble["text"],
-             "time": datetime.fromisoformat(bubble["timestamp"]),
-             "mine": bubble["sender"] != partner, "plain": index % 10 == 9,
-             "last": index == len(bubbles) - 1}
-            for index, bubble in enumerate(bubbles)]})
+        (partner,) = senders - owners
+        found.append(
+            {
+                "partner": partner,
+                "messages": [
+                    {
+                        "guid": guid_of(f"{name} {index}"),
+                        "order": (name, index),
+                        "text": bubble["text"],
+                        "time": datetime.fromisoformat(bubble["timestamp"]),
+                        "mine": bubble["sender"] != partner,
+                        "plain": index % 10 == 9,
+                        "last": index == len(bubbles) - 1,
+                    }
+                    for index, bubble in enumerate(bubbles)
+                ],
+            }
+        )
     if len(ids) != 1:
         raise StudyError(
             f"{len(ids)} senders of the chitchat corpus have an id that begins with {sender!r}; it "
-            "must be exactly one. Give more of the id, or leave `sender` away for the demo's own.")
+            "must be exactly one. Give more of the id, or leave `sender` away for the demo's own."
+        )
     found.sort(key=lambda one: (one["messages"][0]["time"], one["messages"][0]["order"]))
     return found
 
@@ -129,24 +138,39 @@ def _never_trained_on(messages: list[dict], addresses: list[str]) -> list[dict]:
     rows = []
 
     def add(chat, sender, time, text=None, **more):
-        rows.append({"guid": f"SYNTHETIC-{len(rows):04d}", "chat": chat, "sender": sender,
-                     "time": time, "text": text and f"{text} {SYNTHETIC}", **more})
+        rows.append(
+            {
+                "guid": f"SYNTHETIC-{len(rows):04d}",
+                "chat": chat,
+                "sender": sender,
+                "time": time,
+                "text": text and f"{text} {SYNTHETIC}",
+                **more,
+            }
+        )
 
     second = timedelta(seconds=1)
     for count, message in enumerate(messages[100::200]):
         sender = message["chat"] if message["mine"] else None
         word, remove = _TAPBACKS[count % 7], count // 7 % 2
         quoted = f"“{message['text']} {SYNTHETIC}”"
-        rows.append({"guid": f"SYNTHETIC-{len(rows):04d}", "chat": message["chat"],
-                     "sender": sender, "time": message["time"] + second,
-                     "text": f"{word} {quoted}"})
+        rows.append(
+            {
+                "guid": f"SYNTHETIC-{len(rows):04d}",
+                "chat": message["chat"],
+                "sender": sender,
+                "time": message["time"] + second,
+                "text": f"{word} {quoted}",
+            }
+        )
         if count % 20 == 19:
             rows[-1]["columns"] = {"service": "SMS"}
         else:
             rows[-1]["columns"] = {
                 "associated_message_type": 2000 + 1000 * remove + count % 7,
                 "associated_message_guid": f"p:0/{message['guid']}",
-                "associated_message_emoji": "🎉" if count % 7 == 6 else None}
+                "associated_message_emoji": "🎉" if count % 7 == 6 else None,
+            }
     ends = [message for message in messages if message["last"]]
     for count, message in enumerate(ends[20::40]):
         chat, time = message["chat"], message["time"] + 5 * second
@@ -160,14 +184,17 @@ def _never_trained_on(messages: list[dict], addresses: list[str]) -> list[dict]:
     for count in range(24):
         chat = ["chat1001", "chat1002"] if count == 12 else "chat1001"
         sender = None if count % 3 == 1 else addresses[count % 3]
-        add(chat, sender, start + timedelta(hours=20 * count),
-            ["who is in for saturday?", "me!", "same place as last time"][count % 3])
+        add(
+            chat,
+            sender,
+            start + timedelta(hours=20 * count),
+            ["who is in for saturday?", "me!", "same place as last time"][count % 3],
+        )
     add("chat1002", addresses[0], start, columns={"item_type": 2, "group_title": "Saturday"})
     return rows
 
 
-def build_sample(path: str | Path = SAMPLE,
-                 source: str | Path = paths.DATA / "sample" / "conversations.jsonl") -> Path:
+def build_sample(path: str | Path = SAMPLE, source: str | Path = paths.DATA / "sample" / "conversations.jsonl") -> Path:
     """Build the committed sample's `chat.db` from its readable form, one message a line.
 
     A line has the keys of a message of `write_chat_db`, with an ISO time and "me" for the owner.

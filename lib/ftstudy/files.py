@@ -14,7 +14,10 @@ from .paths import shown
 def read_json(path: Path):
     """A result that an earlier step wrote. Raises StudyError where it is not there."""
     if not path.is_file():
-        raise StudyError(f"{shown(path)} is missing: an earlier step of the study writes it. Run the notebooks in order, or `make report RUN={path.parent.name}`.")
+        raise StudyError(
+            f"{shown(path)} is missing: an earlier step of the study writes it. "
+            f"Run the notebooks in order, or `make report RUN={path.parent.name}`."
+        )
     return json.loads(path.read_text(encoding="utf-8"))
 
 

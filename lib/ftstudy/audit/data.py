@@ -30,7 +30,11 @@ def check_data(folder: Path, batch_size: int) -> list[dict]:
     if not folder.is_dir():
         return [
             finding(
-                "data.missing", "error", f"The data directory {where} does not exist", evidence=evidence, where=where,
+                "data.missing",
+                "error",
+                f"The data directory {where} does not exist",
+                evidence=evidence,
+                where=where,
                 cause="mlx-lm takes a path that does not exist for the name of a dataset on a hub.",
                 fix="Extract this variant (notebook 01), or point `data:` at a folder that has train.jsonl.",
             )
@@ -39,10 +43,13 @@ def check_data(folder: Path, batch_size: int) -> list[dict]:
         empty = len(evidence) == 1
         return [
             finding(
-                "data.empty" if empty else "data.no_train", "error",
+                "data.empty" if empty else "data.no_train",
+                "error",
                 f"The data directory {where} is empty" if empty else f"{where} has no train.jsonl",
-                evidence=evidence, where=where,
-                cause="The config names a data variant that was never written." if empty
+                evidence=evidence,
+                where=where,
+                cause="The config names a data variant that was never written."
+                if empty
                 else "mlx-lm reads train.jsonl, valid.jsonl and test.jsonl, and no other names.",
                 fix="Point `data:` at a variant that exists, or take the variant out of the list that generates the configs.",
             )
@@ -55,7 +62,11 @@ def check_data(folder: Path, batch_size: int) -> list[dict]:
         elif name == "valid":
             findings.append(
                 finding(
-                    "data.no_valid", "warning", f"{where} has no valid.jsonl", evidence=evidence, where=where,
+                    "data.no_valid",
+                    "warning",
+                    f"{where} has no valid.jsonl",
+                    evidence=evidence,
+                    where=where,
                     cause="mlx-lm then trains without any validation.",
                     fix="Extract the variant again; its time-ordered split writes one.",
                 )
@@ -72,7 +83,11 @@ def _check_split(path: Path, name: str, batch_size: int) -> list[dict]:
     if not lines:
         return [
             finding(
-                "data.zero_bytes", severity, f"{where} is empty", evidence=[f"{path.name}  0 bytes"], where=where,
+                "data.zero_bytes",
+                severity,
+                f"{where} is empty",
+                evidence=[f"{path.name}  0 bytes"],
+                where=where,
                 cause="mlx-lm looks at the first row to learn the format, and aborts without one.",
                 fix="Extract the variant again.",
             )
@@ -91,22 +106,45 @@ def _check_split(path: Path, name: str, batch_size: int) -> list[dict]:
                 wrong.append(f"line {number}: {problem}")
     findings = []
     for check, bad, title, cause in (
-        ("data.blank_line", [f"line {number} is blank" for number in blank], "blank lines", "mlx-lm parses every line as JSON and aborts at a blank one."),
-        ("data.bad_json", broken, "lines that are not JSON", "mlx-lm parses every line as JSON and aborts at the first bad one."),
-        ("data.bad_messages", wrong, "rows that are no conversation with a reply at the end", "mlx-lm trains on the last message, whatever its role."),
+        (
+            "data.blank_line",
+            [f"line {number} is blank" for number in blank],
+            "blank lines",
+            "mlx-lm parses every line as JSON and aborts at a blank one.",
+        ),
+        (
+            "data.bad_json",
+            broken,
+            "lines that are not JSON",
+            "mlx-lm parses every line as JSON and aborts at the first bad one.",
+        ),
+        (
+            "data.bad_messages",
+            wrong,
+            "rows that are no conversation with a reply at the end",
+            "mlx-lm trains on the last message, whatever its role.",
+        ),
     ):
         if bad:
             findings.append(
                 finding(
-                    check, "error", f"{where} has {len(bad)} {title}", evidence=bad[:5], cause=cause, where=where,
+                    check,
+                    "error",
+                    f"{where} has {len(bad)} {title}",
+                    evidence=bad[:5],
+                    cause=cause,
+                    where=where,
                     fix="Extract the variant again, or mend these lines.",
                 )
             )
     if len(lines) < batch_size and name != "test":
         findings.append(
             finding(
-                "data.fewer_than_batch", "error", f"{where} has fewer rows than one batch",
-                evidence=[f"{len(lines)} rows, batch_size {batch_size}"], where=where,
+                "data.fewer_than_batch",
+                "error",
+                f"{where} has fewer rows than one batch",
+                evidence=[f"{len(lines)} rows, batch_size {batch_size}"],
+                where=where,
                 cause="mlx-lm makes full batches only, and aborts where there is none.",
                 fix="Lower batch_size, or extract more history.",
             )

@@ -227,10 +227,14 @@ def check_parity(examples: list[dict], tokenizer, profile: dict, where: str, spl
     name = profile.get("name", "the inference profile")
     return [
         finding(
-            CHECKS[row["region"]], "error",
+            CHECKS[row["region"]],
+            "error",
             f"{row['aspect']}: {name} differs from training in {row['prompts']} of {table['examples']} prompts",
-            evidence=[f"training:  {row['training']!r}", f"inference: {row['inference']!r}",
-                      f"{row['tokens']} tokens a prompt without a partner"],
+            evidence=[
+                f"training:  {row['training']!r}",
+                f"inference: {row['inference']!r}",
+                f"{row['tokens']} tokens a prompt without a partner",
+            ],
             cause="The app builds this part of the prompt by itself, not as the training data was rendered.",
             fix="Build the prompt with ftstudy.chat_format (option B), or train on data in the app's form (option A).",
             where=where,

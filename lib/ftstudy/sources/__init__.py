@@ -29,8 +29,7 @@ import pandas
 
 from ..errors import StudyError
 
-COLUMNS = ["conversation", "is_group", "sender", "is_owner", "timestamp", "text", "kind",
-           "message_id", "reply_to"]
+COLUMNS = ["conversation", "is_group", "sender", "is_owner", "timestamp", "text", "kind", "message_id", "reply_to"]
 OWNER_SENDER = "me"
 PHOTO = "[photo]"
 ATTACHMENT = "[attachment]"
@@ -57,8 +56,7 @@ def read_messages(source: str | Path, kind: str = "imessage") -> pandas.DataFram
     """
     if kind not in READERS:
         raise StudyError(
-            f"There is no reader for a chat history of the kind {kind!r}. "
-            f"Use one of these kinds: {', '.join(READERS)}."
+            f"There is no reader for a chat history of the kind {kind!r}. Use one of these kinds: {', '.join(READERS)}."
         )
     return import_module(f".{kind}", __name__).read(source)
 
@@ -70,8 +68,9 @@ def make_table(rows: list[dict]) -> pandas.DataFrame:
     since 1970 UTC.
     """
     table = pandas.DataFrame(rows, columns=COLUMNS, dtype=object)
-    table["timestamp"] = pandas.to_datetime(table["timestamp"].astype("int64"), unit="us",
-                                            utc=True).astype("datetime64[us, UTC]")
+    table["timestamp"] = pandas.to_datetime(table["timestamp"].astype("int64"), unit="us", utc=True).astype(
+        "datetime64[us, UTC]"
+    )
     table = table.astype({"is_group": bool, "is_owner": bool})
     first = ~table["message_id"].duplicated()
     copies = int((~first).sum())
@@ -82,26 +81,32 @@ def make_table(rows: list[dict]) -> pandas.DataFrame:
 
 def check(table: pandas.DataFrame) -> pandas.DataFrame:
     """Return the table if it is a messages table; ValueError says what a reader did wrong."""
+
     def demand(holds, what):
         if not holds:
             raise ValueError(f"not a messages table: {what}")
 
     demand(list(table.columns) == COLUMNS, f"columns {list(table.columns)}, not {COLUMNS}")
-    for column, dtype in (("is_group", "bool"), ("is_owner", "bool"),
-                          ("timestamp", "datetime64[us, UTC]")):
+    for column, dtype in (("is_group", "bool"), ("is_owner", "bool"), ("timestamp", "datetime64[us, UTC]")):
         demand(table[column].dtype == dtype, f"{column} is {table[column].dtype}, not {dtype}")
     for column in ("conversation", "sender", "text", "kind", "message_id"):
-        demand(table[column].map(lambda value: isinstance(value, str)).all(),
-               f"{column} holds something that is not a string")
-    demand(table["reply_to"].map(lambda value: value is None or isinstance(value, str)).all(),
-           "reply_to holds something that is neither a string nor None")
+        demand(
+            table[column].map(lambda value: isinstance(value, str)).all(),
+            f"{column} holds something that is not a string",
+        )
+    demand(
+        table["reply_to"].map(lambda value: value is None or isinstance(value, str)).all(),
+        "reply_to holds something that is neither a string nor None",
+    )
     unknown = set(table["kind"]) - set(KINDS)
     demand(not unknown, f"unknown kinds {sorted(unknown)}")
     demand(table["message_id"].is_unique, "a message_id stands twice")
     demand(not table["timestamp"].isna().any(), "a message without a timestamp")
     demand(table["timestamp"].is_monotonic_increasing, "not in the order of time")
-    demand(((table["sender"] == OWNER_SENDER) == table["is_owner"]).all(),
-           f"sender is {OWNER_SENDER!r} where is_owner is not true, or the other way round")
+    demand(
+        ((table["sender"] == OWNER_SENDER) == table["is_owner"]).all(),
+        f"sender is {OWNER_SENDER!r} where is_owner is not true, or the other way round",
+    )
     mixed = table.groupby("conversation")["is_group"].nunique() > 1
     demand(not mixed.any(), "a conversation that both is and is not a group")
     return table

@@ -16,29 +16,33 @@ from ..paths import from_root, shown
 from . import ATTACHMENT, OWNER_SENDER, PHOTO, make_table
 
 BUSY_SECONDS = 5.0
-PAGE = 20_000                     # messages at a time; SQLite allows 32,766 values in one query
-PLACEHOLDER = "\ufffc"            # what stands in a text where an attachment was
+PAGE = 20_000  # messages at a time; SQLite allows 32,766 values in one query
+PLACEHOLDER = "\ufffc"  # what stands in a text where an attachment was
 LINK_PREVIEW = "com.apple.messages.URLBalloonProvider"
-APPLE_EPOCH = 978_307_200_000_000                    # 2001-01-01 in microseconds since 1970
+APPLE_EPOCH = 978_307_200_000_000  # 2001-01-01 in microseconds since 1970
 
 # A reaction to somebody without iMessage arrives as words. Only a whole message of one of
 # these forms counts, so that "Liked it a lot" stays a message.
 _QUOTED = r"(?:“.*”|\".*\"|„.*[“”]|«.*»)"
-_NAMED = (r"(?:an?|one|\d+) (?:image|photo|picture|movie|video|sticker|attachment|file|contact|link"
-          r"|location|audio message|voice message)s?")
-_REACTED = "|".join([
-    # English; "Reacted 😂 to" and "Removed a heart from" below
-    "Loved|Liked|Disliked|Laughed at|Emphasi[sz]ed|Questioned",
-    "A adoré|A aimé|N[’']a pas aimé|A ri de|A mis en évidence|A souligné|A exclamé",
-    "A posé une question sur|A interrogé",
-    "Gefällt nicht|Gefällt|Liebt|Mag nicht|Mag|Lacht über|Betont|Hervorgehoben|Hinterfragt",
-    "(?:No )?[Ll]e (?:gustó|encantó|ha gustado|ha encantado)|Se ri[oó] (?:de|con)|Enfatizó",
-    "Destacó|Exclamó por|Cuestionó|Preguntó por",
-    "Ha adorato|Ha amato|(?:Non )?[Hh]a apprezzato|Ha riso (?:per|di)|Ha enfatizzato",
-    "Ha evidenziato|Ha messo in dubbio",
-    "Amou|Adorou|(?:Não )?[Gg]ostou de|Riu de|Enfatizou|Deu ênfase a|Questionou",
-])
-_WORDS = r"[^\W\d_]"                                 # no letter stands in an emoji
+_NAMED = (
+    r"(?:an?|one|\d+) (?:image|photo|picture|movie|video|sticker|attachment|file|contact|link"
+    r"|location|audio message|voice message)s?"
+)
+_REACTED = "|".join(
+    [
+        # English; "Reacted 😂 to" and "Removed a heart from" below
+        "Loved|Liked|Disliked|Laughed at|Emphasi[sz]ed|Questioned",
+        "A adoré|A aimé|N[’']a pas aimé|A ri de|A mis en évidence|A souligné|A exclamé",
+        "A posé une question sur|A interrogé",
+        "Gefällt nicht|Gefällt|Liebt|Mag nicht|Mag|Lacht über|Betont|Hervorgehoben|Hinterfragt",
+        "(?:No )?[Ll]e (?:gustó|encantó|ha gustado|ha encantado)|Se ri[oó] (?:de|con)|Enfatizó",
+        "Destacó|Exclamó por|Cuestionó|Preguntó por",
+        "Ha adorato|Ha amato|(?:Non )?[Hh]a apprezzato|Ha riso (?:per|di)|Ha enfatizzato",
+        "Ha evidenziato|Ha messo in dubbio",
+        "Amou|Adorou|(?:Não )?[Gg]ostou de|Riu de|Enfatizou|Deu ênfase a|Questionou",
+    ]
+)
+_WORDS = r"[^\W\d_]"  # no letter stands in an emoji
 SMS_REACTION = re.compile(
     rf"(?:{_REACTED})\s(?:{_QUOTED}|{_NAMED})"
     rf"|Removed (?:an? [\w ]+|(?:(?!{_WORDS})\S)+) from (?:{_QUOTED}|{_NAMED})"
@@ -98,8 +102,7 @@ def _refuse_what_cannot_be_read(file: Path) -> None:
             )
     except FileNotFoundError as error:
         raise StudyError(
-            f"There is no {shown(file)}. Check the path; on a Mac the history is "
-            "~/Library/Messages/chat.db."
+            f"There is no {shown(file)}. Check the path; on a Mac the history is ~/Library/Messages/chat.db."
         ) from error
     except OSError as error:
         raise _unreadable(file, error.strerror or str(error)) from error
@@ -109,12 +112,16 @@ def _unreadable(file: Path, reason: str) -> StudyError:
     if "not a database" in reason:
         fix = "Give the chat.db of Messages, not an export or a backup archive of it."
     elif file.parent.parts[-2:] == ("Library", "Messages"):
-        fix = ("macOS protects this folder: allow the program that runs Python (the terminal or "
-               "the editor) under System Settings > Privacy & Security > Full Disk Access, then "
-               "start that program anew.")
+        fix = (
+            "macOS protects this folder: allow the program that runs Python (the terminal or "
+            "the editor) under System Settings > Privacy & Security > Full Disk Access, then "
+            "start that program anew."
+        )
     else:
-        fix = ("Check that you may read the file and write in its folder (SQLite keeps a -shm file "
-               "beside it), or copy chat.db again together with its -wal and -shm files.")
+        fix = (
+            "Check that you may read the file and write in its folder (SQLite keeps a -shm file "
+            "beside it), or copy chat.db again together with its -wal and -shm files."
+        )
     return StudyError(f"{shown(file)} cannot be read: {reason}. {fix}")
 
 
@@ -140,8 +147,7 @@ def _people(database, connection) -> dict[str, str]:
     Messages gives the phone and the e-mail address of one contact the same person_centric_id,
     and lists an address once for each service.
     """
-    column = ("person_centric_id" if database.schema.has("handle", "person_centric_id")
-              else "NULL")
+    column = "person_centric_id" if database.schema.has("handle", "person_centric_id") else "NULL"
     handles = connection.execute(f"SELECT id, {column} FROM handle ORDER BY ROWID").fetchall()
     person_of = {}
     for address, person in handles:
@@ -151,8 +157,7 @@ def _people(database, connection) -> dict[str, str]:
     for plain, person in person_of.items():
         addresses.setdefault(person, []).append(plain)
     # A phone number first: it outlives e-mail addresses, and the name must not change with them.
-    return {plain: min(addresses[person], key=lambda one: ("@" in one, one))
-            for plain, person in person_of.items()}
+    return {plain: min(addresses[person], key=lambda one: ("@" in one, one)) for plain, person in person_of.items()}
 
 
 def _plain(address: str) -> str:
@@ -185,9 +190,14 @@ def _row(message, files, people) -> dict:
     text = _text(message, files)
     reaction = message.reaction
     return {
-        "conversation": conversation, "is_group": message.is_group, "sender": sender,
-        "is_owner": is_owner, "timestamp": _microseconds(message.date), "text": text,
-        "kind": _kind(message, files, text), "message_id": message.guid,
+        "conversation": conversation,
+        "is_group": message.is_group,
+        "sender": sender,
+        "is_owner": is_owner,
+        "timestamp": _microseconds(message.date),
+        "text": text,
+        "kind": _kind(message, files, text),
+        "message_id": message.guid,
         "reply_to": (reaction.target_guid if reaction else message.reply_to_guid) or None,
     }
 
@@ -197,7 +207,7 @@ def _text(message, files) -> str:
     if not message.text:
         return " ".join(names)
     before, *rest = message.text.split(PLACEHOLDER)
-    names += [ATTACHMENT] * len(rest)          # a deleted attachment leaves its placeholder behind
+    names += [ATTACHMENT] * len(rest)  # a deleted attachment leaves its placeholder behind
     return before + "".join(name + part for name, part in zip(names, rest))
 
 
