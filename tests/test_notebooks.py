@@ -110,6 +110,13 @@ def test_the_parameters_reached_the_data(run):
 
 
 @pytest.mark.slow
+def test_headless_runs_leave_the_widgets_alone_and_run_everything_else(run):
+    for name in NAMES:
+        code = [cell for cell in nbformat.read(run / f"{name}.ipynb", as_version=4).cells if cell.cell_type == "code"]
+        assert [cell for cell in code if cell.execution_count is None] == [code[-1]]
+
+
+@pytest.mark.slow
 def test_the_report_is_one_file_that_loads_nothing(run):
     page = (run / "index.html").read_text(encoding="utf-8")
     assert len(page.encode()) < 3_000_000

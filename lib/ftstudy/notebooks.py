@@ -33,7 +33,7 @@ def execute(name: str, run: Path, parameters: dict[str, str]) -> Path:
     run.mkdir(parents=True, exist_ok=True)
     failed = run / f"{name}.failed.ipynb"
     try:
-        with _headless() as config:
+        with _headless() as settings:
             papermill.execute_notebook(
                 source,
                 failed,
@@ -41,7 +41,7 @@ def execute(name: str, run: Path, parameters: dict[str, str]) -> Path:
                 cwd=source.parent,
                 kernel_name="python3",
                 progress_bar=sys.stderr.isatty(),
-                config=config,
+                **settings,
             )
     except PapermillExecutionError as error:
         reason = error.evalue if error.ename == "StudyError" else f"{error.ename}: {error.evalue}"
@@ -51,11 +51,13 @@ def execute(name: str, run: Path, parameters: dict[str, str]) -> Path:
 
 @contextmanager
 def _headless():
-    """Settings for a kernel that nobody watches: no progress bars, and sockets in a folder of
-    its own, not network ports, since people's messages pass through them."""
+    """How a notebook runs that nobody watches: without progress bars, without its widgets
+    (they wait for a browser, now and then forever), and over sockets in a folder of its own,
+    not network ports, since people's messages pass through them."""
     os.environ["FTSTUDY_HEADLESS"] = "1"  # the kernel inherits it
     with TemporaryDirectory(prefix="ftstudy") as folder:
-        yield Config(KernelManager={"transport": "ipc", "ip": f"{folder}/kernel"})
+        kernel = Config(KernelManager={"transport": "ipc", "ip": f"{folder}/kernel"})
+        yield {"config": kernel, "skip_cells_with_tag": "explore"}
 
 
 def _typed(value: str, parameter: dict):
@@ -71,8 +73,8 @@ def store_outputs(name: str) -> None:
     """
     path = ROOT / "notebooks" / f"{name}.ipynb"
     notebook = nbformat.read(path, as_version=4)
-    with _headless() as config, chdir(path.parent):
-        NotebookClient(notebook, kernel_name="python3", record_timing=False, config=config).execute()
+    with _headless() as settings, chdir(path.parent):
+        NotebookClient(notebook, kernel_name="python3", record_timing=False, **settings).execute()
     notebook.metadata.pop("widgets", None)
     notebook.metadata["language_info"] = {"name": "python"}
     for cell in notebook.cells:
