@@ -153,7 +153,7 @@ setup: | $(READY) ## only set up what the others need
 # A lock keeps its pins where they still fit; `make lock UPGRADE=1` takes the newest of everything.
 # The second lock starts from the first, so that both pin the same versions.
 COMPILE = "$$uv" pip compile --quiet --universal --python-version "$$(cat .python-version)" --generate-hashes \
-    --no-header --no-annotate --no-emit-index-url --no-emit-find-links
+    --no-header --no-annotate
 lock: ## pin again what pyproject.toml asks for (UPGRADE=1: to the newest versions)
 	@set -e; . lib/uv.sh; \
 	$(COMPILE) pyproject.toml --extra cpu --extra test $(if $(UPGRADE),--upgrade) -o requirements.lock; \
