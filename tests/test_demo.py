@@ -110,7 +110,7 @@ def test_synthetic_rows_come_in_every_kind_and_of_both_sides(demo_path, table):
         assert set(rows.loc[rows["kind"] == kind, "is_owner"]) == {True, False}
     group = rows[rows["is_group"] & rows["kind"].eq("text")]
     assert group["is_owner"].sum() >= 5 and group["sender"].nunique() >= 3
-    assert table.attrs["duplicates"] == 1
+    assert table.attrs["skipped"]["a second copy of a message"]["count"] == 1
     connection = sqlite3.connect(demo_path)
     types = {number for (number,) in connection.execute("SELECT DISTINCT associated_message_type FROM message")}
     (in_words,) = connection.execute("SELECT count(*) FROM message WHERE service = 'SMS'").fetchone()

@@ -30,7 +30,7 @@ def read(tmp_path):
         connection = sqlite3.connect(path)
         connection.executescript(sql)
         connection.close()
-        return read_messages(path)
+        return imessage.read(path)
 
     return write_and_read
 
@@ -65,7 +65,7 @@ def test_the_table_has_the_documented_columns_and_types(read):
 )
 def test_any_text_comes_back_byte_for_byte(tmp_path, written):
     rows = [message(text, sender=None if mine else ANNA, plain=plain) for text, mine, plain in written]
-    table = read_messages(write_chat_db(rows, tmp_path / "chat.db"))
+    table = imessage.read(write_chat_db(rows, tmp_path / "chat.db"))
     assert [text.encode() for text in table["text"]] == [text.encode() for text, _, _ in written]
     assert table["is_owner"].tolist() == [mine for _, mine, _ in written]
 
@@ -83,7 +83,7 @@ def test_sorted_by_date_then_rowid(read):
 def test_a_message_joined_to_two_chats_is_read_once_and_counted(read):
     table = read(message("once", chat=[ANNA, "chat7"]), message("other", minute=1))
     assert table["text"].tolist() == ["once", "other"]
-    assert table.attrs["duplicates"] == 1
+    assert table.attrs["skipped"]["a second copy of a message"]["count"] == 1
 
 
 def test_pages_neither_lose_nor_repeat_a_message(read, monkeypatch):
@@ -92,7 +92,7 @@ def test_pages_neither_lose_nor_repeat_a_message(read, monkeypatch):
     for page in (3, 4, 12, 13, 14):
         monkeypatch.setattr(imessage, "PAGE", page)
         table = read(*rows)
-        assert table.equals(whole) and table.attrs["duplicates"] == 4
+        assert table.equals(whole) and table.attrs["skipped"]["a second copy of a message"]["count"] == 4
 
 
 def test_is_from_me_comes_before_the_handle(read):
@@ -323,7 +323,7 @@ def test_reads_the_wal_of_a_database_in_use_and_changes_nothing(tmp_path):
     writer.commit()
     writer.execute("UPDATE message SET text = 'unfinished'")
     before = path.read_bytes(), (tmp_path / "chat.db-wal").read_bytes()
-    assert read_messages(path)["text"].tolist() == ["new"]
+    assert imessage.read(path)["text"].tolist() == ["new"]
     assert (path.read_bytes(), (tmp_path / "chat.db-wal").read_bytes()) == before
     writer.close()
 

@@ -20,7 +20,7 @@ def table(*rows):
             "is_group": False,
             "sender": who,
             "is_owner": who == "me",
-            "timestamp": int(minute * 60_000_000),
+            "timestamp": 1_700_000_000_000_000 + int(minute * 60_000_000),
             "text": text,
             "kind": "text",
             "message_id": f"m{number}",

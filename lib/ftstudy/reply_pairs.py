@@ -45,10 +45,13 @@ def build(
     `step`, `removed`, `left`, `unit`, `examples` (up to three removed texts).
     """
     funnel = [_step("messages in the source", "messages", [], len(messages))]
-    duplicates = messages.attrs.get("duplicates", 0)
-    if duplicates:
-        funnel[0]["left"] += duplicates
-        funnel.append(_step("the same message in two chats", "messages", [""] * duplicates, len(messages)))
+    for reason, entry in messages.attrs.get("skipped", {}).items():
+        funnel[0]["left"] += entry["count"]
+    for reason, entry in messages.attrs.get("skipped", {}).items():
+        left = funnel[-1]["left"] - entry["count"]
+        funnel.append(
+            {"step": reason, "unit": "messages", "removed": entry["count"], "left": left, "examples": entry["examples"]}
+        )
     for kind, meaning in KINDS.items():
         if kind not in ("text", "attachment") and (messages["kind"] == kind).any():
             messages = _keep(messages, messages["kind"] != kind, f"{kind}: {meaning}", funnel)
