@@ -328,6 +328,59 @@ def test_reads_the_wal_of_a_database_in_use_and_changes_nothing(tmp_path):
     writer.close()
 
 
+def test_a_copy_without_its_wal_gives_what_is_in_the_file(tmp_path):
+    path = write_chat_db([message("old")], tmp_path / "chat.db")
+    writer = sqlite3.connect(path)
+    writer.execute("PRAGMA journal_mode = WAL")
+    writer.execute("PRAGMA wal_autocheckpoint = 0")
+    writer.execute("UPDATE message SET text = 'new', attributedBody = NULL")
+    writer.commit()
+    (tmp_path / "copy").mkdir()
+    copy = tmp_path / "copy" / "chat.db"
+    copy.write_bytes(path.read_bytes())
+    assert imessage.read(copy)["text"].tolist() == ["old"]
+    writer.close()
+
+
+def test_a_database_on_a_read_only_volume_is_read_from_a_copy_with_its_wal(tmp_path, monkeypatch):
+    path = write_chat_db([message("old")], tmp_path / "chat.db")
+    writer = sqlite3.connect(path)
+    writer.execute("PRAGMA journal_mode = WAL")
+    writer.execute("PRAGMA wal_autocheckpoint = 0")
+    writer.execute("UPDATE message SET text = 'new', attributedBody = NULL")
+    writer.commit()
+    opened, connect = [], imessage_chatdb.ChatDB.connect
+
+    def read_only(database):  # what SQLite says where it cannot make its -shm file
+        opened.append(database.path)
+        if database.path == path:
+            raise imessage_chatdb.ChatDBAccessError("unable to open database file", path=str(path))
+        return connect(database)
+
+    monkeypatch.setattr(imessage_chatdb.ChatDB, "connect", read_only)
+    assert imessage.read(path)["text"].tolist() == ["new"]
+    assert not opened[-1].exists()
+    writer.close()
+
+
+def test_a_text_that_is_not_utf8_costs_only_its_message(read):
+    sql = "UPDATE message SET text = CAST(x'68ff69' AS TEXT), attributedBody = NULL WHERE ROWID = 1"
+    table = read(message(), message("fine", minute=1), sql=sql)
+    assert kinds(table) == ["unreadable", "text"]
+    assert table["text"].tolist() == ["h?i", "fine"]
+
+
+@pytest.mark.parametrize("year", [1970, 2200])
+def test_impossible_dates_are_counted_not_believed(read, year):
+    table = read(message("when") | {"time": datetime(year, 1, 2, tzinfo=UTC)}, message("now"))
+    assert sorted(zip(table["text"], kinds(table))) == [("now", "text"), ("when", "undated")]
+
+
+def test_one_message_of_ten_megabytes_keeps_only_its_beginning(read):
+    table = read(message("x" * 10_000_000), message("hi", minute=1))
+    assert kinds(table) == ["oversized", "text"] and len(table["text"][0]) < 300
+
+
 def refusal(path, **more):
     with pytest.raises(StudyError) as caught:
         read_messages(path, **more)
@@ -350,8 +403,25 @@ def test_an_empty_file(tmp_path):
     assert "chat.db is empty" in refusal(tmp_path / "chat.db")
 
 
-def test_a_folder(tmp_path):
-    assert "is a folder" in refusal(tmp_path)
+def test_the_folder_of_messages_stands_for_its_database(tmp_path):
+    write_chat_db([message(), message("mine", sender=None, minute=1)], tmp_path / "chat.db")
+    assert read_messages(tmp_path)["text"].tolist() == ["hello", "mine"]
+    assert "There is no" in refusal(tmp_path / "Library" / "Messages", kind="imessage")
+
+
+def test_a_folder_without_a_history(tmp_path):
+    assert "holds no chat history" in refusal(tmp_path)
+
+
+def test_a_history_without_a_message_by_its_owner_is_refused(tmp_path):
+    path = write_chat_db([message(), message(sender=BEN, chat=BEN, minute=1)], tmp_path / "chat.db")
+    text = refusal(path)
+    assert "no message by its owner" in text and ANNA in text
+
+
+def test_a_setting_that_a_kind_has_no_use_for_is_refused(tmp_path):
+    path = write_chat_db([message(sender=None)], tmp_path / "chat.db")
+    assert "date_order" in refusal(path, date_order="dmy")
 
 
 def test_a_file_that_is_not_a_database(tmp_path):
@@ -394,8 +464,9 @@ def test_without_full_disk_access_the_fix_names_it(tmp_path, monkeypatch):
         raise imessage_chatdb.ChatDBAccessError("authorization denied", path=str(path))
 
     monkeypatch.setattr(imessage_chatdb.ChatDB, "connect", denied)
-    text = refusal(path)
-    assert "authorization denied" in text and "Full Disk Access" in text
+    for source in (path, folder):
+        text = refusal(source)
+        assert "authorization denied" in text and "Full Disk Access" in text
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,8 @@ def kind_of(file: Path) -> str:
 
 
 def _kind_of_folder(folder: Path) -> str:
+    if folder.parts[-2:] == ("Library", "Messages"):  # without Full Disk Access it looks empty
+        return "imessage"
     for pattern, kind in (
         ("chat.db", "imessage"),
         ("result.json", "telegram"),

@@ -5,7 +5,10 @@ callers is here: order, copies, who is the same person, and what is not a messag
 """
 
 import re
+import shutil
 import sqlite3
+import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import imessage_chatdb
@@ -59,16 +62,18 @@ def read(path: str | Path) -> pandas.DataFrame:
     file, empty, not a Messages database, no messages in it, not permitted, locked, damaged.
     """
     file = from_root(path)
+    if file.is_dir():
+        file = file / "chat.db"
     _refuse_what_cannot_be_read(file)
     try:
-        database = imessage_chatdb.ChatDB(file, timeout=BUSY_SECONDS)
-        with database.connection() as connection:
-            people = _people(database, connection)
-            rows = [
-                _row(message, files.get(message.rowid, []), people)
-                for page, files in _pages(database)
-                for message in page
-            ]
+        try:
+            table = _read(file)
+        except imessage_chatdb.ChatDBAccessError as error:
+            if "unable to open" not in error.reason:
+                raise
+            # On a read-only volume (a backup, a snapshot) SQLite cannot make its -shm file.
+            with _copy_of(file) as copy:
+                table = _read(copy)
     except imessage_chatdb.ChatDBBusy as error:
         raise StudyError(
             f"{shown(file)} is locked by another program ({error}). Close the program that "
@@ -80,21 +85,42 @@ def read(path: str | Path) -> pandas.DataFrame:
             f"{shown(file)} is a database, but not one of Messages: it has no {error.column}. "
             "Give the chat.db of Messages, or a copy of it."
         ) from error
-    except (imessage_chatdb.ChatDBAccessError, sqlite3.Error) as error:
+    except (imessage_chatdb.ChatDBAccessError, sqlite3.Error, OSError) as error:
         raise _unreadable(file, getattr(error, "reason", str(error))) from error
-    if not rows:
+    if table.empty:
         raise StudyError(
             f"{shown(file)} holds no messages. If it is a copy, copy chat.db-wal and chat.db-shm "
             "with it, where recent messages wait; if it is the original, switch on Messages in "
             "iCloud or open Messages once."
         )
-    return make_table(rows)
+    return table
+
+
+def _read(file: Path) -> pandas.DataFrame:
+    database = imessage_chatdb.ChatDB(file, timeout=BUSY_SECONDS)
+    with database.connection() as connection:
+        # One text that is not UTF-8 would end the whole reading; so it costs only its message.
+        connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
+        people = _people(database, connection)
+        return make_table(
+            _row(message, files.get(message.rowid, []), people)
+            for page, files in _pages(database)
+            for message in page
+        )
+
+
+@contextmanager
+def _copy_of(file: Path):
+    with tempfile.TemporaryDirectory() as folder:
+        for suffix in ("", "-wal"):
+            part = file.with_name(file.name + suffix)
+            if part.exists():
+                shutil.copyfile(part, Path(folder) / part.name)
+        yield Path(folder) / file.name
 
 
 def _refuse_what_cannot_be_read(file: Path) -> None:
     try:
-        if file.is_dir():
-            raise StudyError(f"{shown(file)} is a folder. Give the chat.db in it.")
         if file.stat().st_size == 0:
             raise StudyError(
                 f"{shown(file)} is empty (0 bytes), so there is nothing to read. Copy the "
