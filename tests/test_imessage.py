@@ -469,6 +469,17 @@ def test_without_full_disk_access_the_fix_names_it(tmp_path, monkeypatch):
         assert "authorization denied" in text and "Full Disk Access" in text
 
 
+def test_where_even_looking_is_not_permitted_the_fix_is_the_same(tmp_path, monkeypatch):
+    def denied(path, *_, **__):
+        raise PermissionError(1, "Operation not permitted", str(path))
+
+    monkeypatch.setattr("os.stat", denied)
+    monkeypatch.setattr("pathlib.Path.stat", denied)
+    monkeypatch.setattr("pathlib.Path.open", denied)
+    text = refusal(tmp_path / "Library" / "Messages" / "chat.db")
+    assert "Operation not permitted" in text and "Full Disk Access" in text
+
+
 @pytest.mark.parametrize(
     "column, value, complaint",
     [

@@ -4,6 +4,7 @@
 callers is here: order, copies, who is the same person, and what is not a message to learn from.
 """
 
+import os
 import re
 import shutil
 import sqlite3
@@ -62,7 +63,7 @@ def read(path: str | Path) -> pandas.DataFrame:
     file, empty, not a Messages database, no messages in it, not permitted, locked, damaged.
     """
     file = from_root(path)
-    if file.is_dir():
+    if os.path.isdir(file):  # unlike Path.is_dir, no error where looking is not permitted
         file = file / "chat.db"
     _refuse_what_cannot_be_read(file)
     try:
