@@ -9,12 +9,19 @@ SHELL := /bin/sh
 
 # RUN      one word: the folder in reports/        CONFIG     the mlx-lm config
 # SOURCE   the chat history                        KIND       which app wrote it
+# ME       your name in it, if it is another       CONTACTS   your address book, vCard or CSV
+# DATE_ORDER, ZONE  of dates that leave it open    MASK       no: keep names and numbers
 # DATA     the folder that holds the variants      OWNER      your name, as the prompts say it
 # MODEL    in place of the config's model          INFERENCE  how your app builds its prompt
 RUN ?= demo
 CONFIG ?= ft_configs/demo_135m_lora_variable.yaml
 SOURCE ?= data/demo/chat.db
-KIND ?= imessage
+KIND ?= auto
+ME ?=
+CONTACTS ?=
+DATE_ORDER ?=
+ZONE ?=
+MASK ?= yes
 DATA ?= $(if $(filter demo,$(RUN)),data,data/$(RUN))
 MODEL ?=
 OWNER ?= $(if $(filter data/demo/chat.db,$(SOURCE)),Sam)
@@ -68,7 +75,7 @@ endif
 
 # --- targets -------------------------------------------------------------------------------------------------------
 
-.PHONY: help report test baseline lab extract audit train configs setup lock clean
+.PHONY: help report test baseline bench lab extract audit train configs setup lock clean
 
 help: ## say what there is to make
 	@echo "make TARGET [VARIABLE=value ...]"
@@ -103,7 +110,9 @@ $(RESULTS)/02_format_audit.ipynb: notebooks/02_format_audit.ipynb $(RESULTS)/01_
 $(RESULTS)/01_extract.ipynb: notebooks/01_extract.ipynb $(RESULTS)/variables $(LIB) | $(READY) demo-data
 	@$(PYTHON) -m ftstudy check --config "$(CONFIG)" --source "$(SOURCE)" --owner "$(OWNER)" --inference "$(INFERENCE)" \
 	    --model "$(MODEL)" --iterations "$(ITERS)"
-	@$(NOTEBOOK) 01_extract -p source "$(SOURCE)" -p kind "$(KIND)" -p owner "$(OWNER)" -p out "$(DATA)"
+	@$(NOTEBOOK) 01_extract -p source "$(SOURCE)" -p kind "$(KIND)" -p owner "$(OWNER)" -p me "$(ME)" \
+	    -p contacts "$(CONTACTS)" -p date_order "$(DATE_ORDER)" -p time_zone "$(ZONE)" \
+	    -p mask $(if $(filter no,$(MASK)),false,true) -p out "$(DATA)"
 
 # The notebooks' defaults are for the tiny sample; these are for a real model. A run of your own keeps its adapter
 # apart from the demo's, and does not stage the original report's history.
@@ -112,11 +121,12 @@ AUDIT = -p stage_history $(if $(filter data/demo/chat.db,$(SOURCE)),true,false)
 TRAIN = -p adapter "$(ADAPTER)" -p iterations $(or $(ITERS),0)
 COMPARE = -p replies 40 -p samples 6
 
+VARIABLES = $(SOURCE) $(KIND) $(ME) $(CONTACTS) $(DATE_ORDER) $(ZONE) $(MASK) $(OWNER) $(DATA) $(CONFIG) $(MODEL) $(INFERENCE) $(ITERS)
+
 # Changes when a variable does, so that the same RUN with another SOURCE is not taken for done.
 $(RESULTS)/variables: always
 	@mkdir -p $(RESULTS)
-	@echo "$(SOURCE) $(KIND) $(OWNER) $(DATA) $(CONFIG) $(MODEL) $(INFERENCE) $(ITERS)" | cmp -s - $@ \
-	    || echo "$(SOURCE) $(KIND) $(OWNER) $(DATA) $(CONFIG) $(MODEL) $(INFERENCE) $(ITERS)" > $@
+	@echo "$(VARIABLES)" | cmp -s - $@ || echo "$(VARIABLES)" > $@
 
 .PHONY: always demo-data
 always:
@@ -131,11 +141,16 @@ test: | $(READY) ## run the tests, and the notebooks against their stored output
 baseline: | $(READY) ## run the notebooks on the sample and store their outputs, for `make test` to compare
 	$(PYTHON) -m ftstudy baseline
 
+bench: | $(READY) ## measure how fast, and in how much memory, histories of up to a million messages are extracted
+	$(PYTHON) bench/extraction.py
+
 lab: | $(READY) ## open the notebooks in JupyterLab
 	$(PYTHON) -m jupyterlab --notebook-dir notebooks $(LAB)
 
 extract: | $(READY) demo-data ## turn a chat history into training data: SOURCE=chat.db OWNER="My Name"
-	@$(PYTHON) -m ftstudy extract --source "$(SOURCE)" --kind "$(KIND)" --owner "$(OWNER)" --out "$(DATA)"
+	@$(PYTHON) -m ftstudy extract --source "$(SOURCE)" --kind "$(KIND)" --owner "$(OWNER)" --out "$(DATA)" \
+	    $(if $(ME),--me "$(ME)") $(if $(CONTACTS),--contacts "$(CONTACTS)") $(if $(DATE_ORDER),--date-order "$(DATE_ORDER)") \
+	    $(if $(ZONE),--time-zone "$(ZONE)") $(if $(filter no,$(MASK)),--no-mask) $(if $(VARIANT),--variant "$(VARIANT)")
 
 audit: | $(READY) ## say whether a run would be wasted, before it: CONFIG=ft_configs/some.yaml
 	@$(PYTHON) -m ftstudy audit --config "$(CONFIG)" $(if $(MODEL),--model "$(MODEL)") \

@@ -7,6 +7,8 @@ import pytest
 
 from ftstudy import base_models, paths
 from ftstudy.errors import StudyError
+from ftstudy.reply_pairs import Message
+from ftstudy.sources import make_table
 
 os.environ["FTSTUDY_HEADLESS"] = "1"  # no progress bars, nor in the kernels that tests start
 
@@ -38,6 +40,45 @@ def refused(call, *words):
     assert "\n" not in message
     for word in words:
         assert word in message, message
+
+
+START = 1_700_000_000_000_000  # microseconds since 1970
+
+
+def messages_table(*rows):
+    """Rows of (minute, who, text) or (minute, who, text, changes); `who` is "me" or a name."""
+    made = []
+    for number, (minute, who, text, *changes) in enumerate(rows):
+        row = {
+            "conversation": "ann" if who == "me" else who,
+            "is_group": False,
+            "sender": who,
+            "is_owner": who == "me",
+            "timestamp": START + int(minute * 60_000_000),
+            "text": text,
+            "kind": "text",
+            "message_id": f"m{number}",
+            "reply_to": None,
+        }
+        made.append(row | (changes[0] if changes else {}))
+    return make_table(made)
+
+
+def make_pair(*context, reply="ok", is_group=False):
+    """A reply pair whose context is (sender or None for the owner, text), ...; the reply is one bubble."""
+    rows = [*context, (None, reply)]
+    bubbles = [
+        Message(who is None, who or "me", text, "text", START + number, f"m{number}")
+        for number, (who, text) in enumerate(rows)
+    ]
+    return {
+        "conversation": "ann",
+        "is_group": is_group,
+        "session": "m0",
+        "context": bubbles[:-1],
+        "bubbles": bubbles[-1:],
+        "reply": reply,
+    }
 
 
 def greedy(model, tokenizer, question, longest=30):

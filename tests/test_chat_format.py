@@ -1,12 +1,13 @@
 """A conversation becomes a prompt in one place; here are the exact ids and masks it gives."""
 
 import pytest
-from conftest import example
+from conftest import example, make_pair
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ftstudy import chat_format
 from ftstudy.errors import StudyError
+from ftstudy.variants import to_example
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40).filter(lambda text: "<|" not in text)
 
@@ -75,12 +76,11 @@ def test_the_last_message_is_whole_and_without_its_name(user, last):
     assert chat_format.last_message(example(user=user)) == last
 
 
-@pytest.mark.parametrize("form", ["tagged", "wrapped"])
-def test_a_variants_user_turn_reads_back_as_the_plain_form(form):
-    from ftstudy.reply_pairs import to_example
-
-    pair = {"context": [(False, "hey"), (True, "yo"), (False, "dinner?\nat 7")], "reply": "yes"}
-    plain, other = to_example(pair, "Sam"), to_example(pair, "Sam", form)
+@pytest.mark.parametrize("options", [{"form": "tagged"}, {"form": "tagged", "category": True}, {"form": "wrapped"}])
+@pytest.mark.parametrize("is_group", [False, True])
+def test_a_variants_user_turn_reads_back_as_the_plain_form(options, is_group):
+    pair = make_pair((None, "lunch?"), ("ann", "hey"), ("bo", "dinner?\nat 7"), reply="yes", is_group=is_group)
+    plain, other = to_example(pair, "Sam", "Be Sam."), to_example(pair, "Sam", "Be Sam.", **options)
     assert chat_format.plain_context(other["messages"][1]["content"]) == plain["messages"][1]["content"]
     assert chat_format.last_message(other) == chat_format.last_message(plain) == "dinner?\nat 7"
 

@@ -1,38 +1,27 @@
-"""Messages become reply pairs, splits and files."""
-
-import json
+"""Messages become reply pairs, and the funnel accounts for the rest."""
 
 import pytest
+from conftest import messages_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ftstudy import reply_pairs
-from ftstudy.errors import StudyError
-from ftstudy.sources import make_table
-
-
-def table(*rows):
-    """Rows of (minute, who, text) or (minute, who, text, changes); `who` is "me" or a name."""
-    made = []
-    for number, (minute, who, text, *changes) in enumerate(rows):
-        row = {
-            "conversation": "ann" if who == "me" else who,
-            "is_group": False,
-            "sender": who,
-            "is_owner": who == "me",
-            "timestamp": 1_700_000_000_000_000 + int(minute * 60_000_000),
-            "text": text,
-            "kind": "text",
-            "message_id": f"m{number}",
-            "reply_to": None,
-        }
-        made.append(row | (changes[0] if changes else {}))
-    return make_table(made)
+from ftstudy import reply_pairs, variants
 
 
 def replies(*rows, **options):
-    pairs, _ = reply_pairs.build(table(*rows), **options)
+    pairs, _ = reply_pairs.build(messages_table(*rows), **options)
     return [pair["reply"] for pair in pairs]
+
+
+def contexts(*rows, **options):
+    pairs, _ = reply_pairs.build(messages_table(*rows), **options)
+    return [[message.text for message in pair["context"]] for pair in pairs]
+
+
+def removed(*rows, **options):
+    """Step -> (removed, examples), of the steps that removed something."""
+    _, funnel = reply_pairs.build(messages_table(*rows), **options)
+    return {row["step"]: (row["removed"], row["examples"]) for row in funnel if row["removed"]}
 
 
 def test_a_burst_is_one_reply_joined_by_line_breaks():
@@ -40,29 +29,44 @@ def test_a_burst_is_one_reply_joined_by_line_breaks():
 
 
 def test_a_pause_of_more_than_the_burst_begins_another_reply():
-    assert replies((0, "ann", "hi"), (1, "me", "yo"), (5, "me", "sup")) == ["yo", "sup"]
+    rows = (0, "ann", "hi"), (1, "me", "yo"), (5, "me", "sup")
+    assert replies(*rows) == ["yo", "sup"]
+    assert replies(*rows, burst_minutes=4) == ["yo\nsup"]
+
+
+def test_another_persons_message_ends_a_burst():
+    assert replies((0, "ann", "hi"), (1, "me", "yo"), (1.5, "ann", "!"), (2, "me", "sup")) == ["yo", "sup"]
 
 
 def test_context_does_not_reach_over_a_long_silence():
-    pairs, _ = reply_pairs.build(table((0, "ann", "old"), (1, "me", "ok"), (70, "ann", "new"), (71, "me", "yes")))
-    assert [text for _, text in pairs[1]["context"]] == ["new"]
+    rows = (0, "ann", "old"), (1, "me", "ok"), (70, "ann", "new"), (71, "me", "yes")
+    assert contexts(*rows)[1] == ["new"]
+    assert contexts(*rows, session_minutes=69)[1] == ["old", "ok", "new"]
+
+
+def test_a_burst_does_not_reach_over_a_session():
+    assert replies((0, "ann", "hi"), (1, "me", "yo"), (2, "me", "sup"), session_minutes=0.5, burst_minutes=3) == []
 
 
 def test_context_is_at_most_eight_messages_and_the_newest():
     rows = [(number / 10, "ann", f"n{number}") for number in range(12)] + [(2, "me", "ok")]
-    pairs, _ = reply_pairs.build(table(*rows))
-    assert [text for _, text in pairs[0]["context"]] == [f"n{number}" for number in range(4, 12)]
+    assert contexts(*rows) == [[f"n{number}" for number in range(4, 12)]]
+    assert contexts(*rows, context_messages=2) == [["n10", "n11"]]
 
 
 def test_an_owner_who_speaks_first_has_no_context_to_reply_to():
-    assert replies((0, "me", "hello?"), (9, "me", "anyone?")) == []
+    rows = (0, "me", "hello?"), (9, "me", "anyone?")
+    assert replies(*rows) == []
+    assert removed(*rows)["nobody else spoke before it"] == (2, ["hello?", "anyone?"])
 
 
 def test_one_word_replies_stay_and_text_is_kept_byte_for_byte():
     assert replies((0, "ann", "hi"), (1, "me", "  ﬁne…\u200b")) == ["  ﬁne…\u200b"]
 
 
-@pytest.mark.parametrize("kind", ["tapback", "system", "unsent", "app", "deleted", "empty"])
+@pytest.mark.parametrize(
+    "kind", ["tapback", "system", "app", "unsent", "deleted", "undated", "unreadable", "oversized", "empty"]
+)
 def test_rows_of_other_kinds_are_neither_target_nor_context(kind):
     rows = (
         (0, "ann", "hi"),
@@ -70,115 +74,112 @@ def test_rows_of_other_kinds_are_neither_target_nor_context(kind):
         (1, "me", "no", {"kind": kind}),
         (2, "me", "yo"),
     )
-    pairs, funnel = reply_pairs.build(table(*rows))
-    assert [pair["reply"] for pair in pairs] == ["yo"]
-    assert [text for _, text in pairs[0]["context"]] == ["hi"]
-    assert any(step["step"].startswith(kind) and step["removed"] == 2 for step in funnel)
+    assert replies(*rows) == ["yo"] and contexts(*rows) == [["hi"]]
+    step = next(step for step in removed(*rows) if step.startswith(kind))
+    assert removed(*rows)[step] == (2, ["Liked that", "no"])
 
 
-def test_groups_links_and_lone_attachments_are_no_targets():
+def test_groups_come_in_only_when_asked_for():
     group = {"is_group": True, "conversation": "g"}
-    assert replies((0, "ann", "hi"), (1, "me", "https://example.org/x")) == []
-    assert replies((0, "ann", "hi"), (1, "me", "[photo]", {"kind": "attachment"})) == []
-    assert replies((0, "ann", "hi", group), (1, "me", "yo", group)) == []
+    rows = (0, "ann", "hi", group), (1, "me", "yo", group)
+    assert replies(*rows) == [] and removed(*rows)["group chats"] == (2, ["hi", "yo"])
+    assert replies(*rows, groups=True) == ["yo"]
 
 
-def test_very_long_texts_are_counted_out():
-    assert replies((0, "ann", "hi"), (1, "me", "x" * 1001)) == []
+@pytest.mark.parametrize(
+    "text, label",
+    [
+        ("https://example.org/x", "a link only"),
+        ("[link]", "a link only"),
+        ("your verification code is 482913", "a one-time code"),
+        ("[phone] [email]", "nothing but masked text"),
+        ("x" * 1001, "over 1,000 bytes"),
+        ("é" * 501, "over 1,000 bytes"),
+    ],
+)
+def test_what_is_no_target_is_counted_with_its_text(text, label):
+    rows = (0, "ann", "hi"), (1, "me", text), (1.5, "ann", "?"), (2, "me", "fine")
+    assert replies(*rows) == ["fine"]
+    assert removed(*rows)[label] == (1, [text[:200]])
+
+
+def test_attachments_are_context_but_never_in_a_target():
+    photo = {"kind": "attachment"}
+    assert contexts((0, "ann", "[photo]", photo), (1, "me", "wow")) == [["[photo]"]]
+    assert replies((0, "ann", "hi"), (1, "me", "[photo]", photo)) == []
+    assert replies((0, "ann", "hi"), (1, "me", "[photo]", photo), (2, "me", "me in Rome")) == ["me in Rome"]
+    assert replies((0, "ann", "hi"), (1, "me", "look [photo] here", photo)) == []
+
+
+def test_forwards_are_context_but_never_in_a_target():
+    forward = {"kind": "forward"}
+    assert contexts((0, "ann", "a poem", forward), (1, "me", "nice")) == [["a poem"]]
+    assert replies((0, "ann", "hi"), (1, "me", "a poem", forward), (2, "me", "read this")) == []
+
+
+def test_chats_with_short_codes_are_left_out():
+    code = {"conversation": "72345", "is_owner": False, "sender": "72345"}
+    rows = (0, "72345", "Reply YES to confirm", code), (1, "me", "YES", {"conversation": "72345"})
+    assert replies(*rows) == []
+    assert removed(*rows)["chats with a short code, where no person writes"][0] == 2
+
+
+def test_context_is_limited_in_bytes_and_a_reply_to_what_was_cut_off_is_left_out():
+    rows = (0, "ann", "x" * 800), (1, "ann", "y" * 800), (2, "me", "ok")
+    assert contexts(*rows) == [["y" * 800]]
     assert replies((0, "ann", "x" * 1001), (1, "me", "ok")) == []
-    pairs, _ = reply_pairs.build(table((0, "ann", "x" * 800), (1, "ann", "y" * 800), (2, "me", "ok")))
-    assert [text[0] for _, text in pairs[0]["context"]] == ["y"]
+    assert replies((0, "ann", "x" * 1001), (1, "me", "ok"), context_bytes=2000) == ["ok"]
+
+
+def test_a_funnel_shows_three_different_examples_cut_to_a_readable_length():
+    rows = [(number, "ann", text, {"kind": "system"}) for number, text in enumerate("aabcd")]
+    step = removed(*rows, (9, "ann", "hi"))["system: somebody joined, left, called, renamed the group, …"]
+    assert step == (5, ["a", "b", "c"])
 
 
 @st.composite
 def histories(draw):
     count = draw(st.integers(1, 60))
     minutes = sorted(draw(st.lists(st.integers(0, 3000), min_size=count, max_size=count)))
-    return [(minute, draw(st.sampled_from(["me", "ann", "bo"])), draw(st.text(max_size=5))) for minute in minutes]
+    kinds = st.sampled_from(["text", "text", "text", "attachment", "forward", "system"])
+    texts = st.sampled_from(["hi", "[photo]", "see [photo]", "", " ", "https://example.org/a", "x" * 1200, "no\nyes"])
+    return [
+        (minute, draw(st.sampled_from(["me", "ann", "bo"])), draw(texts), {"kind": draw(kinds)}) for minute in minutes
+    ]
 
 
 @settings(deadline=None)
 @given(histories())
 def test_the_funnel_accounts_for_every_message(rows):
-    messages = table(*rows)
+    messages = messages_table(*rows)
     pairs, funnel = reply_pairs.build(messages)
     for unit in ("messages", "replies"):
         steps = [step for step in funnel if step["unit"] == unit]
         for before, after in zip(steps, steps[1:]):
             assert before["left"] - after["removed"] == after["left"]
     assert funnel[0]["left"] == len(messages) and funnel[-1]["left"] == len(pairs)
+    assert [step["left"] for step in funnel if step["step"] == "the owner's bursts"] == [
+        [step for step in funnel if step["unit"] == "messages"][-1]["left"]
+    ]
 
 
 @settings(deadline=None)
 @given(histories())
 def test_no_reply_of_one_split_stands_in_another_splits_context(rows):
-    parts = reply_pairs.split(reply_pairs.build(table(*rows))[0])
+    parts = variants.split(reply_pairs.build(messages_table(*rows))[0])
     for name, part in parts.items():
-        targets = {one for pair in part for one in pair["reply_ids"]}
+        targets = {message.message_id for pair in part for message in pair["bubbles"]}
         for other in set(parts) - {name}:
-            assert not targets & {one for pair in parts[other] for one in pair["context_ids"]}
+            assert not targets & {message.message_id for pair in parts[other] for message in pair["context"]}
 
 
-def long_history(sessions=20, answers=3):
-    rows = []
-    for session in range(sessions):
-        for answer in range(answers):
-            minute = session * 600 + answer * 10
-            rows += [(minute, "ann", f"q {session} {answer}"), (minute + 1, "me", f"the answer {session} {answer}")]
-    return reply_pairs.build(table(*rows))[0]
-
-
-def test_the_newest_sessions_are_test_and_none_is_divided():
-    parts = reply_pairs.split(long_history())
-    assert [len(parts[name]) for name in reply_pairs.SPLITS] == [48, 6, 6]
-    assert max(p["timestamp"] for p in parts["train"]) < min(p["timestamp"] for p in parts["valid"])
-    assert max(p["timestamp"] for p in parts["valid"]) < min(p["timestamp"] for p in parts["test"])
-
-
-ORIGIN = {"source": "a.db", "owner": "Sam", "kind": "imessage"}
-
-
-def test_files_are_written_in_mlx_lms_form_with_message_ids_beside_them(tmp_path):
-    written = reply_pairs.write_variant(long_history(), "Sam", "raw_style_variable", tmp_path, ORIGIN)
-    folder = tmp_path / "raw_style_variable"
-    row = json.loads((folder / "train.jsonl").read_text().splitlines()[0])
-    assert row == {
-        "messages": [
-            {"role": "system", "content": "You are Sam. Reply to text messages the way Sam texts."},
-            {"role": "user", "content": "Contact: q 0 0"},
-            {"role": "assistant", "content": "the answer 0 0"},
-        ]
-    }
-    assert written["train"] == {"bytes": (folder / "train.jsonl").stat().st_size, "examples": 48}
-    assert len((folder / "meta.jsonl").read_text().splitlines()) == 60
-    assert reply_pairs.conversations_of(folder, "test", 6) == ["ann"] * 6
-
-
-def test_a_variant_without_rows_is_an_error_and_leaves_nothing(tmp_path):
-    with pytest.raises(StudyError, match="raw_style_variable"):
-        reply_pairs.write_variant(long_history(1), "Sam", "raw_style_variable", tmp_path, ORIGIN)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_data_from_another_source_is_never_replaced(tmp_path):
-    reply_pairs.write_variant(long_history(), "Sam", "raw_style_variable", tmp_path, ORIGIN)
-    before = (tmp_path / "raw_style_variable" / "train.jsonl").read_bytes()
-    with pytest.raises(StudyError, match="b.db"):
-        reply_pairs.write_variant(long_history(30), "Sam", "raw_style_variable", tmp_path, ORIGIN | {"source": "b.db"})
-    assert (tmp_path / "raw_style_variable" / "train.jsonl").read_bytes() == before
-    reply_pairs.write_variant(long_history(30), "Sam", "raw_style_variable", tmp_path, ORIGIN)
-    assert (tmp_path / "raw_style_variable" / "train.jsonl").read_bytes() != before
-
-
-def test_raw_style_has_its_minimum_and_its_cap_and_they_are_counted():
-    pairs = long_history(70, 4)
-    pairs[0] = pairs[0] | {"reply": "ok"}
-    funnel = []
-    assert len(reply_pairs.select(pairs, "raw_style", funnel)) == 200
-    assert [step["removed"] for step in funnel] == [1, 79]
-    assert len(reply_pairs.select(pairs, "raw_style_variable", [])) == 280
-
-
-def test_an_unknown_variant_is_an_error():
-    with pytest.raises(StudyError, match="raw_style_variable"):
-        reply_pairs.preset_of("cataware")
+@settings(deadline=None)
+@given(histories())
+def test_nothing_is_invented_every_reply_is_the_owners_own_text(rows):
+    messages = messages_table(*rows)
+    text_of = dict(zip(messages["message_id"], zip(messages["text"], messages["is_owner"], messages["kind"])))
+    for pair in reply_pairs.build(messages)[0]:
+        bubbles = [text_of[message.message_id] for message in pair["bubbles"]]
+        assert pair["reply"] == "\n".join(text for text, _, _ in bubbles)
+        assert all(is_owner and kind == "text" for _, is_owner, kind in bubbles)
+        assert len(pair["context"]) <= 8

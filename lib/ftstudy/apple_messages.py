@@ -1,11 +1,12 @@
 """Writes a `chat.db` as Apple Messages would: its tables, its guids, its archived texts.
 
-`write_chat_db` writes a list of messages; `attributed_body` is the archive that holds a message's
+`write_chat_db` writes messages; `attributed_body` is the archive that holds a message's
 text. The same messages give the same bytes.
 """
 
 import sqlite3
 import uuid
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -139,7 +140,7 @@ def attributed_body(text: str, mutable: bool = False) -> bytes:
 
 
 def write_chat_db(
-    messages: list[dict],
+    messages: Iterable[dict],
     path: str | Path,
     groups: dict | None = None,
     people: dict | None = None,
@@ -151,7 +152,7 @@ def write_chat_db(
     several chats, empty for none), `sender` (an address, None for the owner), `time` (UTC
     datetime), `text` (or None); optional `guid`, `plain` (text in the text column, no archive),
     `attachments` (list of [file name, MIME type]) and `columns` (Apple column -> value, has the
-    last word). ROWIDs follow the list. `groups`: name -> {"name", "members"}; `people`: address
+    last word). ROWIDs follow their order. `groups`: name -> {"name", "members"}; `people`: address
     -> the person it belongs to; `properties` go into Apple's table of properties. The file
     appears whole or not at all.
     """

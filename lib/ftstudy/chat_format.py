@@ -127,7 +127,10 @@ def _captured_rows(path: Path) -> dict:
 
 # --- reading a user turn back -------------------------------------------------------------
 
-TAGGED = re.compile(r"<conversation>\n(.*)\n</conversation>\n<last_message>\n?(.*?)\n?</last_message>", re.DOTALL)
+TAGGED = re.compile(
+    r"<conversation>\n(.*)\n</conversation>\n<last_message>\n?(.*?)\n?</last_message>(?:\nCategory: [^\n]*)?", re.DOTALL
+)
+OTHERS = re.compile(r"Contact(?: \d+)?")  # what the extraction calls everybody but the owner
 WRAPPED = re.compile(r"Context:\n(.*)\n\nLast Message: ", re.DOTALL)
 
 
@@ -155,7 +158,9 @@ def last_message(example: dict) -> str:
     start = 0
     for match in re.finditer(r"^", context, re.MULTILINE):
         speaker = _speaker(context[match.start() :])
-        if speaker and (speaker == first or speaker == "Contact" or re.search(rf"\b{re.escape(speaker)}\b", system)):
+        if speaker and (
+            speaker == first or OTHERS.fullmatch(speaker) or re.search(rf"\b{re.escape(speaker)}\b", system)
+        ):
             start = match.start() + len(speaker) + 2
     return context[start:]
 

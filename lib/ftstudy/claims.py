@@ -219,7 +219,7 @@ def _alignment_claim(training: dict, formats: list[str], between: dict) -> dict:
 
 def _other_claims(statistics: dict, training: dict) -> list[dict]:
     printed = {name: size / examples for name, (size, examples) in history.PRINTED_STATISTICS.items()}
-    here = {name: part["bytes"] / part["examples"] for name, part in statistics.items() if part["examples"]}
+    here = {name: statistics[name]["bytes"] / statistics[name]["examples"] for name in printed if name in statistics}
     spread = {
         label: max(values.values()) / min(values.values()) - 1
         for label, values in (("report", printed), ("here", here))

@@ -39,12 +39,28 @@ def _parser() -> argparse.ArgumentParser:
     verb = verbs.add_parser("extract", help="chat history -> train, valid and test rows")
     verb.add_argument("--source", required=True, help="the chat history, e.g. ~/Library/Messages/chat.db")
     verb.add_argument("--owner", required=True, help="the name under which the owner speaks in the prompts")
-    verb.add_argument("--out", required=True, type=_here, help="folder that receives one folder a variant")
-    verb.add_argument("--kind", default="imessage", help="which app wrote the source")
-    verb.add_argument(
-        "--variant", action="append", help="a variant to write; may be repeated (default: raw_style_variable)"
-    )
-    verb.add_argument("--context-messages", type=int, default=8)
+    verb.add_argument("--out", required=True, type=_here, help="folder that receives a folder for each variant")
+    verb.add_argument("--variant", action="append", help="one to write; may be repeated (raw_style_variable)")
+    read = verb.add_argument_group("reading the source")
+    read.add_argument("--kind", default="auto", help="imessage, whatsapp, telegram, table, signal or discord (auto)")
+    read.add_argument("--me", action="append", help="the owner's name in the source, if it is another; several with ;")
+    read.add_argument("--contacts", type=_here, help="your address book, vCard or CSV: who is called what, and is one person")
+    read.add_argument("--date-order", choices=["dmy", "mdy", "ymd"], help="where the dates leave it open")
+    read.add_argument("--time-zone", help="of times that are written without one, like Europe/Berlin (UTC)")
+    read.add_argument("--no-mask", action="store_true", help="keep names, numbers, addresses and links as they are")
+    made = verb.add_argument_group("building reply pairs")
+    made.add_argument("--context-messages", type=int, help="messages before a reply, at most (8)")
+    made.add_argument("--context-bytes", type=int, help="bytes of context, at most, hence tokens (1000)")
+    made.add_argument("--reply-bytes", type=int, help="bytes of a reply, at most (1000)")
+    made.add_argument("--burst-minutes", type=float, help="messages this close together are one reply (3)")
+    made.add_argument("--session-minutes", type=float, help="a longer silence ends the conversation (60)")
+    made.add_argument("--groups", action="store_true", help="group chats too")
+    chosen = verb.add_argument_group("choosing among them, in place of what the variant says")
+    chosen.add_argument("--min-words", type=int, help="words in a reply, at least")
+    chosen.add_argument("--min-characters", type=int, help="characters in a reply, at least")
+    chosen.add_argument("--repeats", type=int, help="pairs with the same reply, at most (100)")
+    chosen.add_argument("--per-contact", type=int, help="pairs from one contact, at most (2000; raw_style 200)")
+    chosen.add_argument("--heldout-share", type=float, help="share of pairs whose people go to heldout.jsonl (0.05)")
     verb.set_defaults(verb=_extract)
 
     verb = verbs.add_parser("audit", help="would this run be wasted?", epilog=codes)
@@ -103,20 +119,40 @@ def _named(options) -> None:
 
 
 def _extract(options) -> None:
-    from . import reply_pairs, sources
+    from . import contacts, privacy, reply_pairs, sources, variants
+
+    def given(*names) -> dict:
+        return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
 
     _named(options)
     source = _here(options.source)
-    messages = sources.read_messages(source, options.kind)
-    pairs, funnel = reply_pairs.build(messages, context_messages=options.context_messages)
-    origin = {"source": shown(source), "owner": options.owner, "kind": options.kind}
-    for variant in options.variant or ["raw_style_variable"]:
-        selected = reply_pairs.select(pairs, variant, funnel)
-        written = reply_pairs.write_variant(selected, options.owner, variant, options.out, origin)
-        print(
-            f"{shown(options.out / variant)}: "
-            + ", ".join(f"{part['examples']:,} {name}" for name, part in written.items())
-        )
+    me = [name.strip() for given in options.me or [options.owner] for name in given.split(";") if name.strip()]
+    messages = sources.read_messages(source, options.kind, me=me, **given("date_order", "time_zone"))
+    book = contacts.load(options.contacts) if options.contacts else []
+    messages = contacts.apply(messages, book)
+    for note in messages.attrs["notes"]:
+        print(f"{shown(source)}: {note}")
+    if not options.no_mask:
+        messages, masked = privacy.mask(messages, privacy.people_of(messages, book, options.owner, me))
+        print("masked: " + (", ".join(f"{count:,} {kind}" for kind, count in masked.items()) or "nothing"))
+    pairs, funnel = reply_pairs.build(
+        messages,
+        groups=options.groups,
+        **given("context_messages", "context_bytes", "reply_bytes", "burst_minutes", "session_minutes"),
+    )
+    origin = {"source": shown(source), "owner": options.owner, "kind": messages.attrs["kind"]}
+    written = variants.write(
+        pairs,
+        options.owner,
+        options.variant or [variants.DEFAULT],
+        options.out,
+        origin,
+        funnel,
+        **given("min_words", "min_characters", "repeats", "per_contact", "heldout_share"),
+    )
+    for variant, splits in written.items():
+        told = ", ".join(f"{part['examples']:,} {name}" for name, part in splits.items())
+        print(f"{shown(options.out / variant)}: {told}")
     for step in funnel:
         print(f"  {step['removed']:>9,} removed  {step['left']:>9,} {step['unit']} left  {step['step']}")
 

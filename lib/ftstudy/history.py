@@ -3,7 +3,7 @@
 import types
 from pathlib import Path
 
-from . import audit, configs, reply_pairs
+from . import audit, configs, data_folder
 from .files import replace_folder
 from .paths import from_root, shown
 
@@ -47,7 +47,7 @@ def stage(run: Path, data: Path) -> dict:
 def _look(path: Path) -> dict:
     config = configs.load(path)
     folder = from_root(config["data"])
-    splits = reply_pairs.statistics(folder)
+    splits = data_folder.statistics(folder)
     return {
         "config": path.name,
         "data": config["data"],

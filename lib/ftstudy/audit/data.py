@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
+from ..data_folder import SPLITS
 from ..paths import shown
-from ..reply_pairs import SPLITS
 from .findings import finding
 
 

@@ -20,7 +20,8 @@ the order of its time; messages of the same time stay in the order of the source
 A reader drops nothing silently. What must not be trained on keeps its row and its kind, so that
 `reply_pairs` can say how many it left out and why; what cannot be a row at all (a second copy, a
 broken line) is counted in `table.attrs["skipped"]`: reason -> {"count", "examples"}. What the
-reader had to infer stands in `table.attrs["notes"]`, a list of sentences.
+reader had to infer stands in `table.attrs["notes"]`, a list of sentences; `read_messages` adds
+which reader it was, `table.attrs["kind"]`.
 """
 
 import inspect
@@ -88,6 +89,7 @@ def read_messages(source: str | Path, kind: str = "auto", **settings) -> pandas.
     table = read(file, **{name: value for name, value in given.items() if name in takes})
     if not table["is_owner"].any():
         raise _nobody_is_the_owner(file, table, given.get("me", ()), "me" in takes)
+    table.attrs["kind"] = kind
     return table
 
 

@@ -1,0 +1,47 @@
+"""Words that a name may also be, casefolded: who is meant cannot be told from the word alone."""
+
+_TITLES = """
+dr prof mr mrs ms miss mx sir dame herr frau mme mlle monsieur madame sr sra srta señor señora don doña dott dra
+rev father sister brother uncle auntie aunt tante onkel tía tío zia zio tonton tata coach the my la le el der die
+"""
+_ORDINARY = """
+ace al alba amber an angel anger april art ash aurora autumn baby baker banks barber bay bear bell berry best
+bill bird bishop black bliss bloom blue bob boss bow brand brandy brook brooks brown buddy bush butcher butler
+candy carpenter case cash cat chance charity chase chef cherry chip christian clean coach cook coral corn
+crystal curry dawn day dean den desire destiny dick dot dove drew drum east eden even ever faith farmer fern
+field fish fisher flower ford forest fox frank free french friday garden gardener gentle gift ginger glass
+glen glory gold golden good grace grant gray green grey guy hawk hay he heath heaven hill holly home honey
+honor hope house hunt hunter in iron ivory jack jewel jolly joy july june justice karma king knight lake land
+lane law liberty light lion little long love low luck lucky mad mae major man march mark may me melody mercy
+merry mile miles miller miracle mister moon morning moss my no north oak ocean olive on page pat peace peach
+pearl penny pepper piper pool poppy post potter power precious price pride prince princess pub queen rain
+rainbow red reed reef rhyme rice rich river rob rock rose row saint sea see serene shade shore short sky skip
+smith snow so sol south star stone storm story strong sue sugar summer sun sunday sunny swan sweet teal the
+theme tiger to trip true tuesday ty victory wall ward way wells west wheat will willow win winter wolf wood
+woods worth you young
+
+mom mum mommy mummy mama mamma mami mamá maman mutter mutti dad daddy papa papá papi pa pap vater vati père
+mère padre madre pai mãe parents eltern granny grandma grandpa gran nana nanna nonna nonno oma opa omi opi
+abuela abuelo mamie papy avó avô vovó vovô aunt auntie uncle tante onkel tía tío tia tio zia zio cousin
+cousine prima primo brother bro sister sis bruder schwester frère soeur sœur hermano hermana fratello sorella
+irmão irmã wife husband hubby wifey frau mann femme mari esposa esposo marido moglie marito mulher son
+daughter sohn tochter fils fille babe bae schatz schatzi liebling chéri chérie amor amore cariño friend freund
+freundin ami amie amigo amiga amico amica mate neighbor neighbour nachbar nachbarin voisin vecino roommate
+landlord
+
+work office job arbeit büro travail bureau trabajo trabalho lavoro ufficio gym gymnasium haus zuhause maison
+casa school schule école escuela escola scuola uni university college mobile cell phone handy new old neu alt
+nouveau nuevo novo nuovo club team group class doctor dentist arzt zahnarzt plumber driver taxi uber delivery
+pizza bank hotel church shop store market center centre support service info airbnb tinder insta instagram
+whatsapp facebook football fußball yoga dance band bar café restaurant
+
+aurore belle blanche bonne claire clément constant fleur franc marine mai noël parfait petit soleil victoire
+august baum engel fuchs graf groß hell jäger kaiser klein koch könig krause kurz lang licht mild richter
+ritter rot sommer stein stern süß vogel weber weiß zimmer alegría alma ángel blanca blanco bueno campo
+consuelo cruz dolores domingo esperanza estrella flor gloria guerra iglesia jesús leal leon león luz mar
+mercedes milagros moreno nieves paloma pilar pura reina rey río rosa rubio santos soledad torres victoria
+felice fiore gioia luna mare perla stella vera vita bianca costa fontana
+"""
+
+TITLES = frozenset(_TITLES.split())
+ORDINARY = frozenset(_ORDINARY.split())

@@ -1,0 +1,161 @@
+"""Discord: the JSON that DiscordChatExporter writes, into the messages table.
+
+A file holds one channel, or a part of it: {"guild", "channel", "messages"}. Parts and exports that
+overlap merge, because Discord's message ids are unique.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas
+
+from ..errors import StudyError
+from ..paths import from_root, shown
+from . import ATTACHMENT, OWNER_SENDER, PHOTO, check, make_table, skip
+from .exports import microseconds, read_json
+
+EXPORT = "Export again with DiscordChatExporter in the format JSON, and give the file or a folder of such files alone."
+IMAGE = re.compile(r".+\.(?:jpe?g|png|gif|webp|heic|heif|avif|bmp|tiff?)", re.IGNORECASE | re.DOTALL)
+
+
+def read(file: str | Path, me=()) -> pandas.DataFrame:
+    """Read an exported channel, or a folder of them, into a messages table (see `ftstudy.sources`).
+
+    The owner is the account whose id, name#discriminator, name or nickname stands in `me`, in this
+    order of trust. StudyError: not an export of DiscordChatExporter, truncated, no messages in it,
+    or whatever `exports.read_bytes` refuses.
+    """
+    file = from_root(file)
+    files = sorted(file.glob("*.json")) if file.is_dir() else [file]
+    if not files:
+        raise StudyError(f"There is no .json in the folder {shown(file)}. {EXPORT}")
+    skipped, notes, channels, faces = {}, [], {}, set()
+    rows = (row for one in files for row in _rows(one, channels, faces, skipped))
+    table = make_table(rows, skipped, notes)
+    if table.empty:
+        raise StudyError(f"{shown(file)} holds no message. {EXPORT}")
+    # Which names are ambiguous is known only after the last file, so until here all are ids.
+    owners = _owners(me, faces, table.attrs["notes"])
+    people = _names({face[0]: face[3] or face[2] or face[0] for face in sorted(faces, reverse=True)})
+    places = _names({number: name for number, (_, name) in channels.items()})
+    for column, source, meaning in (
+        ("is_group", "conversation", {number: is_group for number, (is_group, _) in channels.items()}),
+        ("conversation", "conversation", places),
+        ("is_owner", "sender", {number: number in owners for number in people}),
+        ("sender", "sender", people | dict.fromkeys(owners, OWNER_SENDER)),
+    ):
+        table[column] = table[source].map(meaning).astype(table[column].dtype)
+    return check(table)
+
+
+def _names(names: dict[str, str]) -> dict[str, str]:
+    """Id -> name, with the id behind it where the name alone does not tell, or would pass for the owner's."""
+    times = Counter([*names.values(), OWNER_SENDER])
+    return {number: f"{name} ({number})" if times[name] > 1 else name for number, name in names.items()}
+
+
+def _owners(me, faces: set, notes: list) -> set[str]:
+    """The ids of the accounts that `me` names; case does not matter where nothing is the same."""
+    owners = set()
+    for name in filter(None, me):
+        for fold in (str, str.casefold):
+            tiers = ({face[0] for face in faces if fold(face[column]) == fold(name)} for column in range(4))
+            found = next(filter(None, tiers), set())
+            if found:
+                break
+        owners |= found
+        if len(found) > 1:
+            notes.append(
+                f"{name!r} is the name of {len(found)} accounts ({', '.join(sorted(found))}); all are the owner's."
+            )
+    return owners
+
+
+def _rows(file: Path, channels: dict, faces: set, skipped: dict) -> Iterator[dict]:
+    """Rows whose conversation and sender are ids; what they are called goes into `channels` and `faces`."""
+    export = read_json(file, "Discord export")
+    parts = [export.get(name) for name in ("guild", "channel")] if isinstance(export, dict) else []
+    if not parts or not all(isinstance(part, dict) for part in parts) or not isinstance(export.get("messages"), list):
+        raise StudyError(f"{shown(file)} is JSON, but not an export of DiscordChatExporter. {EXPORT}")
+    guild, channel = parts
+    if not (number := _id(channel.get("id"))):
+        raise StudyError(f"{shown(file)} does not say by an id which channel it holds. {EXPORT}")
+    is_group, name = channel.get("type") != "DirectTextChat", _word(channel.get("name")) or "unnamed"
+    channels.setdefault(number, (is_group, f"group:{_word(guild.get('name'))}/{name}" if is_group else name))
+    for message in export["messages"]:
+        author = message.get("author") if isinstance(message, dict) else None
+        person = _id(author.get("id")) if isinstance(author, dict) else None
+        if not person or not _id(message.get("id")):
+            skip(skipped, "a row that is not as DiscordChatExporter writes a message", str(message)[:200])
+            continue
+        name, tag, nickname = (_word(author.get(key)) for key in ("name", "discriminator", "nickname"))
+        faces.add((person, f"{name}#{tag}", name, nickname))
+        forwarded = message.get("forwardedMessage")
+        written = forwarded if isinstance(forwarded, dict) and not message.get("content") else message
+        content, files = written.get("content"), _placeholders(written)
+        if not isinstance(content, str | None):
+            skip(skipped, "a row that is not as DiscordChatExporter writes a message", str(message)[:200])
+            continue
+        text = f"{content} {files}" if files and content else files or content or ""
+        yield {
+            "conversation": number,
+            "is_group": False,
+            "sender": person,
+            "is_owner": False,
+            "timestamp": _time(message.get("timestamp")),
+            "text": text,
+            "kind": _kind(message, author, files, text),
+            "message_id": _id(message["id"]),
+            "reply_to": _id(_reference(message).get("messageId")) if message.get("type") == "Reply" else None,
+        }
+
+
+def _id(value) -> str | None:
+    """Discord's ids are whole numbers, written as strings."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value) if 0 <= value < 1 << 64 else ""
+    is_one = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 20
+    return value if is_one else None
+
+
+def _word(value) -> str:
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
+
+
+def _list(value) -> list:
+    return value if isinstance(value, list) else []
+
+
+def _reference(message: dict) -> dict:
+    return message["reference"] if isinstance(message.get("reference"), dict) else {}
+
+
+def _placeholders(message: dict) -> str:
+    names = [file.get("fileName") if isinstance(file, dict) else None for file in _list(message.get("attachments"))]
+    found = [PHOTO if isinstance(name, str) and IMAGE.fullmatch(name) else ATTACHMENT for name in names]
+    return " ".join(found + [ATTACHMENT] * len(_list(message.get("stickers"))))
+
+
+def _kind(message: dict, author: dict, files: str, text: str) -> str:
+    if message.get("type") not in ("Default", "Reply"):
+        return "system"
+    if author.get("isBot") or message.get("interaction"):
+        return "app"
+    if message.get("forwardedMessage") or _reference(message).get("type") == "Forward":
+        return "forward"
+    if files:
+        return "attachment"
+    if text.strip():
+        return "text"
+    return "app" if message.get("embeds") else "empty"  # a card without words
+
+
+def _time(value) -> int:
+    try:
+        date = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return 0
+    return microseconds(date if date.tzinfo else date.replace(tzinfo=UTC))

@@ -1,0 +1,265 @@
+"""Tables with named columns, .jsonl, .csv or .parquet, into the messages table.
+
+For histories of apps without a reader here, and for a messages table that somebody saved. Needed
+are conversation, sender, timestamp and text; is_owner, is_group, kind, message_id and reply_to are
+taken where they stand.
+"""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pandas
+import pyarrow
+from pyarrow import parquet
+
+from ..errors import StudyError
+from ..paths import from_root, shown
+from . import KINDS, OWNER_SENDER, make_table, skip
+from .exports import EPOCH, LARGEST, decode, microseconds, read_bytes, zone
+
+NEEDED = ("conversation", "sender", "timestamp", "text")
+OPTIONAL = ("is_owner", "is_group", "kind", "message_id", "reply_to")
+BATCH = 20_000  # rows of a Parquet file at a time
+TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, 1: True, 0: False}
+# A number's unit by its size: seconds until the year 5138, and as long for each of the finer units.
+UNITS = ((10**11, "seconds", 1_000_000, 1), (10**14, "milliseconds", 1000, 1), (10**17, "microseconds", 1, 1))
+NANOSECONDS = (math.inf, "nanoseconds", 1, 1000)
+
+
+def read(file: str | Path, me=(), time_zone: str = "UTC") -> pandas.DataFrame:
+    """Read a table into a messages table (columns: see `ftstudy.sources`).
+
+    The owner's rows are those with a true `is_owner`, or without that column, those whose sender is
+    "me" or in `me`. `timestamp` is ISO 8601 or a Unix time in seconds or finer; where it has no zone
+    it is in `time_zone`. Without `is_group`, a group is where two others write.
+
+    StudyError: a column missing, a kind that is not in KINDS, no row that can be read, a truncated
+    or foreign file, an unknown time zone, or whatever `exports.read_bytes` refuses.
+    """
+    file = from_root(file)
+    skipped, notes = {}, []
+    groups = {}  # conversation -> {"stated": True, False or None, "others": names}
+    rows = _rows(_records(file, skipped), file, {OWNER_SENDER, *me}, zone(time_zone), groups, skipped, notes)
+    table = make_table(rows, skipped, notes)
+    if table.empty:
+        why = "; ".join(f"{entry['count']:,} × {reason}" for reason, entry in skipped.items()) or "it has none"
+        raise StudyError(f"{shown(file)} holds no row that can be read ({why}). Each needs {', '.join(NEEDED)}.")
+    # Only now is it known who else wrote; one row that says "group" speaks for its conversation.
+    are_groups = {
+        name: len(entry["others"]) > 1 if entry["stated"] is None else entry["stated"] for name, entry in groups.items()
+    }
+    table["is_group"] = table["conversation"].map(are_groups).astype(bool)
+    return table
+
+
+def _records(file: Path, skipped: dict) -> Iterator[dict]:
+    """Column -> value, row by row, whatever the format."""
+    if file.suffix == ".parquet":
+        return _parquet(file)
+    return _csv(file, skipped) if file.suffix in (".csv", ".tsv") else _json_lines(file, skipped)
+
+
+def _demand_columns(there, file: Path) -> None:
+    missing = [name for name in NEEDED if name not in there]
+    if missing:
+        raise StudyError(
+            f"{shown(file)} has no column {' and no '.join(missing)}. Its columns are "
+            f"{', '.join(str(name)[:50] for name in list(there)[:20]) or 'none'}; needed are {', '.join(NEEDED)}, and "
+            f"{', '.join(OPTIONAL)} are taken where they stand. Rename its columns."
+        )
+
+
+def _json_lines(file: Path, skipped: dict) -> Iterator[dict]:
+    columns, first = {}, None
+    # Only "\n" ends a line: the other separators may stand inside a message.
+    for number, line in enumerate(io.StringIO(decode(read_bytes(file)), newline="\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            first = first or f"line {number}: {type(error).__name__}: {error}"
+            skip(skipped, "a line that is not JSON", f"line {number}: {line[:100]}")
+            continue
+        if not isinstance(record, dict):
+            skip(skipped, "a line that is not a JSON object", f"line {number}: {line[:100]}")
+            continue
+        missing = [name for name in NEEDED if name not in record]
+        if missing:
+            columns |= dict.fromkeys(record)
+            skip(skipped, f"without {' and '.join(missing)}", f"line {number}: {line[:100]}")
+            continue
+        columns |= dict.fromkeys(NEEDED)
+        yield record
+    if columns:
+        _demand_columns(columns, file)
+    elif first:
+        raise StudyError(f"{shown(file)} has no line that is JSON ({first}). Write one JSON object a line.")
+
+
+def _csv(file: Path, skipped: dict) -> Iterator[dict]:
+    # pandas would turn the messages "null" and "NA" into nothing and "007" into 7.
+    csv.field_size_limit(LARGEST)
+    text = decode(read_bytes(file))
+    delimiter = max(",;\t", key=text.split("\n", 1)[0].count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    header = None
+    try:
+        for fields in reader:
+            if header is None:
+                header = [name.strip() for name in fields]
+                _demand_columns(header, file)
+            elif len(fields) == len(header):
+                yield dict(zip(header, fields))
+            elif fields:  # a blank line has none
+                reason = f"a row whose number of fields is not {len(header)} as in the first line"
+                skip(skipped, reason, f"line {reader.line_num}: {delimiter.join(fields)[:100]}")
+    except csv.Error as error:
+        raise StudyError(
+            f"{shown(file)} cannot be read as a table at line {reader.line_num}: {error}. Where a message holds a comma, "
+            "a quote or a new line, it needs quotes around it, and its own quotes are doubled; export it again."
+        ) from error
+
+
+def _parquet(file: Path) -> Iterator[dict]:
+    try:
+        opened = parquet.ParquetFile(pyarrow.BufferReader(read_bytes(file)))
+        there = opened.schema_arrow.names
+        _demand_columns(there, file)
+        columns = [name for name in NEEDED + OPTIONAL if name in there]
+        for batch in opened.iter_batches(BATCH, columns=columns):
+            values = [_values(batch.column(name)) for name in columns]
+            for row in zip(*values):
+                yield dict(zip(columns, row))
+    except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())[:200].rstrip(".")
+        raise StudyError(
+            f"{shown(file)} is not a complete Parquet file with plain columns: {reason}. Write it again."
+        ) from error
+
+
+def _values(column: pyarrow.Array) -> list:
+    kind = column.type
+    if pyarrow.types.is_date(kind):
+        column = column.cast(pyarrow.timestamp("ms"))
+        kind = column.type
+    if pyarrow.types.is_timestamp(kind):
+        # By whole numbers: Arrow knows years that a datetime does not.
+        times, over = {"s": (1_000_000, 1), "ms": (1000, 1), "us": (1, 1), "ns": (1, 1000)}[kind.unit]
+        start = EPOCH if kind.tz else EPOCH.replace(tzinfo=None)
+        ticks = column.cast(pyarrow.int64()).to_pylist()
+        return [None if tick is None else _after(start, tick * times // over) for tick in ticks]
+    try:
+        return column.to_pylist()
+    except UnicodeDecodeError:
+        values = column.cast(pyarrow.large_binary()).to_pylist()
+        return [None if value is None else value.decode("utf-8", "surrogateescape") for value in values]
+
+
+def _after(start: datetime, ticks: int) -> datetime | None:
+    try:
+        return start + timedelta(microseconds=ticks)
+    except OverflowError:
+        return None
+
+
+def _rows(records, file: Path, mine: set, time_zone, groups: dict, skipped: dict, notes: list) -> Iterator[dict]:
+    taken, counts, how = {}, {}, {}
+    for record in records:
+        conversation, sender = _word(record["conversation"]), _word(record["sender"])
+        text = "" if record["text"] is None else record["text"]
+        try:
+            is_owner, is_group = _truth(record.get("is_owner")), _truth(record.get("is_group"))
+        except (KeyError, TypeError):
+            skip(skipped, "neither true nor false in is_owner or is_group", str(text))
+            continue
+        if not conversation or not sender or not isinstance(text, str):
+            skip(skipped, "without a conversation or sender, or with a text that is none", str(record)[:200])
+            continue
+        if is_owner is None:
+            is_owner = sender in mine
+        timestamp, taken_as = _time(record["timestamp"], time_zone)
+        how[taken_as] = how.get(taken_as, 0) + 1
+        group = groups.setdefault(conversation, {"stated": None, "others": set()})
+        if is_group is not None:
+            group["stated"] = bool(group["stated"]) or is_group
+        if not is_owner:
+            sender = f"{sender} (not the owner)" if sender == OWNER_SENDER else sender
+            group["others"].add(sender)
+        counts[conversation] = counts.get(conversation, 0) + 1
+        number = _word(record.get("message_id")) or f"{conversation}#{counts[conversation]}"
+        if taken.setdefault(number, conversation) != conversation:  # ids that are numbered anew in each conversation
+            number = f"{conversation}/{number}"
+            taken[number] = conversation
+        reply_to = _word(record.get("reply_to")) or None
+        if reply_to and taken.get(reply_to, conversation) != conversation and f"{conversation}/{reply_to}" in taken:
+            reply_to = f"{conversation}/{reply_to}"
+        yield {
+            "conversation": conversation,
+            "is_group": False,  # until all senders are known
+            "sender": OWNER_SENDER if is_owner else sender,
+            "is_owner": is_owner,
+            "timestamp": timestamp,
+            "text": text,
+            "kind": _kind(record.get("kind"), text, file),
+            "message_id": number,
+            "reply_to": reply_to,
+        }
+    for taken_as, count in how.items():
+        if taken_as == "local":
+            notes.append(f"{count:,} timestamps have no time zone; they are read as {time_zone}.")
+        elif taken_as:
+            notes.append(f"{count:,} timestamps are numbers, read as {taken_as} since 1970.")
+
+
+def _word(value) -> str:
+    """A name or an id, which may be written as a whole number; "" for anything else."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value) if abs(value) < 10**100 else ""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
+
+
+def _truth(value) -> bool | None:
+    """None where nothing is said. KeyError or TypeError: neither true nor false."""
+    if isinstance(value, str):
+        value = value.strip().lower()
+    return None if value in (None, "") else TRUTH[value]
+
+
+def _kind(kind, text: str, file: Path) -> str:
+    if kind in (None, ""):
+        return "text" if text.strip() else "empty"
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise StudyError(
+            f"{shown(file)} has the kind {str(kind)[:50]!r}, which is unknown. Use one of {', '.join(KINDS)}, or leave "
+            "the column out."
+        )
+    return kind
+
+
+def _time(value, time_zone) -> tuple[int, str | None]:
+    """(microseconds since 1970, what had to be inferred: "local", a number's unit, or None); 0 for no date."""
+    if isinstance(value, str):
+        value = _number_or_date(value.strip())
+    if isinstance(value, datetime):
+        return microseconds(
+            value if value.tzinfo else value.replace(tzinfo=time_zone)
+        ), None if value.tzinfo else "local"
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return 0, None
+    _, unit, times, over = next((row for row in UNITS if abs(value) < row[0]), NANOSECONDS)
+    return (value * times // over if isinstance(value, int) else round(value * times / over)), unit
+
+
+def _number_or_date(text: str):
+    for parse in (int, float, datetime.fromisoformat):
+        try:
+            return parse(text)
+        except ValueError:
+            pass
+    return None

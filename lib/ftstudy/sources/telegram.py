@@ -1,0 +1,245 @@
+"""Telegram: the `result.json` that Telegram Desktop exports, into the messages table.
+
+It holds one chat, {"name", "type", "id", "messages"}, or a whole account, whose chats stand in
+{"chats": {"list": [...]}, "left_chats": {"list": [...]}}. A chat is read as one-to-one or a
+group; broadcasts and notes to oneself are no conversation, and are counted as skipped.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas
+
+from ..errors import StudyError
+from ..paths import from_root, shown
+from . import ATTACHMENT, OWNER_SENDER, PHOTO, make_table, skip
+from .exports import decode, microseconds, read_bytes, read_json
+
+EXPORT = (
+    "Export again with Telegram Desktop (a chat's menu > Export chat history, or Settings > Advanced > Export Telegram "
+    "data), choose the format machine-readable JSON, and give its result.json."
+)
+ONE_TO_ONE = ("personal_chat", "bot_chat")
+NO_CONVERSATION = {
+    "saved_messages": "a note to oneself in Telegram's saved messages",
+    "replies": "a copy of a reply, from Telegram's chat of replies",
+    "verification_codes": "a code, from Telegram's chat of verification codes",
+    "private_channel": "a broadcast in a Telegram channel",
+    "public_channel": "a broadcast in a Telegram channel",
+}
+APPS = {
+    *("poll", "todo_list", "location_information", "live_location_period_seconds", "place_name", "via_bot"),
+    *("contact_information", "contact_vcard", "game_title", "game_description", "game_link", "invoice_information"),
+    *("giveaway_information", "giveaway_results"),
+}
+
+
+def read(file: str | Path, me=()) -> pandas.DataFrame:
+    """Read a `result.json`, or the folder it lies in, into a messages table (see `ftstudy.sources`).
+
+    The owner is known by the account's number, or in a one-to-one chat as the one who is not the
+    partner; only elsewhere by a name in `me`. StudyError: not an export of Telegram, truncated,
+    no messages in it, or whatever `exports.read_bytes` refuses.
+    """
+    file = from_root(file)
+    if file.is_dir():
+        file = file / "result.json"
+        if not file.exists():
+            raise StudyError(f"There is no {shown(file)}, only an export without JSON or another folder. {EXPORT}")
+    skipped, notes = {}, []
+    export = _json(file)
+    chats = _chats(export, file, skipped)
+    table = make_table(_rows(chats, _owner(export, chats), _spelt(me, chats), skipped, notes), skipped, notes)
+    if table.empty:
+        raise StudyError(f"{shown(file)} holds no message of a one-to-one chat or a group. {EXPORT}")
+    return table
+
+
+def _json(file: Path):
+    try:
+        return read_json(file, "Telegram export")
+    except StudyError as error:
+        if "Invalid \\escape" not in str(error):
+            raise
+        # Telegram Desktop writes a control character as \x1F, which is not JSON.
+        text = re.sub(
+            r"(\\\\)|\\x([01][0-9A-F])", lambda found: found[1] or f"\\u00{found[2]}", decode(read_bytes(file))
+        )
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            raise error from None
+
+
+def _chats(export, file: Path, skipped: dict) -> list[dict]:
+    """The chats in an export, each with its `id`, `type` and `name` as strings, and its list of `messages`."""
+    if not isinstance(export, dict) or not {"messages", "chats", "left_chats"} & export.keys():
+        raise StudyError(f"{shown(file)} is JSON, but not an export of Telegram. {EXPORT}")
+    if "messages" in export:
+        found = [export]
+    else:
+        parts = [export[name] for name in ("chats", "left_chats") if name in export]
+        if not all(isinstance(part, dict) and isinstance(part.get("list"), list) for part in parts):
+            raise StudyError(f"{shown(file)} has no list of chats where Telegram writes one. {EXPORT}")
+        found = [chat for part in parts for chat in part["list"]]
+    chats = []
+    for chat in found:
+        if not isinstance(chat, dict) or not isinstance(chat.get("messages"), list) or not _is_number(chat.get("id")):
+            if chat is export:
+                raise StudyError(f"{shown(file)} has no list of messages, or no id, where Telegram writes it. {EXPORT}")
+            skip(skipped, "a chat that is not as Telegram writes it", str(chat)[:200])
+            continue
+        texts = {key: _word(chat.get(key)) for key in ("type", "name")}
+        chats.append({"id": str(chat["id"]), "messages": chat["messages"]} | texts)
+    return chats
+
+
+def _conversations(chats: list[dict]) -> dict[tuple, str]:
+    """(type, id) of a chat -> its conversation, with the id where the name alone does not tell."""
+    names = {
+        (chat["type"], chat["id"]): ("" if chat["type"] in ONE_TO_ONE else "group:") + chat["name"]
+        for chat in chats
+        if chat["type"] not in NO_CONVERSATION
+    }
+    times = Counter(names.values())
+    for (type_, number), name in names.items():
+        like_a_group = type_ in ONE_TO_ONE and name.startswith("group:")
+        if name in ("", "group:"):
+            names[type_, number] = f"{name}{'' if name else 'Deleted account '}({number})"
+        elif times[name] > 1 or like_a_group:
+            names[type_, number] = f"{name} ({number})"
+    return names
+
+
+def _owner(export: dict, chats: list[dict]) -> str | None:
+    """The owner's number: as the account says, or who most often talks to the partners of one-to-one chats."""
+    account = export.get("personal_information")
+    if isinstance(account, dict) and _is_number(account.get("user_id")):
+        return str(account["user_id"])
+    owners = Counter()
+    for chat in chats:
+        if chat["type"] in ONE_TO_ONE:
+            people = {_person(message)[1] for message in chat["messages"] if isinstance(message, dict)}
+            others = people - {chat["id"], None}
+            if len(others) == 1:  # two others would mean that the partner is not numbered like the chat
+                owners.update(others)
+    return owners.most_common(1)[0][0] if owners else None
+
+
+def _spelt(me, chats: list[dict]) -> set[str]:
+    """The names in `me` as the export spells them; case does not matter where no name is the same."""
+    names = {_person(message)[0] for chat in chats for message in chat["messages"] if me and isinstance(message, dict)}
+    folded = {name.casefold() for name in me}
+    return names & set(me) or {name for name in names if name.casefold() in folded} - {""}
+
+
+def _rows(chats: list[dict], owner: str | None, mine: set[str], skipped: dict, notes: list) -> Iterator[dict]:
+    conversations, local_times = _conversations(chats), 0
+    for chat in chats:
+        is_group = chat["type"] not in ONE_TO_ONE
+        for message in chat["messages"]:
+            text = _text(message) if isinstance(message, dict) and _is_number(message.get("id")) else None
+            if text is None:
+                skip(skipped, "a row that is not as Telegram writes a message", str(message)[:200])
+                continue
+            if chat["type"] in NO_CONVERSATION:
+                skip(skipped, NO_CONVERSATION[chat["type"]], text)
+                continue
+            name, person = _person(message)
+            is_owner = person == owner if person and owner else name in mine
+            name = name or (f"Deleted account {person}" if person else "unknown")
+            timestamp, is_local = _time(message)
+            local_times += is_local
+            files = _files(message)
+            yield {
+                "conversation": conversations[chat["type"], chat["id"]],
+                "is_group": is_group,
+                "sender": OWNER_SENDER if is_owner else f"{name} (not the owner)" if name == OWNER_SENDER else name,
+                "is_owner": is_owner,
+                "timestamp": timestamp,
+                "text": f"{files} {text}" if files and text else files or text,
+                "kind": _kind(message, chat["type"], files, text),
+                "message_id": f"{chat['id']}/{message['id']}",
+                "reply_to": _reply_to(message, chat["id"]),
+            }
+    if local_times:
+        notes.append(
+            f"{local_times:,} messages have a local time without its zone, as older versions of Telegram wrote it; they "
+            "are read as UTC."
+        )
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, int) or (isinstance(value, str) and re.fullmatch(r"-?[0-9]+", value) is not None)
+
+
+def _word(value) -> str:
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
+
+
+def _person(message: dict) -> tuple[str, str | None]:
+    """(name, number) of who wrote a message; a user's number without "user", which older exports lack."""
+    name, person = (
+        message.get(key) or message.get(actor) for key, actor in (("from", "actor"), ("from_id", "actor_id"))
+    )
+    return _word(name), str(person).removeprefix("user") if isinstance(person, str | int) and person else None
+
+
+def _text(message: dict) -> str | None:
+    """A message's text; None where it is not as Telegram writes it."""
+    text = message.get("text")
+    if text is None:
+        text = message.get("text_entities") or ""
+    if isinstance(text, list):
+        parts = [part.get("text") if isinstance(part, dict) else part for part in text]
+        text = "".join(parts) if all(isinstance(part, str) for part in parts) else None
+    return text if isinstance(text, str) else None
+
+
+def _files(message: dict) -> str:
+    if "photo" in message:
+        return PHOTO
+    if not {"file", "media_type"} & message.keys():
+        return ""
+    # An image that was sent as a file; stickers and animations have a media type of their own.
+    is_photo = "media_type" not in message and str(message.get("mime_type")).startswith("image/")
+    return PHOTO if is_photo else ATTACHMENT
+
+
+def _kind(message: dict, chat_type: str, files: str, text: str) -> str:
+    if message.get("type") == "service":
+        return "system"
+    if chat_type == "bot_chat" or message.get("type") == "unsupported":
+        return "app"
+    if "forwarded_from" in message:  # null where the account behind it is deleted
+        return "forward"
+    if APPS & message.keys():
+        return "app"
+    if files:
+        return "attachment"
+    return "text" if text.strip() else "empty"
+
+
+def _time(message: dict) -> tuple[int, bool]:
+    """(microseconds since 1970, whether the zone had to be guessed); 0 where there is no date."""
+    try:
+        return int(message["date_unixtime"]) * 1_000_000, False
+    except (KeyError, TypeError, ValueError, OverflowError):
+        pass
+    try:
+        date = datetime.fromisoformat(message["date"])
+    except (KeyError, TypeError, ValueError):
+        return 0, False
+    return microseconds(date if date.tzinfo else date.replace(tzinfo=UTC)), date.tzinfo is None
+
+
+def _reply_to(message: dict, chat: str) -> str | None:
+    number, peer = message.get("reply_to_message_id"), message.get("reply_to_peer_id")
+    if not _is_number(number):
+        return None
+    elsewhere = re.fullmatch(r"(?:user|chat|channel)([0-9]+)", peer) if isinstance(peer, str) else None
+    return f"{elsewhere[1] if elsewhere else chat}/{number}"

@@ -1,0 +1,209 @@
+"""Pairs become chosen, split and written rows."""
+
+import json
+import subprocess
+
+from conftest import make_pair, messages_table, refused
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ftstudy import data_folder, reply_pairs, variants
+from ftstudy.data_folder import HELDOUT, SPLITS
+
+ORIGIN = {"source": "a.db", "owner": "Sam", "kind": "imessage"}
+
+
+def long_history(sessions=20, answers=3, person="ann"):
+    rows = []
+    for session in range(sessions):
+        for answer in range(answers):
+            minute = session * 600 + answer * 10
+            ids = [{"message_id": f"{person} {session} {answer} {side}", "conversation": person} for side in "qa"]
+            rows += [(minute, person, f"q {session} {answer}", ids[0])]
+            rows += [(minute + 1, "me", f"the answer {session} {answer}", ids[1])]
+    return reply_pairs.build(messages_table(*rows))[0]
+
+
+def many_people(number=40):
+    pairs = [pair for person in range(number) for pair in long_history(5, 2, f"person {person}")]
+    return sorted(pairs, key=lambda pair: pair["bubbles"][0].time)
+
+
+def write(pairs, out, name="raw_style_variable", origin=ORIGIN, **changes):
+    return variants.write(pairs, "Sam", [name], out, origin, [], **changes)[name]
+
+
+def rows_of(folder, name):
+    return [json.loads(line) for line in (folder / f"{name}.jsonl").read_text().splitlines()]
+
+
+# --- splits ---------------------------------------------------------------------------------
+
+
+def test_the_newest_sessions_are_test_and_none_is_divided():
+    parts = variants.split(long_history())
+    assert [len(parts[name]) for name in SPLITS] == [48, 6, 6]
+    last = {name: max(pair["bubbles"][0].time for pair in parts[name]) for name in SPLITS}
+    assert last["train"] < last["valid"] < last["test"]
+    sessions = [{pair["session"] for pair in parts[name]} for name in SPLITS]
+    assert not sessions[0] & sessions[1] and not sessions[1] & sessions[2]
+
+
+def test_people_held_out_stand_in_no_other_split():
+    parts = variants.split(many_people())
+    people = {name: {pair["conversation"] for pair in part} for name, part in parts.items()}
+    assert len(parts[HELDOUT]) == 20 and len(people[HELDOUT]) == 2
+    assert not people[HELDOUT] & (people["train"] | people["valid"] | people["test"])
+
+
+def test_nobody_is_held_out_who_has_more_than_the_share():
+    assert variants.split(long_history())[HELDOUT] == []
+    assert variants.split(many_people(), heldout_share=0)[HELDOUT] == []
+
+
+def test_the_same_history_is_always_divided_the_same():
+    assert variants.split(many_people()) == variants.split(many_people())
+
+
+# --- selection ------------------------------------------------------------------------------
+
+
+def test_the_minimum_of_three_words_belongs_to_raw_style_alone():
+    pairs = [make_pair(("ann", "hi"), reply=reply) for reply in ("ok", "sounds good", "i am on my way", "a b c")]
+    for variant in variants.VARIANTS:
+        left = [pair["reply"] for pair in variants.select(pairs, variant, [])]
+        assert left == (["i am on my way"] if variant == "raw_style" else [pair["reply"] for pair in pairs])
+
+
+def test_raw_style_takes_200_from_one_contact_spread_over_time_and_counts_the_rest():
+    pairs, funnel = long_history(70, 4), []
+    chosen = variants.select(pairs, "raw_style", funnel)
+    assert len(chosen) == 200 and [step["removed"] for step in funnel] == [0, 0, 80]
+    assert chosen[0] is pairs[0] and chosen[-1]["bubbles"][0].time > pairs[-5]["bubbles"][0].time
+    assert len(variants.select(pairs, "raw_style_variable", [])) == 280
+
+
+def test_the_same_reply_is_kept_only_so_many_times():
+    pairs = [make_pair(("ann", str(number)), reply="lol") for number in range(30)] + [make_pair(reply="no")]
+    chosen = variants.select(pairs, "raw_style_variable", [], repeats=10)
+    assert [pair["reply"] for pair in chosen] == ["lol"] * 10 + ["no"]
+    assert [pair["context"][0].text for pair in chosen[:10]] == [str(number) for number in range(0, 30, 3)]
+
+
+def test_an_unknown_variant_is_an_error():
+    refused(lambda: variants.parameters_of("cataware"), "cataware", "raw_style_variable")
+
+
+# --- rows -----------------------------------------------------------------------------------
+
+
+def test_each_variant_has_its_own_form_and_system_text(tmp_path):
+    pairs = many_people(3)
+    written = {name: write(pairs, tmp_path, name) for name in variants.VARIANTS}
+    assert set(written) == {"raw_style", "raw_style_variable", "category_aware", "wrapped"}
+    first = {name: rows_of(tmp_path / name, "train")[0]["messages"] for name in written}
+    assert first["raw_style_variable"][1]["content"] == "Contact: q 0 0"
+    assert first["raw_style"][1]["content"].startswith(
+        "<conversation>\nContact: q 0 0\n</conversation>\n<last_message>"
+    )
+    assert first["category_aware"][1]["content"] == first["raw_style"][1]["content"] + "\nCategory: statement"
+    assert first["wrapped"][1]["content"] == "Context:\nContact: q 0 0\n\nLast Message: q 0 0"
+    systems = {name: messages[0]["content"] for name, messages in first.items()}
+    assert len({systems[name] for name in ("raw_style_variable", "raw_style", "category_aware")}) == 3
+
+
+def test_the_style_line_is_computed_from_train_alone(tmp_path):
+    pairs = long_history()
+    write(pairs, tmp_path, "raw_style")
+    before = rows_of(tmp_path / "raw_style", "train")[0]["messages"][0]["content"]
+    parts = variants.split(pairs)
+    for pair in parts["valid"] + parts["test"]:
+        pair["reply"] = "LOUD 😂 AND\nLONG ENOUGH TO CHANGE ANY MEDIAN OF WORDS!"
+    write(pairs, tmp_path, "raw_style")
+    assert rows_of(tmp_path / "raw_style", "train")[0]["messages"][0]["content"] == before
+    for pair in parts["train"]:
+        pair["reply"] = "LOUD 😂 AND\nLONG ENOUGH TO CHANGE ANY MEDIAN OF WORDS!"
+    write(pairs, tmp_path, "raw_style", repeats=1000)
+    assert rows_of(tmp_path / "raw_style", "test")[0]["messages"][0]["content"] != before
+
+
+def test_in_a_group_the_others_are_numbered_and_in_a_chat_of_two_they_are_not():
+    said = ("ann", "hi"), (None, "yo"), ("bo", "hey"), ("ann", "so?")
+    content = lambda pair: variants.to_example(pair, "Sam", "")["messages"][1]["content"]  # noqa: E731
+    assert content(make_pair(*said, is_group=True)) == "Contact 1: hi\nSam: yo\nContact 2: hey\nContact 1: so?"
+    assert content(make_pair(*said)) == "Contact: hi\nSam: yo\nContact: hey\nContact: so?"
+
+
+@given(st.lists(st.tuples(st.sampled_from([None, "ann", "bo"]), st.text()), min_size=1), st.text(), st.booleans())
+def test_no_part_of_a_row_but_the_target_depends_on_the_reply(context, reply, category):
+    one, other = (
+        variants.to_example(make_pair(*context, reply=text), "Sam", "Be Sam.", "tagged", category)
+        for text in (reply, "another")
+    )
+    assert one["messages"][:2] == other["messages"][:2] and one["messages"][2]["content"] == reply
+
+
+def test_files_are_written_in_mlx_lms_form_with_message_ids_beside_them(tmp_path):
+    written = write(long_history(), tmp_path)
+    folder = tmp_path / "raw_style_variable"
+    assert rows_of(folder, "train")[0] == {
+        "messages": [
+            {"role": "system", "content": "You are Sam. Reply to text messages the way Sam texts."},
+            {"role": "user", "content": "Contact: q 0 0"},
+            {"role": "assistant", "content": "the answer 0 0"},
+        ]
+    }
+    assert written["train"] == {"bytes": (folder / "train.jsonl").stat().st_size, "examples": 48}
+    meta = rows_of(folder, "meta")
+    assert len(meta) == 60
+    assert meta[0] | {"session": ""} == {
+        "split": "train",
+        "row": 0,
+        "conversation": "ann",
+        "session": "",
+        "context_ids": ["ann 0 0 q"],
+        "reply_ids": ["ann 0 0 a"],
+    }
+    assert data_folder.conversations_of(folder, "test", 6) == ["ann"] * 6
+    assert data_folder.origin_of(folder)["parameters"]["system"].startswith("You are Sam.")
+
+
+def test_held_out_people_have_a_file_of_their_own(tmp_path):
+    written = write(many_people(), tmp_path)
+    assert written[HELDOUT]["examples"] == 20 == len(rows_of(tmp_path / "raw_style_variable", HELDOUT))
+    assert HELDOUT not in write(long_history(), tmp_path / "other")
+
+
+def test_writing_twice_gives_the_same_bytes(tmp_path):
+    for out in ("one", "two"):
+        write(many_people(), tmp_path / out, "category_aware")
+    for file in (tmp_path / "one" / "category_aware").iterdir():
+        assert file.read_bytes() == (tmp_path / "two" / "category_aware" / file.name).read_bytes()
+
+
+def test_a_variant_without_rows_is_an_error_and_leaves_nothing(tmp_path):
+    refused(lambda: write(long_history(1), tmp_path), "raw_style_variable", "a.db")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_one_variant_would_be_empty_none_is_written(tmp_path):
+    pairs = [pair | {"reply": "ok"} for pair in long_history()]
+    call = lambda: variants.write(pairs, "Sam", ["raw_style_variable", "raw_style"], tmp_path, ORIGIN, [])  # noqa: E731
+    refused(call, "raw_style would have no rows", "Nothing was written")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_data_from_another_source_is_never_replaced(tmp_path):
+    write(long_history(), tmp_path)
+    before = (tmp_path / "raw_style_variable" / "train.jsonl").read_bytes()
+    refused(lambda: write(long_history(30), tmp_path, origin=ORIGIN | {"source": "b.db"}), "b.db", "a.db")
+    assert (tmp_path / "raw_style_variable" / "train.jsonl").read_bytes() == before
+    write(long_history(30), tmp_path)
+    assert (tmp_path / "raw_style_variable" / "train.jsonl").read_bytes() != before
+
+
+def test_data_is_ignored_by_git_wherever_it_is_written(tmp_path):
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    write(many_people(), tmp_path / "my own folder")
+    seen = subprocess.run(["git", "-C", tmp_path, "status", "--porcelain", "-uall"], capture_output=True, check=True)
+    assert seen.stdout == b""
