@@ -8,7 +8,7 @@ import statistics
 import nbformat
 import pytest
 
-from ftstudy import claims, data_folder, notebooks, paths, report
+from ftstudy import claims, notebooks, paths, report, training_data
 from ftstudy.errors import StudyError
 
 NAMES = ["01_extract", "02_format_audit", "03_train", "04_compare"]
@@ -149,11 +149,11 @@ def test_verdicts_on_the_original_report_follow_the_measurements(run, tokenizer)
     audited, comparison = read(run, "format_audit"), read(run, "comparison")
     trained = read(run, "training")["configs"][0]
     folder = paths.from_root(trained["data"])
-    examples = data_folder.load_examples(folder, "test")
+    examples = training_data.load_examples(folder, "test")
 
     def verdicts(changed):
         comparison["differences"] = [row | {"verdict": changed} for row in comparison["differences"]]
-        rows = claims.claims(audited, trained, comparison, data_folder.statistics(folder), examples, tokenizer, "Robin")
+        rows = claims.claims(audited, trained, comparison, training_data.statistics(folder), examples, tokenizer, "Robin")
         return {row["number"]: row["verdict"] for row in rows}
 
     assert [verdicts(changed)[1] for changed in ("worse", "better", "not distinguishable")] == [

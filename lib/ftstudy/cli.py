@@ -134,7 +134,7 @@ def _extract(options) -> None:
         print(f"{shown(source)}: {note}")
     if not options.no_mask:
         messages, masked = privacy.mask(messages, privacy.people_of(messages, book, options.owner, me))
-        print("masked: " + (", ".join(f"{count:,} {kind}" for kind, count in masked.items()) or "nothing"))
+        print("masked: " + (", ".join(f"{count:,} {what}" for what, count in masked.items()) or "nothing"))
     pairs, funnel = reply_pairs.build(
         messages,
         groups=options.groups,
@@ -155,6 +155,8 @@ def _extract(options) -> None:
         print(f"{shown(options.out / variant)}: {told}")
     for step in funnel:
         print(f"  {step['removed']:>9,} removed  {step['left']:>9,} {step['unit']} left  {step['step']}")
+        if step["removed"] and step["examples"]:
+            print(" " * 22 + "such as " + ", ".join(json.dumps(text[:50], ensure_ascii=False) for text in step["examples"]))
 
 
 def _audit(options) -> int:

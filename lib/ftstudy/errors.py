@@ -8,5 +8,9 @@ class StudyError(Exception):
     traceback would bury the only sentence that helps.
     """
 
+    def __init__(self, paragraph: str):
+        # It may quote a file that is not UTF-8, and has to be printable all the same.
+        super().__init__(paragraph.encode("utf-8", "replace").decode())
+
     def _render_traceback_(self):  # IPython's hook for how an exception is shown
         return [f"StudyError: {self}"]

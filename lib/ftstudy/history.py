@@ -3,7 +3,7 @@
 import types
 from pathlib import Path
 
-from . import audit, configs, data_folder
+from . import audit, configs, training_data
 from .files import replace_folder
 from .paths import from_root, shown
 
@@ -47,7 +47,7 @@ def stage(run: Path, data: Path) -> dict:
 def _look(path: Path) -> dict:
     config = configs.load(path)
     folder = from_root(config["data"])
-    splits = data_folder.statistics(folder)
+    splits = training_data.statistics(folder)
     return {
         "config": path.name,
         "data": config["data"],

@@ -25,6 +25,7 @@ from .sources import OWNER_SENDER, check
 PLACEHOLDERS = {kind: f"[{kind}]" for kind in ("phone", "email", "link", "address", "card", "code")}
 LEFT = "left: ordinary word"
 NOBODY = ("unknown", "deleted")  # what readers write where there is no person
+ROUNDS = 20  # no message that somebody typed takes more than three
 WALL = "\ue000"  # stands for what is masked already, so that no pattern reaches across it
 
 _MASKED = re.compile(r"\[(?:phone|email|link|address|card|code)\]")
@@ -53,10 +54,11 @@ _AUTOMATED = re.compile(
 _EMAIL = re.compile(r"[\w.+%-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}?\.[^\W\d_]{2,24}(?![\w-]|\.\w)")
 
 # Numbers
-_CARD = re.compile(r"(?<![\d.,])(?<!\d[ -])\d(?:[ -]?\d){12,24}(?!\d)")
+_CARDS = re.compile(r"(?<![\d.,])\d(?:[ -]?\d){12,}")
+_CARD_STARTS = re.compile(r"\d+")
 _IBAN = re.compile(r"(?<!\w)(?:[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}|[a-z]{2}\d{2}[a-z0-9]{11,30})(?!\w)")
 _PHONE = re.compile(
-    r"(?<![\w+.,:/$€£#-])(?<!\d )(?:"
+    r"(?<![\w+.,:/$€£#-])(?:"
     r"\+(?:[ ().\-/\u00a0]{0,2}\d){8,15}"  # with its country's code
     r"|00[1-9](?:[ ()\-/]{0,2}\d){8,13}"
     r"|(?:1[ .-])?(?:\([2-9]\d\d\) ?|[2-9]\d\d([ .-]))[2-9]\d\d(?:\1|[ .-])\d{4}"  # North America
@@ -66,7 +68,7 @@ _PHONE = re.compile(
     r"|0[1-9]([ .-]?)\d\d(?:\2\d\d){3}"  # France
     r"|[679]\d\d \d\d\d? \d\d\d?(?: \d\d)?"  # Spain, Portugal
     r"|\(?[1-9]\d\)? ?9?\d{4}-\d{4}"  # Brazil
-    r")(?![\w%€$£]|[.,:/-]\d| \d| ?(?:€|\$|£|EUR|USD|GBP))"
+    r")(?![\w%€$£]|[.,:/-]\d| ?(?:€|\$|£|EUR|USD|GBP))"
 )
 # A number after one of these words names a thing, not a phone.
 _ORDER = re.compile(
@@ -375,15 +377,19 @@ def _forms(person: dict) -> Iterator[tuple[str, bool, bool]]:
         yield nickname, False, True
     if given or family:
         return
-    words = [match.group() for match in _WORD.finditer(name)]
-    after_title = next((place for place, word in enumerate(words) if word.casefold() not in TITLES), len(words))
+    words = [word for word in name.split() if _WORD.search(word)]
+    after_title = next((place for place, word in enumerate(words) if _bare(word) not in TITLES), len(words))
     for word in words[after_title : after_title + 1]:
-        if _key(word) not in ORDINARY or len(words) == 1:
+        if _bare(word) not in ORDINARY or len(words) == 1:
             yield word, False, after_title == 0
     # Its last word is a surname, or where somebody was met.
-    if len(words) > after_title + 1 and _key(words[-1]) not in ORDINARY:
+    if len(words) > after_title + 1 and _bare(words[-1]) not in ORDINARY:
         yield words[-1], True, False
         yield f"{words[after_title]} {words[-1]}", False, False
+
+
+def _bare(word: str) -> str:
+    return " ".join(_key(match.group()) for match in _WORD.finditer(word))
 
 
 def _add(known: dict, form: str, person: int, capitalised: bool, is_given: bool) -> None:
@@ -431,7 +437,7 @@ def _spans(text: str, known: dict, partner: int | None, region: str) -> tuple[li
     finders = [_links, _emails, _cards, lambda view: _phones(view, region), _addresses, _codes] if suspicious else []
     finders.append(lambda view: _names(view, known, partner, left))
     # Again until nothing is found: what is masked may leave something beside it that is now seen.
-    while True:
+    for _ in range(ROUNDS):
         before = len(spans)
         left[0] = 0
         for finder in finders:
@@ -440,7 +446,8 @@ def _spans(text: str, known: dict, partner: int | None, region: str) -> tuple[li
             if found:
                 spans = sorted([*spans, *found])
         if len(spans) == before:
-            return [span for span in spans if span[2]], left[0]
+            break
+    return [span for span in spans if span[2]], left[0]
 
 
 def _view(text: str, spans: list[tuple]):
@@ -509,13 +516,22 @@ def _emails(text: str) -> Iterator[tuple]:
 
 
 def _cards(text: str) -> Iterator[tuple]:
-    for pattern, is_valid in ((_CARD, _is_card), (_IBAN, _is_iban)):
-        for match in pattern.finditer(text):
-            ends = [n for n in range(len(match.group()), 12, -1) if not match.group()[n : n + 1].isalnum()]
-            end = next((n for n in ends if is_valid(re.sub(r"[ -]", "", match.group()[:n]))), 0)
-            if end:
-                end = len(match.group()[:end].rstrip(" -"))
-                yield match.start(), match.start() + end, "card", PLACEHOLDERS["card"]
+    for numbers in _CARDS.finditer(text):  # several may follow one another
+        end = 0
+        for group in _CARD_STARTS.finditer(text, *numbers.span()):
+            if group.start() >= end and (found := _longest(text, group.start(), numbers.end(), 37, _is_card)):
+                end = found
+                yield group.start(), end, "card", PLACEHOLDERS["card"]
+    for match in _IBAN.finditer(text):
+        if found := _longest(text, *match.span(), 42, _is_iban):
+            yield match.start(), found, "card", PLACEHOLDERS["card"]
+
+
+def _longest(text: str, start: int, end: int, most: int, is_valid) -> int:
+    """Where the longest valid number ends that starts here and ends with a group; 0 where there is none."""
+    ends = (n for n in range(min(end, start + most), start + 12, -1) if text[n - 1].isalnum())
+    whole = (n for n in ends if not text[n : n + 1].isalnum())
+    return next((n for n in whole if is_valid(re.sub("[ -]", "", text[start:n]))), 0)
 
 
 def _is_card(digits: str) -> bool:
@@ -556,8 +572,10 @@ def _own_phones(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _library_phones(text: str, region: str) -> Iterator[tuple[int, int]]:
-    # In pieces around the digits, because the library's time grows with the text.
-    for piece in re.finditer(r"[+(]?\d(?:[ \t\u00a0().\-/+]{0,4}\d){6,30}", text):
+    # Only around the digits, because the library's time grows with the text; columns of numbers are no phones.
+    for piece in re.finditer(r"[+(]?\d(?:[ \t\u00a0().\-/+]{0,4}\d){6,}", text):
+        if piece.end() - piece.start() > 60:
+            continue
         start = max(0, piece.start() - 8)
         for match in PhoneNumberMatcher(text[start : piece.end() + 8], region, leniency=Leniency.VALID, max_tries=20):
             if not _DATE.search(match.raw_string):

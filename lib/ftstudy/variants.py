@@ -15,10 +15,10 @@ from collections import defaultdict
 from hashlib import sha256
 from pathlib import Path
 
-from . import categories, chat_format, data_folder, style
-from .data_folder import HELDOUT, SPLITS
+from . import categories, chat_format, style, training_data
 from .errors import StudyError
 from .reply_pairs import keep
+from .training_data import HELDOUT, SPLITS
 
 PARAMETERS = {
     "form": "plain",
@@ -175,7 +175,7 @@ def write(
     heldout_share: float = 0.05,
     **changes,
 ) -> dict[str, dict]:
-    """Write `out/<variant>/` for each name (files: see `data_folder`); variant -> statistics.
+    """Write `out/<variant>/` for each name (files: see `training_data`); variant -> statistics.
 
     Everything is checked before anything is written. StudyError: a variant that would have no
     row in one of its splits, or a folder with data of another origin (`source`, `owner`, `kind`).
@@ -185,7 +185,7 @@ def write(
         selected = select(pairs, variant, funnel, **changes)
         parts = split(selected, heldout_share=heldout_share)
         _refuse_empty(variant, parts, owner, origin)
-        data_folder.refuse_to_replace(out / variant, origin)
+        training_data.refuse_to_replace(out / variant, origin)
         planned[variant] = parts
     for variant, parts in planned.items():
         wanted = parameters_of(variant, **changes)
@@ -193,8 +193,8 @@ def write(
         form = (owner, system, wanted["form"], wanted["category"])
         rows = {name: (to_example(pair, *form) for pair in part) for name, part in parts.items() if part}
         made = origin | {"variant": variant, "parameters": wanted | {"system": system, "heldout_share": heldout_share}}
-        data_folder.write(out / variant, rows, _meta(parts), made)
-    return {variant: data_folder.statistics(out / variant) for variant in names}
+        training_data.write(out / variant, rows, _meta(parts), made)
+    return {variant: training_data.statistics(out / variant) for variant in names}
 
 
 def _meta(parts: dict[str, list[dict]]):

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from .. import base_models, chat_format, configs
-from ..data_folder import load_examples, origin_of
 from ..paths import from_root, shown
+from ..training_data import load_examples, origin_of
 from . import data, parity
 from .findings import finding, report
 

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from ..data_folder import SPLITS
 from ..paths import shown
+from ..training_data import SPLITS
 from .findings import finding
 
 
