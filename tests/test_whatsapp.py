@@ -613,7 +613,7 @@ def test_a_folder_of_exports(folder):
     zipped(folder / "WhatsApp Chat - Ben.zip", {"_chat.txt": f"{IPHONE}Ben: b"})
     write(folder / "WhatsApp Chat - Cid" / "_chat.txt", f"{IPHONE}Cid: c")
     write(folder / "notes" / "notes.txt", "not looked at")
-    write(folder / "._hidden.txt", "not looked at")
+    write(folder / "._hidden.txt", f"{ANDROID}Zoe: not looked at")
     table = whatsapp.read(folder, ("Sam",))
     assert sorted(table["conversation"]) == ["Anna", "Ben", "Cid"]
 
@@ -775,6 +775,11 @@ def test_a_zip_of_android_gives_the_chats_name_by_itself_or_by_its_text(folder, 
     text = lines(f"{ANDROID}Anna: hi", f"{ANDROID}Ben: hey")
     table = whatsapp.read(zipped(folder / name, {"WhatsApp Chat with Team.txt": text, "a.txt": "x"}))
     assert set(table["conversation"]) == {f"group:{title}"}
+
+
+def test_a_text_in_a_zip_that_is_named_like_it_is_the_chat(folder):
+    members = {"WhatsApp Chat with Anna.txt": f"{ANDROID}Anna: hi", "a.txt": "a text that Anna sent " * 100}
+    assert texts(whatsapp.read(zipped(folder / "WhatsApp Chat with Anna.zip", members))) == ["hi"]
 
 
 def test_the_largest_text_of_a_zip_is_the_chat(folder):

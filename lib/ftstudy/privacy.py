@@ -54,7 +54,7 @@ _AUTOMATED = re.compile(
 _EMAIL = re.compile(r"[\w.+%-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}?\.[^\W\d_]{2,24}(?![\w-]|\.\w)")
 
 # Numbers
-_CARDS = re.compile(r"(?<![\d.,])\d(?:[ -]?\d){12,}")
+_CARDS = re.compile(r"(?<![\d.,])\d{3,}(?:[ -]\d{2,})*")
 _CARD_STARTS = re.compile(r"\d+")
 _IBAN = re.compile(r"(?<!\w)(?:[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}|[a-z]{2}\d{2}[a-z0-9]{11,30})(?!\w)")
 _PHONE = re.compile(
@@ -624,7 +624,8 @@ def _said(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _may_name(text: str, known: dict) -> bool:
-    if known["forms"] and not known["forms"].keys().isdisjoint(map(_key, _WORD.findall(text))):
+    words = _WORD.findall(text.casefold()) if text.isascii() else map(_key, _WORD.findall(text))
+    if known["forms"] and not known["forms"].keys().isdisjoint(words):
         return True
     return bool(known["runs"]) and bool(_RUN.search(text))
 

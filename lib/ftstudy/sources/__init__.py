@@ -170,11 +170,11 @@ def make_table(rows: Iterable[dict], skipped: dict | None = None, notes: Iterabl
     columns = {name: [] for name in COLUMNS}
     seen, shared = set(), {}
     for row in rows:
+        row = _mended(row)
         if row["message_id"] in seen:
             skip(skipped, "a second copy of a message", row["text"])
             continue
         seen.add(row["message_id"])
-        row = _mended(row)
         for name in ("conversation", "sender", "kind"):
             row[name] = shared.setdefault(row[name], row[name])  # one string, not one a row
         for name, values in columns.items():
@@ -189,9 +189,9 @@ def make_table(rows: Iterable[dict], skipped: dict | None = None, notes: Iterabl
 
 
 def _mended(row: dict) -> dict:
-    for name in ("text", "sender", "conversation", "message_id"):
+    for name in ("text", "sender", "conversation", "message_id", "reply_to"):
         try:
-            row[name].encode()
+            (row[name] or "").encode()
         except UnicodeEncodeError:  # a lone surrogate: a byte that was not UTF-8, or half a character
             kind = "unreadable" if name == "text" else row["kind"]
             row = row | {name: row[name].encode("utf-8", "replace").decode(), "kind": kind}

@@ -4,7 +4,6 @@ A file holds one channel, or a part of it: {"guild", "channel", "messages"}. Par
 overlap merge, because Discord's message ids are unique.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -14,11 +13,10 @@ import pandas
 
 from ..errors import StudyError
 from ..paths import from_root, shown
-from . import ATTACHMENT, OWNER_SENDER, PHOTO, check, make_table, skip
-from .exports import microseconds, read_json
+from . import ATTACHMENT, OWNER_SENDER, check, make_table, skip
+from .exports import microseconds, placeholder, read_json, word
 
 EXPORT = "Export again with DiscordChatExporter in the format JSON, and give the file or a folder of such files alone."
-IMAGE = re.compile(r".+\.(?:jpe?g|png|gif|webp|heic|heif|avif|bmp|tiff?)", re.IGNORECASE | re.DOTALL)
 
 
 def read(file: str | Path, me=()) -> pandas.DataFrame:
@@ -83,15 +81,15 @@ def _rows(file: Path, channels: dict, faces: set, skipped: dict) -> Iterator[dic
     guild, channel = parts
     if not (number := _id(channel.get("id"))):
         raise StudyError(f"{shown(file)} does not say by an id which channel it holds. {EXPORT}")
-    is_group, name = channel.get("type") != "DirectTextChat", _word(channel.get("name")) or "unnamed"
-    channels.setdefault(number, (is_group, f"group:{_word(guild.get('name'))}/{name}" if is_group else name))
+    is_group, name = channel.get("type") != "DirectTextChat", word(channel.get("name")) or "unnamed"
+    channels.setdefault(number, (is_group, f"group:{word(guild.get('name'))}/{name}" if is_group else name))
     for message in export["messages"]:
         author = message.get("author") if isinstance(message, dict) else None
         person = _id(author.get("id")) if isinstance(author, dict) else None
         if not person or not _id(message.get("id")):
             skip(skipped, "a row that is not as DiscordChatExporter writes a message", str(message)[:200])
             continue
-        name, tag, nickname = (_word(author.get(key)) for key in ("name", "discriminator", "nickname"))
+        name, tag, nickname = (word(author.get(key)) for key in ("name", "discriminator", "nickname"))
         faces.add((person, f"{name}#{tag}", name, nickname))
         forwarded = message.get("forwardedMessage")
         written = forwarded if isinstance(forwarded, dict) and not message.get("content") else message
@@ -121,10 +119,6 @@ def _id(value) -> str | None:
     return value if is_one else None
 
 
-def _word(value) -> str:
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
-
-
 def _list(value) -> list:
     return value if isinstance(value, list) else []
 
@@ -135,7 +129,7 @@ def _reference(message: dict) -> dict:
 
 def _placeholders(message: dict) -> str:
     names = [file.get("fileName") if isinstance(file, dict) else None for file in _list(message.get("attachments"))]
-    found = [PHOTO if isinstance(name, str) and IMAGE.fullmatch(name) else ATTACHMENT for name in names]
+    found = [placeholder(name) for name in names]
     return " ".join(found + [ATTACHMENT] * len(_list(message.get("stickers"))))
 
 

@@ -1,13 +1,16 @@
-"""What the readers of exported files share: bytes, text, JSON, and local time."""
+"""What the readers of exported files share: bytes, text, JSON, local time, names and placeholders."""
 
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from ..errors import StudyError
 from ..paths import shown
+from . import ATTACHMENT, OWNER_SENDER, PHOTO
 
+IMAGE = re.compile(r".+\.(?:jpe?g|png|gif|webp|heic|heif|avif|bmp|tiff?)", re.IGNORECASE | re.DOTALL)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LARGEST = 1 << 30  # bytes; a million messages are about a tenth
 
@@ -75,3 +78,20 @@ def microseconds(when: datetime) -> int:
     """A date with its zone in whole microseconds since 1970 UTC; floats would lose the last digits."""
     since = when - EPOCH
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def word(value) -> str:
+    """A name or an id in JSON, without half characters; "" for anything that is no string."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
+
+
+def sender_of(name: str, is_owner: bool) -> str:
+    """Who wrote, for the messages table: "me" is the owner and nobody else."""
+    if is_owner:
+        return OWNER_SENDER
+    return f"{name} (not the owner)" if name == OWNER_SENDER else name
+
+
+def placeholder(name) -> str:
+    """What stands in a text for a file of that name."""
+    return PHOTO if isinstance(name, str) and IMAGE.fullmatch(name) else ATTACHMENT

@@ -8,7 +8,6 @@ folder appends, so a line with the date, sender and body of an earlier one is a 
 import hashlib
 import io
 import json
-import re
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -17,15 +16,14 @@ import pandas
 
 from ..errors import StudyError
 from ..paths import from_root, shown
-from . import ATTACHMENT, OWNER_SENDER, PHOTO, make_table, skip
-from .exports import decode, microseconds, read_bytes, zone
+from . import ATTACHMENT, make_table, skip
+from .exports import decode, microseconds, placeholder, read_bytes, sender_of, zone
 
 EXPORT = (
     "Export again with signal-export, which writes a folder a chat with a data.json in it, and give the folder that "
     "holds these folders, or one data.json."
 )
 OWNER, NOBODY = "Me", "No-Sender"
-IMAGE = re.compile(r".+\.(?:jpe?g|png|gif|webp|heic|heif|avif|bmp|tiff?)", re.IGNORECASE | re.DOTALL)
 
 
 def read(file: str | Path, time_zone: str = "UTC") -> pandas.DataFrame:
@@ -81,7 +79,7 @@ def _rows(file: Path, local, skipped: dict) -> Iterator[dict]:
         yield {
             "conversation": conversation,
             "is_group": False,  # until all senders are known
-            "sender": OWNER_SENDER if is_owner else f"{sender} (not the owner)" if sender == OWNER_SENDER else sender,
+            "sender": sender_of(sender, is_owner),
             "is_owner": is_owner,
             "timestamp": _time(message["date"], local),
             "text": f"{files} {body}" if files and body else files or body,
@@ -102,7 +100,7 @@ def _placeholders(message: dict) -> str:
     names = [
         file.get("name") if isinstance(file, dict) else None for file in (files if isinstance(files, list) else [])
     ]
-    found = [PHOTO if isinstance(name, str) and IMAGE.fullmatch(name) else ATTACHMENT for name in names]
+    found = [placeholder(name) for name in names]
     return " ".join(found + [ATTACHMENT] * bool(message.get("sticker")))
 
 

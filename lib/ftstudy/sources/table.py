@@ -20,7 +20,7 @@ from pyarrow import parquet
 from ..errors import StudyError
 from ..paths import from_root, shown
 from . import KINDS, OWNER_SENDER, make_table, skip
-from .exports import EPOCH, LARGEST, decode, microseconds, read_bytes, zone
+from .exports import EPOCH, LARGEST, decode, microseconds, read_bytes, sender_of, word, zone
 
 NEEDED = ("conversation", "sender", "timestamp", "text")
 OPTIONAL = ("is_owner", "is_group", "kind", "message_id", "reply_to")
@@ -188,8 +188,8 @@ def _rows(records, file: Path, mine: set, time_zone, groups: dict, skipped: dict
         group = groups.setdefault(conversation, {"stated": None, "others": set()})
         if is_group is not None:
             group["stated"] = bool(group["stated"]) or is_group
+        sender = sender_of(sender, is_owner)
         if not is_owner:
-            sender = f"{sender} (not the owner)" if sender == OWNER_SENDER else sender
             group["others"].add(sender)
         counts[conversation] = counts.get(conversation, 0) + 1
         number = _word(record.get("message_id")) or f"{conversation}#{counts[conversation]}"
@@ -202,7 +202,7 @@ def _rows(records, file: Path, mine: set, time_zone, groups: dict, skipped: dict
         yield {
             "conversation": conversation,
             "is_group": False,  # until all senders are known
-            "sender": OWNER_SENDER if is_owner else sender,
+            "sender": sender,
             "is_owner": is_owner,
             "timestamp": timestamp,
             "text": text,
@@ -221,7 +221,7 @@ def _word(value) -> str:
     """A name or an id, which may be written as a whole number; "" for anything else."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value) if abs(value) < 10**100 else ""
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
+    return word(value)
 
 
 def _truth(value) -> bool | None:

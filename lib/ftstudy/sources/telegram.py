@@ -16,8 +16,8 @@ import pandas
 
 from ..errors import StudyError
 from ..paths import from_root, shown
-from . import ATTACHMENT, OWNER_SENDER, PHOTO, make_table, skip
-from .exports import decode, microseconds, read_bytes, read_json
+from . import ATTACHMENT, PHOTO, make_table, skip
+from .exports import decode, microseconds, read_bytes, read_json, sender_of, word
 
 EXPORT = (
     "Export again with Telegram Desktop (a chat's menu > Export chat history, or Settings > Advanced > Export Telegram "
@@ -93,7 +93,7 @@ def _chats(export, file: Path, skipped: dict) -> list[dict]:
                 raise StudyError(f"{shown(file)} has no list of messages, or no id, where Telegram writes it. {EXPORT}")
             skip(skipped, "a chat that is not as Telegram writes it", str(chat)[:200])
             continue
-        texts = {key: _word(chat.get(key)) for key in ("type", "name")}
+        texts = {key: word(chat.get(key)) for key in ("type", "name")}
         chats.append({"id": str(chat["id"]), "messages": chat["messages"]} | texts)
     return chats
 
@@ -158,7 +158,7 @@ def _rows(chats: list[dict], owner: str | None, mine: set[str], skipped: dict, n
             yield {
                 "conversation": conversations[chat["type"], chat["id"]],
                 "is_group": is_group,
-                "sender": OWNER_SENDER if is_owner else f"{name} (not the owner)" if name == OWNER_SENDER else name,
+                "sender": sender_of(name, is_owner),
                 "is_owner": is_owner,
                 "timestamp": timestamp,
                 "text": f"{files} {text}" if files and text else files or text,
@@ -177,16 +177,12 @@ def _is_number(value) -> bool:
     return isinstance(value, int) or (isinstance(value, str) and re.fullmatch(r"-?[0-9]+", value) is not None)
 
 
-def _word(value) -> str:
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
-
-
 def _person(message: dict) -> tuple[str, str | None]:
     """(name, number) of who wrote a message; a user's number without "user", which older exports lack."""
     name, person = (
         message.get(key) or message.get(actor) for key, actor in (("from", "actor"), ("from_id", "actor_id"))
     )
-    return _word(name), str(person).removeprefix("user") if isinstance(person, str | int) and person else None
+    return word(name), str(person).removeprefix("user") if isinstance(person, str | int) and person else None
 
 
 def _text(message: dict) -> str | None:
