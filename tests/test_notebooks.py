@@ -4,6 +4,8 @@ import json
 import re
 import shutil
 import statistics
+import subprocess
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from ftstudy import claims, notebooks, paths, report, training_data
 from ftstudy.errors import StudyError
 
+SAID = {"capture_output": True, "text": True, "check": True}
 NAMES = ["01_extract", "02_format_audit", "03_train", "04_compare"]
 
 
@@ -60,9 +63,10 @@ def test_each_notebook_ends_in_one_explore_cell_without_stored_output(cells):
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run():
     """A whole run by papermill on the sample, with other parameters than the defaults."""
-    folder, out = paths.run_folder("test-end-to-end"), tmp_path_factory.mktemp("study")
+    folder, out = paths.run_folder("test-end-to-end"), paths.DATA / "test-end-to-end"
+    shutil.rmtree(out, ignore_errors=True)
     config = "ft_configs/sample_tiny_lora_variable.yaml"
     own = {
         "01_extract": {"out": str(out), "owner": "Robin"},
@@ -75,6 +79,13 @@ def run(tmp_path_factory):
     report.build(folder)
     yield folder
     shutil.rmtree(folder)
+    shutil.rmtree(out)
+
+
+def files_of(run):
+    """Every file that a run wrote, relative to the repository."""
+    found = [path for folder in (run, paths.DATA / run.name) for path in folder.rglob("*") if path.is_file()]
+    return [path.relative_to(paths.ROOT).as_posix() for path in found]
 
 
 def read(run, name):
@@ -107,6 +118,32 @@ def test_the_parameters_reached_the_data(run):
     row = json.loads((folder / "train.jsonl").read_text(encoding="utf-8").splitlines()[0])
     assert row["messages"][0]["content"].startswith("You are Robin.")
     assert not list(run.glob("*.failed.ipynb"))
+
+
+@pytest.mark.slow
+def test_git_ignores_every_file_that_a_run_writes(run):
+    files = files_of(run)
+    names = {Path(file).name for file in files}
+    assert {"train.jsonl", "meta.jsonl", "origin.json", "adapters.safetensors", "01_extract.ipynb", "index.html"} <= names
+    git = ["git", "-C", paths.ROOT]
+    asked = subprocess.run([*git, "check-ignore", "--no-index", "--stdin"], input="\n".join(files), **SAID)
+    assert set(asked.stdout.splitlines()) == set(files)
+    seen = subprocess.run([*git, "status", "--porcelain", "-uall"], **SAID).stdout
+    assert not [line for line in seen.splitlines() if line.startswith("??") and run.name in line]
+
+
+SECRETS = ["noor", "haddad", "jonas", "lindqvist", "212555", "212 555", "weber", "4719", "9f31c2", "canal street", "mum"]
+
+
+@pytest.mark.slow
+def test_nothing_that_was_masked_stands_in_any_file_that_a_run_writes(run):
+    source = (paths.DATA / "sample" / "conversations.jsonl").read_text().casefold()
+    source += (paths.DATA / "sample" / "contacts.vcf").read_text().casefold()
+    for secret in SECRETS:
+        assert secret in source
+        pattern = re.compile(rf"(?<![a-z0-9]){re.escape(secret)}(?![a-z])".encode())
+        told = [file for file in files_of(run) if pattern.search((paths.ROOT / file).read_bytes().lower())]
+        assert not told, f"{secret} in {told}"
 
 
 @pytest.mark.slow

@@ -353,6 +353,7 @@ def test_attached_files_of_android(read_one, text, expected):
         "null",
         "poll: who comes?",
         "location: home",
+        "here: https://maps.google.com/?q=52.5,13.4",
         "missed voice call from you",
         "is WhatsApp end-to-end encrypted?",
         "<This message was edited> yes",

@@ -1,0 +1,618 @@
+"""What must be masked, what must stay, and that nothing else in a text or a table changes."""
+
+import itertools
+
+import pandas
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies
+
+from ftstudy import contacts, privacy
+from ftstudy.sources import check, make_table
+
+MUST = {
+    "phone": [
+        "call me at 212 555 0101 tomorrow",
+        "(212) 555-0101",
+        "+1 (212) 555-0101",
+        "+12125550101",
+        "2125550101",
+        "my number: 212-555-0101.",
+        "212.555.0101",
+        "555-0123",
+        "+49 176 12345678",
+        "0176 12345678",
+        "0176/12345678",
+        "030 1234567",
+        "06 12 34 56 78",
+        "06.12.34.56.78",
+        "0612345678",
+        "07700 900123",
+        "020 7946 0123",
+        "612 34 56 78",
+        "612 345 678",
+        "(11) 91234-5678",
+        "0049 176 12345678",
+        "+44 (0)20 7946 0123",
+        "+39 06 1234 5678",
+        "text (212)555-0101 or so",
+    ],
+    "email": [
+        "anna.b+x@mail.example.org",
+        "write a@b.co.",
+    ],
+    "link": [
+        "https://example.org/reset?token=abc",
+        "https://user:pw@example.org/",
+        "zoom.us/j/123456789",
+        "https://zoom.us/j/123456789",
+        "https://example.org/d/1BxiMVs0XRA5nFMdKvBdBZjgmUUqptlbs74OgVE2upms/edit",
+        "www.example.org/a?id=5",
+        "example.org/page?id=5",
+        "(see https://example.org/?a=1).",
+        "https://chat.whatsapp.com/AbCdEfGhIjK",
+        "https://example.org/x/550e8400-e29b-41d4-a716-446655440000",
+        "https://meet.google.com/abc-defg-hij",
+        "https://wa.me/12125550101",
+    ],
+    "card": [
+        "4111 1111 1111 1111",
+        "4111111111111111",
+        "4111-1111-1111-1111 exp 12/27",
+        "4111 1111 1111 1111 12/27",
+        "3782 822463 10005",
+        "DE89 3704 0044 0532 0130 00 bitte",
+        "GB29NWBK60161331926819",
+    ],
+    "address": [
+        "12 Oak Street",
+        "1600 pennsylvania ave nw",
+        "Hauptstraße 12b",
+        "hauptstr. 12",
+        "12 rue de la Paix",
+        "Calle Mayor 5",
+        "Via Roma 10",
+        "Rua Augusta, 100",
+        "i'm at 350 W 42nd St",
+        "221B Baker Street, Apt 4",
+        "12 bis rue Victor Hugo",
+        "Lange Straße 5, 12345 Berlin",
+        "45 elm st",
+        "99 Sunset Blvd.",
+        "calle mayor 5",
+        "via roma 10.",
+        "10 Downing Street",
+        "Am Bahnhofsplatz 1",
+        "7 Garden Court",
+        "123 Main St, Springfield, IL 62704",
+    ],
+    "code": [
+        "Your verification code is 123456",
+        "G-482913 is your Google code",
+        "123-456 is your WhatsApp code",
+        "Your Uber code: 1234",
+        "the door code is 4821",
+        "pin: 4821",
+        "code 482913",
+        "Dein Bestätigungscode lautet 123456",
+        "Votre code de vérification est 123456",
+        "Tu código de verificación es 123456",
+        "Il tuo codice di verifica è 123456",
+        "Seu código de verificação é 123456",
+        "123456 ist dein Instagram-Code",
+        "OTP 4829",
+        "Use 482913 as your login code",
+        "gate code 4821 ok",
+    ],
+}
+MUST_NOT = [
+    "2024-05-01",
+    "12.05.2024",
+    "12.05.2024 18:30",
+    "2024-05-01 12:30:00",
+    "at 10:30 or 11:45",
+    "$1,234,567.89",
+    "1000000",
+    "10000000",
+    "1 000 000",
+    "in 1999 and 2004",
+    "order 2125550101",
+    "order #123456789",
+    "192.168.100.200",
+    "3.14159265358979",
+    "5 minutes down the road",
+    "2 way street",
+    "one way",
+    "3 drive thru",
+    "the 2 st",
+    "meet at 7 on main street",
+    "code 404",
+    "zip code 10001",
+    "area code 2125",
+    "dress code",
+    "error code 5003",
+    "i wrote 5000 lines of code",
+    "the code is 5000 lines long",
+    "http status code 2000",
+    "https://example.org/menu",
+    "https://example.org/2024/05/a-nice-article-2024-about-things",
+    "https://en.wikipedia.org/wiki/Oak_Street#History",
+    "tracking 4111111111111112",
+    "978-3-16-148410-0",
+    "la calle tiene 5 casas",
+    "a 2 hour drive",
+    "3 more way",
+    "5 star place",
+    "10 people on the street",
+    "2 blocks from oak street",
+    "1 dirt road",
+    "via Zoom 3",
+    "ich bin weg 5 minuten",
+    "Rückweg 20 min",
+    "Parkplatz 12",
+    "um 8 Uhr 30",
+    "100-200 people",
+    "2023-2024",
+    "20:00-22:00",
+    "from 2010 to 2020 I lived there",
+    "12345678",
+    "my score was 123 456",
+    "3 place de parking",
+    "pinned 2000 posts",
+    "5k run in 25:30",
+    "e.g. this/that",
+    "example.org",
+    "10/12/2024",
+    "the 12 apostles road trip",
+    "24 hour place",
+    "v1.2.3.4567890",
+    "pin the message from 2019",
+    "I got 500 000 000 views",
+    "1714567890",
+    "1714567890123",
+    "10 drive in movies",
+    "7 st patrick's days",
+    "@anna at 10",
+    "lol 😂 100%",
+    "i have 4 places to go to on 5 st",
+    "20 dollars for a drive",
+    "room 1204 in the hotel",
+    "2x4 and 10x12",
+    "IPv6 2001:0db8:85a3",
+    "my code from 2019",
+    "$2125550101",
+    "2 Fast 2 Furious",
+    "we drove 300 miles down Route 66",
+    "iPhone 15 Pro 256GB",
+    "1,000,000,000",
+    "100.000.000 Euro",
+]
+
+PEOPLE = [
+    {"name": "Sam", "given": "", "family": "", "nicknames": [], "pseudonym": "Sam"},
+    {"name": "Alex Doe", "given": "", "family": "", "nicknames": [], "pseudonym": "Sam"},
+    {"name": "Anna Maria Schmidt", "given": "Anna", "family": "Schmidt", "nicknames": ["Annchen"]},
+    {"name": "Will Turner", "given": "Will", "family": "Turner", "nicknames": []},
+    {"name": "Anna Weber", "given": "Anna", "family": "Weber", "nicknames": []},
+    {"name": "Dad", "given": "", "family": "", "nicknames": []},
+    {"name": "小明", "given": "", "family": "", "nicknames": []},
+    {"name": "สมชาย", "given": "", "family": "", "nicknames": []},
+    {"name": "Ben Work ❤️", "given": "", "family": "", "nicknames": []},
+    {"name": "Dr. Möller", "given": "", "family": "", "nicknames": []},
+    {"name": "José Núñez", "given": "", "family": "", "nicknames": []},
+    {"name": "Jean-Luc O'Brien", "given": "", "family": "", "nicknames": []},
+    {"name": "Sam Miller", "given": "Sam", "family": "Miller", "nicknames": []},
+    {"name": "X", "given": "X", "family": "", "nicknames": ["7"]},
+]
+ANNA, ANNA_WEBER, DAD = 2, 4, 5
+
+
+def masked(text, people=PEOPLE, partner=None, region="US"):
+    """The masked text, its people numbered as they come."""
+    return privacy.replace(text, privacy.find(text, privacy.lookup(people), partner, region))
+
+
+def kinds(text):
+    return [kind for _, _, kind, _ in privacy.find(text)]
+
+
+# --- patterns
+
+
+@pytest.mark.parametrize("kind, text", [(kind, text) for kind, texts in MUST.items() for text in texts])
+def test_what_must_be_masked(kind, text):
+    assert kinds(text) == [kind]
+    assert kinds(privacy.replace(text, privacy.find(text))) == []
+
+
+@pytest.mark.parametrize("text", MUST_NOT)
+def test_what_must_stay(text):
+    assert privacy.find(text) == []
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("Call 212-555-0101, ok?", "Call [phone], ok?"),
+        ("(see https://example.org/?a=1).", "(see [link])."),
+        ("https://example.org/a_(b)?c=(d)!", "[link]!"),
+        ("<https://example.org/?a=1>", "<[link]>"),
+        ("a@example.org, b@example.org.", "[email], [email]."),
+        ("212-555-0101 212-555-0102", "[phone] [phone]"),
+        ("4111 1111 1111 1111 4111 1111 1111 1111", "[card] [card]"),
+        ("Your code is 123456.\nDon't share", "Your code is [code].\nDon't share"),
+        ("im at 12 Oak Street, come by", "im at [address], come by"),
+        ("12 Oak St Apt 4B tonight", "[address] tonight"),
+        ("Hauptstraße 12b um 8", "[address] um 8"),
+        ("mail anna@example.org or 212 555 0101", "mail [email] or [phone]"),
+        ("[phone] and [photo]", "[phone] and [photo]"),
+        ("  \n212-555-0101\t ", "  \n[phone]\t "),
+        ("the pin for 212-555-0101 is 4821", "the pin for [phone] is [code]"),
+    ],
+)
+def test_only_the_span_itself_is_replaced(text, expected):
+    assert masked(text, []) == expected
+
+
+def test_the_region_says_whose_numbers_stand_without_a_country(text="ring 030 123456 or 8765432109"):
+    assert privacy.find("call 9876543210 now", region="IN") != privacy.find("call 9876543210 now", region="DE")
+
+
+# --- names
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("anna's here", "person1's here"),
+        ("ANNA!!", "PERSON1!!"),
+        ("Annabelle, Hannah", "Annabelle, Hannah"),
+        ("Anna Maria Schmidt and anna schmidt", "Person1 and person1"),
+        ("schmidt, Annchen", "person1, Person1"),
+        ("annas haus, Annas Haus", "person1s haus, Person1s Haus"),
+        ("@Anna @\u2068Anna\u2069", "@Person1 @\u2068Person1\u2069"),
+        ("_anna_ *Anna*", "_person1_ *Person1*"),
+        ("我和小明去", "我和Person1去"),
+        ("我和Anna去", "我和Person1去"),
+        ("ไปกับสมชายนะ", "ไปกับPerson1นะ"),
+        ("Ben Work ❤️ is at work", "Person1 ❤️ is at work"),
+        ("ben", "person1"),
+        ("dr. möller, Möller", "person1, Person1"),
+        ("José, jose\u0301, jose", "Person1, person1, jose"),
+        ("jean-luc o'brien, Jean-Luc", "person1, Person1"),
+        ("x X 7", "x X 7"),
+        ("https://example.org/anna", "https://example.org/person1"),
+        ("anna@example.org", "[email]"),
+        ("anna\nschmidt", "person1\nperson1"),
+        ("Person1 saw anna", "Person1 saw person1"),
+    ],
+)
+def test_known_names(text, expected):
+    assert masked(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("i will go with Will", "i will go with Person1"),
+        ("Will you?", "Will you?"),
+        ("ok. Will you?", "ok. Will you?"),
+        ("ok\nWill you?", "ok\nWill you?"),
+        ("😂 Will do", "😂 Will do"),
+        ("I WILL GO", "I WILL GO"),
+        ("hi Will", "hi Person1"),
+        ("hi, “Will”", "hi, “Person1”"),
+        ("@will", "@person1"),
+        ("will turner", "person1"),
+        ("thanks Dad, my dad", "thanks Person1, my dad"),
+        ("Dad?", "Dad?"),
+    ],
+)
+def test_ordinary_words_are_names_only_where_they_are_written_as_names(text, expected):
+    assert masked(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("hey alex", "hey sam"),
+        ("ALEX DOE", "SAM"),
+        ("Alex's", "Sam's"),
+        ("hey sam, SAM", "hey sam, SAM"),
+        ("Sam Miller", "Person1"),
+    ],
+)
+def test_the_owner_gets_the_name_of_the_prompts(text, expected):
+    assert masked(text) == expected
+
+
+def test_a_shared_given_name_is_the_partners_else_the_first_ones():
+    known = privacy.lookup(PEOPLE)
+    for partner, person in ((None, ANNA), (ANNA_WEBER, ANNA_WEBER), (ANNA, ANNA), (DAD, ANNA)):
+        ((*_, replacement),) = privacy.find("Anna", known, partner)
+        assert replacement == known["pseudonyms"][person]
+
+
+PIECES = strategies.sampled_from(
+    [text for texts in MUST.values() for text in texts]
+    + MUST_NOT
+    + "anna Anna ANNA Will will Schmidt 小明 alex sam Sam Miller Person1 person2 [phone] [code] @ . , ! ( ) - + / 1 12 555 0101".split()
+    + [" ", "\n", "\ue000", "\u2068"]
+)
+FREE = strategies.lists(PIECES | strategies.text(max_size=6), max_size=7).flatmap(
+    lambda pieces: strategies.sampled_from(["", " ", " "]).map(lambda between: between.join(pieces))
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(FREE)
+def test_spans_are_in_order_and_all_outside_them_stays_and_a_second_masking_changes_nothing(text):
+    known = privacy.lookup(PEOPLE)
+    spans = privacy.find(text, known)
+    assert all(0 <= start < end <= len(text) for start, end, *_ in spans)
+    assert all(one[1] <= two[0] for one, two in itertools.pairwise(spans))
+    once = privacy.replace(text, spans)
+    rest, place = once, 0
+    for start, end, _, replacement in spans:
+        assert rest.startswith(text[place:start] + replacement)
+        rest, place = rest[start - place + len(replacement) :], end
+    assert rest == text[place:]
+    assert privacy.replace(once, privacy.find(once, known)) == once
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "1",
+        "1 ",
+        "1-",
+        "1.",
+        ".",
+        "a",
+        "a.",
+        "a@",
+        "06 ",
+        "AB12 ",
+        "555-0101 ",
+        "4111 1111 1111 1111 ",
+        "+1",
+        "(0",
+        ")",
+        "/",
+    ]
+    + [
+        "http://",
+        "a.b/?",
+        "code ",
+        "your code is 1234 ",
+        "calle ",
+        "12 Oak ",
+        "rue de la ",
+        "Anna Will ",
+        "小明",
+        "[link]",
+    ],
+)
+def test_a_text_of_100_000_hostile_characters_is_read_to_its_end(piece):
+    text = (piece * 100_000)[:100_000]
+    spans = privacy.find("https://example.org/?a=" + text, privacy.lookup(PEOPLE))
+    assert len(privacy.find(text, privacy.lookup(PEOPLE))) <= 100_000 and len(spans) <= 100_000
+
+
+# --- what a message is
+
+
+@pytest.mark.parametrize(
+    "text", ["https://example.org/menu", " www.example.org\n", "[link]", "[link] https://a.example/x?y=1"]
+)
+def test_a_link_only(text):
+    assert privacy.is_link_only(text) and privacy.is_link_only(masked(text))
+
+
+@pytest.mark.parametrize("text", ["", " ", "see https://example.org", "[phone]", "anna@example.org", "hello", "ok."])
+def test_not_a_link_only(text):
+    assert not privacy.is_link_only(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Your verification code is 123456",
+        "G-482913 is your Google code",
+        "123-456 is your WhatsApp code",
+        "Your Uber code is 1234. Never share it.",
+        "Use 482913 as your login code",
+        "<#> 123456 is your code\nabcDEF12345",
+        "Dein Bestätigungscode lautet 123456",
+        "123456 ist dein Instagram-Code",
+        "Votre code de vérification est 123456",
+        "Votre code est 1234",
+        "Tu código de verificación es 123456",
+        "123456 es tu código de Uber",
+        "Il tuo codice di verifica è 123456",
+        "Seu código de verificação é 123456",
+    ],
+)
+def test_a_one_time_code_message_as_written_and_masked(text):
+    assert privacy.is_code_message(text) and privacy.is_code_message(masked(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the door code is 4821",
+        "code 404",
+        "i got the verification code",
+        "zip code 10001",
+        "your zip code is 10001",
+        "1234",
+    ]
+    + ["i wrote 5000 lines of code", "send me your code", "i like your dress code, 2019 style", "[code]", ""],
+)
+def test_not_a_one_time_code_message(text):
+    assert not privacy.is_code_message(text)
+
+
+def test_masked_only():
+    assert privacy.is_masked_only(" [phone]\n[email]") and privacy.is_masked_only("[code]")
+    for text in ("", " ", "[photo]", "[phone] ok", "Person1"):
+        assert not privacy.is_masked_only(text)
+
+
+def test_automated_senders():
+    for name in ("729", "72933", "729331", "no-reply@example.org", "DoNotReply@example.org", "noreply+5@example.org"):
+        assert privacy.is_automated_sender(name), name
+    for name in ("72", "7293310", "AMAZON", "Anna", "anna@example.org", "+12125550101", "me", "reply@example.org"):
+        assert not privacy.is_automated_sender(name), name
+
+
+# --- tables
+
+
+def table(*rows, skipped=None):
+    """Rows of (conversation, sender, text) and whatever else; a conversation in capitals is a group."""
+    return make_table(
+        (
+            {
+                "conversation": chat,
+                "is_group": chat.isupper(),
+                "sender": sender,
+                "is_owner": sender == "me",
+                "timestamp": 1_714_560_000_000_000 + number,
+                "text": text,
+                "kind": "text",
+                "message_id": f"id-{number}",
+                "reply_to": None,
+                **(more[0] if more else {}),
+            }
+            for number, (chat, sender, text, *more) in enumerate(rows)
+        ),
+        skipped,
+        ["a note about Anna"],
+    )
+
+
+def contact(name, given="", family="", *addresses):
+    return {"name": name, "given": given, "family": family, "nicknames": [], "addresses": list(addresses)}
+
+
+def test_a_person_has_one_pseudonym_everywhere_numbered_by_appearance():
+    messages = table(
+        ("Ben Stone", "Ben Stone", "hi, did anna call? and Carla"),
+        ("Ben Stone", "me", "no Ben"),
+        ("TEAM", "Anna Weber", "ben stone?"),
+        ("TEAM", "me", "hey anna"),
+        ("Anna Weber", "Anna Weber", "carla says hi"),
+        ("BAND", "+12125550101", "Dora, Carla"),
+    )
+    people = privacy.people_of(messages, [contact("Carla Ruiz", "Carla", "Ruiz"), contact("Dora", "Dora")])
+    result, counts = privacy.mask(messages, people)
+    assert result["conversation"].tolist() == ["Person1", "Person1", "group 1", "group 1", "Person2", "group 2"]
+    assert result["sender"].tolist() == ["Person1", "me", "Person2", "me", "Person2", "Person3"]
+    assert result["text"].tolist() == [
+        "hi, did person2 call? and Person4",
+        "no Person1",
+        "person1?",
+        "hey person2",
+        "person4 says hi",
+        "Person5, Person4",
+    ]
+    assert counts == {"name": 8}
+    check(result)
+
+
+def test_a_bare_name_is_the_partners_in_a_chat_with_them():
+    messages = table(("Anna Berger", "me", "hi anna"), ("Anna Weber", "me", "hi anna"), ("TEAM", "me", "hi anna"))
+    result, _ = privacy.mask(messages, privacy.people_of(messages))
+    assert result["text"].tolist() == ["hi person1", "hi person2", "hi person1"]
+
+
+def test_two_contacts_of_one_name_have_two_pseudonyms():
+    book = [contact("Anna", "Anna", "", "+12125550101"), contact("Anna", "Anna", "", "+12125550102")]
+    messages = table(("+12125550101", "+12125550101", "hi"), ("+12125550102", "me", "hey anna"))
+    named = contacts.apply(messages, book)
+    result, _ = privacy.mask(named, privacy.people_of(named, book))
+    assert result["conversation"].tolist() == ["Person1", "Person2"] and result["text"][1] == "hey person2"
+
+
+def test_the_people_of_a_table_are_its_names_the_contacts_and_the_owner():
+    messages = table(
+        ("Ben", "Ben", "x"),
+        ("TEAM", "Anna", "x"),
+        ("+12125550101", "me", "x"),
+        ("72933", "72933", "x"),
+        ("deleted", "unknown", "x"),
+    )
+    people = privacy.people_of(messages, [contact("Ben", "Benjamin")], owner="Sam", me=("Alex Doe", "Sam"))
+    assert [(one["name"], one["given"], one.get("pseudonym")) for one in people] == [
+        ("Sam", "", "Sam"),
+        ("Alex Doe", "", "Sam"),
+        ("Ben", "Benjamin", None),
+        ("Anna", "", None),
+    ]
+
+
+def test_the_owners_names_become_the_prompts_name_and_the_sender_stays_me():
+    messages = table(("Ben", "Ben", "hey alex, ALEX DOE and sam"), ("Ben", "me", "Sam here"))
+    result, counts = privacy.mask(messages, privacy.people_of(messages, owner="Sam", me=("Alex Doe",)))
+    assert result["text"].tolist() == ["hey sam, SAM and sam", "Sam here"]
+    assert result["sender"].tolist() == ["Person1", "me"] and counts == {"name": 2}
+
+
+def test_counts_by_kind_and_ordinary_words_left_alone():
+    messages = table(("Will", "me", "will you? a@example.org b@example.org"), ("Will", "Will", "212-555-0101, will do"))
+    _, counts = privacy.mask(messages, privacy.people_of(messages))
+    assert counts == {"email": 2, "phone": 1, privacy.LEFT: 2}
+
+
+def test_a_short_code_stays_an_automated_sender():
+    messages = table(("72933", "72933", "Your code is 1234"), ("Ben", "me", "hi"))
+    result, _ = privacy.mask(messages, privacy.people_of(messages))
+    assert result["sender"].tolist() == ["automated 1", "me"] and privacy.is_automated_sender(result["sender"][0])
+    assert result["conversation"].tolist() == ["automated 1", "Person1"]
+
+
+def test_ids_are_hashed_only_where_they_tell_somebody_and_replies_still_find_their_message():
+    messages = table(
+        ("Anna Weber", "Anna Weber", "a", {"message_id": "Anna Weber:1"}),
+        ("+12125550101", "+12125550101", "b", {"message_id": "sms/12125550101/2"}),
+        ("Anna Weber", "me", "c", {"reply_to": "Anna Weber:1", "message_id": "3F2504E0-4F89-11D3-9A0C-0305E82C3301"}),
+        ("Anna Weber", "me", "d", {"reply_to": "3F2504E0-4F89-11D3-9A0C-0305E82C3301"}),
+        ("Anna Weber", "me", "e", {"reply_to": "a@example.org-gone"}),
+    )
+    result, _ = privacy.mask(messages, privacy.people_of(messages))
+    ids, replies = result["message_id"].tolist(), result["reply_to"].tolist()
+    assert "Anna" not in ids[0] and "12125550101" not in ids[1] and "example.org" not in replies[4]
+    assert ids[2:] == messages["message_id"].tolist()[2:]
+    assert replies[2:4] == [ids[0], ids[2]] and replies[:2] == [None, None]
+    assert privacy.mask(messages, privacy.people_of(messages))[0].equals(result)
+
+
+def test_all_else_in_the_table_stays_and_examples_of_the_skipped_are_masked():
+    skipped = {"a broken line": {"count": 2, "examples": ["212-555-0101 Anna", "x"]}}
+    messages = table(("Anna", "Anna", "hi\n there  "), ("Anna", "me", ""), skipped=skipped)
+    before = messages.copy(deep=True)
+    result, _ = privacy.mask(messages, privacy.people_of(messages))
+    rest = ["is_group", "is_owner", "timestamp", "text", "kind", "message_id", "reply_to"]
+    assert result[rest].equals(messages[rest]) and result.dtypes.equals(messages.dtypes)
+    assert result.attrs["notes"] == ["a note about Anna"]
+    assert result.attrs["skipped"] == {"a broken line": {"count": 2, "examples": ["[phone] Person1", "x"]}}
+    pandas.testing.assert_frame_equal(messages, before)
+    assert messages.attrs["skipped"]["a broken line"]["examples"][0] == "212-555-0101 Anna"
+
+
+def test_a_masked_table_masked_again_is_the_same():
+    messages = table(
+        ("Anna Weber", "Anna Weber", "hi alex, 212-555-0101"),
+        ("TEAM", "72933", "anna?"),
+        ("a@example.org", "me", "Will"),
+    )
+    once, _ = privacy.mask(messages, privacy.people_of(messages, owner="Sam", me=("Alex",)))
+    twice, counts = privacy.mask(once, privacy.people_of(once, owner="Sam", me=("Alex",)))
+    assert twice.equals(once) and counts == {}
+
+
+def test_an_empty_table_and_no_names():
+    assert len(privacy.mask(table(), [])[0]) == 0
+    result, counts = privacy.mask(table(("Anna", "Anna", "anna")), [])
+    assert result["sender"].tolist() == ["Person1"] and result["text"].tolist() == ["anna"] and counts == {}
