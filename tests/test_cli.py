@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from ftstudy import paths
+from ftstudy import cli, paths
 
 SAMPLE = paths.DATA / "sample" / "chat.db"
 
@@ -33,6 +33,62 @@ def test_extract_writes_the_splits(tmp_path):
         path.name for path in (tmp_path / "raw_style_variable").iterdir()
     }
     assert "group chats" in result.stdout
+
+
+def replies(folder):
+    return [
+        json.loads(line)["messages"][-1]["content"]
+        for name in ("train", "valid", "test")
+        for line in (folder / "raw_style_variable" / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+
+
+def test_without_masking_every_byte_is_kept_and_with_it_only_the_spans_change(tmp_path):
+    said = [json.loads(line)["text"] for line in (SAMPLE.parent / "conversations.jsonl").read_text().splitlines()]
+    common = ["extract", "--source", SAMPLE, "--owner", "Sam"]
+    assert ftstudy(*common, "--no-mask", "--out", tmp_path / "plain").returncode == 0
+    result = ftstudy(*common, "--contacts", SAMPLE.parent / "contacts.vcf", "--out", tmp_path / "masked")
+    assert "1 code" in result.stdout and "2 name" in result.stdout
+    plain, masked = replies(tmp_path / "plain"), replies(tmp_path / "masked")
+    assert all(line in said for reply in plain for line in reply.split("\n"))
+    assert [pair for pair in zip(plain, masked) if pair[0] != pair[1]] == [
+        ("take it, the door code is 4719", "take it, the door code is [code]")
+    ]
+
+
+@pytest.mark.parametrize(
+    "option, value, changes",
+    [
+        ("--context-messages", "1", "rows"),
+        ("--context-bytes", "50", "rows"),
+        ("--reply-bytes", "20", "count"),
+        ("--burst-minutes", "0.1", "count"),
+        ("--session-minutes", "2", "count"),
+        ("--min-words", "3", "count"),
+        ("--min-characters", "9", "count"),
+        ("--repeats", "0", "refused"),
+        ("--per-contact", "5", "count"),
+        ("--heldout-share", "0.4", "heldout"),
+        ("--groups", None, "count"),
+    ],
+)
+def test_every_parameter_of_the_pairs_changes_them(tmp_path, capsys, option, value, changes):
+    def extract(out, *more):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["extract", "--source", str(SAMPLE), "--owner", "Sam", "--out", str(tmp_path / out), *more])
+        assert ended.value.code == 0, capsys.readouterr().err
+        folder = tmp_path / out / "raw_style_variable"
+        return {file.stem: file.read_text(encoding="utf-8").splitlines() for file in folder.glob("*.jsonl")}
+
+    if changes == "refused":  # no reply stands twice in the sample
+        with pytest.raises(AssertionError, match="no rows"):
+            extract("none", option, value)
+        return
+    one, other = extract("one"), extract("other", *filter(None, [option, value]))
+    assert one != other
+    assert "heldout" not in one and ("heldout" in other or changes != "heldout")
+    if changes != "rows":
+        assert len(one["meta"]) != len(other["meta"]) or changes == "heldout"
 
 
 @pytest.fixture

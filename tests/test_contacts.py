@@ -5,11 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 from conftest import refused
-from hypothesis import given
-from hypothesis import strategies
-
 from ftstudy import contacts
 from ftstudy.sources import check, make_table
+from hypothesis import given, strategies
 
 START = int(datetime(2024, 5, 1, tzinfo=UTC).timestamp()) * 1_000_000
 ANNA = {"name": "Anna", "given": "Anna", "family": "", "nicknames": [], "addresses": ["+1 (212) 555-0101"]}

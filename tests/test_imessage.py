@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies
 
+from ftstudy import contacts
 from ftstudy.apple_messages import write_chat_db
 from ftstudy.errors import StudyError
 from ftstudy.sources import COLUMNS, KINDS, check, imessage, read_messages
@@ -146,6 +147,30 @@ def test_sms_and_imessage_of_one_address_are_one_person(read):
 def test_two_people_without_a_person_centric_id_stay_two(read):
     table = read(message(), message(sender=BEN, chat=BEN, minute=1))
     assert table["conversation"].tolist() == [ANNA, BEN]
+
+
+def test_the_users_contacts_make_phone_email_and_sms_of_one_person_one_conversation(read):
+    book = [
+        {
+            "name": "Anna Berg",
+            "given": "Anna",
+            "family": "Berg",
+            "nicknames": [],
+            "addresses": ["(212) 555-0111", ANNA_MAIL],
+        }
+    ]
+    table = contacts.apply(
+        read(
+            message("a"),
+            message("b", sender=ANNA_MAIL, chat=ANNA_MAIL, minute=1),
+            message("c", sender=None, chat=ANNA_MAIL, minute=2, columns={"service": "SMS"}),
+            message("d", sender=BEN, chat=BEN, minute=3),
+        ),
+        book,
+    )
+    assert table["conversation"].tolist() == ["Anna Berg"] * 3 + [BEN]
+    assert table["sender"].tolist() == ["Anna Berg", "Anna Berg", "me", BEN]
+    check(table)
 
 
 @pytest.mark.parametrize("number", [1000, *range(2000, 2008), *range(3000, 3008)])
