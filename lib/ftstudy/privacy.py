@@ -30,7 +30,7 @@ WALL = "\ue000"  # stands for what is masked already, so that no pattern reaches
 
 _MASKED = re.compile(r"\[(?:phone|email|link|address|card|code)\]")
 _OURS = re.compile(r"(?:Person|group |automated )\d+")
-_PSEUDONYM = re.compile(r"(?i)(?<![\w.+%-])person\d+(?!@)")
+_PSEUDONYM = re.compile(r"(?i)person\d+(?![\d@])")
 # A text without any of these has nothing but names to mask.
 _SUSPICIOUS = re.compile(r"[\d@]|://|[Ww]{3}\.|\.\w+[/?]")
 
@@ -86,7 +86,7 @@ _UNIT = (
 )
 _SMALL = (
     r"(?:a|an|and|am|are|as|at|be|blocks?|by|cars?|days?|dollars?|down|feet|for|from|ft|good|guys|half|hours?|hrs?|houses?"
-    r"|in|into|is|kids?|km|lanes?|long|lot|men|meters?|miles?|mins?|minutes?|months?|more|my|new|next|nice|of|off|old|on"
+    r"|in|into|is|kids?|km|lanes?|long|lot|men|meters?|miles?|mins?|mph|kmh|minutes?|months?|more|my|new|next|nice|of|off|old|on"
     r"|or|other|our|out|over|people|pm|points?|stars?|steps?|stops?|than|that|the|their|this|times|to|up|was|way|we|weeks?"
     r"|were|with|years?|your|best|dirt|side|different|big|small|hour|minute|min|star|point|lane|block|mile|day|week)"
 )
@@ -151,7 +151,7 @@ _OTHER_CODE = re.compile(
 _IS = r"(?:is|ist|lautet|est|es|è|é)"
 _SAID_CODE = re.compile(
     rf"(?i)\b{_BARE}\b(?! (?:postale?|de [áa]rea|promo\w*|source)\b)"
-    rf"(?:(?:[ \t]+[^\W\d]+){{0,5}}?[ \t]+{_IS}(?:[ \t]+(?:still|now|noch))?[ \t]*:?\s*|\s?[:=]\s*|[ \t]+(?!(?:19|20)\d\d\b))"
+    rf"(?:(?:[ \t]+[^\s\d]+){{0,5}}?[ \t]+{_IS}(?:[ \t]+(?:still|now|noch))?[ \t]*:?\s*|\s?[:=]\s*|[ \t]+(?!(?:19|20)\d\d\b))"
     rf"(?P<digits>{_DIGITS})(?! ?(?:lines?|zeilen|lignes|líneas|characters|words|bytes)\b)"
 )
 
@@ -310,7 +310,7 @@ def _ids(messages: pandas.DataFrame, known: dict) -> dict[str, pandas.Series]:
     whole = {one for one in everyone - {OWNER_SENDER, *NOBODY} if not _OURS.fullmatch(one)}
 
     def tells(one: str) -> bool:
-        if any(_emails(one)) or not numbers.isdisjoint(re.findall(r"\d{7,}", one)):
+        if re.search(r"\w@\w", one) or not numbers.isdisjoint(re.findall(r"\d{7,}", one)):
             return True
         if any(part in whole for part in re.split(r"[:|/#]", one)):
             return True
@@ -377,7 +377,7 @@ def _forms(person: dict) -> Iterator[tuple[str, bool, bool]]:
         yield nickname, False, True
     if given or family:
         return
-    words = [word for word in name.split() if _WORD.search(word)]
+    words = [word for word in name.split() if _WORD.search(word) or _RUN.search(word)]
     after_title = next((place for place, word in enumerate(words) if _bare(word) not in TITLES), len(words))
     for word in words[after_title : after_title + 1]:
         if _bare(word) not in ORDINARY or len(words) == 1:
@@ -442,12 +442,21 @@ def _spans(text: str, known: dict, partner: int | None, region: str) -> tuple[li
         left[0] = 0
         for finder in finders:
             view, back = _view(text, spans)
-            found = [(back(start), back(end - 1) + 1, kind, new) for start, end, kind, new in finder(view)]
+            found = [(back(start), back(end - 1) + 1, kind, new) for start, end, kind, new in _apart(finder(view))]
             if found:
                 spans = sorted([*spans, *found])
         if len(spans) == before:
             break
     return [span for span in spans if span[2]], left[0]
+
+
+def _apart(spans: Iterable[tuple]) -> Iterator[tuple]:
+    """Of spans that overlap, the one that begins first, and of those the longest."""
+    last = 0
+    for start, end, *rest in sorted(spans, key=lambda span: (span[0], -span[1])):
+        if start >= last:
+            last = end
+            yield start, end, *rest
 
 
 def _view(text: str, spans: list[tuple]):
@@ -536,7 +545,12 @@ def _longest(text: str, start: int, end: int, most: int, is_valid) -> int:
 
 def _is_card(digits: str) -> bool:
     """By Luhn's sum; not a book's number, nor one digit over and over."""
-    if not 13 <= len(digits) <= 19 or len(set(digits)) == 1 or (len(digits) == 13 and digits[:3] in ("978", "979")):
+    if (
+        not 13 <= len(digits) <= 19
+        or len(set(digits)) == 1
+        or set(digits) <= set("01")
+        or (len(digits) == 13 and digits[:3] in ("978", "979"))
+    ):
         return False
     doubled = [int(digit) * (1 + place % 2) for place, digit in enumerate(reversed(digits))]
     return sum(number - 9 * (number > 9) for number in doubled) % 10 == 0
@@ -553,12 +567,9 @@ def _is_iban(iban: str) -> bool:
 def _phones(text: str, region: str) -> Iterator[tuple]:
     if len(re.findall(r"\d", text)) < 7:
         return
-    last = 0
-    for start, end in sorted({*_own_phones(text), *_library_phones(text, region)}):
-        if start < last or _ORDER.search(text[max(0, start - 40) : start]):
-            continue
-        last = end
-        yield start, end, "phone", PLACEHOLDERS["phone"]
+    for start, end in (*_own_phones(text), *_library_phones(text, region)):
+        if not _ORDER.search(text[max(0, start - 40) : start]):
+            yield start, end, "phone", PLACEHOLDERS["phone"]
 
 
 def _own_phones(text: str) -> Iterator[tuple[int, int]]:
@@ -566,7 +577,12 @@ def _own_phones(text: str) -> Iterator[tuple[int, int]]:
         number = match.group()
         digits = re.sub(r"\D", "", number)
         local = re.fullmatch(r"\d{3}-\d{4}", number)
-        if not (9 <= len(digits) <= 15 or local) or _DATE.match(number) or digits.endswith("00000"):
+        if (
+            not (9 <= len(digits) <= 15 or local)
+            or _DATE.match(number)
+            or digits.endswith("00000")
+            or set(digits) <= set("01")
+        ):
             continue
         yield match.span()
 
@@ -583,20 +599,14 @@ def _library_phones(text: str, region: str) -> Iterator[tuple[int, int]]:
 
 
 def _addresses(text: str) -> Iterator[tuple]:
-    last = 0
-    found = sorted((match.start(), -match.end()) for pattern in _ADDRESSES for match in pattern.finditer(text))
-    for start, end in found:
-        if start >= last:
-            last = -end
-            yield start, last, "address", PLACEHOLDERS["address"]
+    for pattern in _ADDRESSES:
+        for match in pattern.finditer(text):
+            yield *match.span(), "address", PLACEHOLDERS["address"]
 
 
 def _codes(text: str) -> Iterator[tuple]:
-    last = 0
-    for start, end in sorted({*_one_time(text, _CODE), *_your(text, _YOUR_CODE), *_said(text)}):
-        if start >= last:
-            last = end
-            yield start, end, "code", PLACEHOLDERS["code"]
+    for start, end in (*_one_time(text, _CODE), *_your(text, _YOUR_CODE), *_said(text)):
+        yield start, end, "code", PLACEHOLDERS["code"]
 
 
 def _one_time(text: str, digits: re.Pattern) -> Iterator[tuple[int, int]]:
@@ -648,15 +658,16 @@ def _names(text: str, known: dict, partner: int | None, left: list[int]) -> Iter
             left[0] += 1
         else:
             yield _named_span(text, start, end, form["people"], known, partner)
+    end = 0
     for run in _RUN.finditer(text) if known["runs"] else ():
-        start = run.start()
+        start = max(run.start(), end)
         while start < run.end():
-            length = next((n for n in known["lengths"] if text[start : start + n] in known["runs"]), 0)
-            if length:
-                yield _named_span(
-                    text, start, start + length, known["runs"][text[start : start + length]], known, partner
-                )
-            start += length or 1
+            candidates = (text[start : start + length] for length in known["lengths"])
+            name = next((one for one in candidates if one in known["runs"]), "")
+            end = start + len(name)
+            if name:
+                yield _named_span(text, start, end, known["runs"][name], known, partner)
+            start = end if name else start + 1
 
 
 def _stands(form: tuple[str, ...], text: str, words: list[re.Match], keys: list[str], place: int) -> bool:
