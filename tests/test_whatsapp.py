@@ -9,6 +9,7 @@ import pytest
 from conftest import refused
 from ftstudy.errors import StudyError
 from ftstudy.sources import COLUMNS, check, exports, read_messages, whatsapp
+from ftstudy.sources.whatsapp import headers
 from hypothesis import HealthCheck, example, given, settings, strategies
 
 LRM = "\u200e"
@@ -19,10 +20,10 @@ EVENING = datetime(2023, 12, 31, 21, 15, tzinfo=UTC)
 @pytest.fixture(autouse=True)
 def in_2026(monkeypatch):
     """What is in the future decides some dates, so the tests stay in one year."""
-    monkeypatch.setattr(whatsapp, "LAST_DAY", date(2026, 1, 1))
-    whatsapp._readings.cache_clear()
+    monkeypatch.setattr(headers, "LAST_DAY", date(2026, 1, 1))
+    headers.readings.cache_clear()
     yield
-    whatsapp._readings.cache_clear()
+    headers.readings.cache_clear()
 
 
 @pytest.fixture
@@ -541,7 +542,7 @@ def test_senders_stand_as_exported_without_marks(read):
 
 def test_somebody_else_called_me_is_not_the_owner(read):
     table = read(lines(f"{ANDROID}me: hi", f"{ANDROID}Sam: hey"))
-    assert table["sender"].tolist() == ['"me"', "me"]
+    assert table["sender"].tolist() == ["me (not the owner)", "me"]
 
 
 def test_without_the_owner_the_table_is_read_and_read_messages_lists_the_senders(folder, read):

@@ -1,9 +1,15 @@
 """What WhatsApp itself writes into an export, in the languages it is known in.
 
-Plain data for `whatsapp`. Phrases are compared whole, in lower case, without direction marks and
+Plain data. Phrases are compared whole, in lower case, without direction marks and
 without a final full stop, so they stand here like that. English, German, French, Spanish, Italian,
 Portuguese (two), Dutch, Russian, where the phrase is known.
 """
+
+import re
+
+# Direction marks. iPhones put LRM before what nobody typed.
+LRM = "\u200e"
+MARKS = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 # Half of the day as it stands beside a time -> hours to add. Dots and spaces inside are left out.
 HALF_DAYS = {
@@ -116,6 +122,7 @@ EDITED = {
     "сообщение изменено",
 }
 
+UNSENT_BY_ADMIN = "this message was deleted by admin"  # and the admin's name
 UNSENT = {
     "this message was deleted",
     "you deleted this message",

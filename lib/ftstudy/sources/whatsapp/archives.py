@@ -1,0 +1,88 @@
+"""Where the exports are: the files of a folder, and the text and the title in a .txt or a .zip."""
+
+import re
+import struct
+import zipfile
+import zlib
+from lzma import LZMAError
+from pathlib import Path
+
+from ...errors import StudyError
+from ...paths import shown
+from .. import exports
+from .phrases import TITLES
+
+# What `zipfile` raises for a zip that is not whole, or no zip.
+DAMAGED = (zipfile.BadZipFile, zlib.error, LZMAError, struct.error, EOFError, RuntimeError, OSError, ValueError)
+
+
+def files(file: Path) -> list[Path]:
+    """The exports in a folder, or the one file. StudyError: a folder without any, or one that cannot be read."""
+    if not file.is_dir():
+        return [file]
+    try:
+        inside = sorted(one for one in file.iterdir() if not one.name.startswith("."))
+        found = [one for one in inside if one.suffix.lower() in (".txt", ".zip") and one.is_file()]
+        found += [one / "_chat.txt" for one in inside if (one / "_chat.txt").is_file()]
+    except OSError as error:
+        raise StudyError(f"{shown(file)} cannot be read: {error.strerror}. Allow yourself to read it.") from error
+    if not found:
+        raise StudyError(
+            f"The folder {shown(file)} holds no chat exported from WhatsApp: no .txt or .zip, and no folder with a "
+            "_chat.txt. In WhatsApp, open a chat, choose Export chat > Without media, and put that file there."
+        )
+    return found
+
+
+def text_of(file: Path) -> tuple[str, str]:
+    """The text of an export, its lines ended by newlines, and the chat's name."""
+    try:
+        with file.open("rb") as opened:
+            is_zip = opened.read(2) == b"PK"
+    except OSError:  # `read_bytes` says what is wrong
+        is_zip = False
+    names = [file.parent.name if file.name == "_chat.txt" else file.stem]
+    if is_zip:
+        data, name = _unzipped(file)
+        names.append(name)
+    else:
+        data = exports.read_bytes(file, exports.LARGEST)
+    titles = [name.removeprefix(title) for name in names for title in TITLES if name.startswith(title)]
+    # The shortest, as one prefix may go on where another ends. " (1)" is what a second download adds.
+    title = re.sub(r" \(\d{1,3}\)$", "", min(titles, key=len) if titles else names[0])
+    return exports.decode(data).replace("\r\n", "\n"), title
+
+
+def _unzipped(file: Path) -> tuple[bytes, str]:
+    """The chat in a zip, and its name there. Media are not touched."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            chat = _chat_in(archive, file)
+            if chat.flag_bits & 1:
+                raise _refusal(file, "the zip is encrypted", "Unpack it with its password and give the .txt in it.")
+            if chat.file_size > exports.LARGEST:
+                raise _refusal(file, f"the text in it has more than {exports.LARGEST:,} bytes")
+            # `zipfile` gives no more than that size; in pieces, it also unpacks no more, whatever there is.
+            with archive.open(chat) as opened:
+                return b"".join(iter(lambda: opened.read(1 << 20), b"")), Path(chat.filename).stem
+    except DAMAGED as error:
+        raise _refusal(file, f"the zip is damaged or incomplete ({error})") from error
+
+
+def _chat_in(archive: zipfile.ZipFile, file: Path) -> zipfile.ZipInfo:
+    """The likeliest text in a zip: a chat may hold text files that somebody sent, larger than itself."""
+    texts = [
+        one for one in archive.infolist() if one.filename.lower().endswith(".txt") and "__MACOSX" not in one.filename
+    ]
+    if not texts:
+        raise _refusal(file, "the zip holds no .txt")
+
+    def likelihood(one):
+        inside = Path(one.filename)
+        return inside.name == "_chat.txt", inside.stem == file.stem, one.file_size
+
+    return max(texts, key=likelihood)
+
+
+def _refusal(file: Path, reason: str, fix="Export the chat again, and give the file as it came.") -> StudyError:
+    return StudyError(f"{shown(file)} cannot be read as a chat exported from WhatsApp: {reason}. {fix}")
