@@ -203,7 +203,7 @@ PEOPLE = [
     {"name": "Sam Miller", "given": "Sam", "family": "Miller", "nicknames": []},
     {"name": "X", "given": "X", "family": "", "nicknames": ["7"]},
 ]
-ANNA, ANNA_WEBER, DAD = 2, 4, 5
+ANNA, ANNA_WEBER, DAD = "Anna Maria Schmidt", "Anna Weber", "Dad"
 
 
 def masked(text, people=PEOPLE, partner=None, region="US"):
@@ -332,7 +332,7 @@ def test_a_shared_given_name_is_the_partners_else_the_first_ones():
     known = privacy.lookup(PEOPLE)
     for partner, person in ((None, ANNA), (ANNA_WEBER, ANNA_WEBER), (ANNA, ANNA), (DAD, ANNA)):
         ((*_, replacement),) = privacy.find("Anna", known, partner)
-        assert replacement == known["pseudonyms"][person]
+        assert replacement == known.pseudonyms.of(person)
 
 
 PIECES = strategies.sampled_from(
@@ -398,6 +398,7 @@ def test_spans_are_in_order_and_all_outside_them_stays_and_a_second_masking_chan
         "+1",
         "(0",
         ")",
+        ")]",
         "/",
     ]
     + [
@@ -545,6 +546,12 @@ def test_a_bare_name_is_the_partners_in_a_chat_with_them():
     messages = table(("Anna Berger", "me", "hi anna"), ("Anna Weber", "me", "hi anna"), ("TEAM", "me", "hi anna"))
     result, _ = privacy.mask(messages, privacy.people_of(messages))
     assert result["text"].tolist() == ["hi person1", "hi person2", "hi person1"]
+
+
+def test_a_new_number_is_nobodys_name():
+    messages = table(("group 1", "group 1", "hi"), ("Person1", "me", "hi"), ("TEAM", "Anna", "hi"))
+    result, _ = privacy.mask(messages, [])
+    assert result["conversation"].tolist() == ["group 1", "Person1", "group 2"] and result["sender"][2] == "Person2"
 
 
 def test_two_contacts_of_one_name_have_two_pseudonyms():

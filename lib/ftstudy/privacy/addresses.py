@@ -1,0 +1,76 @@
+"""E-mail addresses and street addresses (en, de, fr, es, it, pt)."""
+
+import re
+from collections.abc import Iterator
+
+_EMAIL = re.compile(r"[\w.+%-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}?\.[^\W\d_]{2,24}(?![\w-]|\.\w)")
+
+# A house number stands alone: no part of a sum of money, a time or a longer number.
+_ALONE = r"(?<![\w.,:/$€£-])"
+_CAPITALISED = r"[A-ZÀ-Þ][\w'’-]{1,20}"
+# A number before one of these counts or measures something: “Rückweg 20 min”, “via Roma 10 km”.
+_NO_UNIT = (
+    r"(?![ \u00a0]?(?:min|minut\w*|hours?|hrs?|h|stunden?|heures?|horas?|ore|uhr|am|pm|a\.m|p\.m|km|k|m|meters?|metros?|mètres?"
+    r"|miles?|mi|euros?|eur|dollars?|bucks|usd|people|personas?|personnes?|times|days?|tage?|jours|días|dias|giorni"
+    r"|weeks?|years?|jahre?|%|€|\$|£|:\d|,\d|\.\d)(?!\w))"
+)
+# Words that no street's name begins with or holds, but that stand between a number and a “street”.
+_NO_SMALL_WORD = (
+    r"(?!(?i:a|an|and|am|are|as|at|be|blocks?|by|cars?|days?|dollars?|down|feet|for|from|ft|good|guys|half|hours?|hrs?|houses?"
+    r"|in|into|is|kids?|km|lanes?|long|lot|men|meters?|miles?|mins?|mph|kmh|minutes?|months?|more|my|new|next|nice|of|off|old|on"
+    r"|or|other|our|out|over|people|pm|points?|stars?|steps?|stops?|than|that|the|their|this|times|to|up|was|way|we|weeks?"
+    r"|were|with|years?|your|best|dirt|side|different|big|small)\b)"
+)
+_STREET = r"(?i:street|avenue|ave|road|rd|boulevard|blvd|lane|ln|parkway|pkwy|highway|hwy|crescent|st)"
+# These are ordinary words too, so they and the name before them need their capitals.
+_PLACE = (
+    r"(?:St|Drive|Dr|Court|Ct|Place|Pl|Square|Sq|Terrace|Ter|Way|Circle|Cir|Close|Row|Mews|Gardens|Grove|Hill|Walk)"
+)
+_DIRECTION = r"(?i:(?:[NSEW]|[NS][EW]|North|South|East|West)\.?)"
+_OF_THE = r"(?:de la |de l[’']|du |des |de |d[’'])?"
+
+_STREETS = [
+    # 221B Baker Street, Apt 4; 350 W 42nd St; 123 Main St, Springfield, IL 62704
+    re.compile(
+        rf"{_ALONE}\d{{1,5}}(?:[a-zA-Z]|-\d{{1,4}})?,? (?:{_DIRECTION} )?(?:"
+        rf"(?:{_NO_SMALL_WORD}[^\W\d_][\w'’-]{{1,20}}\.? |\d{{1,3}}(?:st|nd|rd|th) ){{1,3}}?{_STREET}"
+        rf"|(?:{_NO_SMALL_WORD}{_CAPITALISED}\.? ){{1,3}}?{_PLACE})\b(?! (?:trips?|works?|side|rage|maps?|food|art)\b)"
+        rf"(?:\.(?= [NS]))?(?: {_DIRECTION}(?!\w))?(?:,? (?i:apt|apartment|unit|suite|ste|floor|#)\.? ?\w{{1,5}}\b)?"
+        r"(?:, [A-Z][\w .]{2,30}, [A-Z]{2} \d{5}(?!\d))?"
+    ),
+    # Hauptstraße 12b; Lange Straße 5, 12345 Berlin
+    re.compile(
+        r"(?i)(?<![\w-])(?:(?!(?:arbeits|park|sitz|steh|lager|spiel|heim|rück|hin|um|schul|aus|an)(?:platz|weg))"
+        r"[^\W\d_][\w-]{2,30}(?:straße|strasse|str\.|weg|gasse|allee|platz|damm|ufer|chaussee)"
+        r"|(?-i:[A-ZÄÖÜ][\w-]{2,20} (?:Straße|Strasse|Str\.|Weg|Gasse|Allee|Platz|Damm|Ufer)))"
+        rf" ?\d{{1,4}}(?!\d)(?: ?[a-h])?(?!\w){_NO_UNIT}(?-i:, ?\d{{5}} [A-ZÄÖÜ][\w-]{{2,30}})?"
+    ),
+    # 12 bis rue Victor Hugo; 3 place de la République, but not “3 place de parking”
+    re.compile(
+        rf"{_ALONE}\d{{1,4}}(?: ?(?:bis|ter))?,? "
+        rf"(?i:(?:rue|avenue|av\.|boulevard|bd\.?|impasse|chemin|quai|allée) {_OF_THE}[^\W\d_][\w’'-]{{1,20}}"
+        rf"|place {_OF_THE}(?-i:{_CAPITALISED}))(?: {_CAPITALISED}){{0,3}}"
+    ),
+    # Calle Mayor 5; Rua Augusta, 100; in small letters only where the number ends the phrase, because
+    # “la calle tiene 5 casas”
+    re.compile(
+        r"(?<![\w-])(?i:calle|c/|avenida|avda\.?|av\.|plaza|paseo|carrer|rua|travessa|praça|alameda|estrada"
+        r"|via|viale|piazza|corso|vicolo) ?(?!(?i:venmo|zoom|paypal|bizum|zelle|teams|skype|whatsapp|email|e-mail)\b)"
+        r"(?:(?i:de la|de los|de las|del|della|dei|di|de|da|do|dos|das|d’|d') ?)?"
+        rf"(?:{_CAPITALISED}(?: (?:(?:de|da|do|del|di|y|e) )?{_CAPITALISED}){{0,3}}"
+        rf",? (?:n[º°.] ?)?\d{{1,5}}(?!\d)(?:[a-zA-Z](?!\w))?(?!\w){_NO_UNIT}"
+        r"|(?!(?:a|en|con|tiene|hay|hace|las|los|y|que|mail|train|bus)\b)[a-zà-ÿ][\w’'-]{2,20}(?: [a-zà-ÿ][\w’'-]{2,20})?"
+        r",? \d{1,5}(?=[.,;!?)]*(?:\s*$|\n)))"
+    ),
+]
+
+
+def find_emails(text: str) -> Iterator[tuple[int, int]]:
+    if "@" in text:
+        yield from (match.span() for match in _EMAIL.finditer(text))
+
+
+def find_streets(text: str) -> Iterator[tuple[int, int]]:
+    """Streets with a number, and the flat and the town where these follow."""
+    for pattern in _STREETS:
+        yield from (match.span() for match in pattern.finditer(text))

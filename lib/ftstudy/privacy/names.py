@@ -1,0 +1,170 @@
+"""Known names in a text. Who is not known by name is not guessed."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import NamedTuple
+
+from .forms import RUN, WORD, forms_of, words_of
+from .ordinary_words import ORDINARY
+from .pseudonyms import Pseudonyms
+from .walls import WALL, Span
+
+# Between two words of a name.
+_GAP = re.compile(r"[ \t\u00a0.'’-]{1,3}")
+# What may stand before a word without saying anything about its capital: spaces, marks of writing
+# direction and emphasis, opening quotation marks.
+_UNSEEN = ' \t\u00a0\ufeff\ufe0f"“”„«»¿¡*_~' + "".join(
+    map(chr, [*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x206A)])
+)
+
+
+@dataclass
+class Name:
+    """A name, or a part of one, and the people who bear it."""
+
+    people: list[str] = field(default_factory=list)
+    only_capitalised: bool = True
+    ending: int = 0  # letters at its end that stay: the s of “annas”
+
+
+@dataclass
+class Known:
+    """The names of the known people, by their beginning, the longest first."""
+
+    pseudonyms: Pseudonyms
+    names: dict[str, dict[tuple[str, ...], Name]]  # first word -> {all words: name}
+    runs: dict[str, dict[str, Name]]  # in scripts without spaces: first character -> {all characters: name}
+
+
+class Mention(NamedTuple):
+    """A name in a text; where it is not meant, it is the ordinary word."""
+
+    start: int
+    end: int
+    people: list[str]
+    is_meant: bool
+
+
+def lookup(people: Iterable[dict]) -> Known:
+    """The people's names, prepared for `find`, which gives them their pseudonyms as it meets them."""
+    people = list(people)
+    names, runs, genitives = {}, {}, {}
+    # The owner first: a bare “sam” is the one whose pseudonym is Sam.
+    for person in sorted(people, key=lambda one: not one.get("pseudonym")):
+        for form in forms_of(person):
+            words, pieces = tuple(words_of(form.text)), RUN.findall(form.text)
+            if not words:
+                for run in {"".join(pieces), " ".join(pieces)}:
+                    if len(run) > 1:
+                        _add(runs, run, person["name"], only_capitalised=False)
+            elif not pieces and (len(words) > 1 or (len(words[0]) > 1 and not words[0].isdigit())):
+                only_capitalised = form.only_capitalised or (len(words) == 1 and words[0] in ORDINARY)
+                name = _add(names, words, person["name"], only_capitalised)
+                if form.is_given and not only_capitalised and _has_genitive(words):
+                    genitives.setdefault(words[0] + "s", name)
+    for word, name in genitives.items():
+        names.setdefault(word, {}).setdefault((word,), replace(name, ending=1))
+    return Known(Pseudonyms(people), _longest_first(names), _longest_first(runs))
+
+
+def _add(index: dict, name: tuple[str, ...] | str, person: str, only_capitalised: bool) -> Name:
+    entry = index.setdefault(name[0], {}).setdefault(name, Name())
+    entry.only_capitalised &= only_capitalised
+    if person not in entry.people:
+        entry.people.append(person)
+    return entry
+
+
+def _has_genitive(words: tuple[str, ...]) -> bool:
+    """Whether “annas” is as good as “anna’s”, and no name or word of its own."""
+    return len(words) == 1 and len(words[0]) > 3 and words[0][-1] not in "sxzß"
+
+
+def _longest_first(index: dict) -> dict:
+    return {
+        first: {name: names[name] for name in sorted(names, key=len, reverse=True)} for first, names in index.items()
+    }
+
+
+def may_name(text: str, known: Known) -> bool:
+    """Whether a name may stand in the text: quicker than looking where."""
+    if known.names and not known.names.keys().isdisjoint(words_of(text)):
+        return True
+    return bool(known.runs) and bool(RUN.search(text))
+
+
+def find_names(text: str, known: Known, partner: str | None) -> tuple[list[Span], int]:
+    """The names that are meant, and how many others were left alone."""
+    found = list(mentions(text, known))
+    spans = [_span(mention, text, known.pseudonyms, partner) for mention in found if mention.is_meant]
+    return spans, len(found) - len(spans)
+
+
+def mentions(text: str, known: Known) -> Iterator[Mention]:
+    if known.names:
+        yield from _in_words(text, known.names)
+    if known.runs:
+        yield from _in_runs(text, known.runs)
+
+
+def _in_words(text: str, names: dict[str, dict[tuple[str, ...], Name]]) -> Iterator[Mention]:
+    keys = words_of(text)
+    if names.keys().isdisjoint(keys):
+        return
+    words = [match.span() for match in WORD.finditer(text)]
+    taken = 0  # words, up to the end of the last name
+    for place, key in enumerate(keys):
+        if place < taken or key not in names:
+            continue
+        for form, name in names[key].items():
+            behind = place + len(form)
+            if tuple(keys[place:behind]) == form and _are_together(text, words[place:behind]):
+                taken = behind
+                start, end = words[place][0], words[behind - 1][1] - name.ending
+                is_meant = not name.only_capitalised or _is_written_as_name(text, start, end)
+                yield Mention(start, end, name.people, is_meant)
+                break
+
+
+def _are_together(text: str, words: list[tuple[int, int]]) -> bool:
+    return all(_GAP.fullmatch(text, one[1], two[0]) for one, two in pairwise(words))
+
+
+def _is_written_as_name(text: str, start: int, end: int) -> bool:
+    """Whether an ordinary word is a name here: it has a capital that no beginning of a sentence explains."""
+    before = text[max(0, start - 40) : start].rstrip(_UNSEEN)
+    if before.endswith("@"):
+        return True
+    word = text[start:end]
+    if not word[0].isupper() or word[1:] != word[1:].lower():
+        return False
+    return bool(before) and (before[-1].isalnum() or before[-1] in f",;&/)'’{WALL}")
+
+
+def _in_runs(text: str, runs: dict[str, dict[str, Name]]) -> Iterator[Mention]:
+    end = 0
+    for run in RUN.finditer(text):
+        for start in range(run.start(), run.end()):
+            if start < end:
+                continue
+            for form, name in runs.get(text[start], {}).items():
+                if text.startswith(form, start):
+                    end = start + len(form)
+                    yield Mention(start, end, name.people, is_meant=True)
+                    break
+
+
+def _span(mention: Mention, text: str, pseudonyms: Pseudonyms, partner: str | None) -> Span:
+    """The pseudonym in the name's place, in capitals or small letters as the name is."""
+    start, end, people, _ = mention
+    written = text[start:end]
+    if pseudonyms.fixed.get(people[0], "").casefold() == written.casefold():  # the owner, under the name that stays
+        return Span(start, end)
+    pseudonym = pseudonyms.of(partner if partner in people else people[0])
+    if written.isupper() and len(written) > 1:
+        pseudonym = pseudonym.upper()
+    elif written.islower():
+        pseudonym = pseudonym.lower()
+    return Span(start, end, "name", pseudonym)

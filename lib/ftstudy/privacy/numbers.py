@@ -1,0 +1,111 @@
+"""Numbers that are somebody's: cards, bank accounts and phones."""
+
+import re
+from collections.abc import Callable, Iterator
+
+from phonenumbers import Leniency, PhoneNumberMatcher
+
+# Around a number that stands alone: no part of a longer one, of a sum of money or of a time.
+ALONE_BEFORE = r"(?<![\w+.,:/$€£#-])"
+ALONE_BEHIND = r"(?![\w%€$£]|[.,:/-]\d| ?(?:€|\$|£|EUR|USD|GBP))"
+
+# Groups of digits, as card numbers are written; several numbers may follow one another.
+_CARDS = re.compile(r"(?<![\d.,])\d{3,}(?:[ -]\d{2,})*")
+_DIGITS = re.compile(r"\d+")
+# The number of a bank account (IBAN), in capitals with or without spaces, in small letters without.
+_IBAN = re.compile(r"(?<!\w)(?:[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}|[a-z]{2}\d{2}[a-z0-9]{11,30})(?!\w)")
+
+# A phone number, as people write it in one country or another.
+_PHONE = re.compile(
+    rf"{ALONE_BEFORE}(?:"
+    r"\+(?:[ ().\-/\u00a0]{0,2}\d){8,15}"  # with its country's code
+    r"|00[1-9](?:[ ()\-/]{0,2}\d){8,13}"
+    r"|(?:1[ .-])?(?:\([2-9]\d\d\) ?|[2-9]\d\d([ .-]))[2-9]\d\d(?:\1|[ .-])\d{4}"  # North America
+    r"|[2-9]\d\d-\d{4}"
+    r"|\(?0[1-9]\d{1,4}\)?(?:[ /-]{1,3}\d{2,8}){1,4}"  # Germany, Britain, Italy and others
+    r"|0[1-9]\d{8,10}"
+    r"|0[1-9]([ .-]?)\d\d(?:\2\d\d){3}"  # France
+    r"|[679]\d\d \d\d\d? \d\d\d?(?: \d\d)?"  # Spain, Portugal
+    r"|\(?[1-9]\d\)? ?9?\d{4}-\d{4}"  # Brazil
+    rf"){ALONE_BEHIND}"
+)
+# In North America, a number without the code of its area.
+_LOCAL = re.compile(r"\d{3}-\d{4}")
+# Seven digits or more, however they are grouped: where the library is to look for a phone number.
+_DIGITS_OF_PHONE = re.compile(r"[+(]?\d(?:[ \t\u00a0().\-/+]{0,4}\d){6,}")
+# A number after one of these words names a thing, not a phone.
+_THING = re.compile(
+    r"(?i)(?:\b(?:order|invoice|tracking|ticket|booking|reservation|reference|ref|case|isbn|account|id|version"
+    r"|bestell\w*|rechnung\w*|sendung\w*|auftrag\w*|commande|facture|pedido|factura|ordine|fattura|fatura)"
+    r"(?:[ .]*(?:number|num|no|nr|id|code|n[°ºo]|número|numéro|numero))?|#)[\s:.#]*$"
+)
+# A day, the year first or last.
+_DATE = re.compile(r"(?:19|20)\d\d[-/. ]?[01]\d[-/. ]?[0-3]\d|[0-3]?\d[-/. ][01]?\d[-/. ](?:19|20)\d\d")
+
+
+def find_cards(text: str) -> Iterator[tuple[int, int]]:
+    """The numbers of cards and bank accounts, by their check digits."""
+    for numbers in _CARDS.finditer(text):
+        end = 0
+        for group in _DIGITS.finditer(text, *numbers.span()):
+            if group.start() >= end and (found := _longest(text, group.start(), numbers.end(), 37, _is_card)):
+                end = found
+                yield group.start(), end
+    for match in _IBAN.finditer(text):
+        if end := _longest(text, *match.span(), 42, _is_iban):
+            yield match.start(), end
+
+
+def _longest(text: str, start: int, end: int, most: int, is_valid: Callable[[str], bool]) -> int:
+    """Where the longest valid number ends that starts here and ends with a group; 0 where there is none."""
+    for n in range(min(end, start + most), start + 12, -1):
+        ends_group = text[n - 1].isalnum() and not text[n : n + 1].isalnum()
+        if ends_group and is_valid(re.sub("[ -]", "", text[start:n])):
+            return n
+    return 0
+
+
+def _is_card(digits: str) -> bool:
+    """By Luhn's sum; not a book's number, nor one digit over and over."""
+    is_book = len(digits) == 13 and digits.startswith(("978", "979"))
+    if not 13 <= len(digits) <= 19 or is_book or len(set(digits)) == 1 or set(digits) <= set("01"):
+        return False
+    doubled = [int(digit) * (1 + place % 2) for place, digit in enumerate(reversed(digits))]
+    return sum(number - 9 * (number > 9) for number in doubled) % 10 == 0
+
+
+def _is_iban(iban: str) -> bool:
+    """By its remainder: letters as numbers from 10 on, the country and the check digits at the end."""
+    if not (15 <= len(iban) <= 34 and iban.isascii()):
+        return False
+    return int("".join(str(int(one, 36)) for one in iban[4:] + iban[:4])) % 97 == 1
+
+
+def find_phones(text: str, region: str) -> Iterator[tuple[int, int]]:
+    """Phone numbers: as we know that people write them, and as the library knows them in `region`."""
+    if not _DIGITS_OF_PHONE.search(text):
+        return
+    for start, end in (*_written_phones(text), *_library_phones(text, region)):
+        if not _THING.search(text[max(0, start - 40) : start]):
+            yield start, end
+
+
+def _written_phones(text: str) -> Iterator[tuple[int, int]]:
+    for match in _PHONE.finditer(text):
+        number = match.group()
+        digits = re.sub(r"\D", "", number)
+        is_long_enough = 9 <= len(digits) <= 15 or _LOCAL.fullmatch(number)
+        is_round = digits.endswith("00000") or set(digits) <= set("01")
+        if is_long_enough and not is_round and not _DATE.match(number):
+            yield match.span()
+
+
+def _library_phones(text: str, region: str) -> Iterator[tuple[int, int]]:
+    # Only around the digits, because the library's time grows with the text; columns of numbers are no phones.
+    for piece in _DIGITS_OF_PHONE.finditer(text):
+        if piece.end() - piece.start() > 60:
+            continue
+        start = max(0, piece.start() - 8)
+        for match in PhoneNumberMatcher(text[start : piece.end() + 8], region, leniency=Leniency.VALID, max_tries=20):
+            if not _DATE.search(match.raw_string):
+                yield start + match.start, start + match.end

@@ -1,0 +1,88 @@
+"""What is to be masked in one text, by all that looks for it, and the text without it."""
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import cycle, islice
+
+from .addresses import find_emails, find_streets
+from .codes import find_codes
+from .links import find_links
+from .names import Known, find_names, lookup, may_name
+from .numbers import find_cards, find_phones
+from .walls import Span, Walled
+
+ROUNDS = 20  # no message that somebody typed takes more than three
+UNKNOWN = lookup(())
+
+# Who finds what, in this order. The placeholder is the kind in brackets.
+_PATTERNS = {
+    "link": find_links,
+    "email": find_emails,
+    "card": find_cards,
+    "phone": find_phones,
+    "address": find_streets,
+    "code": find_codes,
+}
+_PLACEHOLDER = re.compile(rf"\[(?:{'|'.join(_PATTERNS)})\]")
+# What an earlier masking left: a placeholder, or somebody's pseudonym.
+_MASKED = re.compile(rf"{_PLACEHOLDER.pattern}|(?i:person)\d+(?![\d@])")
+# A text without any of these has nothing but names to mask.
+_SUSPICIOUS = re.compile(r"[\d@]|://|[Ww]{3}\.|\.\w+[/?]")
+
+
+def find(text: str, known: Known = UNKNOWN, partner: str | None = None, region: str = "US") -> list[Span]:
+    """What to mask in a text: (start, end, kind, replacement), in order, without overlaps.
+
+    `known`: of `lookup`. `partner`: the name of whom a one-to-one chat is with. A name that
+    several people share is the partner's, else the first one's.
+    """
+    return find_and_leave(text, known, partner, region)[0]
+
+
+def find_and_leave(text: str, known: Known, partner: str | None, region: str) -> tuple[list[Span], int]:
+    """What to mask in a text, and how many names were left alone because they are ordinary words."""
+    suspicious = _SUSPICIOUS.search(text)
+    if not suspicious and not may_name(text, known):
+        return [], 0
+    patterns = _PATTERNS | {"phone": partial(find_phones, region=region)} if suspicious else {}
+    kinds = [*patterns, "name"]
+    spans = [Span(*match.span()) for match in _MASKED.finditer(text)]
+    view, left, in_vain = Walled(text, spans), 0, 0
+    # Again until nothing is found: what is masked may leave something beside it that is now seen.
+    for kind in islice(cycle(kinds), ROUNDS * len(kinds)):
+        if kind == "name":
+            found, left = find_names(view.text, known, partner)
+        else:
+            found = [Span(*place, kind, f"[{kind}]") for place in _apart(patterns[kind](view.text))]
+        if found:
+            spans = sorted([*spans, *map(view.back, found)])
+            view, in_vain = Walled(text, spans), 0
+        else:
+            in_vain += 1
+        if in_vain == len(kinds):
+            break
+    return [span for span in spans if span.kind], left
+
+
+def _apart(places: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Of places that overlap, the one that begins first, and of those the longest."""
+    last = 0
+    for start, end in sorted(places, key=lambda place: (place[0], -place[1])):
+        if start >= last:
+            last = end
+            yield start, end
+
+
+def replace(text: str, spans: list[Span]) -> str:
+    """The text with each of its spans (of `find`) replaced."""
+    pieces, last = [], 0
+    for start, end, _, replacement in spans:
+        pieces += [text[last:start], replacement]
+        last = end
+    return "".join([*pieces, text[last:]])
+
+
+def is_masked_only(text: str) -> bool:
+    """Nothing but placeholders and white space."""
+    return bool(_PLACEHOLDER.search(text)) and not _PLACEHOLDER.sub("", text).strip()
