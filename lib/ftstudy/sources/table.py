@@ -104,11 +104,11 @@ def _json_lines(file: Path, skipped: dict) -> Iterator[dict]:
 
 def _csv(file: Path, skipped: dict) -> Iterator[dict]:
     # pandas would turn the messages "null" and "NA" into nothing and "007" into 7.
-    csv.field_size_limit(LARGEST)
     text = decode(read_bytes(file))
     delimiter = max(",;\t", key=text.split("\n", 1)[0].count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     header = None
+    usual = csv.field_size_limit(LARGEST)  # it holds for the whole process, so it is put back
     try:
         for fields in reader:
             if header is None:
@@ -124,6 +124,8 @@ def _csv(file: Path, skipped: dict) -> Iterator[dict]:
             f"{shown(file)} cannot be read as a table at line {reader.line_num}: {error}. Where a message holds a comma, "
             "a quote or a new line, it needs quotes around it, and its own quotes are doubled; export it again."
         ) from error
+    finally:
+        csv.field_size_limit(usual)
 
 
 def _parquet(file: Path) -> Iterator[dict]:
