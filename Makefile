@@ -11,6 +11,7 @@ SHELL := /bin/sh
 # SOURCE   the chat history                        KIND       which app wrote it
 # ME       your name in it, if it is another       CONTACTS   your address book, vCard or CSV
 # DATE_ORDER, ZONE  of dates that leave it open    MASK       no: keep names and numbers
+# VARIANT  for `make extract`: one in place of raw_style_variable
 # DATA     the folder that holds the variants      OWNER      your name, as the prompts say it
 # MODEL    in place of the config's model          INFERENCE  how your app builds its prompt
 RUN ?= demo
@@ -112,7 +113,7 @@ $(RESULTS)/01_extract.ipynb: notebooks/01_extract.ipynb $(RESULTS)/variables $(L
 	    --model "$(MODEL)" --iterations "$(ITERS)"
 	@$(NOTEBOOK) 01_extract -p source "$(SOURCE)" -p kind "$(KIND)" -p owner "$(OWNER)" -p me "$(ME)" \
 	    -p contacts "$(CONTACTS)" -p date_order "$(DATE_ORDER)" -p time_zone "$(ZONE)" \
-	    -p mask $(if $(filter no,$(MASK)),false,true) -p out "$(DATA)"
+	    -p mask $(if $(filter no No NO,$(MASK)),false,true) -p out "$(DATA)"
 
 # The notebooks' defaults are for the tiny sample; these are for a real model. A run of your own keeps its adapter
 # apart from the demo's, and does not stage the original report's history.
@@ -150,7 +151,7 @@ lab: | $(READY) ## open the notebooks in JupyterLab
 extract: | $(READY) demo-data ## turn a chat history into training data: SOURCE=chat.db OWNER="My Name"
 	@$(PYTHON) -m ftstudy extract --source "$(SOURCE)" --kind "$(KIND)" --owner "$(OWNER)" --out "$(DATA)" \
 	    $(if $(ME),--me "$(ME)") $(if $(CONTACTS),--contacts "$(CONTACTS)") $(if $(DATE_ORDER),--date-order "$(DATE_ORDER)") \
-	    $(if $(ZONE),--time-zone "$(ZONE)") $(if $(filter no,$(MASK)),--no-mask) $(if $(VARIANT),--variant "$(VARIANT)")
+	    $(if $(ZONE),--time-zone "$(ZONE)") $(if $(filter no No NO,$(MASK)),--no-mask) $(if $(VARIANT),--variant "$(VARIANT)")
 
 audit: | $(READY) ## say whether a run would be wasted, before it: CONFIG=ft_configs/some.yaml
 	@$(PYTHON) -m ftstudy audit --config "$(CONFIG)" $(if $(MODEL),--model "$(MODEL)") \

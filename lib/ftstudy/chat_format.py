@@ -1,6 +1,6 @@
 """The one place where a conversation becomes a prompt, for training and for inference.
 
-Three functions, the same for every format:
+Three functions, the same for every format (`check_prompt` is for an app that serves the adapter):
 
     messages_for(example, profile)             example -> messages
     training_ids(example, tokenizer, profile)  example -> token ids and loss mask
@@ -12,6 +12,7 @@ last message is the owner's reply. A *profile* says how an app builds its prompt
 template, which is what mlx-lm does in training.
 """
 
+import copy
 import importlib
 import json
 import re
@@ -20,7 +21,7 @@ from pathlib import Path
 import yaml
 
 from .errors import StudyError
-from .paths import from_root, shown
+from .paths import ROOT, from_root, shown
 
 TRAINING_SYSTEM = "You are {owner}. Reply to text messages the way {owner} texts."
 WRAPPER = "Context:\n{context}\n\nLast Message: {last_message}"
@@ -70,7 +71,10 @@ def load_profile(source: str | Path | dict, owner: str = "") -> dict:
     Raises StudyError where the file is missing, is not a profile, or lacks a key.
     """
     if isinstance(source, dict):
-        return _checked_profile(source, "the inference profile")
+        profile = _checked_profile(source, "the inference profile", ("rows", "broken"))
+        if profile["kind"] == "captured" and "rows" not in profile:
+            profile = profile | _captured_rows(ROOT / profile["file"])
+        return profile
     if source in named_profiles(owner):
         return {"name": source, **named_profiles(owner)[source]}
     path = from_root(source)
@@ -82,30 +86,34 @@ def load_profile(source: str | Path | dict, owner: str = "") -> dict:
         )
     try:
         profile = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except Exception as error:  # the parser's own, and what its constructors meet in odd values
         raise StudyError(
             f"{shown(path)} is not readable YAML ({' '.join(str(error).split())}); mend that line."
         ) from error
     profile = _checked_profile(profile, shown(path))
     if profile["kind"] == "captured":
-        profile["rows"] = _captured_rows(path.parent / profile["file"])
+        profile |= _captured_rows(path.parent / profile["file"])
     return {"name": path.stem.removeprefix("inference_"), **profile}
 
 
-def _checked_profile(profile, where: str) -> dict:
+def _checked_profile(profile, where: str, internal: tuple = ()) -> dict:
     kind = profile.get("kind") if isinstance(profile, dict) else None
-    if kind not in PROFILE_KEYS:
+    if not isinstance(kind, str) or kind not in PROFILE_KEYS:
         raise StudyError(
             f"{where} has the kind {kind!r}; an inference profile needs `kind:` {', '.join(PROFILE_KEYS)}."
         )
-    unknown = set(profile) - PROFILE_KEYS[kind] - {"kind", "name", "instruction", "rows"}
+    unknown = set(profile) - PROFILE_KEYS[kind] - {"kind", "name", "instruction", *internal}
     if unknown:
         raise StudyError(
-            f"{where} has keys that a profile of kind {kind} does not know: {', '.join(sorted(unknown))}. "
+            f"{where} has keys that a profile of kind {kind} does not know: {', '.join(sorted(map(str, unknown)))}. "
             f"It takes {', '.join(sorted(PROFILE_KEYS[kind] | {'name', 'instruction'}))}."
         )
+    profile = {key: value for key, value in profile.items() if value is not None}
+    for key, text in profile.items():
+        if key not in internal and not _is_text(text):
+            raise StudyError(f"{where} has {text!r} as its `{key}:`, which has to be a text; put it in quotes.")
     for key in ("system", "user", "template"):
-        for name in re.findall(r"\{(\w+)\}", profile.get(key) or ""):
+        for name in re.findall(r"\{(\w+)\}", profile.get(key, "")):
             if name not in PLACEHOLDERS:
                 raise StudyError(
                     f"{where} has the placeholder {{{name}}} in `{key}:`, which nothing fills in; the placeholders are "
@@ -119,10 +127,37 @@ def _checked_profile(profile, where: str) -> dict:
 
 
 def _captured_rows(path: Path) -> dict:
-    if not path.is_file():
-        raise StudyError(f"The captured prompts {shown(path)} are not there; record them again or correct `file:`.")
-    rows = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
-    return {(row["split"], row["row"]): row.get("ids", row.get("prompt")) for row in rows}
+    """`rows`: (split, row) -> what was sent; `broken`: "line 3: why", of the lines that cannot be used."""
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except (OSError, ValueError) as error:
+        raise StudyError(
+            f"The captured prompts {shown(path)} cannot be read ({getattr(error, 'strerror', None) or error}); "
+            "record them again or correct `file:`."
+        ) from error
+    rows, broken = {}, []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            where, prompt = _captured_row(json.loads(line))
+            if rows.setdefault(where, prompt) != prompt:
+                raise ValueError(f"{where[0]} row {where[1]} was already recorded, with another prompt")
+        except (ValueError, RecursionError, StudyError) as error:
+            broken.append(f"line {number}: {error}")
+    return {"rows": rows, "broken": broken}
+
+
+def _captured_row(row) -> tuple[tuple[str, int], str | list[int]]:
+    where = (row.get("split"), row.get("row")) if isinstance(row, dict) else (None, None)
+    if not isinstance(where[0], str) or type(where[1]) is not int:
+        raise ValueError('no {"split": text, "row": number, "ids" or "prompt": …}')
+    if row.get("cached"):
+        raise ValueError("only the end of a prompt whose beginning was in a prompt cache; record without the cache")
+    prompt = _as_prompt(row["ids"] if row.get("ids") is not None else row.get("prompt"), "this line")
+    if not isinstance(prompt, str) and isinstance(prompt[0], dict):
+        raise ValueError("messages, where a prompt or its token ids are needed")
+    return where, prompt
 
 
 # --- reading a user turn back -------------------------------------------------------------
@@ -154,19 +189,21 @@ def last_message(example: dict) -> str:
         return match[2].partition(": ")[2] or match[2]
     context = plain_context(user_turn)
     system = _content(example, "system")
-    first = _speaker(context)
-    start = 0
-    for match in re.finditer(r"^", context, re.MULTILINE):
-        speaker = _speaker(context[match.start() :])
-        if speaker and (
-            speaker == first or OTHERS.fullmatch(speaker) or re.search(rf"\b{re.escape(speaker)}\b", system)
-        ):
-            start = match.start() + len(speaker) + 2
+    start, known = 0, {_speaker(context, 0): True}
+    for line in re.finditer(r"^", context, re.MULTILINE):
+        speaker = _speaker(context, line.start())
+        if speaker and speaker not in known:
+            known[speaker] = bool(OTHERS.fullmatch(speaker) or re.search(rf"\b{re.escape(speaker)}\b", system))
+        if speaker and known[speaker]:
+            start = line.start() + len(speaker) + 2
     return context[start:]
 
 
-def _speaker(text: str) -> str | None:
-    match = re.match(r"([^:\n]{1,40}): ", text)
+SPEAKER = re.compile(r"([^:\n]{1,40}): ")
+
+
+def _speaker(text: str, start: int) -> str | None:
+    match = SPEAKER.match(text, start)
     return match[1] if match else None
 
 
@@ -187,9 +224,65 @@ def messages_for(example: dict, profile: dict | None = None) -> list[dict]:
         system = {"role": "system", "content": _fill(profile["system"], example, profile)}
         messages = [system] + [message for message in messages if message["role"] != "system"]
     if profile.get("user") is not None:
-        at = max(index for index, message in enumerate(messages) if message["role"] == "user")
-        messages[at]["content"] = _fill(profile["user"], example, profile)
+        last = next((message for message in reversed(messages) if message["role"] == "user"), None)
+        if last:
+            last["content"] = _fill(profile["user"], example, profile)
     return messages
+
+
+def prompt_of(
+    example: dict, profile: dict | None = None, where: tuple[str, int] | None = None
+) -> str | list[int] | list[dict]:
+    """What an app hands over for this example: a prompt string, token ids, or messages.
+
+    `where` is the example's (split, row), which only captured profiles need. Raises StudyError
+    where the profile's function fails or gives none of the three, or where nothing was captured.
+    """
+    profile = profile or {"kind": "messages"}
+    kind = profile["kind"]
+    if kind == "template":
+        return _as_prompt(_fill(profile["template"], example, profile), "the inference profile's template")
+    if kind == "callable":
+        function, name = function_of(profile["function"]), profile["function"]
+        try:
+            prompt = function(copy.deepcopy(example))
+        except (Exception, SystemExit) as error:
+            raise StudyError(
+                f"The inference profile's function {name} raised {type(error).__name__}: {' '.join(str(error).split())}. "
+                'It is called with one example, {"messages": [...]}.'
+            ) from error
+        return _as_prompt(prompt, f"the inference profile's function {name}")
+    if kind == "captured":
+        if where not in profile["rows"]:
+            raise StudyError(
+                f"The captured profile {profile['file']} holds no prompt for row {where}; record it again."
+            )
+        return profile["rows"][where]
+    return messages_for(example, profile)[:-1]
+
+
+def _as_prompt(prompt, giver: str) -> str | list[int] | list[dict]:
+    """One of the three forms of a prompt; arrays become lists. StudyError where it is none of them."""
+    if hasattr(prompt, "tolist"):
+        prompt = prompt.tolist()
+    if _is_text(prompt) and prompt:
+        return prompt
+    if isinstance(prompt, list | tuple) and prompt:
+        if all(type(token) is int for token in prompt):
+            return list(prompt)
+        if all(
+            isinstance(turn, dict) and _is_text(turn.get("role")) and _is_text(turn.get("content")) for turn in prompt
+        ):
+            return list(prompt)
+    raise StudyError(
+        f"{giver[0].upper()}{giver[1:]} gives {repr(prompt)[:80]}; a prompt is a text, a list of token ids, "
+        "or a list of messages with `role` and `content`, and is not empty."
+    )
+
+
+def _is_text(value) -> bool:
+    """A string that a tokenizer takes: no halves of characters in it."""
+    return isinstance(value, str) and not re.search("[\ud800-\udfff]", value)
 
 
 def prompt_ids(
@@ -199,24 +292,19 @@ def prompt_ids(
 
     `where` is the example's (split, row), which only captured profiles need.
     """
-    profile = profile or {"kind": "messages"}
-    kind = profile["kind"]
-    if kind == "template":
-        prompt = _fill(profile["template"], example, profile)
-    elif kind == "callable":
-        prompt = _function(profile["function"])(example)
-    elif kind == "captured":
-        if where not in profile["rows"]:
-            raise StudyError(
-                f"The captured profile {profile['file']} holds no prompt for row {where}; record it again."
-            )
-        prompt = profile["rows"][where]
-    else:
-        prompt = messages_for(example, profile)[:-1]
+    return encoded(prompt_of(example, profile, where), tokenizer, example.get("tools"))
+
+
+def encoded(prompt: str | list[int] | list[dict], tokenizer, tools: list | None = None) -> list[int]:
+    """The token ids that the model is given for a prompt. StudyError: ids that the tokenizer does not have."""
     if isinstance(prompt, str):
         return encode_prompt(prompt, tokenizer)
-    if prompt and isinstance(prompt[0], dict):
-        return list(tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=False))
+    if not prompt or isinstance(prompt[0], dict):  # a row that is only a reply has no messages before it
+        return list(tokenizer.apply_chat_template(prompt, tools=tools, add_generation_prompt=True, return_dict=False))
+    size = len(tokenizer)
+    if min(prompt) < 0 or max(prompt) >= size:
+        wrong = [token for token in prompt if not 0 <= token < size]
+        raise StudyError(f"The prompt holds the token ids {wrong[:5]}, and the tokenizer has {size} tokens.")
     return list(prompt)
 
 
@@ -266,7 +354,7 @@ def common_prefix(left: list, right: list) -> int:
 def _fill(text: str, example: dict, profile: dict) -> str:
     """Placeholders filled in one pass: braces inside a person's message stay as they are."""
     values = {
-        "instruction": lambda: profile.get("instruction", ""),
+        "instruction": lambda: profile.get("instruction") or "",
         "context": lambda: plain_context(_content(example, "user")),
         "last_message": lambda: last_message(example),
         # A profile's system text may itself quote the example's.
@@ -279,12 +367,27 @@ def _fill(text: str, example: dict, profile: dict) -> str:
     return re.sub(r"\{(%s)\}" % "|".join(PLACEHOLDERS), lambda match: values[match[1]](), text)
 
 
-def _function(name: str):
+def function_of(name: str):
+    """The function `module:name`. StudyError where it cannot be imported, or is none."""
     module, _, attribute = name.partition(":")
     try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+        function = getattr(importlib.import_module(module), attribute)
+    except (Exception, SystemExit) as error:  # an app's module may do anything when it is imported
         raise StudyError(
-            f"The inference profile's function {name!r} cannot be imported ({error}); "
+            f"The inference profile's function {name!r} cannot be imported ({type(error).__name__}: {error}); "
             "write `module:name`, importable from here."
         ) from error
+    if not callable(function):
+        raise StudyError(f"The inference profile's function {name!r} is no function; write `module:name`.")
+    return function
+
+
+def check_prompt(contract: dict, prompt: str | list[int] | list[dict], tokenizer) -> list[str]:
+    """What is wrong with a prompt, held against the contract that a clean audit wrote; [] if nothing.
+
+    For an app, before it generates: `contract` is the adapter's `prompt_contract.json`
+    (`ftstudy.contract.load`), `prompt` what is about to be sent, in any of the three forms.
+    """
+    from .contract import problems
+
+    return problems(contract, prompt, tokenizer)

@@ -6,11 +6,15 @@ paragraph on stderr that says why and what to do.
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
 from .errors import StudyError
 from .paths import from_root, run_folder, shown
+
+
+FEW = 10  # rows of a split
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -19,6 +23,13 @@ def main(arguments: list[str] | None = None) -> None:
         status = options.verb(options)
     except StudyError as error:
         print(f"ftstudy: {error}", file=sys.stderr)
+        status = 2
+    except BrokenPipeError:  # whoever read the output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    except OSError as error:
+        where = f"{shown(error.filename)} cannot be used" if error.filename else "A file cannot be used"
+        print(f"ftstudy: {where}: {error.strerror or error}. Choose another place, or allow it.", file=sys.stderr)
         status = 2
     except KeyboardInterrupt:
         print(
@@ -49,18 +60,18 @@ def _parser() -> argparse.ArgumentParser:
     read.add_argument("--time-zone", help="of times that are written without one, like Europe/Berlin (UTC)")
     read.add_argument("--no-mask", action="store_true", help="keep names, numbers, addresses and links as they are")
     made = verb.add_argument_group("building reply pairs")
-    made.add_argument("--context-messages", type=int, help="messages before a reply, at most (8)")
-    made.add_argument("--context-bytes", type=int, help="bytes of context, at most, hence tokens (1000)")
-    made.add_argument("--reply-bytes", type=int, help="bytes of a reply, at most (1000)")
-    made.add_argument("--burst-minutes", type=float, help="messages this close together are one reply (3)")
-    made.add_argument("--session-minutes", type=float, help="a longer silence ends the conversation (60)")
+    made.add_argument("--context-messages", type=_at_least(1), help="messages before a reply, at most (8)")
+    made.add_argument("--context-bytes", type=_at_least(1), help="bytes of context, at most, hence tokens (1000)")
+    made.add_argument("--reply-bytes", type=_at_least(1), help="bytes of a reply, at most (1000)")
+    made.add_argument("--burst-minutes", type=_at_least(0, float), help="messages this close together are one reply (3)")
+    made.add_argument("--session-minutes", type=_at_least(0, float), help="a longer silence ends the conversation (60)")
     made.add_argument("--groups", action="store_true", help="group chats too")
     chosen = verb.add_argument_group("choosing among them, in place of what the variant says")
-    chosen.add_argument("--min-words", type=int, help="words in a reply, at least")
-    chosen.add_argument("--min-characters", type=int, help="characters in a reply, at least")
-    chosen.add_argument("--repeats", type=int, help="pairs with the same reply, at most (100)")
-    chosen.add_argument("--per-contact", type=int, help="pairs from one contact, at most (2000; raw_style 200)")
-    chosen.add_argument("--heldout-share", type=float, help="share of pairs whose people go to heldout.jsonl (0.05)")
+    chosen.add_argument("--min-words", type=_at_least(1), help="words in a reply, at least")
+    chosen.add_argument("--min-characters", type=_at_least(1), help="characters in a reply, at least")
+    chosen.add_argument("--repeats", type=_at_least(1), help="pairs with the same reply, at most (100)")
+    chosen.add_argument("--per-contact", type=_at_least(1), help="pairs from one contact, at most (2000; raw_style 200)")
+    chosen.add_argument("--heldout-share", type=_at_least(0, float, most=0.5), help="share of pairs whose people go to heldout.jsonl (0.05)")
     verb.set_defaults(verb=_extract)
 
     verb = verbs.add_parser("audit", help="would this run be wasted?", epilog=codes)
@@ -69,8 +80,12 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--model", help="instead of the config's model")
     verb.add_argument("--inference", help="how the app builds its prompt: a YAML profile, `historical` or `aligned`")
     verb.add_argument("--owner", help="the owner's name in the historical prompt (default: as the data says)")
+    verb.add_argument("--app", type=_here, help="a folder with your app's code, to find control tokens typed into it")
     verb.add_argument("--json", type=_here, help="also write the findings here")
     verb.set_defaults(verb=_audit)
+
+    verb = verbs.add_parser("checks", help="what the audit looks for, as a table")
+    verb.set_defaults(verb=_checks)
 
     verb = verbs.add_parser("train", help="one mlx-lm run")
     verb.add_argument("--config", required=True, type=_here)
@@ -105,6 +120,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _at_least(least: float, kind=int, most: float = float("inf")):
+    def number(text: str):
+        value = kind(text)
+        if not least <= value <= most:
+            raise ValueError
+        return value
+
+    number.__name__ = f"number from {least} to {most}" if most < float("inf") else f"number of at least {least}"
+    return number
+
+
 def _here(path: str) -> Path:
     """A path given on the command line counts from where the user stands."""
     return Path(path).expanduser().absolute()
@@ -119,28 +145,29 @@ def _named(options) -> None:
 
 
 def _extract(options) -> None:
-    from . import contacts, privacy, reply_pairs, sources, variants
+    from . import contacts, privacy, reply_pairs, sources, training_data, variants
 
     def given(*names) -> dict:
         return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
 
     _named(options)
+    for variant in options.variant or []:
+        variants.parameters_of(variant)  # a misspelt one should not cost the reading of a long history
     source = _here(options.source)
     me = [name.strip() for given in options.me or [options.owner] for name in given.split(";") if name.strip()]
     messages = sources.read_messages(source, options.kind, me=me, **given("date_order", "time_zone"))
     book = contacts.load(options.contacts) if options.contacts else []
     messages = contacts.apply(messages, book)
-    for note in messages.attrs["notes"]:
-        print(f"{shown(source)}: {note}")
     if not options.no_mask:
         messages, masked = privacy.mask(messages, privacy.people_of(messages, book, options.owner, me))
         print("masked: " + (", ".join(f"{count:,} {what}" for what, count in masked.items()) or "nothing"))
+    print(*messages.attrs["notes"], sep="\n")
     pairs, funnel = reply_pairs.build(
         messages,
         groups=options.groups,
         **given("context_messages", "context_bytes", "reply_bytes", "burst_minutes", "session_minutes"),
     )
-    origin = {"source": shown(source), "owner": options.owner, "kind": messages.attrs["kind"]}
+    origin = {"source": messages.attrs["source"], "owner": options.owner, "kind": messages.attrs["kind"]}
     written = variants.write(
         pairs,
         options.owner,
@@ -153,6 +180,9 @@ def _extract(options) -> None:
     for variant, splits in written.items():
         told = ", ".join(f"{part['examples']:,} {name}" for name, part in splits.items())
         print(f"{shown(options.out / variant)}: {told}")
+        few = [name for name in training_data.SPLITS if splits[name]["examples"] < FEW]
+        if few:
+            print(f"  Few rows in {', '.join(few)}: what is measured on them will say little. Give more history.")
     for step in funnel:
         print(f"  {step['removed']:>9,} removed  {step['left']:>9,} {step['unit']} left  {step['step']}")
         if step["removed"] and step["examples"]:
@@ -160,10 +190,11 @@ def _extract(options) -> None:
 
 
 def _audit(options) -> int:
-    from .audit import audit
+    from . import audit
     from .files import write_json
 
-    result = audit(options.config, options.data, options.model, options.inference, options.owner)
+    subject = audit.read(options.config, options.data, options.model, options.inference, options.owner)
+    result = audit.check(subject, options.app)
     if options.json:
         write_json(options.json, result)
     for item in result["findings"]:
@@ -173,6 +204,13 @@ def _audit(options) -> int:
         print(f"    cause: {item['cause']}\n    fix:   {item['fix']}\n")
     print(", ".join(f"{count} {severity}" for severity, count in result["summary"].items()))
     return 1 if result["summary"]["error"] else 0
+
+
+def _checks(_) -> None:
+    from . import audit
+
+    for row in audit.documentation():
+        print(f"{row['check']:<28} {row['severity']:<24} {row['meaning']}")
 
 
 def _train(options) -> None:

@@ -135,8 +135,8 @@ def given(path: str | Path) -> dict:
         raise StudyError(f"There is no config {shown(path)}; name one of ft_configs/*.yaml with CONFIG=… or --config.")
     try:
         found = yaml.load(path.read_text(encoding="utf-8"), yaml_loader)
-    # PyYAML's constructors raise the last three kinds themselves, at `2020-99-99` or `._`.
-    except (yaml.YAMLError, OSError, RecursionError, ValueError, AttributeError, TypeError) as error:
+    # PyYAML's constructors raise the last four kinds themselves, at `2020-99-99`, `._` or `!!bool x`.
+    except (yaml.YAMLError, OSError, RecursionError, ValueError, LookupError, AttributeError, TypeError) as error:
         raise StudyError(
             f"{shown(path)} is not readable YAML: {' '.join(str(error).split())}. Mend that line."
         ) from error
@@ -164,6 +164,7 @@ def load(path: str | Path, *, data: str | Path | None = None, model: str | None 
         try:
             for name in (config[key], instead or ""):
                 from_root(name).exists()
+                str(name).encode()
         except (OSError, RuntimeError, ValueError) as error:
             raise StudyError(
                 f"`{key}` of {shown(path)} cannot be the name of a file or folder: {' '.join(str(error).split())[:200]}. "

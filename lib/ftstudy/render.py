@@ -32,7 +32,20 @@ _environment = jinja2.Environment(
     lstrip_blocks=True,
     undefined=jinja2.StrictUndefined,
 )
-_environment.filters.update(number=number, interval=interval, shown=shown)
+
+
+def visible(text: str) -> str:
+    """A token's text with its white space and invisible characters to be seen; lines still break."""
+    marks = {" ": "·", "\n": "⏎\n", "\r": "␍", "\t": "⇥"}
+    # What joins and colours emoji stays: marked, it would take them apart.
+    return "".join(
+        marks.get(letter)
+        or (letter if letter.isprintable() or letter in "\u200d\u200c\ufe0f" else f"‹U+{ord(letter):04X}›")
+        for letter in text
+    )
+
+
+_environment.filters.update(number=number, interval=interval, shown=shown, visible=visible)
 
 
 def fragment(template: str, **values) -> str:

@@ -14,7 +14,9 @@ from mlx_lm import lora
 from mlx_lm.tuner import datasets, trainer
 from mlx_lm.tuner.callbacks import TrainingCallback
 
-from . import base_models, chat_format, reply_logits
+from . import base_models, reply_logits
+from .audit.rendering import render
+from .audit.replay import KINDS, replay
 from .errors import StudyError
 from .files import read_json, replace_folder, write_json, write_jsonl
 from .paths import from_root, shown
@@ -165,37 +167,18 @@ def loss_tokens(dataset, tokenizer, config: dict, rows: int = 200) -> dict:
     much of the rows' own tokens carries no loss. mlx-lm's mask also covers one padding
     token after each shorter row, and what its template writes after the end of the turn.
     """
-    counts = dict.fromkeys(("prompt", "reply", "end_of_turn", "after_end", "padding"), 0)
     rows = min(rows, len(dataset)) // config["batch_size"] * config["batch_size"]
-    sample = [dataset[row] for row in range(rows)]
-    processed = [dataset.process(row) for row in sample]
-    limit = config["max_seq_length"]
-    by_ids = {
-        tuple(ids[:limit]): mask[:limit] for ids, mask in (chat_format.training_ids(row, tokenizer) for row in sample)
-    }
-    if rows:
-        for batch, lengths in trainer.iterate_batches(processed, config["batch_size"], limit):
-            _count(np.array(batch), np.array(lengths), by_ids, tokenizer, counts)
-    total = sum(counts.values())
-    own = sum(min(len(ids), limit) for ids, _ in processed)
+    found = replay(
+        render([(row, dataset[row]) for row in range(rows)], tokenizer),
+        tokenizer,
+        mask_prompt=getattr(dataset, "mask_prompt", False),
+        batch_size=config["batch_size"],
+        limit=config["max_seq_length"],
+    )
+    counts = dict(zip(KINDS, found.counts().sum(axis=0).tolist()))
+    total, own = sum(counts.values()), int(found.kept.sum())
     masked = 1 - (total - counts["padding"]) / own if own else 0.0
     return {**counts, "total": total, "rows": rows, "masked_share": masked}
-
-
-def _count(batch: np.ndarray, lengths: np.ndarray, by_ids: dict, tokenizer, counts: dict) -> None:
-    ends = chat_format.end_of_turn_ids(tokenizer)
-    for row, (offset, length) in zip(batch, lengths):
-        mask = by_ids.get(tuple(row[:length].tolist()))
-        # targets are shifted by one: step s predicts token s, for offset <= s <= length
-        for step in range(max(int(offset), 1), min(int(length), len(row) - 1) + 1):
-            if step >= length:
-                counts["padding"] += 1
-            elif mask is None or mask[step]:
-                counts[
-                    "end_of_turn" if row[step] in ends and (mask is None or not any(mask[step + 1 :])) else "reply"
-                ] += 1
-            else:
-                counts["prompt" if any(mask[step:]) else "after_end"] += 1
 
 
 def record(run: Path, result: dict) -> None:

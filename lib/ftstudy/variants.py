@@ -13,6 +13,7 @@ A variant is a preset of the same few parameters:
 
 from collections import defaultdict
 from hashlib import sha256
+from itertools import accumulate
 from pathlib import Path
 
 from . import categories, chat_format, style, training_data
@@ -110,14 +111,18 @@ def split(
             parts[HELDOUT].append(pair)
         else:
             sessions[pair["session"]].append(pair)
-    rest = len(pairs) - len(parts[HELDOUT])
-    train_until, valid_until = rest * (1 - valid_share - test_share), rest * (1 - test_share)
-    placed = 0
-    for session in sessions.values():
-        middle = placed + len(session) / 2
-        parts["train" if middle < train_until else "valid" if middle < valid_until else "test"] += session
-        placed += len(session)
+    rest = list(sessions.values())
+    until = [0, *accumulate(map(len, rest))]  # pairs up to each border between two sessions
+    # The border nearest to each share; with three sessions or more, no split is empty.
+    train_end = _nearest(until, until[-1] * (1 - valid_share - test_share), 1, len(rest) - 2)
+    valid_end = _nearest(until, until[-1] * (1 - test_share), train_end + 1, len(rest) - 1)
+    for name, begin, end in zip(SPLITS, (0, train_end, valid_end), (train_end, valid_end, len(rest))):
+        parts[name] = [pair for session in rest[begin:end] for pair in session]
     return parts
+
+
+def _nearest(until: list[int], wanted: float, first: int, last: int) -> int:
+    return min(range(first, last + 1), key=lambda place: abs(until[place] - wanted), default=min(first, len(until) - 1))
 
 
 def _drawn(pair: dict) -> str:
@@ -184,7 +189,7 @@ def write(
     for variant in names:
         selected = select(pairs, variant, funnel, **changes)
         parts = split(selected, heldout_share=heldout_share)
-        _refuse_empty(variant, parts, owner, origin)
+        _refuse_empty(variant, parts, owner, origin, funnel)
         training_data.refuse_to_replace(out / variant, origin)
         planned[variant] = parts
     for variant, parts in planned.items():
@@ -210,12 +215,15 @@ def _meta(parts: dict[str, list[dict]]):
             }
 
 
-def _refuse_empty(variant: str, parts: dict[str, list[dict]], owner: str, origin: dict) -> None:
+def _refuse_empty(variant: str, parts: dict[str, list[dict]], owner: str, origin: dict, funnel: list[dict]) -> None:
     empty = [name for name in SPLITS if not parts[name]]
     if empty:
         found = [pair for part in parts.values() for pair in part]
+        lost = sorted((row for row in funnel if row["unit"] == "replies"), key=lambda row: -row["removed"])[:2]
+        reasons = ", ".join(f"{row['step']} ({row['removed']:,})" for row in lost if row["removed"])
         raise StudyError(
             f"The variant {variant} would have no rows in {', '.join(empty)}: only {len(found)} replies of {owner} "
             f"in {len({pair['session'] for pair in found})} sessions were found in {origin['source']}. Nothing was "
-            "written. Give more history, lower the variant's minimum, or check the owner and the funnel table."
+            f"written. Replies that were left out: {reasons or 'none'}. Give more history (three sessions at least), lower "
+            "the minimum, or check the owner's name."
         )

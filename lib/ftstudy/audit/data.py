@@ -1,11 +1,70 @@
-"""Is the data that a config names there, and can mlx-lm read it? The report's issue 1."""
+"""Is the data that a config names there, and can mlx-lm read it? The report's issue 1.
+
+mlx-lm opens all three files whenever it trains, and takes the kind of a whole file from its
+first row. A fault there aborts every run; one in a later row aborts when that row's turn comes.
+"""
 
 import json
 from pathlib import Path
 
 from ..paths import shown
 from ..training_data import SPLITS
+from . import schemas
+from .evidence import counted, listed
 from .findings import finding
+from .subject import Split, Subject, read_split
+
+CHECKS = {
+    "data.missing": ("error", "the data directory does not exist"),
+    "data.empty": ("error", "the data directory is empty"),
+    "data.no_train": ("error", "the data directory has no train.jsonl"),
+    "data.no_test": ("error", "the config says `test: true`, and there is no test.jsonl"),
+    "data.no_valid": ("warning", "there is no valid.jsonl, so nothing is validated"),
+    "data.zero_bytes": ("error", "train, valid or test.jsonl holds nothing; mlx-lm reads the first row of each"),
+    "data.blank_line": ("error", "a blank line, where mlx-lm expects JSON"),
+    "data.bad_json": ("error", "a line that is not JSON, or bytes that are no text"),
+    "data.mixed_schemas": (
+        "error or warning",
+        "rows of another kind than the file's first row; plain text with mask_prompt; files of different kinds",
+    ),
+    "data.bad_messages": (
+        "error or warning",
+        "a row that is no conversation: no list of messages, or a message without role or text content; "
+        "a warning in test.jsonl where nothing is tested",
+    ),
+    "data.fewer_than_batch": ("error", "fewer rows than one batch"),
+    "data.tail_rows": (
+        "info or warning",
+        "the rows behind the last full batch are never used; a warning from a tenth of the training rows on",
+    ),
+    "data.schema": ("info", "rows into which the other checks cannot look, or of which mlx-lm reads one part"),
+}
+TAIL_SHARE = 0.1  # of the training rows, always the same ones, unused: that is data lost, not a rest
+
+
+def check(subject: Subject) -> list[dict]:
+    """Findings on files, lines and rows. Never raises, whatever the files hold."""
+    config = subject.config
+    if config.get("hf_dataset"):
+        return [
+            finding(
+                "data.schema",
+                "info",
+                "The config trains on a dataset from a hub, which is not looked at",
+                evidence=[f"hf_dataset: {json.dumps(config['hf_dataset'], default=str)}"[:200]],
+                where=subject.where,
+                cause="With `hf_dataset`, mlx-lm does not read the folder in `data:`.",
+                fix="To have the data audited, save it as train.jsonl, valid.jsonl and test.jsonl.",
+            )
+        ]
+    flags = {"test": bool(config.get("test")), "mask_prompt": bool(config.get("mask_prompt"))}
+    return _findings(subject.folder, subject.splits, config.get("batch_size"), **flags)
+
+
+def check_data(folder: Path, batch_size: int) -> list[dict]:
+    """The same for a folder alone, without a config."""
+    splits = {name: read_split(folder, name) for name in SPLITS if (folder / f"{name}.jsonl").is_file()}
+    return _findings(folder, splits, batch_size, test=False, mask_prompt=False)
 
 
 def listing(folder: Path) -> list[str]:
@@ -24,22 +83,28 @@ def _count_lines(path: Path) -> int:
         return sum(1 for _ in file)
 
 
-def check_data(folder: Path, batch_size: int) -> list[dict]:
-    """Findings on one data folder: is it there, has it rows, can each row be trained on?"""
-    where, evidence = shown(folder), listing(folder)
+# --- files ----------------------------------------------------------------------------------
+
+
+def _findings(folder: Path, splits: dict[str, Split], batch_size, *, test: bool, mask_prompt: bool) -> list[dict]:
+    where = shown(folder)
+    evidence = listed(listing(folder))
     if not folder.is_dir():
+        there = folder.exists()
         return [
             finding(
                 "data.missing",
                 "error",
-                f"The data directory {where} does not exist",
+                f"{where} is a file, not a data directory" if there else f"The data directory {where} does not exist",
                 evidence=evidence,
                 where=where,
-                cause="mlx-lm takes a path that does not exist for the name of a dataset on a hub.",
+                cause="mlx-lm reads train.jsonl in the folder that `data:` names."
+                if there
+                else "mlx-lm takes a path that does not exist for the name of a dataset on a hub.",
                 fix="Extract this variant (notebook 01), or point `data:` at a folder that has train.jsonl.",
             )
         ]
-    if not (folder / "train.jsonl").is_file():
+    if "train" not in splits:
         empty = len(evidence) == 1
         return [
             finding(
@@ -55,112 +120,89 @@ def check_data(folder: Path, batch_size: int) -> list[dict]:
             )
         ]
     findings = []
-    for name in SPLITS:
-        path = folder / f"{name}.jsonl"
-        if path.is_file():
-            findings += _check_split(path, name, batch_size)
-        elif name == "valid":
+    for name, wanted, check_id, severity, cause in (
+        ("valid", True, "data.no_valid", "warning", "mlx-lm then trains without any validation."),
+        ("test", test, "data.no_test", "error", "With `test: true`, mlx-lm looks for it before it trains, and aborts."),
+    ):
+        if wanted and name not in splits:
             findings.append(
                 finding(
-                    "data.no_valid",
-                    "warning",
-                    f"{where} has no valid.jsonl",
+                    check_id,
+                    severity,
+                    f"{where} has no {name}.jsonl",
                     evidence=evidence,
                     where=where,
-                    cause="mlx-lm then trains without any validation.",
+                    cause=cause,
                     fix="Extract the variant again; its time-ordered split writes one.",
                 )
             )
-    return findings
+    for split in splits.values():
+        faults = _lines(split) + schemas.check_rows(split, test, mask_prompt)
+        # What stands behind the last batch is known once the rows are.
+        findings += faults + _batches(split, batch_size, test, faulty=bool(faults))
+    return findings + schemas.check_kinds(splits, where)
 
 
-def _check_split(path: Path, name: str, batch_size: int) -> list[dict]:
-    severity = "warning" if name == "test" else "error"
-    where = shown(path)
-    lines = path.read_bytes().split(b"\n")
-    if lines[-1] == b"":
-        lines.pop()
-    if not lines:
+def _lines(split: Split) -> list[dict]:
+    if not split.lines:
         return [
             finding(
                 "data.zero_bytes",
-                severity,
-                f"{where} is empty",
-                evidence=[f"{path.name}  0 bytes"],
-                where=where,
-                cause="mlx-lm looks at the first row to learn the format, and aborts without one.",
-                fix="Extract the variant again.",
+                "error",
+                f"{split.where} is empty",
+                evidence=[f"{split.path.name}  0 bytes"],
+                where=split.where,
+                cause="mlx-lm looks at the first row of each of its three files to learn the format, and aborts "
+                "without one, also where the file is not used.",
+                fix="Extract the variant again, or remove the file.",
             )
         ]
-    blank = [number for number, line in enumerate(lines, 1) if not line.strip()]
-    broken, wrong = [], []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            problem = _problem(json.loads(line))
-        except ValueError as error:
-            broken.append(f"line {number}: {error}")
-        else:
-            if problem:
-                wrong.append(f"line {number}: {problem}")
-    findings = []
-    for check, bad, title, cause in (
-        (
-            "data.blank_line",
-            [f"line {number} is blank" for number in blank],
-            "blank lines",
-            "mlx-lm parses every line as JSON and aborts at a blank one.",
-        ),
-        (
-            "data.bad_json",
-            broken,
-            "lines that are not JSON",
-            "mlx-lm parses every line as JSON and aborts at the first bad one.",
-        ),
-        (
-            "data.bad_messages",
-            wrong,
-            "rows that are no conversation with a reply at the end",
-            "mlx-lm trains on the last message, whatever its role.",
-        ),
-    ):
-        if bad:
-            findings.append(
-                finding(
-                    check,
-                    "error",
-                    f"{where} has {len(bad)} {title}",
-                    evidence=bad[:5],
-                    cause=cause,
-                    where=where,
-                    fix="Extract the variant again, or mend these lines.",
-                )
-            )
-    if len(lines) < batch_size and name != "test":
-        findings.append(
+    blank = [f"line {number} is blank" for number in split.blank]
+    cause = "mlx-lm parses every line of all three files as JSON before it trains, and aborts at "
+    return [
+        *schemas.fault(split, "data.blank_line", "error", blank, "left blank", cause + "a blank one."),
+        *schemas.fault(split, "data.bad_json", "error", split.broken, "without JSON", cause + "the first such."),
+    ]
+
+
+# --- batches --------------------------------------------------------------------------------
+
+
+def _batches(split: Split, size, test: bool, faulty: bool) -> list[dict]:
+    # A batch size that is no number of rows is the config's fault, and told there.
+    if not isinstance(size, int) or size < 1 or not split.lines or (split.name == "test" and not test):
+        return []
+    number = split.lines - len(split.blank)
+    if number < size:
+        return [
             finding(
                 "data.fewer_than_batch",
                 "error",
-                f"{where} has fewer rows than one batch",
-                evidence=[f"{len(lines)} rows, batch_size {batch_size}"],
-                where=where,
+                f"{split.where} has fewer rows than one batch",
+                evidence=[f"{counted(number, 'row')}, batch_size {size}"],
+                where=split.where,
                 cause="mlx-lm makes full batches only, and aborts where there is none.",
                 fix="Lower batch_size, or extract more history.",
             )
+        ]
+    tail = number % size
+    if faulty or not tail:
+        return []
+    # mlx-lm sorts by the number of keys in a row, where it means to sort by length; nothing else moves a row.
+    order = sorted(range(number), key=lambda at: len(split.rows[at]))
+    left = sorted(split.numbers[at] for at in order[-tail:])
+    train = split.name == "train"
+    use = "trained on" if train else "evaluated" if split.name == "valid" else "tested"
+    return [
+        finding(
+            "data.tail_rows",
+            "warning" if train and tail > TAIL_SHARE * number else "info",
+            f"{tail} of the {counted(number, 'row')} in {split.where} {'is' if tail == 1 else 'are'} never {use}",
+            evidence=listed([f"lines {', '.join(map(str, left))}", f"{number} rows, batch_size {size}"]),
+            where=split.where,
+            cause="mlx-lm makes full batches of rows that follow each other, the same ones in every epoch, and leaves the rest.",
+            fix="Choose a batch_size that divides the number of rows better."
+            if train and tail > TAIL_SHARE * number
+            else "Nothing need be done.",
         )
-    return findings
-
-
-def _problem(row) -> str | None:
-    """What is wrong with one row, or None."""
-    messages = row.get("messages") if isinstance(row, dict) else None
-    if not isinstance(messages, list) or not messages:
-        return "no list of `messages`"
-    if any(not isinstance(m, dict) or not isinstance(m.get("content"), str) or "role" not in m for m in messages):
-        return "a message without `role` or text `content`"
-    if messages[-1]["role"] != "assistant":
-        return f"the last message is by {messages[-1]['role']!r}, not by the assistant"
-    if not messages[-1]["content"].strip():
-        return "the reply is empty"
-    return None
+    ]

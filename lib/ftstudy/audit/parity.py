@@ -1,26 +1,81 @@
 """Do training and inference see the same prompt? The report's issue 2, from token ids.
 
-Every token of the training prompt belongs to a *region*: a message's content, or the
-template's markup around it. Where the inference prompt differs, the difference takes the
-region it replaces, so the "Key Differences" table is computed, for any template.
+Every row's prompt is compared with what the inference profile would send; the first that differ
+are looked into, each difference under an id of its own. `compare`, `key_differences` and
+`termination` are what the notebook shows of it.
 """
 
-from collections import Counter
-from difflib import SequenceMatcher
+import hashlib
+from collections.abc import Iterable
+from itertools import chain, islice
 
 from .. import chat_format
+from .alignment import align, compare, key_differences, termination
+from .differences import differences
+from .evidence import listed
 from .findings import finding
+from .prompts import Row, Seen, begins, compare_all, rows_of
+from .regions import Template
+from .rendering import encode, render
+from .subject import Subject
 
-ASPECTS = {
-    "bos": "Start of text (BOS)",
-    "system": "System prompt",
-    "user": "User content format",
-    "assistant": "Earlier replies",
-    "markup": "Role headers",
-    "generation": "Header of the reply",
-}
-CONTENT = ("system", "user", "assistant")
+CALLS = 2000  # of an app's function, spread evenly over the rows
+__all__ = ["CHECKS", "check", "check_parity", "compare", "key_differences", "termination"]
+
 CHECKS = {
+    "parity.bos": ("error", "The start token is missing, or stands there twice, on one side."),
+    "parity.system_text": ("error", "The app's system text is another than in training."),
+    "parity.default_system": (
+        "error",
+        "One side has no system message (or an empty one), so a default text, or none, stands in its place.",
+    ),
+    "parity.user_wrapper": ("error", "The app puts the user's turn in another form than training has."),
+    "parity.earlier_replies": ("error", "Earlier turns are missing in the app's prompt, or are other texts."),
+    "parity.role_header": ("error", "The markup between the turns is not the chat template's."),
+    "parity.whitespace": ("error", "Only white space differs, in the markup or at the edges of contents."),
+    "parity.template_arguments": (
+        "error or info",
+        "The chat template is used with other arguments (a think block, tools); info where the prompt is still one "
+        "that training has.",
+    ),
+    "parity.end_of_prompt": ("error", "The header of the reply is missing, or text was put behind it."),
+    "parity.profile_fails": ("error", "The inference profile gives no prompt: its function or its file is faulty."),
+    "parity.captured_rows": ("warning", "The captured prompts cover none or only some of the rows."),
+    "parity.no_profile": ("info", "No inference profile was given, so nothing is known about the app's prompt."),
+}
+_OWN_STRING = "The app writes the prompt itself. The chat template that training uses writes it another way."
+_SAME_MESSAGES = "Give the app the messages that training has (ftstudy.chat_format), or train on the app's."
+_TEMPLATE = "Build the prompt with tokenizer.apply_chat_template(messages, add_generation_prompt=True)."
+TOLD = {  # check -> title, cause, fix
+    "parity.bos": (
+        "Start of text (BOS)",
+        "mlx_lm.generate puts a BOS before a string that lacks one, where the tokenizer adds it; a string that has "
+        "one gets a second from a plain tokenizer.encode.",
+        "Send the token ids of apply_chat_template, which writes what training has.",
+    ),
+    "parity.system_text": ("System prompt", "The app has a system text of its own.", _SAME_MESSAGES),
+    "parity.default_system": (
+        "System prompt, there on one side only",
+        "Without a system message some templates put in a text of their own; with an empty one they do not.",
+        "Send the system message of the training data, or none where it has none.",
+    ),
+    "parity.user_wrapper": ("User content format", "The app wraps or rewrites the user's turn.", _SAME_MESSAGES),
+    "parity.earlier_replies": ("Earlier turns", "The app drops or rewrites earlier turns.", _SAME_MESSAGES),
+    "parity.role_header": ("Role headers", _OWN_STRING, _TEMPLATE),
+    "parity.whitespace": ("White space", _OWN_STRING + " A line break is a token as well.", _TEMPLATE),
+    "parity.template_arguments": (
+        "Arguments of the chat template",
+        "enable_thinking and its like change what the template writes. mlx-lm sets enable_thinking to True where the "
+        "tokenizer has think tokens, else to False; other runtimes leave it out.",
+        "Call the template with the same arguments on both sides.",
+    ),
+    "parity.end_of_prompt": (
+        "End of the prompt",
+        "add_generation_prompt=True is missing, or a string goes on behind the header of the reply.",
+        _TEMPLATE,
+    ),
+}
+OF_REGION = {
     "bos": "parity.bos",
     "system": "parity.system_text",
     "user": "parity.user_wrapper",
@@ -30,214 +85,193 @@ CHECKS = {
 }
 
 
-def regions(example: dict, tokenizer) -> tuple[list[int], list[str]]:
-    """The training prompt's token ids, and the region of each (a key of ASPECTS)."""
-    ids = chat_format.prompt_ids(example, tokenizer)
-    text, offsets = _offsets(example, tokenizer, ids)
-    spans = _content_spans(example["messages"][:-1], text)
-    end_of_contents = max((end for _, end, _ in spans), default=0)
-    labels = []
-    for index, (start, end) in enumerate(offsets):
-        middle = (start + end) / 2
-        inside = next((role for first, last, role in spans if first <= middle < last), None)
-        if index == 0 and ids[0] == tokenizer.bos_token_id and inside is None and _bos_stands_alone(tokenizer):
-            labels.append("bos")
-        else:
-            labels.append(inside or ("markup" if start < end_of_contents else "generation"))
-    return ids, labels
-
-
-def _offsets(example: dict, tokenizer, ids: list[int]) -> tuple[str, list[tuple[int, int]]]:
-    """The prompt as text, and where each token stands in it (in characters)."""
-    text = tokenizer.apply_chat_template(example["messages"][:-1], add_generation_prompt=True, tokenize=False)
-    fast = getattr(tokenizer, "_tokenizer", tokenizer)  # mlx-lm wraps the one that can be called
-    encoded = fast(text, add_special_tokens=False, return_offsets_mapping=True)
-    if list(encoded["input_ids"]) != ids:
-        raise ValueError("the chat template's text and its tokens disagree")
-    return text, encoded["offset_mapping"]
-
-
-def _bos_stands_alone(tokenizer) -> bool:
-    """ChatML uses its turn marker as BOS; there, the first token is a role header."""
-    marker = tokenizer.apply_chat_template(
-        [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], return_dict=False
+def check(subject: Subject) -> list[dict]:
+    """Findings on the prompts of all rows. StudyError where there is no model to render them with."""
+    profile = subject.profile
+    if profile is None:
+        return [
+            finding(
+                "parity.no_profile",
+                "info",
+                "No inference profile was given",
+                evidence=[],
+                where=subject.where,
+                cause="Without it, nobody can say whether the app asks in the form that training used.",
+                fix="Describe your app's prompt in a YAML profile and pass it with INFERENCE=… or --inference.",
+            )
+        ]
+    if not any(True for split in subject.splits.values() for _ in split.chats()):
+        return []  # nothing to render; the data's own findings say so
+    names, step = list(subject.splits), 1
+    if profile["kind"] == "captured":
+        recorded = {split for split, _ in profile["rows"]}
+        names = [name for name in names if name in recorded]
+    if profile["kind"] == "callable":
+        step = -(-sum(len(subject.rendering(name).numbers) for name in names) // CALLS) or 1
+    rows = chain.from_iterable(rows_of(name, subject.rendering(name), subject.splits[name].blank) for name in names)
+    return _findings(
+        islice(rows, 0, None, step),
+        Template(subject.tokenizer),
+        profile,
+        {name: split.where for name, split in subject.splits.items()},
+        bool(subject.config.get("mask_prompt")),
     )
-    return list(marker).count(tokenizer.bos_token_id) == 1
 
 
-def _content_spans(messages: list[dict], text: str) -> list[tuple[int, int, str]]:
-    """Where each message's content stands in the rendered text: (start, end, role)."""
-    spans, at = [], 0
-    for message in messages:
-        for content in (message["content"], message["content"].strip()):  # some templates strip
-            start = text.find(content, at)
-            if content and start >= 0:
-                at = start + len(content)
-                spans.append((start, at, message["role"]))
-                break
-    return spans
+def check_parity(
+    examples: list[dict], tokenizer, profile: dict, where: str, split: str = "test", mask_prompt: bool = True
+) -> list[dict]:
+    """Findings on some examples; `where` is the file that they come from, `split` its split."""
+    rows = rows_of(split, render(list(enumerate(examples, 1)), tokenizer))
+    return _findings(rows, Template(tokenizer), profile, {split: where}, mask_prompt)
 
 
-def compare(example: dict, tokenizer, profile: dict, where: tuple[str, int] | None = None) -> dict:
-    """Both prompts of one example, aligned token by token.
-
-    Returns `training` and `inference` (token ids), `same`, `blocks`: aligned pieces in
-    order, each {"aspect", "equal", "training", "inference"} with ids on both sides, and
-    `differing`: per aspect, the tokens on either side that have no partner.
-    """
-    training, labels = regions(example, tokenizer)
-    inference = chat_format.prompt_ids(example, tokenizer, profile, where)
-    blocks = []
-    for tag, a0, a1, b0, b1 in _aligned(training, inference, labels, set(tokenizer.all_special_ids)):
-        if tag == "equal":
-            for start, end, aspect in _runs(labels, a0, a1):
-                blocks.append(_block(aspect, True, training[start:end], inference[b0 + start - a0 : b0 + end - a0]))
-        elif tag == "insert":
-            blocks.append(_block(_aspect_between(labels, a0), False, [], inference[b0:b1]))
-        else:
-            # What replaces several regions at once is shown with the first content among them.
-            runs = _runs(labels, a0, a1)
-            host = next((run for run in runs if run[2] in CONTENT), runs[0])
-            for run in runs:
-                blocks.append(_block(run[2], False, training[run[0] : run[1]], inference[b0:b1] if run == host else []))
-    differing = Counter()
-    for block in blocks:
-        if not block["equal"]:
-            differing[block["aspect"]] += len(block["training"]) + len(block["inference"])
-    return {
-        "training": training,
-        "inference": inference,
-        "same": training == inference,
-        "blocks": blocks,
-        "differing": dict(differing),
-    }
+def _differences_of(row: Row, ids: list[int], text: str | None, template: Template, mask_prompt: bool) -> dict:
+    """(check, severity) -> (text in training, text at inference, note)."""
+    example, tokenizer = row.example, template.tokenizer
+    training = template.render(example["messages"][:-1], example.get("tools")) or ""
+    given_as_ids = text is None
+    if given_as_ids and tokenizer.decode(row.prompt.tolist()) == training:
+        text = tokenizer.decode(ids)
+    found = {} if text is None else differences(example, template, training, text)
+    if given_as_ids and text is not None:
+        special = set(tokenizer.convert_tokens_to_ids(list(template.special)))
+        (again,) = encode([text], tokenizer)
+        if sum(token in special for token in ids) < sum(token in special for token in again.tolist()):
+            found.setdefault("parity.role_header", (training[:60], text[:60], "markup is sent as plain text"))
+    if not found:  # the same text in other tokens, or a tokenizer that does not give a text back
+        for block in _blocks(example, template, row.prompt.tolist(), ids):
+            if not block["equal"]:
+                sides = [tokenizer.decode(block[side]) for side in ("training", "inference")]
+                found.setdefault(OF_REGION[block["aspect"]], (*sides, "other tokens, perhaps of the same text"))
+    severities = {check: "error" for check in found}
+    if set(found) == {"parity.template_arguments"} and begins(row.whole, ids):
+        # The prompt goes a little further into, or less far into, what training has anyway. That is no
+        # fault, unless the model would have to write what the loss mask left out.
+        if len(ids) >= (len(row.prompt) if mask_prompt else 0):
+            severities["parity.template_arguments"] = "info"
+    return {(check, severities[check]): told for check, told in found.items()}
 
 
-def _aligned(left: list[int], right: list[int], labels: list[str], special: set[int]) -> list[tuple]:
-    """difflib's opcodes, with special tokens as anchors where both sides have the same ones."""
-    cuts = [[at for at, token in enumerate(side) if token in special] for side in (left, right)]
-    if [left[at] for at in cuts[0]] != [right[at] for at in cuts[1]]:
-        cuts = [[], []]
-    starts = [(0, 0), *zip(*cuts)]
-    ends = [*zip(*cuts), (len(left), len(right))]
-    codes = []
-    for (a, b), (a_end, b_end) in zip(starts, ends):
-        piece = SequenceMatcher(None, left[a:a_end], right[b:b_end], autojunk=False).get_opcodes()
-        codes += [(tag, a + a0, a + a1, b + b0, b + b1) for tag, a0, a1, b0, b1 in piece]
-    return _slid(codes, right, labels)
+def _blocks(example: dict, template: Template, training: list[int], inference: list[int]) -> list[dict]:
+    try:
+        return align(example, template, training, inference)["blocks"]
+    except (ValueError, NotImplementedError):  # a tokenizer that does not say where its tokens stand
+        return [{"aspect": "markup", "equal": False, "training": training, "inference": inference}]
 
 
-def _slid(codes: list[tuple], right: list[int], labels: list[str]) -> list[tuple]:
-    """Insertions moved right into a message's content, where that changes neither side.
-
-    "user [⏎ Context :] ⏎ Contact" and "user ⏎ [Context : ⏎] Contact" are the same insertion;
-    only the second stands in the user's text, where it belongs.
-    """
-    slid = []
-    for at, (tag, a0, a1, b0, b1) in enumerate(codes):
-        if tag == "insert" and at + 1 < len(codes) and codes[at + 1][0] == "equal":
-            _, *after = codes[at + 1]
-            shift = 0
-            while _aspect_between(labels, a0 + shift) not in CONTENT:
-                if shift == after[1] - after[0] or right[b0 + shift] != right[b1 + shift]:
-                    shift = 0  # it cannot get there: it stays where it was
-                    break
-                shift += 1
-            slid.append(("equal", a0, a0 + shift, b0, b0 + shift))
-            slid.append(("insert", a0 + shift, a0 + shift, b0 + shift, b1 + shift))
-            codes[at + 1] = ("equal", after[0] + shift, after[1], after[2] + shift, after[3])
-        else:
-            slid.append((tag, a0, a1, b0, b1))
-    return [code for code in slid if code[1] < code[2] or code[3] < code[4]]
-
-
-def _block(aspect: str, equal: bool, training: list[int], inference: list[int]) -> dict:
-    return {"aspect": aspect, "equal": equal, "training": training, "inference": inference}
-
-
-def _runs(labels: list[str], start: int, end: int) -> list[tuple[int, int, str]]:
-    """Stretches of one label within [start, end)."""
-    runs = []
-    for index in range(start, end):
-        if runs and runs[-1][2] == labels[index]:
-            runs[-1] = (runs[-1][0], index + 1, labels[index])
-        else:
-            runs.append((index, index + 1, labels[index]))
-    return runs
-
-
-def _aspect_between(labels: list[str], at: int) -> str:
-    """The region of tokens inserted before position `at`: content wins over markup."""
-    if at == 0:
-        return "bos"
-    neighbours = [labels[at - 1]] + labels[at : at + 1]
-    return next((label for label in reversed(neighbours) if label in CONTENT), neighbours[-1])
-
-
-def key_differences(examples: list[dict], tokenizer, profile: dict, split: str = "test") -> dict:
-    """The "Key Differences" table over many examples, from token ids.
-
-    Returns `examples`, `identical` (prompts equal token for token), `rows`: one an aspect
-    that differs anywhere, with `aspect`, `region`, `training` and `inference` (the texts of
-    the first example that differs there), `prompts` affected and `tokens` (mean number of
-    tokens without a partner, over affected prompts); and the `termination` row.
-    """
-    compared = [compare(example, tokenizer, profile, (split, row)) for row, example in enumerate(examples)]
-    rows = []
-    for region, aspect in ASPECTS.items():
-        affected = [one for one in compared if one["differing"].get(region)]
-        if not affected:
-            continue
-        first = affected[0]
-        side = {
-            name: "".join(tokenizer.decode(b[name]) for b in first["blocks"] if b["aspect"] == region and b[name])
-            for name in ("training", "inference")
-        }
-        tokens = sum(one["differing"][region] for one in affected) / len(affected)
-        rows.append({"aspect": aspect, "region": region, **side, "prompts": len(affected), "tokens": round(tokens, 1)})
-    return {
-        "examples": len(compared),
-        "identical": sum(one["same"] for one in compared),
-        "rows": rows,
-        "termination": termination(examples[0], tokenizer),
-    }
-
-
-def termination(example: dict, tokenizer) -> dict:
-    """The report's third row: how a training text ends, and how an inference prompt ends.
-
-    Not a fault: the prompt stops where the model is to write, and the end-of-turn token is
-    what the model was trained to write there (`trained` says whether it was).
-    """
-    ids, mask = chat_format.training_ids(example, tokenizer)
-    ends = chat_format.end_of_turn_ids(tokenizer)
-    last = max(index for index, on in enumerate(mask) if on)
-    prompt = chat_format.prompt_ids(example, tokenizer)
-    header = max((at for at, token in enumerate(prompt) if token in set(tokenizer.all_special_ids)), default=0)
-    return {
-        "training": tokenizer.decode(ids[last:]),
-        "inference": tokenizer.decode(prompt[header:]),
-        "trained": ids[last] in ends,
-    }
-
-
-def check_parity(examples: list[dict], tokenizer, profile: dict, where: str, split: str = "test") -> list[dict]:
-    """One finding for each aspect in which inference differs from training."""
-    table = key_differences(examples, tokenizer, profile, split)
+def _findings(rows: Iterable[Row], template: Template, profile: dict, files: dict, mask_prompt: bool) -> list[dict]:
+    seen = compare_all(rows, template, profile)
+    where = next(iter(files.values()))
+    found = _about_profile(seen, profile, where)
+    cases: dict[tuple[str, str], list] = {}
+    for row, ids, text in seen.differing:
+        for key, told in _differences_of(row, ids, text, template, mask_prompt).items():
+            cases.setdefault(key, []).append((row, ids, told))
+    for row in seen.cut_off:
+        if told := _not_in_training(row, template):
+            cases.setdefault(("parity.template_arguments", "error"), []).append((row, row.prompt.tolist(), told))
     name = profile.get("name", "the inference profile")
-    return [
-        finding(
-            CHECKS[row["region"]],
-            "error",
-            f"{row['aspect']}: {name} differs from training in {row['prompts']} of {table['examples']} prompts",
-            evidence=[
-                f"training:  {row['training']!r}",
-                f"inference: {row['inference']!r}",
-                f"{row['tokens']} tokens a prompt without a partner",
-            ],
-            cause="The app builds this part of the prompt by itself, not as the training data was rendered.",
-            fix="Build the prompt with ftstudy.chat_format (option B), or train on data in the app's form (option A).",
-            where=where,
+    for (check_id, severity), hits in cases.items():
+        row, ids, (training, inference, note) = hits[0]
+        aspect, cause, fix = TOLD[check_id]
+        count = f"{len(hits)} of {seen.compared} prompts"
+        if seen.different > len(seen.differing):
+            count = f"{len(hits)} of {len(seen.differing)} looked into ({seen.different} of {seen.compared} differ)"
+        found.append(
+            finding(
+                check_id,
+                severity,
+                f"{aspect}: {name} differs from training in {count}",
+                evidence=[
+                    f"{row.split} line {row.line}: {_first_token(row.prompt.tolist(), ids, template.tokenizer)}",
+                    f"training:  {_quoted(training)}",
+                    f"inference: {_quoted(inference)}" + (f" ({note})" if note else ""),
+                    f"tokenizer in training: {fingerprint(template.tokenizer)}; at inference: {_side(profile)}",
+                ],
+                cause=cause,
+                fix=fix,
+                where=files.get(row.split, where),
+            )
         )
-        for row in table["rows"]
+    return found
+
+
+def _not_in_training(row: Row, template: Template) -> tuple[str, str, str] | None:
+    """The prompt of a template whose generation prompt holds what the whole conversation does not."""
+    messages, tools = row.example["messages"], row.example.get("tools")
+    prompt = template.render(messages[:-1], tools) or ""
+    whole = template.render(messages, tools, prompt=False) or ""
+    if whole.startswith(prompt):
+        return None  # only the tokens at the border are others
+    at = chat_format.common_prefix(whole, prompt)
+    start = max(0, at - 20)
+    return whole[start : at + 60], prompt[start:], "the trained conversation does not begin with its own prompt"
+
+
+def _about_profile(seen: Seen, profile: dict, where: str) -> list[dict]:
+    found, failures = [], [*profile.get("broken", []), *seen.failures]
+    name = profile.get("name", "the inference profile")
+    if failures:
+        found.append(
+            finding(
+                "parity.profile_fails",
+                "error",
+                f"{name} gives no prompt in {len(failures)} cases",
+                evidence=listed([" ".join(text.split()) for text in failures]),
+                cause="Its function raises or returns no prompt, its texts do not suit the chat template, or its file is damaged.",
+                fix="Mend the function, the texts or the file; `ftstudy.capture` records what an app really sends.",
+                where=where,
+            )
+        )
+    if profile["kind"] == "captured":
+        rows = seen.compared + seen.missing
+        unknown = len(profile["rows"]) - seen.compared - len(seen.failures)
+        if seen.missing or unknown > 0 or not seen.compared:
+            found.append(
+                finding(
+                    "parity.captured_rows",
+                    "warning",
+                    f"The captured prompts cover {seen.compared} of {rows} rows",
+                    evidence=[
+                        f"{len(profile['rows'])} prompts in {profile['file']}, {max(unknown, 0)} of no row of the data",
+                        *[f"{seen.missing} rows of the same splits without a prompt"] * bool(seen.missing),
+                    ],
+                    cause="The recording stopped early, or was made on other data.",
+                    fix="Record the app again over all rows of one split.",
+                    where=where,
+                )
+            )
+    return found
+
+
+def _quoted(text: str) -> str:
+    return repr(text if len(text) <= 150 else f"{text[:70]} … {text[-70:]}")[:190]
+
+
+def _first_token(training: list[int], inference: list[int], tokenizer) -> str:
+    at = chat_format.common_prefix(training, inference)
+    sides = [
+        f"{tokenizer.decode([side[at]])!r} ({side[at]})" if at < len(side) else "nothing"
+        for side in (training, inference)
     ]
+    return (
+        f"token {at} is {sides[0]} in training, {sides[1]} at inference ({len(training)} and {len(inference)} tokens)"
+    )
+
+
+def fingerprint(tokenizer) -> str:
+    """Class and size of a tokenizer, and the beginning of its template's hash."""
+    template = tokenizer.chat_template
+    text = template if isinstance(template, str) else repr(template)
+    kind = type(getattr(tokenizer, "_tokenizer", tokenizer)).__name__
+    return f"{kind}, {len(tokenizer)} tokens, template {hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def _side(profile: dict) -> str:
+    return {
+        "messages": "the same, and its template",
+        "template": "the same, a string without its template",
+        "callable": f"whatever {profile.get('function')} uses",
+        "captured": f"unknown, recorded in {profile.get('file')}",
+    }[profile["kind"]]

@@ -31,7 +31,7 @@ __all__ = [
     "people_of",
     "replace",
 ]
-LEFT = "left: ordinary word"
+LEFT = "names left alone, being ordinary words too"
 
 
 def mask(messages: pandas.DataFrame, names: list[dict], region: str = "US") -> tuple[pandas.DataFrame, dict]:
@@ -53,9 +53,17 @@ def mask(messages: pandas.DataFrame, names: list[dict], region: str = "US") -> t
         texts.append(replace(text, spans) if spans else text)
     columns["text"] = pandas.Series(texts, index=messages.index, dtype=object)
     masked = messages.assign(**columns, **hashed_ids(messages, names, known))
-    skipped = {
-        reason: entry | {"examples": [replace(one, find(one, known, region=region)) for one in entry["examples"]]}
+
+    def plain(text: str) -> str:
+        return replace(text, find(text, known, region=region))
+
+    # A file may be named after whom the chat is with.
+    told = {"notes": [plain(note) for note in messages.attrs.get("notes", [])]}
+    told["skipped"] = {
+        reason: entry | {"examples": [plain(one) for one in entry["examples"]]}
         for reason, entry in messages.attrs.get("skipped", {}).items()
     }
-    masked.attrs = messages.attrs | {"skipped": skipped}
-    return check(masked), dict(counts)
+    if "source" in messages.attrs:
+        told["source"] = plain(messages.attrs["source"])
+    masked.attrs = messages.attrs | told
+    return check(masked), dict(sorted(counts.items()))

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .ordinary_words import ORDINARY, TITLES
+from .ordinary_words import TITLES
 
 # Scripts in which no space stands between words, or particles join them: Thai, Lao, Burmese, Khmer,
 # Japanese, Chinese, Korean.
@@ -49,8 +49,8 @@ def _parts_of(name: str) -> Iterator[Form]:
     parts = [part for part in name.split() if WORD.search(part) or RUN.search(part)]
     bare = [" ".join(words_of(part)) for part in parts]
     first = next((place for place, part in enumerate(bare) if part not in TITLES), len(parts))
-    if first < len(parts) and (bare[first] not in ORDINARY or len(parts) == 1):
+    if first < len(parts):
         yield Form(parts[first], is_given=first == 0)
-    if first < len(parts) - 1 and bare[-1] not in ORDINARY:
+    if first < len(parts) - 1:
         yield Form(parts[-1], only_capitalised=True)
         yield Form(f"{parts[first]} {parts[-1]}")

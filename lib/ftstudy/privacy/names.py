@@ -13,6 +13,11 @@ from .walls import WALL, Span
 
 # Between two words of a name.
 _GAP = re.compile(r"[ \t\u00a0.'’-]{1,3}")
+# What a name may be a part of: a handle, or a link.
+_UNBROKEN = rf"[^\s<>\"“”{WALL}]*"
+_REACH = 200  # characters; a longer link was found before, by its form
+_HANDLE = re.compile(r"@[\w.-]+")
+_LINK_WITH_PATH = re.compile(r"(?i)(?:[a-z][a-z0-9+.-]{1,20}://|www\.)?[\w-]{1,63}(?:\.[\w-]{1,63})+(?::\d+)?/.+")
 # What may stand before a word without saying anything about its capital: spaces, marks of writing
 # direction and emphasis, opening quotation marks.
 _UNSEEN = ' \t\u00a0\ufeff\ufe0f"“”„«»¿¡*_~' + "".join(
@@ -98,8 +103,13 @@ def may_name(text: str, known: Known) -> bool:
 def find_names(text: str, known: Known, partner: str | None) -> tuple[list[Span], int]:
     """The names that are meant, and how many others were left alone."""
     found = list(mentions(text, known))
-    spans = [_span(mention, text, known.pseudonyms, partner) for mention in found if mention.is_meant]
-    return spans, len(found) - len(spans)
+    meant = [mention for mention in found if mention.is_meant]
+    spans = []
+    for mention in meant:
+        span = _span(mention, text, known.pseudonyms, partner)
+        if not spans or span.start >= spans[-1].end:  # a handle or a link may hold two names
+            spans.append(span)
+    return spans, len(found) - len(meant)
 
 
 def mentions(text: str, known: Known) -> Iterator[Mention]:
@@ -160,11 +170,25 @@ def _span(mention: Mention, text: str, pseudonyms: Pseudonyms, partner: str | No
     """The pseudonym in the name's place, in capitals or small letters as the name is."""
     start, end, people, _ = mention
     written = text[start:end]
-    if pseudonyms.fixed.get(people[0], "").casefold() == written.casefold():  # the owner, under the name that stays
-        return Span(start, end)
+    fixed = pseudonyms.fixed.get(people[0], "")
     pseudonym = pseudonyms.of(partner if partner in people else people[0])
+    begin, finish = _whole(text, start, end)
+    if _LINK_WITH_PATH.fullmatch(text, begin, finish):
+        return Span(begin, finish, "link", "[link]")
+    if finish - begin > end - start + 1 and _HANDLE.fullmatch(text, begin, finish):
+        return Span(begin + 1, finish, "name", pseudonym.lower().replace(" ", ""))
+    if fixed and set(words_of(written)) <= set(words_of(fixed)):  # the owner, under the name that stays
+        return Span(start, end)
     if written.isupper() and len(written) > 1:
         pseudonym = pseudonym.upper()
     elif written.islower():
         pseudonym = pseudonym.lower()
     return Span(start, end, "name", pseudonym)
+
+
+def _whole(text: str, start: int, end: int) -> tuple[int, int]:
+    """The unbroken run of characters that a name is a part of, without punctuation at its end."""
+    before, after = text[max(0, start - _REACH) : start], text[end : end + _REACH]
+    head = re.search(f"{_UNBROKEN}$", before)[0]
+    tail = re.match(_UNBROKEN, after)[0].rstrip(".,;:!?)'’")
+    return start - len(head), end + len(tail)

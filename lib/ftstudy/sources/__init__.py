@@ -21,7 +21,7 @@ A reader drops nothing silently. What must not be trained on keeps its row and i
 `reply_pairs` can say how many it left out and why; what cannot be a row at all (a second copy, a
 broken line) is counted in `table.attrs["skipped"]`: reason -> {"count", "examples"}. What the
 reader had to infer stands in `table.attrs["notes"]`, a list of sentences; `read_messages` adds
-which reader it was, `table.attrs["kind"]`.
+`table.attrs["kind"]`, which reader it was, and `table.attrs["source"]`, the file as it is shown.
 """
 
 import inspect
@@ -89,7 +89,7 @@ def read_messages(source: str | Path, kind: str = "auto", **settings) -> pandas.
     table = read(file, **{name: value for name, value in given.items() if name in takes})
     if not table["is_owner"].any():
         raise _nobody_is_the_owner(file, table, given.get("me", ()), "me" in takes)
-    table.attrs["kind"] = kind
+    table.attrs |= {"kind": kind, "source": shown(file)}
     return table
 
 
@@ -137,6 +137,7 @@ def _kind_of_folder(folder: Path) -> str:
     for pattern, kind in (
         ("chat.db", "imessage"),
         ("result.json", "telegram"),
+        ("data.json", "signal"),
         ("*/data.json", "signal"),
         ("*.json", "discord"),
         ("*.zip", "whatsapp"),

@@ -1,0 +1,228 @@
+"""Characters that a text should not hold: control tokens, a second template, and remains of bad encodings."""
+
+import re
+from collections import Counter
+
+from .evidence import around, rows_found
+from .subject import Subject
+
+CHECKS = {
+    "data.control_tokens": ("error", "a control token of the tokenizer, or a well-known one, inside a message"),
+    "data.templated": ("error", "a message that holds a rendered turn, which would be templated a second time"),
+    "data.odd_characters": (
+        "warning or info",
+        "remains of a wrong encoding (U+FFFD, “â€™”), control characters, invisible ones; "
+        "an info where these are a few invisible ones",
+    ),
+}
+
+CONTROL_TOKEN, TEMPLATED = "control token", "rendered turn"
+
+# --- control tokens and templates -----------------------------------------------------------
+
+SHAPE = re.compile(r"<[^<>\s]{1,60}>|\[[^\[\]\s]{1,60}\]")  # how control tokens are written, nearly all of them
+# Nobody types these. `<s>` is left to the tokenizer: without such a token, it strikes a word through.
+WELL_KNOWN = re.compile(
+    r"<\|[A-Za-z_]\w{1,40}\|>|<｜[^｜<>]{1,40}｜>|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>"
+    r"|<think>(?=.*</think>)|(?<!.)\s*<think>",
+    re.DOTALL,
+)
+NAMED = re.compile(r"</?(?:think|tool_call|tool_response|start_of_turn|end_of_turn)>")  # where the vocabulary has them
+RENDERED = re.compile(
+    r"<\|im_start\|>\s*(?:system|user|assistant|tool)\b|<start_of_turn>\s*(?:user|model)\b"
+    r"|<\|start_header_id\|>[^<>]{1,40}<\|end_header_id\|>|\[INST\].*\[/INST\]|<<SYS>>"
+    r"|<\|(?:system|user|assistant)\|>|<\|start\|>(?:system|developer|user|assistant)|<｜(?:User|Assistant)｜>"
+    r"|^#{2,3} ?(?:Instruction|Input|Response|Human|Assistant|User|System):"
+    r"|\b(?:USER|HUMAN): .*\bASSISTANT:|^Human: .*^Assistant:",
+    re.DOTALL | re.MULTILINE,
+)
+
+
+QUICK = ("<|", "<｜", "<start_of", "[INST]", "<<SYS", "##", "USER:", "HUMAN:", "Human:")  # RENDERED needs one of them
+
+
+def check(subject: Subject, chats: dict, tokenizer) -> list[dict]:
+    """Findings on characters. `tokenizer` may be None; then only well-known tokens are looked for."""
+    tokens, header = control_tokens(tokenizer), turn_header(tokenizer)
+    odd_shaped = [token for token in tokens if not SHAPE.fullmatch(token)]
+    control, templated, odd, found = [], [], [], Counter()
+    clean = set()  # system texts come back in every row
+    for name, rows in chats.items():
+        for number, row in rows:
+            places = {}
+            for message in row["messages"]:
+                text = message["content"]
+                if text in clean:
+                    continue
+                here = _places(text, tokens, odd_shaped, header)
+                if not here and message["role"] == "system" and len(clean) < 1000:
+                    clean.add(text)
+                for kind, place in here.items():
+                    places.setdefault(kind, f"{message['role']}: {around(text, *place)}")
+            for kind, hits in ((CONTROL_TOKEN, control), (TEMPLATED, templated)):
+                if kind in places:
+                    hits.append((name, number, places.pop(kind)))
+            if places:
+                found.update(places.keys())
+                odd.append((name, number, "; ".join(f"{kind}, {where}" for kind, where in places.items())))
+    return [
+        *rows_found(
+            subject,
+            "data.control_tokens",
+            "error",
+            control,
+            "with control tokens inside a message",
+            "The tokenizer encodes them as the tokens that begin and end turns: the model sees turns that nobody took.",
+            "Remove them from the texts; an export of prompts is no history of messages.",
+        ),
+        *rows_found(
+            subject,
+            "data.templated",
+            "error",
+            templated,
+            "with an already rendered turn inside a message",
+            "mlx-lm applies the chat template to every message, so these rows are templated twice.",
+            "Write the plain texts into `content`, and leave roles and headers to the chat template.",
+        ),
+        *_odd(subject, sum(map(len, chats.values())), found, odd),
+    ]
+
+
+def _places(text: str, tokens: set[str], odd_shaped: list[str], header: str | None) -> dict[str, tuple[int, int]]:
+    """Kind of fault -> its first place in a text."""
+    found = {}
+    if ("<" in text or "[" in text or odd_shaped) and (place := _control(text, tokens, odd_shaped)):
+        found[CONTROL_TOKEN] = place
+    if place := _rendered(text, header):
+        found[TEMPLATED] = place
+    # Nearly all texts are plain, which is quickly seen.
+    if not (text.isascii() and text.replace("\n", "").replace("\t", "").isprintable()):
+        found |= odd_characters(text)
+    return found
+
+
+def control_tokens(tokenizer) -> set[str]:
+    """The texts that this tokenizer encodes as control tokens."""
+    fast = getattr(tokenizer, "_tokenizer", tokenizer)
+    added = (getattr(fast, "added_tokens_decoder", None) or {}).values()
+    found = {str(token) for token in added if token.special or NAMED.fullmatch(str(token))}
+    return {token for token in found if len(token.strip()) > 2}
+
+
+def turn_header(tokenizer) -> str | None:
+    """What the chat template writes between a user's text and the reply, if that is more than a mark or two."""
+    try:
+        messages = [{"role": "user", "content": "(one)"}, {"role": "assistant", "content": "(two)"}]
+        text = tokenizer.apply_chat_template(messages, tokenize=False)
+        header = text.partition("(one)")[2].partition("(two)")[0].strip()
+    except Exception:  # no tokenizer or no template; one that refuses says so elsewhere
+        return None
+    return header if len(header) > 4 else None
+
+
+def _control(text: str, tokens: set[str], odd_shaped: list[str]) -> tuple[int, int] | None:
+    for match in SHAPE.finditer(text):
+        if match[0] in tokens:
+            return match.span()
+    if match := WELL_KNOWN.search(text):
+        return match.span()
+    token = next((token for token in odd_shaped if token in text), None)
+    return None if token is None else (text.index(token), text.index(token) + len(token))
+
+
+def _rendered(text: str, header: str | None) -> tuple[int, int] | None:
+    if header and (at := text.find(header)) >= 0:
+        return at, at + len(header)
+    if any(sign in text for sign in QUICK):
+        if match := RENDERED.search(text):
+            return match.span()
+    return None
+
+
+# --- odd characters -------------------------------------------------------------------------
+
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f]")  # all but tab and line breaks
+INVISIBLE = re.compile("[\u200b\u2060\ufeff\ufffc\u00ad]")
+DIRECTION = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
+# Scripts that are written without spaces use U+200B between words; emoji come with invisible characters.
+SPACELESS = re.compile("[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u2190-\u2bff\u3000-\u9fff\U0001f000-\U0001faff]")
+FEW_SHARE = 0.001  # of the rows: people paste an invisible character now and then
+
+
+def _byte_as_read(byte: int) -> str:
+    """The characters that a UTF-8 byte becomes where it is read as Windows-1252 or as Latin-1."""
+    return re.escape("".join({bytes([byte]).decode("cp1252", "ignore"), chr(byte)}))
+
+
+NEXT = "[" + "".join(map(_byte_as_read, range(0x80, 0xC0))) + "]"
+# UTF-8 read as Windows-1252: “é” becomes “Ã©”, “’” becomes “â€™”, an emoji four characters after “ð”.
+MISREAD = re.compile(f"(?:[\u00c2-\u00df]{NEXT}|[\u00e0-\u00ef]{NEXT}{{2}}|[\u00f0-\u00f4]{NEXT}{{3}})+")
+MAC_MISREAD = re.compile("‚Ä[ôúùìîê¶¢òó]|√[©®ß†°¢§ºª∂±≥¥]")  # the same with Mac Roman
+# Behind a letter these are marks of writing: « Ã » of MANHÃ… is no remains.
+CLOSING = set("…‘’“”„‚‹›«»–—•¡¿\u00a0")
+
+
+def odd_characters(text: str) -> dict[str, tuple[int, int]]:
+    """Kind of odd character -> the first place of one in a text."""
+    found = {}
+    if (at := text.find("\ufffd")) >= 0:
+        found["U+FFFD"] = (at, at + 1)
+    if place := _misread(text):
+        found["text in a wrong encoding"] = place
+    elif match := CONTROL.search(text):
+        found[f"U+{ord(match[0]):04X} (a control character)"] = match.span()
+    for match in INVISIBLE.finditer(text):
+        near = text[max(0, match.start() - 1) : match.end() + 1]
+        if match[0] != "\u200b" or not SPACELESS.search(near):
+            found[f"U+{ord(match[0]):04X} (invisible)"] = match.span()
+            break
+    if (match := DIRECTION.search(text)) and not RIGHT_TO_LEFT.search(text):
+        found[f"U+{ord(match[0]):04X} (a direction mark)"] = match.span()
+    return found
+
+
+def _misread(text: str) -> tuple[int, int] | None:
+    for match in MISREAD.finditer(text):
+        if _is_misread(match[0], text[: match.start()]):
+            return match.span()
+    match = MAC_MISREAD.search(text)
+    return match.span() if match else None
+
+
+def _is_misread(run: str, before: str) -> bool:
+    """Letters like Ã, â or é in front of punctuation are normal in several languages; these runs are not."""
+    try:
+        data = b"".join(_as_byte(character) for character in run)
+        meant = data.decode("utf-8")
+    except (UnicodeEncodeError, UnicodeDecodeError):
+        return False
+    lead, natural = run[0], all(character in CLOSING for character in run[1:])
+    if len(meant) > 1 or len(data) == 4:
+        return True
+    if lead in "\u00c2\u00c3":  # Latin-1's letters and signs: the usual case
+        return not (natural and before[-1:].isupper())
+    if run.startswith("\u00e2€"):  # quotes and dashes
+        return True
+    return not natural and (lead in "\u00c4\u00c5" or len(data) == 3)
+
+
+def _as_byte(character: str) -> bytes:
+    try:
+        return character.encode("cp1252")
+    except UnicodeEncodeError:
+        return character.encode("latin-1")
+
+
+def _odd(subject: Subject, rows: int, found: Counter, odd: list) -> list[dict]:
+    damaged = any(not kind.endswith(("(invisible)", "(a direction mark)")) for kind in found)
+    told = ", ".join(f"{kind}: {count:,}" for kind, count in found.most_common(4))
+    return rows_found(
+        subject,
+        "data.odd_characters",
+        "warning" if damaged or len(odd) > FEW_SHARE * rows else "info",
+        odd,
+        f"with odd characters ({told})",
+        "They come from a wrong encoding or a program, not from a person's keyboard, and the model learns to write them.",
+        "Read the source as UTF-8 and remove what nobody typed; then extract again.",
+    )

@@ -1,0 +1,175 @@
+"""Rows of one split that another one gives away, by their texts, and replies by message ids where known."""
+
+import math
+from array import array
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from functools import cache, cached_property
+
+import numpy
+
+from . import overlap
+from .evidence import quoted, rows_found
+from .speakers import LABEL
+from .subject import Subject
+
+# Pairs that a split may have although nothing was divided, since people repeat themselves: how many, and which
+# share of its rows; first of pairs beyond chance, then of those far beyond. A text that somebody keeps and sends
+# again is a reply far beyond. A divided history makes pairs of a tenth to a half of the rows.
+FEW = {
+    "exact": ((1, 0.01), (0, 0)),
+    "near": ((2, 0.02), (0, 0)),
+    "reply": ((3, 0.05), (2, 0.01)),
+}
+MOSTLY = 0.25  # of a split's rows stand in another one: small talk or not, they are the same rows
+FIX = "Divide by time and by whole sessions, as the extraction does, and extract again."
+
+
+@dataclass
+class Row:
+    split: str
+    number: int  # the line
+    context: tuple[str, ...]  # the messages before the reply, without the system's
+    reply: str
+    meta: dict | None  # conversation, session, context_ids, reply_ids
+
+    @cached_property
+    def lines(self) -> list[str]:
+        return [line for text in (*self.context, self.reply) for line in text.splitlines()]
+
+    @property
+    def context_lines(self) -> int:
+        return len(self.lines) - len(self.reply.splitlines())
+
+
+def check(subject: Subject, rows: list[Row], names: list[str]) -> list[dict]:
+    """Findings on what rows of two splits share. `names`: the splits, the earlier ones first."""
+    read_line = overlap.line_reader()
+    texts = [array("i", [word for line in row.lines for word in read_line(line)]) for row in rows]
+    found = overlap.read(texts)
+    part = numpy.array([names.index(row.split) for row in rows])
+    sizes = {name: int(size) for name, size in zip(names, numpy.bincount(part, minlength=len(names)))}
+    exact = _same(rows, [(row.context, row.reply) if text else None for row, text in zip(rows, texts)], found, sizes)
+    equal = _same(rows, [text.tobytes() for text in texts], found, sizes)
+    likely = {at: to for at, to in (overlap.alike(found, part) | equal).items() if at not in exact}
+    exact, near = _enough(rows, exact, sizes, "exact"), _enough(rows, likely, sizes, "near")
+    return [
+        *rows_found(
+            subject,
+            "splits.exact_duplicate",
+            "warning",
+            [_again(rows[at], rows[before], "is {} again") for at, before in sorted(exact.items())],
+            "of a split that stand in another, word for word",
+            "What was trained on is asked again: the loss there measures memory.",
+            FIX,
+        ),
+        *rows_found(
+            subject,
+            "splits.near_duplicate",
+            "warning",
+            [_again(rows[at], rows[before], "shares most of its words with {}") for at, before in sorted(near.items())],
+            "of a split that share most of their words with a row of another",
+            "Rows of one session share their messages. Divided at random, each has its neighbours in the other splits.",
+            FIX,
+        ),
+        *_replies(subject, rows, read_line, found, sizes),
+    ]
+
+
+def _again(row: Row, before: Row, form: str) -> tuple[str, int, str]:
+    place = f"{before.split}.jsonl line {before.number}"
+    return row.split, row.number, f"{form.format(place)}: {quoted(row.reply, 80)}"
+
+
+def _same(rows: list[Row], keys: list, found: overlap.Words, sizes: dict) -> dict[int, tuple[int, float]]:
+    """Row -> a row of an earlier split with the same key, and the bits beyond chance, if there are any."""
+    first, same = {}, defaultdict(dict)
+    for at, (row, key) in enumerate(zip(rows, keys)):
+        before = first.setdefault(key, at) if key else at
+        if rows[before].split != row.split:
+            same[row.split, rows[before].split][at] = before
+    chosen = {}
+    for (name, earlier), pairs in same.items():
+        limit = overlap.chance(sizes[name], sizes[earlier])
+        mostly = len(pairs) > max(2, MOSTLY * sizes[name])
+        for at, before in pairs.items():
+            beyond = found.bits_of(at) - limit
+            if mostly or beyond >= 0:
+                chosen[at] = before, beyond
+    return chosen
+
+
+def _enough(rows: list[Row], pairs: dict[int, tuple[int, float]], sizes: dict[str, int], kind: str) -> dict[int, int]:
+    """The pairs of splits that have more of them than people repeat themselves."""
+    found = {}
+    for least, (few, share) in zip((-math.inf, overlap.SURE), FEW[kind]):
+        some = {at: to for at, (to, beyond) in pairs.items() if beyond >= least}
+        numbers = Counter(rows[at].split for at in some)
+        many = {split for split, number in numbers.items() if number > max(few, share * sizes[split])}
+        found |= {at: to for at, to in some.items() if rows[at].split in many}
+    return found
+
+
+def _replies(subject: Subject, rows: list[Row], read_line, found: overlap.Words, sizes: dict) -> list[dict]:
+    """Replies in another split's contexts: by message ids where both splits have them, else by text."""
+    by_id = _by_id(rows)
+    by_text = _enough(rows, _by_text(rows, read_line, found, sizes), sizes, "reply")
+    hits = [
+        (rows[at].split, rows[at].number, f"{quoted(rows[at].reply, 80)} stands in the context of {place}")
+        for at, to in sorted({**by_text, **by_id}.items())
+        if (place := f"{rows[to].split}.jsonl line {rows[to].number}")
+    ]
+    return rows_found(
+        subject,
+        "splits.reply_in_context",
+        "warning",
+        hits,
+        "whose reply stands in the context of another split",
+        "The answer to one split's question is shown in another's: trained on, or there to be copied.",
+        FIX,
+    )
+
+
+def _by_id(rows: list[Row]) -> dict[int, int]:
+    """Row -> a row of another split in whose context one of its reply's messages stands."""
+    places = defaultdict(dict)  # message id -> split -> the first row
+    for at, row in enumerate(rows):
+        for message in row.meta["context_ids"] if row.meta else ():
+            places[message].setdefault(row.split, at)
+    found = {}
+    for at, row in enumerate(rows):
+        for message in row.meta["reply_ids"] if row.meta else ():
+            found |= {at: to for name, to in places.get(message, {}).items() if name != row.split}
+    return found
+
+
+def _by_text(rows: list[Row], read_line, found: overlap.Words, sizes: dict[str, int]) -> dict[int, tuple[int, float]]:
+    """The same by the reply's lines, all of which stand there, and the longest one's bits beyond chance."""
+
+    @cache
+    def spoken(line: str) -> set[tuple]:
+        match = LABEL.match(line)
+        whole = read_line(line)
+        return {whole, whole[len(read_line(match["name"])) :]} if match else {whole}
+
+    replies = [[key for line in row.reply.splitlines() if (key := read_line(line))] for row in rows]
+    wanted = {key for keys in replies for key in keys}
+    places = defaultdict(dict)  # line -> split -> the first row
+    for at, row in enumerate(rows):
+        for line in row.lines[: row.context_lines]:
+            for key in spoken(line) & wanted:
+                places[key].setdefault(row.split, at)
+    hits = {}
+    for at, (row, keys) in enumerate(zip(rows, replies)):
+        if not keys or not all(key in places for key in keys):
+            continue
+        end, most = found.start[at + 1] - found.start[at], (0.0, ())
+        for key in reversed(keys):  # the reply is the end of a row's words
+            most = max(most, (found.bits_of(at, end - len(key), end), key))
+            end -= len(key)
+        for name, to in places[most[1]].items() if most[1] else ():
+            beyond = most[0] - overlap.chance(sizes[row.split], sizes[name])
+            known = row.meta and rows[to].meta
+            if name != row.split and not known and beyond >= 0 and all(name in places[key] for key in keys):
+                hits[at] = to, beyond
+    return hits

@@ -1,0 +1,190 @@
+"""What in a rendered prompt is markup and what is a message's content, for any chat template.
+
+A template's markup is had by rendering messages whose contents are marks that nobody writes,
+and cutting at the marks. So contents that look like markup ("user", "\n\n") do not confuse it.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from jinja2 import Environment, TemplateError, meta
+
+ARGUMENTS = {"messages", "tools", "documents", "add_generation_prompt", "raise_exception", "strftime_now"}
+MOST_ARGUMENTS = 6  # of a template that are tried, each as True and as False
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """`markup`: the texts before, between and after the contents; the last ends without `header`,
+    the header of the reply that a generation prompt adds. A start token is not in it."""
+
+    markup: tuple[str, ...]
+    header: str
+
+    @property
+    def end(self) -> str:
+        """Everything behind the last content."""
+        return self.markup[-1] + self.header
+
+
+class Template:
+    """A tokenizer's chat template, asked and remembered; one for all rows of an audit."""
+
+    def __init__(self, tokenizer):
+        self.tokenizer = tokenizer
+        self._skeletons = {}
+
+    def render(self, messages: list[dict], tools=None, prompt: bool = True, **arguments) -> str | None:
+        """The text, or None where the template does not take these messages."""
+        try:
+            return self.tokenizer.apply_chat_template(
+                messages, tools=tools, add_generation_prompt=prompt, tokenize=False, **arguments
+            )
+        except Exception:  # a template raises what it likes
+            return None
+
+    def skeleton(self, roles: tuple[str, ...], tools=None, **arguments) -> Skeleton | None:
+        key = (roles, repr(tools), tuple(arguments.items()))
+        if key not in self._skeletons:
+            self._skeletons[key] = self._skeleton(roles, tools, arguments)
+        return self._skeletons[key]
+
+    def _skeleton(self, roles, tools, arguments) -> Skeleton | None:
+        marks = [f"\ue000{index}\ue001" for index in range(len(roles))]
+        messages = [{"role": role, "content": mark} for role, mark in zip(roles, marks)]
+        text = self.render(messages, tools, **arguments)
+        bare = self.render(messages, tools, prompt=False, **arguments)
+        if text is None or bare is None or any(text.count(mark) != 1 for mark in marks):
+            return None
+        header = text.removeprefix(bare) if text.startswith(bare) else ""
+        pieces, rest = [], text
+        for mark in marks:
+            piece, found, rest = rest.partition(mark)
+            if not found:
+                return None  # the template changes the order
+            pieces.append(piece)
+        pieces = [*pieces, rest.removesuffix(header) if header else rest]
+        return Skeleton((self.without_bos(pieces[0])[1], *pieces[1:]), header)
+
+    @cached_property
+    def bos_stands_alone(self) -> bool:
+        """Whether BOS is a token for the start alone. ChatML may use its turn marker as BOS."""
+        bos = self.tokenizer.bos_token
+        two = self.render([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], prompt=False)
+        return bool(bos) and two is not None and two.count(bos) <= 1
+
+    def without_bos(self, text: str) -> tuple[int, str]:
+        """How many start tokens a text begins with, and the rest of it."""
+        count, bos = 0, self.tokenizer.bos_token
+        while self.bos_stands_alone and text.startswith(bos):
+            count, text = count + 1, text[len(bos) :]
+        return count, text
+
+    @cached_property
+    def special(self) -> tuple[str, ...]:
+        """The texts of all special tokens."""
+        added = getattr(self.tokenizer, "added_tokens_decoder", {}).values()
+        return tuple({str(token) for token in added if token.special} | set(self.tokenizer.all_special_tokens))
+
+    @cached_property
+    def default_system(self) -> str:
+        """The system text that the template puts in where there is no system message; else ""."""
+        explicit, without = self.skeleton(("system", "user")), self.skeleton(("user",))
+        if explicit is None or without is None:
+            return ""
+        (before, between, _), start = explicit.markup, without.markup[0]
+        framed = start.startswith(before) and start.endswith(between) and len(start) > len(before) + len(between)
+        return start[len(before) : len(start) - len(between)] if framed else ""
+
+    @cached_property
+    def first_user(self) -> str | None:
+        """The markup in front of a first user turn with no system turn at all, not even a default one."""
+        explicit, without = self.skeleton(("system", "user")), self.skeleton(("user",))
+        if not self.default_system:
+            return without and without.markup[0]
+        _, between, end = explicit.markup
+        return between.removeprefix(end) if between.startswith(end) else None
+
+    @cached_property
+    def arguments(self) -> list[dict]:
+        """Keyword arguments that this template knows besides the standard ones, on and off."""
+        texts = self.tokenizer.chat_template
+        texts = list(texts.values()) if isinstance(texts, dict) else [texts or ""]
+        names = set()
+        for text in texts:
+            try:
+                names |= meta.find_undeclared_variables(Environment(extensions=["jinja2.ext.loopcontrols"]).parse(text))
+            except TemplateError:
+                continue  # tags of transformers' own: `generation`
+        special = {name for name in names if name.endswith("_token")}
+        names = sorted(names - ARGUMENTS - special - {"enable_thinking"})
+        return [{name: on} for name in ["enable_thinking", *names][:MOST_ARGUMENTS] for on in (True, False)]
+
+    def contents(self, messages: list[dict], text: str, tools=None) -> list[tuple[int, int]] | None:
+        """Where each message's content stands in a rendered prompt: (start, end) characters."""
+        skeleton = self.skeleton(tuple(message["role"] for message in messages), tools)
+        if skeleton is None:
+            return None
+        at, spans = len(text) - len(self.without_bos(text)[1]), []
+        for message, markup in zip(messages, skeleton.markup):
+            at += len(markup)
+            # Some templates strip.
+            content = message["content"]
+            forms = (content, content.strip(), content.lstrip(), content.rstrip())
+            found = next((form for form in forms if text.startswith(form, at)), None)
+            if found is None or not text.startswith(markup, at - len(markup)):
+                return None
+            spans.append((at, at + len(found)))
+            at += len(found)
+        return spans if text[at:] == skeleton.end else None
+
+    def spans(self, messages: list[dict], text: str, tools=None) -> list[tuple[int, int, str]]:
+        """(start, end, role) of each content, and of a system text that the template puts in."""
+        roles = [message["role"] for message in messages]
+        found = self.contents(messages, text, tools)
+        if found is None:
+            spans = _searched(messages, text)
+        else:
+            spans = [(start, end, role) for (start, end), role in zip(found, roles)]
+        if "system" not in roles and self.default_system:
+            start = text.find(self.default_system, 0, spans[0][0] if spans else None)
+            if start >= 0:
+                spans.insert(0, (start, start + len(self.default_system), "system"))
+        return spans
+
+
+def _searched(messages: list[dict], text: str) -> list[tuple[int, int, str]]:
+    """For a template whose markup depends on the contents: look for each in turn."""
+    spans, at = [], 0
+    for message in messages:
+        for content in (message["content"], message["content"].strip()):
+            start = text.find(content, at)
+            if content and start >= 0:
+                at = start + len(content)
+                spans.append((start, at, message["role"]))
+                break
+    return spans
+
+
+def labels(example: dict, template: Template, ids: list[int]) -> list[str]:
+    """For each token of the training prompt its region: bos, a role, markup, or generation."""
+    tokenizer, messages = template.tokenizer, example["messages"][:-1]
+    text = template.render(messages, example.get("tools")) or ""
+    fast = getattr(tokenizer, "_tokenizer", tokenizer)  # mlx-lm wraps the one that can be called
+    encoded = fast(text, add_special_tokens=False, return_offsets_mapping=True)
+    if list(encoded["input_ids"]) != ids:
+        raise ValueError("the chat template's text and its tokens disagree")
+    spans = template.spans(messages, text, example.get("tools"))
+    end_of_contents = max((end for _, end, _ in spans), default=0)
+    starts = template.without_bos(text)[0]
+    found = []
+    for index, (start, end) in enumerate(encoded["offset_mapping"]):
+        middle = (start + end) / 2
+        inside = next((role for first, last, role in spans if first <= middle < last), None)
+        if index < starts and inside is None:
+            found.append("bos")
+        elif inside:
+            found.append(inside if inside in ("system", "user", "assistant") else "user")  # a tool's output, say
+        else:
+            found.append("markup" if start < end_of_contents else "generation")
+    return found

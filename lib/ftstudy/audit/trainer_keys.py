@@ -1,0 +1,299 @@
+"""Which config keys the installed mlx-lm reads, found in its own source.
+
+From `lora.run(args)` on, every read of `args` is followed through the functions that it is
+handed to: `args.iters`, `getattr(args, "hf_dataset", False)`, and `config["rank"]` where
+`args.lora_parameters` became `config`. What is declared but never read, or cannot be set
+from YAML, is dead. Nothing here is listed by hand but what other trainers call a key.
+"""
+
+import ast
+import inspect
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from ..errors import StudyError
+
+# What PEFT, TRL, unsloth, axolotl, LLaMA-Factory and older versions of mlx-lm call a live key.
+ALIASES = {
+    "num_layers": "lora_layers layers n_layers num_lora_layers layers_to_transform",
+    "lora_parameters.rank": "lora_rank r rank lora_r",
+    "lora_parameters.scale": "lora_alpha alpha lora_scale scale lora_scaling",
+    "lora_parameters.dropout": "lora_dropout dropout",
+    "lora_parameters.keys": "target_modules lora_keys lora_target lora_target_modules keys",
+    "iters": "epochs num_epochs num_train_epochs max_steps iterations steps num_iters max_iters n_epochs",
+    "max_seq_length": "max_seq_len max_seq max_length cutoff_len sequence_len seq_length context_length model_max_length",
+    "learning_rate": "lr",
+    "batch_size": "micro_batch_size per_device_train_batch_size train_batch_size",
+    "grad_accumulation_steps": "gradient_accumulation_steps accumulation_steps grad_accum_steps",
+    "mask_prompt": "train_on_inputs train_on_completions train_on_responses_only completion_only_loss prompt_mask mask_prompts mask_inputs",
+    "lr_schedule": "lr_scheduler lr_scheduler_type scheduler schedule",
+    "lr_schedule.warmup": "warmup warmup_steps warmup_ratio num_warmup_steps",
+    "steps_per_eval": "val_steps eval_steps eval_every eval_interval val_every",
+    "steps_per_report": "logging_steps log_every log_interval",
+    "save_every": "save_steps save_interval checkpoint_every",
+    "val_batches": "eval_batches",
+    "optimizer": "optim optimizer_type",
+    "optimizer_config": "weight_decay betas optimizer_args optimizer_params",
+    "adapter_path": "output_dir adapter_dir adapter_file save_path output_path",
+    "resume_adapter_file": "resume_from_checkpoint resume_from resume",
+    "grad_checkpoint": "gradient_checkpointing grad_checkpointing use_gradient_checkpointing",
+    "fine_tune_type": "use_dora adapter finetuning_type finetune_type peft_type train_type lora",
+    "report_to": "wandb",
+    "project_name": "wandb_project run_name name",
+    "model": "base_model model_name model_name_or_path model_id model_path",
+    "data": "dataset datasets data_path train_data dataset_path data_dir",
+    "seed": "random_seed random_state",
+}
+_ALIASED = {alias: live for live, aliases in ALIASES.items() for alias in aliases.split()}
+TYPES = {"int": int, "float": float, "str": str, "bool": bool}
+
+
+@dataclass(frozen=True)
+class TrainerKeys:
+    live: frozenset[str]  # dotted: "iters", "lora_parameters.rank"
+    dead: dict[str, str]  # declared, but never applied from YAML -> why
+    types: dict[str, type]  # of live keys, as far as the source tells
+    choices: dict[str, tuple]  # of options that know only some values
+    defaults: dict
+    optimizers: dict[str, str]  # name in a config -> class in mlx.optimizers
+
+    def section(self, name: str) -> frozenset[str]:
+        """The keys that are read inside `name`; empty if mlx-lm hands it on as a whole."""
+        return frozenset(key.removeprefix(f"{name}.") for key in self.live if key.startswith(f"{name}."))
+
+    def meant(self, key: str, section: str = "") -> str | None:
+        """The live key (dotted) that whoever wrote `key` probably meant."""
+        word = _words(key)
+        known = _ALIASED.get(word)
+        if known in self.live:
+            return known
+        # The keys of the same section come first; a name alone is compared, not the whole path.
+        for names in (self.section(section), self.live) if section else (self.live,):
+            by_name = {name.split(".")[-1]: name for name in sorted(names, key=lambda name: -name.count("."))}
+            close = get_close_matches(word, by_name, n=1, cutoff=0.75)
+            if close:
+                name = by_name[close[0]]
+                return f"{section}.{name}" if section and names != self.live else name
+        return None
+
+
+def _words(key: str) -> str:
+    """`batchSize`, `batch-size` and `--batch_size` are all batch_size."""
+    spread = "".join(
+        f"_{letter}" if letter.isupper() and before.islower() else letter for before, letter in zip(f" {key}", key)
+    )
+    return spread.lower().replace("-", "_").replace(" ", "_").strip("_")
+
+
+@cache
+def installed() -> TrainerKeys:
+    """The keys of the installed mlx-lm. StudyError where its source has another shape than known."""
+    return analyse(Path(find_spec("mlx_lm").submodule_search_locations[0]))
+
+
+def analyse(package: Path) -> TrainerKeys:
+    """The keys that the mlx-lm in the folder `package` reads."""
+    modules: dict[Path, _Module] = {}
+    lora = _module(package / "lora.py", modules)
+    if lora is None or not {"run", "build_parser"} <= lora.functions.keys() or "CONFIG_DEFAULTS" not in lora.constants:
+        raise StudyError(
+            f"The audit cannot find out which keys {package.name} reads, for its lora.py has neither `run`, "
+            "`build_parser` nor CONFIG_DEFAULTS. Install the version that requirements.lock names."
+        )
+    defaults = lora.constants["CONFIG_DEFAULTS"]
+    options = _options(lora.functions["build_parser"])
+    read: dict = {}
+    fallback: dict[str, type] = {}  # of getattr(args, "text_feature", "text")
+    _Reader(package, modules, fallback).follow(
+        lora, lora.functions["run"], {lora.functions["run"].args.args[0].arg: (read, True)}, set()
+    )
+    dead = {}
+    for key in defaults.keys() | options.keys():
+        if options.get(key, {}).get("default") is not None:
+            dead[key] = (
+                f"its command line option has the default {options[key]['default']!r}, "
+                "and a config only fills in what the command line leaves open"
+            )
+        elif key not in read:
+            dead[key] = "nothing reads it from there"
+    live = {
+        path
+        for key, inner in read.items()
+        if key not in dead
+        for path in (key, *(f"{key}.{name}" for name in inner))
+    }  # fmt: skip
+    types = fallback | {key: option["type"] for key, option in options.items() if "type" in option}
+    for key, default in defaults.items():
+        types |= {f"{key}.{name}": type(value) for name, value in default.items()} if isinstance(default, dict) else {}
+        types |= {} if default is None else {key: type(default)}
+    return TrainerKeys(
+        live=frozenset(live),
+        dead=dead,
+        types={key: kind for key, kind in types.items() if key in live},
+        choices={key: option["choices"] for key, option in options.items() if "choices" in option},
+        defaults=defaults,
+        optimizers=_optimizers(lora.tree),
+    )
+
+
+def optimizer_options(name: str, keys: TrainerKeys) -> dict[str, inspect.Parameter]:
+    """What an optimizer takes in `optimizer_config`, from its own signature."""
+    import mlx.optimizers
+
+    made = inspect.signature(getattr(mlx.optimizers, keys.optimizers[name])).parameters
+    return {option: parameter for option, parameter in made.items() if option != "learning_rate"}
+
+
+# --- reading the source ---------------------------------------------------------------------
+
+
+class _Module:
+    def __init__(self, path: Path):
+        self.path = path
+        self.tree = ast.parse(path.read_text(encoding="utf-8"))
+        self.functions = {node.name: node for node in ast.walk(self.tree) if isinstance(node, ast.FunctionDef)}
+        self.imports = {
+            (name.asname or name.name): (node.level, node.module, name.name)
+            for node in ast.walk(self.tree)
+            if isinstance(node, ast.ImportFrom) and node.level and node.module
+            for name in node.names
+        }
+        self.constants = {}
+        for node in self.tree.body:
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                try:
+                    self.constants[node.targets[0].id] = ast.literal_eval(node.value)
+                except ValueError:
+                    pass  # no constant
+
+
+def _module(path: Path, modules: dict[Path, _Module]) -> _Module | None:
+    if path not in modules and path.is_file():
+        modules[path] = _Module(path)
+    return modules.get(path)
+
+
+class _Reader:
+    """Follows a mapping through functions. A variable's binding is (tree of the keys read from
+    it, whether its keys are attributes); keys of a plain dictionary are read as `x["key"]`."""
+
+    def __init__(self, package: Path, modules: dict, types: dict[str, type]):
+        self.package, self.modules, self.types = package, modules, types
+
+    def follow(self, module: _Module, function: ast.FunctionDef, bindings: dict, seen: set) -> None:
+        mark = (module.path, function.lineno, *((name, id(tree)) for name, (tree, _) in sorted(bindings.items())))
+        if mark not in seen:
+            seen.add(mark)
+            for statement in function.body:
+                self._visit(module, statement, bindings, seen)
+
+    def _visit(self, module, node, bindings, seen) -> None:
+        if isinstance(node, ast.FunctionDef):
+            inner = {argument.arg for argument in ast.walk(node.args) if isinstance(argument, ast.arg)}
+            bindings = {name: value for name, value in bindings.items() if name not in inner}
+        elif isinstance(node, ast.For):
+            self._bind(node.target, node.iter, bindings)
+        elif isinstance(node, ast.Assign):
+            self._bind(node.targets[0], node.value, bindings)
+        elif isinstance(node, ast.NamedExpr):
+            self._bind(node.target, node.value, bindings)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            # `from datasets import load_dataset` hides the function of that name in this package.
+            bindings |= {name.asname or name.name: None for name in node.names}
+        elif isinstance(node, ast.Call):
+            self._call(module, node, bindings, seen)
+        if isinstance(node, ast.expr):
+            self._denoted(node, bindings)
+        for child in ast.iter_child_nodes(node):
+            self._visit(module, child, bindings, seen)
+
+    def _bind(self, target, value, bindings) -> None:
+        found = self._denoted(value, bindings)
+        if isinstance(target, ast.Name) and found:
+            bindings[target.id] = found
+
+    def _denoted(self, node, bindings) -> tuple[dict, bool] | None:
+        """What an expression stands for; a key that it reads is entered into the tree."""
+        match node:
+            case ast.Name(id=name):
+                return bindings.get(name)
+            case ast.Attribute(value=value, attr=key, ctx=ast.Load()):
+                base = self._denoted(value, bindings)
+                return self._key(base, key) if base and base[1] else None
+            case ast.Subscript(value=value, slice=ast.Constant(value=str(key)), ctx=ast.Load()):
+                return self._key(self._denoted(value, bindings), key)
+            case ast.Call(func=ast.Name(id="getattr"), args=[value, ast.Constant(value=str(key)), *default]):
+                found = self._key(self._denoted(value, bindings), key)
+                if found and default and isinstance(default[0], ast.Constant) and isinstance(default[0].value, str):
+                    self.types[key] = str
+                return found
+            case ast.Call(func=ast.Attribute(value=value, attr="get"), args=[ast.Constant(value=str(key)), *_]):
+                return self._key(self._denoted(value, bindings), key)
+            case ast.Call(func=ast.Attribute(attr="SimpleNamespace"), keywords=[ast.keyword(arg=None, value=value)]):
+                base = self._denoted(value, bindings)
+                return base and (base[0], True)
+            case ast.List(elts=[only]) | ast.Tuple(elts=[only]):
+                return self._denoted(only, bindings)
+        return None
+
+    @staticmethod
+    def _key(base, key) -> tuple[dict, bool] | None:
+        return base and (base[0].setdefault(key, {}), False)
+
+    def _call(self, module, node, bindings, seen) -> None:
+        if not isinstance(node.func, ast.Name) or node.func.id in bindings:
+            return
+        where, function = module, module.functions.get(node.func.id)
+        if function is None and node.func.id in module.imports:
+            level, name, original = module.imports[node.func.id]
+            folder = module.path.parents[level - 1]
+            where = _module(folder.joinpath(*name.split(".")).with_suffix(".py"), self.modules)
+            function = where and where.functions.get(original)
+        if function is None:
+            return
+        parameters = [argument.arg for argument in function.args.args]
+        given = dict(zip(parameters, node.args)) | {keyword.arg: keyword.value for keyword in node.keywords}
+        handed = {name: self._denoted(value, bindings) for name, value in given.items() if name}
+        handed = {name: value for name, value in handed.items() if value}
+        if handed:
+            self.follow(where, function, handed, seen)
+
+
+def _options(function: ast.FunctionDef) -> dict[str, dict]:
+    """The options of an argparse parser: name -> {"default", "type", "choices"} as far as given."""
+    found = {}
+    for node in ast.walk(function):
+        match node:
+            case ast.Call(func=ast.Attribute(attr="add_argument"), args=flags, keywords=keywords):
+                names = [flag.value for flag in flags if isinstance(flag, ast.Constant)]
+                name = next((name for name in names if name.startswith("--")), names[0])
+                option = {}
+                for keyword in keywords:
+                    match keyword:
+                        case ast.keyword(arg="type", value=ast.Name(id=kind)) if kind in TYPES:
+                            option["type"] = TYPES[kind]
+                        case ast.keyword(arg="action", value=ast.Constant(value="store_true")):
+                            option["type"] = bool
+                            option.setdefault("default", False)  # argparse's own
+                        case ast.keyword(arg="default", value=ast.Constant(value=default)):
+                            option["default"] = default
+                        case ast.keyword(arg="choices", value=ast.List(elts=elements)):
+                            option["choices"] = tuple(ast.literal_eval(element) for element in elements)
+                found[name.lstrip("-").replace("-", "_")] = option
+    return found
+
+
+def _optimizers(tree: ast.Module) -> dict[str, str]:
+    """Of `if optimizer_name == "adam": opt_class = optim.Adam`: {"adam": "Adam"}."""
+    found = {}
+    for node in ast.walk(tree):
+        match node:
+            case ast.If(
+                test=ast.Compare(ops=[ast.Eq()], comparators=[ast.Constant(value=str(name))]),
+                body=[ast.Assign(value=ast.Attribute(value=ast.Name(id="optim"), attr=kind)), *_],
+            ):
+                found[name] = kind
+    return found

@@ -1,0 +1,160 @@
+"""Is a user turn laid out in the same way in all splits? Read from the texts, not from our own forms.
+
+A *mark* is something that stands in nearly every user turn of one split: a tag, a heading, a line or
+an opening that never changes, names before messages. One that hardly occurs in another split is a
+difference of form; who speaks and what about may differ freely.
+"""
+
+import re
+from collections import Counter
+
+from .evidence import listed, quoted
+from .findings import finding
+from .speakers import LABEL, TAG
+from .subject import Subject
+
+CHECKS = {
+    "data.user_form_differs": (
+        "warning",
+        "the user turn is laid out differently between the files: tags, headings or names in one and not in the other",
+    ),
+}
+NEARLY_ALL, HARDLY = 0.9, 0.1  # of a split's rows
+SAMPLE = 1000  # rows a split, evenly spread: shares this far apart show in fewer
+FEW = 3  # rows, below which a split has no form
+ENOUGH = 20  # rows from which on a repeated line or opening is no coincidence
+SIGNS = "\n:：>]})|#"
+# What an extraction calls the other person if not by name; a name may differ between splits, this may not.
+OTHERS = re.compile(r"(?i)(?:contact|them|they|user|human|friend|person|other|sender|customer)(?: ?\d+)?")
+
+
+def check(subject: Subject, chats: dict) -> list[dict]:
+    turns = {name: _sample(rows) for name, rows in chats.items()}
+    turns = {name: texts for name, texts in turns.items() if len(texts) >= FEW}
+    if "train" not in turns:
+        return []
+    shares = {name: _shares(texts) for name, texts in turns.items()}
+    findings = []
+    for name in turns:
+        if name == "train":
+            continue
+        different = []
+        few = min(len(turns["train"]), len(turns[name])) < ENOUGH
+        for mark in {**shares["train"], **shares[name]}:
+            if few and mark[0] == "lines":  # a handful of short contexts is no layout
+                continue
+            train, other = (_share(mark, turns[split], shares[split]) for split in ("train", name))
+            if max(train, other) >= NEARLY_ALL and min(train, other) <= HARDLY:
+                different.append(f"{_told(mark)} in {train:.0%} of train.jsonl, {other:.0%} of {name}.jsonl")
+        if different:
+            examples = [f"{split}.jsonl, for example: {quoted(turns[split][0], 100)}" for split in ("train", name)]
+            where = subject.splits[name].where
+            findings.append(
+                finding(
+                    "data.user_form_differs",
+                    "warning",
+                    f"User turns are laid out differently in train.jsonl and {name}.jsonl",
+                    evidence=listed(different[:3] + examples),
+                    where=where,
+                    cause="The model learns to answer one layout and is evaluated on another.",
+                    fix="Write all files with the same variant of the extraction.",
+                )
+            )
+    return findings
+
+
+def _sample(rows: list) -> list[str]:
+    """The last user turn of rows spread over the split."""
+    step = max(1, len(rows) // SAMPLE)
+    texts = []
+    for _, row in rows[::step]:
+        turn = next((message["content"] for message in reversed(row["messages"]) if message["role"] == "user"), None)
+        if turn is not None:
+            texts.append(turn)
+    return texts
+
+
+def _shares(texts: list[str]) -> dict[tuple[str, str], float]:
+    """Mark -> the share of these texts that have it; marks are (kind, text)."""
+    counts = Counter(mark for text in texts for mark in set(_marks(text)))
+    shares = {mark: count / len(texts) for mark, count in counts.items() if count >= NEARLY_ALL * len(texts)}
+    if len(texts) >= ENOUGH:
+        lines = Counter(line for text in texts for line in set(text.splitlines()) if line.strip())
+        shares |= {("line", line): n / len(texts) for line, n in lines.items() if n >= NEARLY_ALL * len(texts)}
+        opening, ending = _layout(_common_start(texts), _common_start([text[::-1] for text in texts])[::-1])
+        for kind, fixed in (("opening", opening), ("ending", ending)):
+            if fixed.strip():
+                shares[kind, fixed] = _share((kind, fixed), texts, {})
+    return shares
+
+
+def _marks(text: str):
+    """The marks that one text can show."""
+    for tag in TAG.findall(text):
+        yield "tag", tag
+    if "\n" in text.strip():
+        yield "lines", ""
+    headings = Counter()
+    named = None
+    for line in text.splitlines():
+        match = LABEL.match(line)
+        if match and not line[match.end() :].strip():
+            yield "heading", match["name"]
+        elif match:
+            headings[match["name"]] += 1
+        if named is None and line.strip() and not TAG.fullmatch(line.strip()):
+            if match is None or line[match.end() :].strip():
+                named = match["name"] if match else ""
+    if named:
+        yield "names", ""
+        if OTHERS.fullmatch(named):
+            yield "other", "Contact" if named.casefold().startswith("contact") else re.sub(r" ?\d+$", "", named)
+    for label, times in headings.items():
+        if times == 1 and label != named:
+            yield "once", label
+
+
+def _common_start(texts: list[str]) -> str:
+    """What nearly all texts begin with, at most 80 characters."""
+    fixed = ""
+    while len(fixed) < 80 and texts:
+        at = len(fixed)
+        character, count = Counter(text[at : at + 1] for text in texts).most_common(1)[0]
+        if not character or count < NEARLY_ALL * len(texts):
+            break
+        fixed += character
+        texts = [text for text in texts if text[at : at + 1] == character]
+    return fixed
+
+
+def _layout(start: str, end: str) -> tuple[str, str]:
+    """Of a fixed start and end, what is layout: up to the last sign of it, without a name that follows."""
+    last = max((start.rfind(sign) for sign in SIGNS), default=-1)
+    head, line_break, line = start[: last + 1].rpartition("\n")
+    start = head + line_break + ("" if LABEL.fullmatch(line) else line)
+    first = min((at for sign in SIGNS if (at := end.find(sign)) >= 0), default=len(end))
+    return start, end[first:]
+
+
+def _share(mark: tuple[str, str], texts: list[str], known: dict) -> float:
+    """The share of texts with this mark, whichever split it was found in."""
+    if mark in known:
+        return known[mark]
+    kind, text = mark
+    has = {
+        "opening": lambda turn: turn.startswith(text),
+        "ending": lambda turn: turn.endswith(text),
+        "line": lambda turn: text in turn.splitlines(),
+    }.get(kind, lambda turn: mark in set(_marks(turn)))
+    return sum(map(has, texts)) / len(texts)
+
+
+def _told(mark: tuple[str, str]) -> str:
+    kind, text = mark
+    return {
+        "lines": "several lines",
+        "names": "a name before the first message",
+        "other": f"the name {text}",
+        "heading": f"the heading {text}:",
+        "once": f"the label {text}:",
+    }.get(kind, f"the {kind} {quoted(text, 60)}")

@@ -1,0 +1,108 @@
+"""Faults of an adapter that a run left, or should have left: the family `adapter`."""
+
+import json
+import os
+
+CHATML, GEMMA = "trained-chatml", "trained-gemma"
+
+
+def tensors(change):
+    """The weights file is what `change(weights)` makes of its tensors, as old as it was."""
+
+    def spoil(study):
+        import mlx.core as mx
+
+        path = study.folder / "adapter" / "adapters.safetensors"
+        weights = {name: mx.array(value) for name, value in mx.load(str(path)).items()}
+        mx.eval(weights)
+        mx.save_safetensors(str(path), change(weights))
+
+    return spoil
+
+
+def settings(**changes):
+    """The adapter's config says something else, and was written when the weights were."""
+
+    def spoil(study):
+        path = study.folder / "adapter" / "adapter_config.json"
+        path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | changes), encoding="utf-8")
+        written = (study.folder / "adapter" / "adapters.safetensors").stat().st_mtime
+        os.utime(path, (written - 5, written - 5))
+
+    return spoil
+
+
+def config_written_later(seconds):
+    def spoil(study):
+        path = study.folder / "adapter" / "adapters.safetensors"
+        os.utime(path, (path.stat().st_mtime - seconds,) * 2)
+
+    return spoil
+
+
+def spoiled_file(name, change):
+    def spoil(study):
+        path = study.folder / "adapter" / name
+        path.write_bytes(change(path.read_bytes()))
+
+    return spoil
+
+
+def without(part):
+    return lambda weights: {name: value for name, value in weights.items() if part not in name}
+
+
+def nan_in(part):
+    return lambda weights: {name: value * (float("nan") if part in name else 1) for name, value in weights.items()}
+
+
+def zeros_in(part):
+    return lambda weights: {name: value * (0 if part in name else 1) for name, value in weights.items()}
+
+
+def cases():
+    error = "error"
+    for study in (CHATML, GEMMA):
+        for what, part in (("a layer's q_proj", "q_proj"), ("the MLP's tensors", "mlp"), ("every tensor", "")):
+            yield f"{what} missing ({study})", study, tensors(without(part)), "adapter.missing_tensors", error
+        yield f"NaN everywhere ({study})", study, tensors(nan_in("")), "adapter.nan", error
+    yield "NaN in one tensor", CHATML, tensors(nan_in("v_proj.lora_a")), "adapter.nan", error
+    yield "every lora_b zero", CHATML, tensors(zeros_in("lora_b")), "adapter.zero_b", error
+    yield (
+        "another base model",
+        CHATML,
+        settings(model="mlx-community/Qwen3-0.6B-4bit"),
+        "adapter.base_model",
+        error,
+        ("adapter.config_differs",),
+    )
+    yield (
+        "another base model's folder",
+        GEMMA,
+        settings(model="/models/gemma-7b"),
+        "adapter.base_model",
+        error,
+        ("adapter.config_differs",),
+    )
+    for name, change in (
+        ("adapters.safetensors", lambda data: data[: len(data) // 2]),
+        ("adapter_config.json", lambda data: data[:40]),
+    ):
+        yield f"{name} cut off", CHATML, spoiled_file(name, change), "adapter.unreadable", error
+    yield (
+        "adapters.safetensors of 0 bytes",
+        GEMMA,
+        spoiled_file("adapters.safetensors", lambda _: b""),
+        "adapter.unreadable",
+        error,
+    )
+    yield "config a day newer than the weights", CHATML, config_written_later(86_400), "adapter.config_newer", "warning"
+    yield "config an hour newer than the weights", GEMMA, config_written_later(3_600), "adapter.config_newer", "warning"
+    yield "trained on other data", CHATML, settings(data="data/raw_style"), "adapter.config_differs", "warning"
+    yield (
+        "trained at another rate, unmasked",
+        GEMMA,
+        settings(learning_rate=1e-5, mask_prompt=False),
+        "adapter.config_differs",
+        "warning",
+    )

@@ -1,0 +1,188 @@
+"""Faults in the config: the family `config`, and those of `loss` that a config causes."""
+
+from .spoiling import PLAIN, in_text
+from .studies import CONFIG
+
+LORA = CONFIG["lora_parameters"]
+OTHERS = ("formal-smollm2", "persian-gemma", "bilingual-llama3", "turns-chatml")
+
+
+def with_keys(**changes):
+    return lambda study: study.configure(**changes)
+
+
+def lora(*without, **changes):
+    kept = {key: value for key, value in LORA.items() if key not in without}
+    return with_keys(lora_parameters=kept | changes)
+
+
+def without(*keys, **changes):
+    return lambda study: study.configure(*keys, **changes)
+
+
+def pasted_article(study):
+    """One message of a few thousand words stands before a reply, and the batch is one row."""
+    in_text("user", lambda text: text + "\nContact: " + "and another thing about the harbour " * 300, 1)(study)
+
+
+def cases():
+    yield from _keys()
+    yield from _values()
+    yield from _masks()
+
+
+def _keys():
+    for at, (key, value) in enumerate(
+        {
+            "lora_rank": 16,
+            "lora_layers": 8,
+            "lora_dropout": 0.1,
+            "epochs": 3,
+            "max_seq_len": 1024,
+            "learning_rte": 2e-4,
+            "iterations": 500,
+            "warmup_steps": 20,
+            "gradient_accumulation_steps": 4,
+            "target_modules": ["q_proj", "v_proj"],
+            "mask_promt": True,
+        }.items()
+    ):
+        study = (PLAIN, *OTHERS)[at % 5]
+        companions = ("config.lora_alpha",)
+        yield f"unknown key {key}", study, with_keys(**{key: value}), "config.unknown_key", "warning", companions
+    nested = lora("rank", r=8)
+    yield "lora_parameters with r for rank", PLAIN, nested, "config.unknown_key", "warning", ("config.lora_incomplete",)
+    named = lora(lora_dropout=0.1)
+    yield "lora_parameters with lora_dropout", PLAIN, named, "config.unknown_key", "warning"
+    misspelt = with_keys(optimizer="adamw", optimizer_config={"adamw": {"weight_decy": 0.1}})
+    yield (
+        "optimizer_config misspelt",
+        PLAIN,
+        misspelt,
+        "config.optimizer|config.type|config.unknown_key",
+        "error",
+        ("config.unknown_key",),
+    )
+    yield "trust_remote_code", PLAIN, with_keys(trust_remote_code=True), "config.dead_key", "warning"
+    yield "clear_cache_threshold", "turns-gemma", with_keys(clear_cache_threshold=1000), "config.dead_key", "warning"
+    yield (
+        "lora_alpha at the top",
+        PLAIN,
+        with_keys(lora_alpha=16),
+        "config.lora_alpha|config.unknown_key",
+        "warning",
+        ("config.unknown_key",),
+    )
+    yield "alpha beside scale", OTHERS[0], lora(alpha=16), "config.lora_alpha", "warning", ("config.unknown_key",)
+    yield (
+        "lora_alpha beside scale",
+        OTHERS[2],
+        lora(lora_alpha=32),
+        "config.lora_alpha",
+        "warning",
+        ("config.unknown_key",),
+    )
+    follows = ("config.lora_alpha", "config.unknown_key")
+    yield "alpha in the place of scale", PLAIN, lora("scale", alpha=16), "config.lora_incomplete", "error", follows
+    yield "rank alone", OTHERS[1], with_keys(lora_parameters={"rank": 16}), "config.lora_incomplete", "error"
+    yield "no dropout", OTHERS[3], lora("dropout"), "config.lora_incomplete", "error"
+
+
+def _values():
+    error = "error"
+    for keys in (["q_proj", "v_proj"], ["attention.query"], ["self_attn.q_proj.weight"], ["layers.0.self_attn.q_proj"]):
+        yield f"keys {keys[0]}", PLAIN, lora(keys=keys), "config.lora_keys", error
+    for number, study in ((16, PLAIN), (2, "hindi-mistral"), (32, "turns-gemma")):
+        yield f"num_layers {number} of 1", study, with_keys(num_layers=number), "config.num_layers", error
+    yield "num_layers left out", PLAIN, without("num_layers"), "config.num_layers", error
+    cosine = {"name": "cosine_decay", "arguments": [1e-5, 150]}
+    yield "a schedule over learning_rate", PLAIN, with_keys(lr_schedule=cosine), "config.lr_schedule", "warning"
+    warm = cosine | {"warmup": 10, "arguments": [3e-4, 150]}
+    yield "a schedule with warm-up", OTHERS[0], with_keys(lr_schedule=warm), "config.lr_schedule", "warning"
+    for what, schedule in {
+        "unknown": cosine | {"name": "cosine"},
+        "without arguments": {"name": "cosine_decay"},
+        "a name alone": "cosine_decay",
+        "with too many arguments": cosine | {"arguments": [1e-5, 100, 0.0, 1, 2]},
+    }.items():
+        yield (
+            f"schedule {what}",
+            PLAIN,
+            with_keys(lr_schedule=schedule),
+            "config.lr_schedule_invalid",
+            error,
+            ("config.lr_schedule",),
+        )
+    for key, value in {
+        "batch_size": "four",
+        "iters": "1,000",
+        "learning_rate": "2e-4 (try lower)",
+        "num_layers": "all",
+        "max_seq_length": "2k",
+        "lora_parameters": "rank 8",
+    }.items():
+        companions = ("data.fewer_than_batch", "config.lora_incomplete", "config.num_layers")
+        yield (
+            f"{key}: {value}",
+            PLAIN,
+            with_keys(**{key: value}),
+            "config.type|config.lora_incomplete" if key == "lora_parameters" else "config.type",
+            error,
+            companions,
+        )
+    yield "iters 2.5", OTHERS[0], with_keys(iters=2.5), "config.type", error
+    yield "rank as a text", OTHERS[1], lora(rank="8"), "config.type", error
+    yield (
+        "resume_adapter_file missing",
+        PLAIN,
+        lambda study: study.configure(resume_adapter_file=str(study.folder / "0000100_adapters.safetensors")),
+        "config.path",
+        error,
+    )
+    yield "train: false", PLAIN, with_keys(train=False), "config.train_off", error
+    for kind in ("qlora", "LoRA", "peft"):
+        yield f"fine_tune_type {kind}", PLAIN, with_keys(fine_tune_type=kind), "config.fine_tune_type", error
+    for optimizer, study in (("adamw_torch", PLAIN), ("paged_adamw_8bit", OTHERS[0]), ("lion", OTHERS[2])):
+        yield f"optimizer {optimizer}", study, with_keys(optimizer=optimizer), "config.optimizer", error
+    yield "100,000 steps over 200 rows", PLAIN, with_keys(iters=100_000), "config.epochs", "warning"
+    yield "1,000 steps over 12 rows", "texter-chatml-12", with_keys(iters=1000), "config.epochs", "warning"
+
+
+def _masks():
+    for what, study in (("left out", PLAIN), ("left out", "stock-mistral-tagged"), ("left out", "hindi-mistral")):
+        yield f"mask_prompt {what} ({study})", study, without("mask_prompt"), "loss.on_prompt", "warning"
+    for study in ("turns-gemma", "formal-smollm2"):
+        yield f"mask_prompt false ({study})", study, with_keys(mask_prompt=False), "loss.on_prompt", "warning"
+    follows = ("loss.nan_batch", "loss.nothing_trained", "loss.end_of_turn")
+    for study, length in ((PLAIN, 64), ("persian-gemma", 100), ("formal-smollm2", 128), ("turns-llama3", 32)):
+        yield (
+            f"max_seq_length {length} ({study})",
+            study,
+            with_keys(max_seq_length=length),
+            "loss.truncated",
+            "error",
+            follows,
+        )
+    yield "one message of thousands of words", PLAIN, pasted_article, "loss.truncated", "error"
+
+    def alone(study):
+        pasted_article(study)
+        study.configure(batch_size=1)
+
+    yield (
+        "the same in batches of 1",
+        PLAIN,
+        alone,
+        "loss.nan_batch",
+        "error",
+        ("loss.truncated", "loss.end_of_turn", "config.epochs"),
+    )
+    short = with_keys(max_seq_length=16)
+    yield (
+        "max_seq_length 16",
+        "stock-chatml",
+        short,
+        "loss.nan_batch",
+        "error",
+        ("loss.truncated", "loss.nothing_trained", "loss.end_of_turn"),
+    )

@@ -1,0 +1,290 @@
+"""Faults between training and app: the family `parity`."""
+
+import json
+
+from ftstudy import chat_format
+
+from .spoiling import PLAIN
+from .studies import CHATML
+
+BOS = {
+    "emoji-chatml_bos": "<|startoftext|>",
+    "bilingual-llama3": "<|begin_of_text|>",
+    "persian-gemma": "<bos>",
+    "hindi-mistral": "<s>",
+}
+LLAMA3 = (
+    "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\n{system}<|eot_id|>"
+    "<|start_header_id|>user<|end_header_id|>\n\n{context}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
+)
+GEMMA = "<bos><start_of_turn>user\n{context}<end_of_turn>\n<start_of_turn>model\n"
+MISTRAL = "<s>[INST] {system}\n\n{context} [/INST]"
+
+
+def asked(**profile):
+    return lambda study: study.ask(**profile)
+
+
+def prompt(text):
+    return asked(kind="template", template=text)
+
+
+def app(function):
+    return asked(kind="callable", function=f"faults.apps:{function}")
+
+
+def captured(change, **options):
+    return lambda study: study.capture(change, **options)
+
+
+def retokenized(change):
+    """The app's prompt as text, changed, and tokenized once more without another BOS."""
+
+    def changed(ids, tokenizer):
+        text = change(tokenizer.decode(ids))
+        return list(tokenizer.encode(text, add_special_tokens=False))
+
+    return captured(changed)
+
+
+def cases():
+    """Yield the arguments of `matrix.Case`."""
+    yield from _starts()
+    yield from _contents()
+    yield from _markup()
+    yield from _records()
+
+
+def _starts():
+    error = "error"
+    for study, bos in BOS.items():
+        yield f"{bos} left out ({study})", study, captured(lambda ids, _: ids[1:]), "parity.bos", error
+        yield f"{bos} twice ({study})", study, captured(lambda ids, _: ids[:1] + ids), "parity.bos", error
+    yield "another start of text", "formal-smollm2", prompt("<|endoftext|>" + CHATML), "parity.bos", error
+    yield (
+        "a BOS that ChatML has not",
+        PLAIN,
+        captured(lambda ids, t: t.encode("<|endoftext|>") + ids),
+        "parity.bos",
+        error,
+    )
+
+
+def _contents():
+    error = "error"
+    for study in (PLAIN, "bilingual-llama3", "hindi-mistral", "stock-mistral-tagged"):
+        other = asked(system="You are a helpful assistant.")
+        yield f"another system text ({study})", study, other, "parity.system_text", error
+    persona = asked(system="{system} Keep it short.")
+    yield "a sentence more in the system text", "emoji-chatml_bos", persona, "parity.system_text", error
+    typo = retokenized(lambda text: text.replace("Reply to text", "Reply to  text", 1))
+    yield "a blank more in the system text", PLAIN, typo, "parity.system_text|parity.whitespace", error
+    yield (
+        "no system text",
+        PLAIN,
+        app("no_system"),
+        "parity.system_text|parity.default_system",
+        error,
+        ("parity.role_header",),
+    )
+    yield (
+        "a system text where training has none",
+        "nosystem-chatml_bos",
+        asked(system="You are Alex."),
+        "parity.system_text|parity.default_system",
+        error,
+        ("parity.role_header",),
+    )
+    follows = ("parity.system_text", "parity.role_header")
+    yield "no system text, so SmolLM's own", "formal-smollm2", app("no_system"), "parity.default_system", error, follows
+    own = prompt("<|im_start|>user\n{context}<|im_end|>\n<|im_start|>assistant\n")
+    yield "SmolLM's own system text in training alone", "nosystem-smollm2", own, "parity.default_system", error, follows
+    yield (
+        "a system text in place of SmolLM's own",
+        "nosystem-smollm2",
+        asked(system="You are Sam."),
+        "parity.default_system|parity.system_text",
+        error,
+        follows,
+    )
+    for study in (PLAIN, "persian-gemma", "hindi-mistral", "bilingual-llama3"):
+        yield f"wrapped ({study})", study, asked(user=chat_format.WRAPPER), "parity.user_wrapper", error
+    for study in ("labels-qwen3", "formal-smollm2"):
+        yield f"the last message alone ({study})", study, asked(user="{last_message}"), "parity.user_wrapper", error
+    yield (
+        "an instruction before the question",
+        "stock-chatml",
+        asked(user="Reply to this: {context}"),
+        "parity.user_wrapper",
+        error,
+    )
+    yield "not wrapped, as training is", "wrapped-chatml", asked(user="{context}"), "parity.user_wrapper", error
+    for study in ("turns-chatml", "turns-llama3", "turns-gemma"):
+        yield f"earlier replies summed up ({study})", study, app("shortened_replies"), "parity.earlier_replies", error
+    follows = ("parity.user_wrapper", "parity.role_header")
+    for study in ("turns-chatml", "turns-gemma"):
+        yield f"no history ({study})", study, app("last_turn_only"), "parity.earlier_replies", error, follows
+    yield (
+        "the original app's prompt",
+        PLAIN,
+        lambda study: study.ask(**chat_format.named_profiles("Sam")["historical"]),
+        "parity.user_wrapper",
+        error,
+        ("parity.system_text",),
+    )
+
+
+def _markup():
+    error = "error"
+    yield "role human", PLAIN, prompt(CHATML.replace("user\n", "human\n")), "parity.role_header", error
+    yield (
+        "ChatML on Llama 3",
+        "unasked-llama3",
+        prompt(CHATML),
+        "parity.role_header",
+        error,
+        ("parity.bos", "parity.end_of_prompt", "parity.whitespace", "parity.system_text", "parity.user_wrapper"),
+    )
+    yield (
+        "Llama 3's header without its end",
+        "unasked-llama3",
+        prompt(LLAMA3.replace("user<|end_header_id|>", "user:")),
+        "parity.role_header",
+        error,
+    )
+    yield (
+        "plain names in place of headers",
+        "formal-smollm2",
+        prompt("System: {system}\n\nUser: {context}\n\nAssistant:"),
+        "parity.role_header",
+        error,
+        (
+            "parity.end_of_prompt",
+            "parity.bos",
+            "parity.whitespace",
+            "parity.default_system",
+            "parity.system_text",
+            "parity.user_wrapper",
+        ),
+    )
+    yield (
+        "Llama 2's system block on Mistral",
+        "hindi-mistral",
+        prompt("<s>[INST] <<SYS>>\n{system}\n<</SYS>>\n\n{context} [/INST]"),
+        "parity.role_header|parity.system_text",
+        error,
+        ("parity.system_text", "parity.user_wrapper", "parity.role_header"),
+    )
+    yield (
+        "no line break between turns",
+        PLAIN,
+        prompt(CHATML.replace("<|im_end|>\n", "<|im_end|>")),
+        "parity.whitespace",
+        error,
+    )
+    yield (
+        "a blank line between turns",
+        "formal-smollm2",
+        prompt(CHATML.replace("<|im_end|>\n", "<|im_end|>\n\n")),
+        "parity.whitespace",
+        error,
+    )
+    yield (
+        "one line break for Llama 3's two",
+        "unasked-llama3",
+        prompt(LLAMA3.replace("\n\n{context}", "\n{context}")),
+        "parity.whitespace",
+        error,
+    )
+    yield (
+        "a line break behind each message",
+        "labels-qwen3",
+        app("spaced_out"),
+        "parity.whitespace",
+        error,
+        ("parity.user_wrapper", "parity.system_text"),
+    )
+    yield (
+        "a blank behind the question",
+        "app-chatml",
+        asked(user="{context} "),
+        "parity.whitespace|parity.user_wrapper",
+        error,
+    )
+    for study, text in ((PLAIN, CHATML), ("formal-smollm2", CHATML)):
+        yield (
+            f"no header of the reply ({study})",
+            study,
+            prompt(text.removesuffix("<|im_start|>assistant\n")),
+            "parity.end_of_prompt",
+            error,
+        )
+    yield (
+        "no header of the reply (unasked-llama3)",
+        "unasked-llama3",
+        prompt(LLAMA3[: LLAMA3.rindex("<|start_header_id|>")]),
+        "parity.end_of_prompt",
+        error,
+    )
+    yield (
+        "the reply's header without its line break",
+        PLAIN,
+        prompt(CHATML.removesuffix("\n")),
+        "parity.end_of_prompt|parity.whitespace",
+        error,
+    )
+    yield (
+        "Gemma's model called assistant",
+        "persian-gemma",
+        prompt(GEMMA.replace("model\n", "assistant\n")),
+        "parity.end_of_prompt|parity.role_header",
+        error,
+    )
+    yield (
+        "a blank behind [/INST]",
+        "hindi-mistral",
+        prompt(MISTRAL + " "),
+        "parity.end_of_prompt|parity.whitespace",
+        error,
+    )
+    yield "the reply begun", PLAIN, prompt(CHATML + "Sam: "), "parity.end_of_prompt", error
+    follows = ("parity.end_of_prompt",)
+    yield "thinking turned on in the app", "texter-think", app("thinking"), "parity.template_arguments", error, follows
+    less = retokenized(lambda text: text.removesuffix("<think>\n\n</think>\n\n"))
+    yield (
+        "recorded with thinking on",
+        "texter-think",
+        less,
+        "parity.template_arguments|parity.end_of_prompt",
+        error,
+        ("parity.end_of_prompt",),
+    )
+
+
+def _records():
+    error = "error"
+    for what, function in {
+        "on every row": "fails",
+        "on long questions": "fails_on_long_questions",
+        "with nothing": "nothing",
+    }.items():
+        yield f"the app fails {what}", "app-chatml", app(function), "parity.profile_fails", error
+
+    def first(number):
+        def spoil(study):
+            path = study.folder / "captured.jsonl"
+            path.write_text(
+                "".join(path.read_text(encoding="utf-8").splitlines(keepends=True)[:number]), encoding="utf-8"
+            )
+
+        return spoil
+
+    yield "3 prompts recorded", "bilingual-llama3", first(3), "parity.captured_rows", "warning"
+
+    def shifted(study):
+        study.capture()
+        path = study.folder / "captured.jsonl"
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        path.write_text("".join(json.dumps(row | {"row": row["row"] + 1000}) + "\n" for row in rows), encoding="utf-8")
+
+    yield "recorded from other data", PLAIN, shifted, "parity.captured_rows", "warning"

@@ -1,0 +1,169 @@
+"""Faults of what people say in the rows."""
+
+from .spoiling import ALL, EVERY, FEW, PLAIN, THIRD, in_rows, in_text, of_reply
+
+ENDS = {
+    "chatml": "<|im_end|>",
+    "llama3": "<|eot_id|>",
+    "gemma": "<end_of_turn>",
+    "mistral": "</s>",
+}
+STUDIES = {
+    "chatml": "texter-chatml",
+    "chatml_bos": "emoji-chatml_bos",
+    "llama3": "bilingual-llama3",
+    "gemma": "persian-gemma",
+    "mistral": "hindi-mistral",
+}
+
+
+def in_chatml(row):
+    """The template was applied when the data was written, and will be again in training."""
+    for message in row["messages"]:
+        message["content"] = f"<|im_start|>{message['role']}\n{message['content']}<|im_end|>\n"
+
+
+def whole_prompt_in_user(row):
+    system, user = row["messages"][:2]
+    text = f"<|im_start|>system\n{system['content']}<|im_end|>\n<|im_start|>user\n{user['content']}<|im_end|>\n"
+    row["messages"] = [{"role": "user", "content": text + "<|im_start|>assistant\n"}, row["messages"][-1]]
+
+
+def in_llama2(row):
+    system, user, reply = row["messages"]
+    user["content"] = f"<s>[INST] <<SYS>>\n{system['content']}\n<</SYS>>\n\n{user['content']} [/INST]"
+    row["messages"] = [user, reply]
+
+
+def mojibake(text):
+    """UTF-8 that was read as Latin-1."""
+    return text.encode().decode("cp1252", errors="replace").replace("\ufffd", "")
+
+
+def cases():
+    """Yield the arguments of `matrix.Case`."""
+    error = "error"
+    for what, text in {"": "", "of blanks": " \n ", "of a zero-width space": "\u200b"}.items():
+        follows = ("data.odd_characters", "loss.nothing_trained", "data.duplicates")
+        yield (
+            f"3 empty replies {what}".strip(),
+            PLAIN,
+            of_reply(lambda _, text=text: text),
+            "data.empty_reply",
+            error,
+            follows,
+        )
+    yield (
+        "a third of the replies empty in valid",
+        "persian-gemma",
+        of_reply(lambda _: "", THIRD, ("valid",)),
+        "data.empty_reply",
+        error,
+        ("loss.nothing_trained", "data.dominating_reply"),
+    )
+    yield "2 empty questions", PLAIN, in_text("user", lambda _: "", 2), "data.empty_user", error
+    yield (
+        "all questions blank in test",
+        "formal-smollm2",
+        in_text("user", lambda _: " ", EVERY, ("test",)),
+        "data.empty_user",
+        error,
+        ("data.user_form_differs", "parity.user_wrapper"),
+    )
+    for what, study, tag, share, splits in (
+        ("in every reply", PLAIN, "Sam: {}", EVERY, ALL),
+        ("in a third", "stock-chatml", "Mo: {}", THIRD, ("train",)),
+        ("in 3", "bilingual-llama3", "Jörg: {}", FEW, ("train",)),
+        ("in valid alone", "formal-smollm2", "Dr. Eleanor Whitcombe: {}", EVERY, ("valid",)),
+        ("on a line of its own", "persian-gemma", "نیلوفر:\n{}", THIRD, ALL),
+        ("of the other person", "emoji-chatml_bos", "Contact: {}", THIRD, ("train",)),
+        ("and the other's next message", "texter-chatml", "{}\nContact: haha true\nSam: right", THIRD, ("train",)),
+    ):
+        yield (
+            f"speaker tag {what}",
+            study,
+            of_reply(tag.format, share, splits),
+            "data.speaker_tag",
+            error,
+            ("parity.captured_rows",),
+        )
+    for template, end in ENDS.items():
+        study = STUDIES[template]
+        follows = ("loss.end_of_turn", "data.templated", "loss.prompt_not_prefix")
+        yield (
+            f"{end} at the end of replies ({template})",
+            study,
+            of_reply(lambda text, end=end: text + end, THIRD),
+            "data.control_tokens",
+            error,
+            follows,
+        )
+        yield (
+            f"{end} in 2 questions ({template})",
+            study,
+            in_text("user", lambda text, end=end: f"{end} {text}", 2),
+            "data.control_tokens",
+            error,
+            (*follows, "parity.user_wrapper", "parity.captured_rows", "parity.role_header"),
+        )
+    yield (
+        "<|endoftext|> in replies of test",
+        PLAIN,
+        of_reply(lambda text: text + "<|endoftext|>", EVERY, ("test",)),
+        "data.control_tokens",
+        error,
+        ("data.templated",),
+    )
+    for what, study, change, share in (
+        ("ChatML in ChatML", PLAIN, in_chatml, EVERY),
+        ("ChatML in 3 rows", "stock-chatml", in_chatml, FEW),
+        ("the whole prompt as the question", PLAIN, whole_prompt_in_user, EVERY),
+        ("ChatML on Llama 3", "unasked-llama3", in_chatml, EVERY),
+        ("Llama 2's on ChatML", "emoji-chatml_bos", in_llama2, EVERY),
+    ):
+        follows = (
+            "data.control_tokens",
+            "data.speaker_tag",
+            "data.system_prompts",
+            "data.system_differs",
+            "data.user_form_differs",
+            "loss.end_of_turn",
+            "parity.role_header",
+        )
+        yield f"templated twice: {what}", study, in_rows(change, share, ALL), "data.templated", error, follows
+    yield (
+        "U+FFFD in 6 replies",
+        "bilingual-llama3",
+        of_reply(lambda text: "�" + text, 6),
+        "data.odd_characters",
+        "warning",
+    )
+    yield (
+        "UTF-8 read as Latin-1",
+        "turns-gemma",
+        of_reply(lambda text: mojibake(text + " für später"), THIRD),
+        "data.odd_characters",
+        "warning",
+    )
+    yield "mojibake emoji", "emoji-chatml_bos", of_reply(mojibake, EVERY, ALL), "data.odd_characters", "warning"
+    yield (
+        "zero-width spaces",
+        PLAIN,
+        of_reply(lambda text: text.replace(" ", " \u200b", 2), THIRD),
+        "data.odd_characters",
+        "warning",
+    )
+    yield (
+        "control characters",
+        "formal-smollm2",
+        of_reply(lambda text: text + "\x07\x00", 4),
+        "data.odd_characters",
+        "warning",
+    )
+    yield (
+        "direction marks in Latin text",
+        "labels-qwen3",
+        in_text("user", lambda text: "\u202e" + text, 4),
+        "data.odd_characters",
+        "warning",
+    )

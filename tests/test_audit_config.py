@@ -1,0 +1,485 @@
+"""Which keys of a config apply, as the installed mlx-lm's own source and its own run say; no junk breaks the audit."""
+
+import json
+import re
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+from unittest import mock
+
+import mlx_lm
+import pytest
+import yaml
+from conftest import example
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mlx_lm import lora
+
+from ftstudy import base_models, configs
+from ftstudy.audit import config, subject, trainer_keys
+from ftstudy.errors import StudyError
+from ftstudy.paths import ROOT
+
+ROWS = [example(user=f"Contact: hey {number}", reply=f"yo {number}") for number in range(8)]
+PACKAGE = Path(mlx_lm.__file__).parent
+
+
+class Quoting(yaml.SafeDumper):
+    """All texts in quotes: mlx-lm reads 1e-5 as a number, which PyYAML would write without them."""
+
+
+Quoting.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
+
+
+def as_yaml(keys):
+    return yaml.dump(keys, Dumper=Quoting, sort_keys=False)
+
+
+@pytest.fixture
+def write(tmp_path, write_split):
+    """A sound config of the tiny model (2 layers), with some of its keys changed; None takes one out."""
+    for name in ("train", "valid", "test"):
+        write_split(tmp_path / "data", name, ROWS)
+    sound = {
+        "model": "tiny",
+        "data": str(tmp_path / "data"),
+        "adapter_path": str(tmp_path / "adapter"),
+        "train": True,
+        "num_layers": 2,
+        "batch_size": 2,
+        "iters": 8,
+        "save_every": 4,
+        "mask_prompt": True,
+    }
+
+    def write(changes=None):
+        path = tmp_path / "config.yaml"
+        keys = {key: value for key, value in (sound | (changes or {})).items() if value is not None}
+        path.write_text(as_yaml(keys))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def audit(write):
+    return lambda changes=None: config.check(subject.read(write(changes)))
+
+
+def above_info(findings):
+    return {(item["check"], item["severity"]) for item in findings if item["severity"] != "info"}
+
+
+def infos(findings):
+    return {item["check"] for item in findings if item["severity"] == "info"}
+
+
+def one(findings, check):
+    (found,) = [item for item in findings if item["check"] == check]
+    return found
+
+
+# --- clean ----------------------------------------------------------------------------------
+
+
+def test_a_sound_config_has_only_the_numbers_of_its_training(audit):
+    found = audit()
+    assert above_info(found) == set()
+    assert "2.00 epochs of 8 rows" in one(found, "config.epochs")["title"]
+    assert re.search(r"about [\d,]+ tokens", one(found, "config.epochs")["title"])
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "ft_configs").glob("*_lora_*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("data", [True, False])
+def test_our_own_configs_are_clean_with_data_and_without(path, data, tmp_path, write_split, monkeypatch):
+    monkeypatch.setattr(subject.Subject, "model", None)  # the demo's model is large to build
+    folder = write_split(tmp_path / "data", "train", ROWS * 1000) if data else tmp_path / "none"
+    assert above_info(config.check(subject.read(path, data_folder=folder, model="tiny"))) == set()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"num_layers": -1},
+        {"ftstudy": {"method": "pissa"}},
+        {"x-shared": {"rank": 8}, "_note": "mine"},
+        {"trust_remote_code": False, "clear_cache_threshold": 0},
+        {"fine_tune_type": "full", "lora_parameters": {}},
+        {"lora_parameters": {"rank": 4, "scale": 2, "dropout": 0, "keys": ["self_attn.q_proj"]}},
+        {"lora_parameters": {"rank": 4, "scale": 2, "dropout": 0, "keys": ["self_attn.q_proj", "lm_head"]}},
+        {"lr_schedule": {"name": "cosine_decay", "arguments": [1e-4, 8, 1e-6], "warmup": 2}, "learning_rate": 1e-4},
+        {"optimizer": "AdamW", "optimizer_config": {"adamw": {"betas": [0.9, 0.98], "weight_decay": 0.01}}},
+        {"optimizer": "adafactor", "optimizer_config": {"adafactor": {"beta_1": 0.9, "warmup_init": False}}},
+        {"hf_dataset": {"path": "someone/data", "train_split": "train[:90%]", "prompt_feature": "question"}},
+        {"chat_feature": "messages", "report_to": "", "resume_adapter_file": None, "val_batches": -1},
+        {"iters": 4, "save_every": 100, "grad_accumulation_steps": 3},
+    ],
+)
+def test_settings_that_the_trainer_takes_are_no_fault(audit, changes):
+    assert above_info(audit(changes)) == set()
+
+
+# --- faults ---------------------------------------------------------------------------------
+
+LORA = {"rank": 8, "scale": 2.0, "dropout": 0.0}
+COSINE = {"name": "cosine_decay", "arguments": [1e-4, 8]}
+FAULTS = [
+    ({"lora_rank": 16}, "config.unknown_key", "warning", ["lora_parameters.rank 8", "default"]),
+    ({"lora_layers": 1}, "config.unknown_key", "warning", ["num_layers 2"]),
+    ({"lernrate": 0.1}, "config.unknown_key", "warning", ["learning_rate 1e-05"]),
+    ({"max_seq_len": 64}, "config.unknown_key", "warning", ["max_seq_length 2048"]),
+    ({"gradient_accumulation_steps": 4}, "config.unknown_key", "warning", ["grad_accumulation_steps 1"]),
+    ({"colour": "red"}, "config.unknown_key", "warning", ["colour"]),
+    ({"lora_parameters": LORA | {"r": 4}}, "config.unknown_key", "warning", ["lora_parameters.rank 8"]),
+    ({"lr_schedule": COSINE | {"warmup_steps": 1}}, "config.unknown_key", "warning", ["lr_schedule.warmup"]),
+    ({"ftstudy": {"methode": "pissa"}}, "config.unknown_key", "warning", ["ftstudy.methode"]),
+    ({"optimizer_config": {"weight_decay": 0.1}}, "config.unknown_key", "warning", ["weight_decay"]),
+    ({"optimizer_config": {"adam": {"weight_decay": 1}}}, "config.unknown_key", "error", ["weight_decay"]),
+    ({"optimizer_config": {"adam": {"learning_rate": 1}}}, "config.unknown_key", "error", ["learning_rate"]),
+    ({"optimizer_config": {"adamw": {"eps": 1e-6}}}, "config.dead_key", "warning", ["adamw", "adam"]),
+    ({"trust_remote_code": True}, "config.dead_key", "warning", ["trust_remote_code: true", "false"]),
+    ({"clear_cache_threshold": 100}, "config.dead_key", "warning", ["100", "uses 0"]),
+    ({"train": False, "test": True}, "config.train_off", "error", ["evaluates"]),
+    ({"lora_parameters": LORA | {"keys": ["q_proj"]}}, "config.lora_keys", "error", ["q_proj"]),
+    ({"lora_parameters": LORA | {"keys": []}}, "config.lora_keys", "error", ["no module"]),
+    ({"lora_parameters": LORA | {"keys": "self_attn.q_proj"}}, "config.lora_keys", "error", ["list"]),
+    ({"lora_parameters": LORA | {"keys": ["self_attn.q_proj", "v_proj"]}}, "config.lora_keys", "warning", ["v_proj"]),
+    ({"lora_parameters": {"rank": 4}}, "config.lora_incomplete", "error", ["scale and dropout"]),
+    ({"lora_parameters": {}}, "config.lora_incomplete", "error", ["rank and scale and dropout"]),
+    ({"lora_parameters": LORA | {"alpha": 16}}, "config.lora_alpha", "warning", ["alpha: 16"]),
+    ({"lora_parameters": LORA | {"scale": 128}}, "config.lora_scale", "warning", ["128"]),
+    ({"lora_parameters": LORA | {"scale": 0}}, "config.lora_scale", "error", ["multiplied by 0"]),
+    ({"num_layers": 16}, "config.num_layers", "error", ["16", "2 layers"]),
+    ({"num_layers": None}, "config.num_layers", "error", ["the default"]),
+    ({"lr_schedule": COSINE, "learning_rate": 1e-3}, "config.lr_schedule", "warning", ["0.001", "ignored"]),
+    ({"lr_schedule": COSINE | {"warmup": 50}}, "config.lr_schedule", "warning", ["warmup 50", "8 optimizer"]),
+    ({"lr_schedule": COSINE, "grad_accumulation_steps": 2}, "config.lr_schedule", "warning", ["8", "4 optimizer"]),
+    ({"lr_schedule": COSINE, "iters": 32}, "config.lr_schedule", "warning", ["8 of 32"]),
+    ({"lr_schedule": {"name": "cosine", "arguments": [1, 2]}}, "config.lr_schedule_invalid", "error", ["cosine"]),
+    ({"lr_schedule": {"name": "cosine_decay"}}, "config.lr_schedule_invalid", "error", ["arguments"]),
+    ({"lr_schedule": {"arguments": [1e-4, 8]}}, "config.lr_schedule_invalid", "error", ["name"]),
+    ({"lr_schedule": COSINE | {"arguments": [1e-4]}}, "config.lr_schedule_invalid", "error", ["decay_steps"]),
+    ({"lr_schedule": COSINE | {"arguments": ["1e-4", 8]}}, "config.lr_schedule_invalid", "error", ["1e-4"]),
+    ({"lr_schedule": COSINE | {"arguments": [0, 8]}}, "config.lr_schedule_invalid", "error", ["from 0 to 0"]),
+    ({"lr_schedule": "cosine_decay"}, "config.lr_schedule_invalid", "error", ["no block"]),
+    ({"iters": 100}, "config.epochs", "warning", ["25.00 epochs"]),
+    ({"iters": 3, "grad_accumulation_steps": 4}, "config.grad_accumulation", "error", ["nothing"]),
+    ({"val_batches": 0}, "config.val_batches", "warning", ["not a number"]),
+    ({"fine_tune_type": "qlora"}, "config.fine_tune_type", "error", ["qlora"]),
+    ({"optimizer": "adamw_torch"}, "config.optimizer", "error", ["adamw_torch"]),
+    ({"model": "data/models/nowhere"}, "config.path", "error", ["no model"]),
+    ({"model": "~/nowhere"}, "config.path", "error", ["no model"]),
+    ({"resume_adapter_file": "nowhere.safetensors"}, "config.path", "error", ["nowhere.safetensors"]),
+    ({"adapter_path": str(ROOT / "README.md" / "x")}, "config.path", "error", ["README.md"]),
+    ({"learning_rate": "1e-5"}, "config.type", "error", ["text", "a number"]),
+    ({"batch_size": "4"}, "config.type", "error", ["text", "a whole number"]),
+    ({"iters": 10.5}, "config.type", "error", ["fraction"]),
+    ({"iters": 2e3}, "config.type", "error", ["fraction"]),
+    ({"mask_prompt": "false"}, "config.type", "error", ["text", "true or false"]),
+    ({"grad_checkpoint": "true"}, "config.type", "warning", ["text", "true or false"]),
+    ({"num_layers": "all"}, "config.type", "error", ["num_layers"]),
+    ({"iters": 0}, "config.type", "error", ["1 or more"]),
+    ({"batch_size": -1}, "config.type", "error", ["1 or more"]),
+    ({"learning_rate": -1e-5}, "config.type", "error", ["above 0"]),
+    ({"learning_rate": float("nan")}, "config.type", "error", ["learning_rate"]),
+    ({"learning_rate": 10**400}, "config.type", "error", ["usable size"]),
+    ({"steps_per_report": 0}, "config.type", "error", ["1 or more"]),
+    ({"seed": -1}, "config.type", "error", ["0 or more"]),
+    ({"lora_parameters": LORA | {"rank": 0}}, "config.type", "error", ["1 or more"]),
+    ({"lora_parameters": LORA | {"dropout": 1}}, "config.type", "error", ["below 1"]),
+    ({"lora_parameters": LORA | {"rank": "8"}}, "config.type", "error", ["lora_parameters.rank"]),
+    ({"lora_parameters": [8, 20]}, "config.type", "error", ["a list"]),
+    ({"optimizer_config": {"adam": {"eps": "1e-6"}}}, "config.type", "error", ["optimizer_config.adam.eps"]),
+    ({"optimizer_config": {"adam": [1]}}, "config.type", "error", ["optimizer_config.adam"]),
+    ({True: 1}, "config.type", "error", ["not text"]),
+    ({"report_to": "none"}, "config.type", "error", ["none"]),
+]
+
+
+@pytest.mark.parametrize("changes, check, severity, words", FAULTS, ids=lambda value: str(value)[:40])
+def test_each_fault_is_found_under_its_own_id(audit, changes, check, severity, words):
+    found = audit(changes)
+    ours = [item for item in found if (item["check"], item["severity"]) == (check, severity)]
+    assert ours and all(word in ours[0]["title"] for word in words), found
+    assert {name for name, _ in above_info(found)} == {check} | (
+        {"config.path"} if changes.get("model", "").startswith("~") else set()
+    )
+
+
+def test_a_misnamed_key_is_shown_with_its_live_name_and_what_applies(audit):
+    found = one(audit({"lora_alpha": 32}), "config.unknown_key")
+    assert "`lora_parameters.scale`" in found["fix"] and "scale 20.0" in found["title"]
+    assert found["evidence"] == ["lora_alpha: 32"]
+
+
+def test_the_whole_name_of_a_module_is_proposed_and_alpha_is_converted(audit):
+    found = audit({"lora_parameters": LORA | {"alpha": 16, "keys": ["q_proj"]}})
+    assert "self_attn.q_proj" in one(found, "config.lora_keys")["fix"]
+    assert "scale: 2`" in one(found, "config.lora_alpha")["fix"]
+
+
+def test_what_is_normal_for_the_trainer_is_said_and_no_more(audit):
+    found = audit({"num_layers": 0, "iters": 5, "save_every": 100, "grad_accumulation_steps": 2, "val_batches": 1})
+    assert infos(found) == {
+        "config.num_layers",
+        "config.save_every",
+        "config.grad_accumulation",
+        "config.val_batches",
+        "config.epochs",
+        "config.lora_scale",
+    }
+    assert above_info(found) == set()
+
+
+def test_without_a_model_only_the_form_of_the_keys_is_judged(write, monkeypatch):
+    monkeypatch.setattr(subject.Subject, "model", None)
+
+    def checks(keys):
+        path = write({"lora_parameters": LORA | {"keys": keys}, "num_layers": 99})
+        return above_info(config.check(subject.read(path)))
+
+    assert checks(["q_proj"]) == {("config.lora_keys", "error")}
+    assert checks(["attention.q_proj", "lm_head"]) == set()
+
+
+def test_every_check_that_is_found_is_documented(audit):
+    for changes, check, severity, _ in FAULTS:
+        assert severity in config.CHECKS[check][0]
+    assert infos(audit({"num_layers": 0})) <= config.CHECKS.keys()
+
+
+# --- mlx-lm itself: what the checks rest on ----------------------------------------------------
+
+
+@pytest.fixture
+def trainer(write, monkeypatch):
+    """`mlx_lm.lora --config` on changes of the sound config, in this process."""
+
+    def run(changes):
+        path = write({"report_to": ""} | changes)
+        monkeypatch.setattr(sys, "argv", ["mlx_lm.lora", "--config", str(path)])
+        monkeypatch.setattr(lora, "rprint", lambda *_: None)
+        resolved = str(base_models.resolve("tiny"))
+        original = lora.load
+        monkeypatch.setattr(lora, "load", lambda name, **rest: original(resolved, **rest))
+        lora.main()
+
+    return run
+
+
+ABORTS = [
+    {"train": None},
+    {"lora_parameters": {"rank": 4}},
+    {"lora_parameters": LORA | {"keys": "self_attn.q_proj"}},
+    {"lora_parameters": LORA | {"dropout": 1}},
+    {"lora_parameters": LORA | {"keys": ["q_proj"]}},
+    {"num_layers": 16},
+    {"lr_schedule": COSINE | {"arguments": [1e-4]}},
+    {"fine_tune_type": "qlora"},
+    {"optimizer": "adamw_torch"},
+    {"learning_rate": "1e-5"},
+    {"iters": 1e3},
+    {"batch_size": "4"},
+    {"steps_per_report": 0},
+    {"seed": -1},
+    {"optimizer_config": {"adam": {"weight_decay": 1}}},
+    {"optimizer_config": {"adam": {"learning_rate": 1}}},
+    {"resume_adapter_file": "nowhere.safetensors"},
+    {"report_to": "none"},
+    {True: 1},
+]
+
+
+@pytest.mark.parametrize("changes", ABORTS, ids=str)
+def test_mlx_lm_itself_aborts_where_the_audit_says_so(trainer, changes):
+    with pytest.raises(Exception):
+        trainer({"iters": 1} | changes)
+
+
+def test_a_run_reads_no_key_that_the_source_does_not_show(trainer, monkeypatch):
+    read, original = set(), lora.run
+
+    class Recorder:
+        def __init__(self, values):
+            self.__dict__.update(values)
+
+        def __getattribute__(self, name):
+            read.add(name)
+            return object.__getattribute__(self, name)
+
+    monkeypatch.setattr(lora, "run", lambda args: original(Recorder(vars(args))))
+    trainer({"iters": 1, "colour": "red"})
+    keys = trainer_keys.installed()
+    live = {key.split(".")[0] for key in keys.live} | keys.dead.keys()
+    assert {"iters", "lora_parameters", "mask_prompt", "seed"} <= read - {"__dict__", "__class__"} <= live
+
+
+def test_dead_keys_do_not_arrive_and_live_ones_do(write, monkeypatch):
+    seen = []
+    monkeypatch.setattr(lora, "run", seen.append)
+    path = write({"trust_remote_code": True, "clear_cache_threshold": 7, "seed": 7, "max_seq_length": 7})
+    monkeypatch.setattr(sys, "argv", ["mlx_lm.lora", "--config", str(path)])
+    lora.main()
+    assert (seen[0].trust_remote_code, seen[0].clear_cache_threshold) == (False, 0)
+    assert (seen[0].seed, seen[0].max_seq_length) == (7, 7)
+
+
+# --- the trainer's keys -----------------------------------------------------------------------
+
+
+def test_the_keys_are_those_of_the_source():
+    keys = trainer_keys.installed()
+    assert {"iters", "mask_prompt", "lr_schedule", "hf_dataset", "chat_feature", "lora_parameters"} <= keys.live
+    assert keys.section("lora_parameters") == {"rank", "scale", "dropout", "keys"}
+    assert keys.section("lr_schedule") == {"name", "arguments", "warmup", "warmup_init"}
+    assert {"path", "train_split", "config", "text_feature"} <= keys.section("hf_dataset")
+    assert {"trust_remote_code", "clear_cache_threshold", "config"} == keys.dead.keys()
+    assert not {"lora_layers", "lora_rank", "epochs", "get", "items"} & keys.live
+    assert (keys.types["iters"], keys.types["mask_prompt"], keys.types["lora_parameters.scale"]) == (int, bool, float)
+    assert set(keys.choices["optimizer"]) == keys.optimizers.keys()
+
+
+def test_every_default_and_every_option_of_the_trainer_is_live_or_dead():
+    keys = trainer_keys.installed()
+    options = {action.dest for action in lora.build_parser()._actions} - {"help"}
+    assert options | lora.CONFIG_DEFAULTS.keys() == (options | lora.CONFIG_DEFAULTS.keys()) & (
+        keys.live | keys.dead.keys()
+    )
+
+
+@pytest.mark.parametrize(
+    "file, old, new, changed",
+    [
+        ("lora.py", "args.save_every", "args.save_interval", {"save_every", "save_interval"}),
+        ("lora.py", '"seed": 0,', '"seed": 0, "unread": 1,', set()),
+        ("lora.py", '"--seed", type=int', '"--seed", type=int, default=3', {"seed"}),
+        ("tuner/utils.py", 'config["rank"]', 'config["r"]', {"lora_parameters.rank", "lora_parameters.r"}),
+        ("tuner/utils.py", '"warmup_init"', '"start"', {"lr_schedule.warmup_init", "lr_schedule.start"}),
+        ("tuner/datasets.py", '"chat_feature"', '"talk_feature"', None),
+    ],
+)
+def test_another_source_has_other_keys(tmp_path, file, old, new, changed):
+    copy = tmp_path / "mlx_lm"
+    shutil.copytree(PACKAGE, copy, ignore=lambda folder, names: [n for n in names if n in ("models", "__pycache__")])
+    text = (copy / file).read_text()
+    assert old in text
+    before = trainer_keys.analyse(copy)
+    (copy / file).write_text(text.replace(old, new))
+    after = trainer_keys.analyse(copy)
+    assert before.live == trainer_keys.installed().live
+    difference = before.live ^ after.live
+    if changed is None:
+        changed = {f"{at}{name}_feature" for at in ("", "hf_dataset.") for name in ("chat", "talk")}
+    # `rank` is shown in the header of a run as well, so that it stays a key that is read.
+    assert difference == changed - ({"lora_parameters.rank"} & after.live)
+    assert ("unread" in after.dead) == ("unread" in new)
+
+
+def test_a_source_of_another_shape_is_refused(tmp_path):
+    (tmp_path / "lora.py").write_text("def main(): pass")
+    with pytest.raises(StudyError, match="requirements.lock"):
+        trainer_keys.analyse(tmp_path)
+
+
+def test_what_other_trainers_call_a_key_names_a_live_one():
+    keys = trainer_keys.installed()
+    assert trainer_keys.ALIASES.keys() <= keys.live
+    for wrong, right in {
+        "lora_layers": "num_layers",
+        "r": "lora_parameters.rank",
+        "target_modules": "lora_parameters.keys",
+        "num_train_epochs": "iters",
+        "cutoff_len": "max_seq_length",
+        "lr": "learning_rate",
+        "per_device_train_batch_size": "batch_size",
+        "train_on_inputs": "mask_prompt",
+        "warmup_steps": "lr_schedule.warmup",
+        "eval_steps": "steps_per_eval",
+        "learningRate": "learning_rate",
+        "batch-size": "batch_size",
+        "lora_paramters": "lora_parameters",
+    }.items():
+        assert keys.meant(wrong) == right
+    assert keys.meant("zzz") is None
+    repeated = Counter(alias for aliases in trainer_keys.ALIASES.values() for alias in aliases.split())
+    assert max(repeated.values()) == 1 and not repeated.keys() & keys.live
+
+
+# --- junk -------------------------------------------------------------------------------------
+
+KEYS = sorted({key.split(".")[0] for key in trainer_keys.installed().live} | {"ftstudy", "trust_remote_code", "colour"})
+INNER = ["rank", "scale", "dropout", "keys", "alpha", "name", "arguments", "warmup", "adam", "eps", "method"]
+TEXT = st.text(st.characters(exclude_characters="/"), max_size=12)  # with a slash it may be a hub's name
+LEAVES = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), TEXT, st.dates(), st.just(10**400), st.sampled_from(
+        ["cosine_decay", "linear_schedule", "join_schedules", "lora", "full", "dora", "~nobody", "x" * 300, "1e-5"]
+    ),
+)  # fmt: skip
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(INNER) | TEXT, inner, max_size=4),
+)
+MAPPINGS = st.dictionaries(st.sampled_from(KEYS) | TEXT | st.integers() | st.booleans(), VALUES, max_size=8)
+
+
+def check_text(folder: Path, text: str):
+    path = folder / "config.yaml"
+    path.write_text(text, encoding="utf-8", errors="surrogatepass")
+    no_network = mock.patch.object(base_models, "_from_hub", side_effect=StudyError("no network in tests"))
+    try:
+        with no_network:
+            found = config.check(subject.read(path))
+    except StudyError:
+        return []
+    for item in found:
+        assert item["severity"] in config.CHECKS[item["check"]][0]
+        assert all(len(line) <= 250 for line in item["evidence"]) and "\n" not in item["title"]
+    json.dumps(found, ensure_ascii=False).encode("utf-8")
+    return found
+
+
+@settings(max_examples=150, deadline=None)
+@given(junk=MAPPINGS)
+def test_any_mapping_ends_in_findings_or_in_one_paragraph(junk):
+    with tempfile.TemporaryDirectory() as folder:
+        keys = {"data": f"{folder}/none", "model": f"{folder}/none"} | junk
+        check_text(Path(folder), as_yaml(keys))
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=st.text(st.characters(exclude_characters="/"), max_size=60))
+def test_any_text_ends_in_findings_or_in_one_paragraph(text):
+    with tempfile.TemporaryDirectory() as folder:
+        check_text(Path(folder), f"model: {folder}/none\n{text}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "day: 2020-99-99",
+        "a: ._",
+        "a: !!bool x",
+        "a: &a [*a]",
+        "? [1, 2]\n: 3",
+        "a: [" * 2000,
+        "lora_parameters: &a {rank: *a}",
+        "a: !!set {b}",
+        'data: "\\0"',
+        'model: "\\ud800"',
+        '"\\ud800": 1',
+        "data: " + "x" * 300,
+        "adapter_path: " + "x" * 300,
+        "adapter_path: ~nobody/x\nresume_adapter_file: ~nobody/y",
+        "a: &a [1,1,1,1,1,1,1,1,1]\nb: &b [*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c,*c,*c,*c]",
+    ],
+)
+def test_odd_yaml_ends_in_findings_or_in_one_paragraph(tmp_path, text):
+    check_text(tmp_path, text if "model:" in text else f"model: {tmp_path}/none\n{text}")
+
+
+def test_a_number_for_the_data_is_a_finding_and_no_traceback(write):
+    path = write({"data": 5})
+    assert configs.load(path)["data"] == "5"
+    assert ("config.type", "error") in above_info(config.check(subject.read(path)))

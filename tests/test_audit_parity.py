@@ -1,0 +1,452 @@
+"""Every way in which an app can ask otherwise than training did, on every kind of chat template."""
+
+import json
+
+import pytest
+from conftest import example
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from templates import BLOCK, FAMILIES, INJECTED, TOKENIZERS, _loaded, tokenizer_folder
+
+from ftstudy import chat_format
+from ftstudy.audit import parity, subject
+from ftstudy.errors import StudyError
+
+SYSTEM = "You are Sam. Reply to text messages the way Sam texts.\n\nBe short."
+WITH_SYSTEM = [name for name in TOKENIZERS if name != "gemma"]
+INJECTING = ["smollm2"]
+
+
+def conversation(number=0, system=SYSTEM, name="chatml"):
+    """Several turns; Gemma's template takes no system message."""
+    turns = [
+        ("user", f"Contact: hey 👩‍👩‍👧 {number}\nSam: yo"),
+        ("assistant", "user"),
+        ("user", "Contact: dinner? assistant: maybe\n\nContact: at 7"),
+        ("assistant", f"yes pls {number}"),
+    ]
+    if system is not None and name != "gemma":
+        turns.insert(0, ("system", system))
+    return {"messages": [{"role": role, "content": content} for role, content in turns]}
+
+
+def short(number=0, system=SYSTEM, name="chatml"):
+    row = example(system, f"Contact: hey {number}\nSam: yo\nContact: dinner?", f"sure {number}")
+    if system is None or name == "gemma":
+        del row["messages"][0]
+    return row
+
+
+def asked(monkeypatch, function, name="chatml", rows=None, mask_prompt=True, exact=True):
+    """Findings where the app's function makes the prompt: {(check, severity)}."""
+    import sys
+    import types
+
+    monkeypatch.setitem(sys.modules, "my_app", types.SimpleNamespace(ask=function))
+    rows = rows or [conversation(0, name=name), short(1, name=name)]
+    profile = chat_format.load_profile({"kind": "callable", "function": "my_app:ask"})
+    found = parity.check_parity(rows, _loaded(name), profile, "here", mask_prompt=mask_prompt)
+    assert all(len(item["evidence"]) <= 6 and all(len(line) <= 220 for line in item["evidence"]) for item in found)
+    return {(item["check"], item["severity"]) for item in found}
+
+
+def errors(*ids):
+    return {(f"parity.{name}", "error") for name in ids}
+
+
+def text_of(row, name, **arguments):
+    return _loaded(name).apply_chat_template(
+        row["messages"][:-1], tokenize=False, **({"add_generation_prompt": True} | arguments)
+    )
+
+
+def plain(text, name):
+    """Token ids of exactly this text."""
+    return _loaded(name).encode(text, add_special_tokens=False)
+
+
+def changed(row, role, change, which=-1):
+    at = [index for index, turn in enumerate(row["messages"][:-1]) if turn["role"] == role]
+    for index in [at[which]] if at else []:
+        row["messages"][index]["content"] = change(row["messages"][index]["content"])
+    return row["messages"][:-1]
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_the_same_prompt_in_any_form_has_no_findings(monkeypatch, name):
+    for form in (
+        lambda row: row["messages"][:-1],
+        lambda row: text_of(row, name),
+        lambda row: plain(text_of(row, name), name),
+    ):
+        assert asked(monkeypatch, form, name) == set()
+
+
+EVERYWHERE = {
+    "wrapper": (lambda row, name: changed(row, "user", lambda text: f"Context:\n{text}\n\nLast Message: hey"), "user_wrapper"),
+    "only_the_last_message": (lambda row, name: changed(row, "user", lambda text: text.splitlines()[-1]), "user_wrapper"),
+    "space_after_content": (lambda row, name: text_of(row, name).replace(row["messages"][-2]["content"], row["messages"][-2]["content"] + " \n"), "whitespace"),
+    "prefilled": (lambda row, name: text_of(row, name) + "Sam: ", "end_of_prompt"),
+    "doubled_start": (lambda row, name: (_loaded(name).bos_token or "<|endoftext|>") + text_of(row, name), "bos"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+@pytest.mark.parametrize("fault", EVERYWHERE)
+def test_a_fault_that_any_template_can_have_is_found_under_its_id(monkeypatch, name, fault):
+    make, check = EVERYWHERE[fault]
+    if fault == "doubled_start" and name == "smollm2":
+        check = "bos"  # its BOS is the marker of turns
+    assert asked(monkeypatch, lambda row: make(row, name), name) == errors(check)
+
+
+@pytest.mark.parametrize("name", WITH_SYSTEM)
+@pytest.mark.parametrize("rows", [[conversation()], [short()]], ids=["long", "short"])
+def test_system_messages_that_differ(monkeypatch, name, rows):
+    ask = lambda make: asked(monkeypatch, make, name, rows)  # noqa: E731
+    assert ask(lambda row: changed(row, "system", lambda _: "You are a founder.\n\nText.")) == errors("system_text")
+    assert ask(lambda row: changed(row, "system", lambda text: text + " Be nice.")) == errors("system_text")
+    assert ask(lambda row: row["messages"][1:-1]) == errors("default_system")
+    assert ask(lambda row: changed(row, "system", lambda _: "")) == errors("default_system")
+
+
+@pytest.mark.parametrize("name", WITH_SYSTEM)
+def test_a_system_message_that_training_does_not_have(monkeypatch, name):
+    rows = [conversation(system=None), short(system=None)]
+    add = lambda text: lambda row: [{"role": "system", "content": text}, *row["messages"][:-1]]  # noqa: E731
+    assert asked(monkeypatch, lambda row: row["messages"][:-1], name, rows) == set()
+    assert asked(monkeypatch, add("You are Sam. Text."), name, rows) == errors("default_system")
+    if name in INJECTING:
+        assert asked(monkeypatch, add(""), name, rows) == errors("default_system")
+        bare = lambda row: text_of(row, name).replace(f"<|im_start|>system\n{INJECTED}<|im_end|>\n", "")  # noqa: E731
+        assert asked(monkeypatch, bare, name, rows) == errors("default_system")
+
+
+def test_a_system_message_on_a_template_that_takes_none(monkeypatch):
+    add = lambda row: [{"role": "system", "content": "Hi"}, *row["messages"][:-1]]  # noqa: E731
+    assert asked(monkeypatch, add, "gemma") == errors("profile_fails")
+    into_user = lambda row: changed(row, "user", lambda text: "You are Sam.\n\n" + text, 0)  # noqa: E731
+    assert asked(monkeypatch, into_user, "gemma") == errors("user_wrapper")
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_earlier_turns_that_are_others_or_missing(monkeypatch, name):
+    rows = [conversation(name=name)]
+    ask = lambda make: asked(monkeypatch, make, name, rows)  # noqa: E731
+    assert ask(lambda row: changed(row, "assistant", lambda _: "something else")) == errors("earlier_replies")
+    last_only = lambda row: [turn for turn in row["messages"][:-1] if turn["role"] == "system"] + row["messages"][-2:-1]  # noqa: E731
+    assert ask(last_only) == errors("earlier_replies")
+
+
+@pytest.mark.parametrize("name", ["chatml_bos", "gemma", "llama3", "mistral"])
+def test_the_start_token(monkeypatch, name):
+    bos = _loaded(name).bos_token
+    without = lambda row: text_of(row, name).removeprefix(bos)  # noqa: E731
+    assert asked(monkeypatch, without, name) == set()  # mlx-lm puts it before a string
+    assert asked(monkeypatch, lambda row: plain(without(row), name), name) == errors("bos")
+    assert asked(monkeypatch, lambda row: _loaded(name).encode(text_of(row, name)), name) == errors("bos")
+
+
+def test_a_start_token_that_mlx_lm_adds_to_a_string(monkeypatch, tmp_path):
+    # The template writes no BOS, so training has none; the tokenizer puts one before a string.
+    from ftstudy import base_models
+
+    folder = tokenizer_folder("chatml_bos", tmp_path / "model")
+    settings_file = folder / "tokenizer_config.json"
+    written = json.loads(settings_file.read_text())
+    written["chat_template"] = FAMILIES["chatml"]["template"]
+    settings_file.write_text(json.dumps(written))
+    tokenizer = base_models.load_tokenizer(folder)
+    profile = {"kind": "template", "template": chat_format.CHATML % "{context}"}
+    found = parity.check_parity([short()], tokenizer, profile, "here")
+    assert [item["check"] for item in found] == ["parity.bos"]
+
+
+@pytest.mark.parametrize("name", [name for name in TOKENIZERS if name != "mistral"])
+def test_the_header_of_the_reply(monkeypatch, name):
+    ask = lambda make: asked(monkeypatch, make, name)  # noqa: E731
+    assert ask(lambda row: text_of(row, name, add_generation_prompt=False)) == errors("end_of_prompt")
+    header = {"gemma": "model", "llama3": "assistant"}.get(name, "assistant")
+    assert ask(lambda row: text_of(row, name).rpartition(header)[0]) == errors("end_of_prompt")
+    assert ask(lambda row: text_of(row, name).rstrip()) == errors("whitespace")
+
+
+@pytest.mark.parametrize(
+    "name, old, new",
+    [
+        ("chatml", "<|im_start|>user", "<|im_start|>human"),
+        ("chatml_bos", "<|im_end|>\n", ""),
+        ("gemma", "<start_of_turn>model", "<start_of_turn>assistant"),
+        ("llama3", "<|eot_id|>", "<|end_of_text|>"),
+        ("mistral", "[INST]", "[USER]"),
+        ("qwen3", "<|im_start|>assistant", "<|im_start|>Sam"),
+    ],
+)
+def test_other_markers_are_role_headers(monkeypatch, name, old, new):
+    assert asked(monkeypatch, lambda row: text_of(row, name).replace(old, new), name) == errors("role_header")
+
+
+@pytest.mark.parametrize("name", ["gemma", "llama3", "mistral"])
+def test_the_markup_of_another_family(monkeypatch, name):
+    other = lambda row: text_of(row, "chatml")  # noqa: E731
+    assert asked(monkeypatch, other, name) == errors("role_header")
+
+
+def test_markup_of_another_family_hides_no_other_difference(monkeypatch):
+    profile = chat_format.load_profile("historical", "Sam")
+    found = parity.check_parity([short()], _loaded("llama3"), profile, "here")
+    assert {item["check"] for item in found} == {"parity.role_header", "parity.system_text", "parity.user_wrapper"}
+    no_system = lambda row: "".join(f"User: {turn['content']}\n" for turn in row["messages"][1:-1]) + "Assistant:"  # noqa: E731
+    assert asked(monkeypatch, no_system, "llama3", [short()]) == errors("role_header", "default_system")
+
+
+@pytest.mark.parametrize("name", ["chatml", "chatml_bos", "gemma", "llama3"])
+def test_line_breaks_in_the_markup(monkeypatch, name):
+    once = lambda row: text_of(row, name).replace("\n", "\n\n", 1)  # noqa: E731
+    assert asked(monkeypatch, once, name, [short(name=name, system="Be Sam.")]) == errors("whitespace")
+    mended = {"gemma": "<end_of_turn>\n", "llama3": "<|end_header_id|>\n\n"}.get(name, "<|im_end|>\n")
+    none = lambda row: text_of(row, name).replace(mended, mended.strip())  # noqa: E731
+    assert asked(monkeypatch, none, name) == errors("whitespace")
+
+
+def test_markup_sent_as_plain_text_is_found(monkeypatch):
+    spelt = lambda row: sum((plain(char, "chatml") for char in text_of(row, "chatml")), [])  # noqa: E731
+    assert ("parity.role_header", "error") in asked(monkeypatch, spelt)
+
+
+def test_think_blocks(monkeypatch):
+    without = lambda name, on: lambda row: text_of(row, name, enable_thinking=on)  # noqa: E731
+    # The trained conversation has the block, the prompt not: the mask leaves it out.
+    assert asked(monkeypatch, without("think", True), "think") == errors("template_arguments")
+    assert asked(monkeypatch, without("think", True), "think", mask_prompt=False) == {
+        ("parity.template_arguments", "info")
+    }
+    # The prompt goes on a little further into what was trained.
+    assert asked(monkeypatch, without("qwen3", False), "qwen3") == {("parity.template_arguments", "info")}
+    # No trained conversation has the block that the prompt has.
+    assert asked(monkeypatch, lambda row: row["messages"][:-1], "think_prompt") == errors("template_arguments")
+    assert asked(monkeypatch, lambda row: text_of(row, "chatml") + BLOCK, "chatml") == errors("end_of_prompt")
+
+
+def test_a_think_block_does_not_hide_another_system_text(monkeypatch):
+    def ask(row):
+        changed(row, "system", lambda _: "You are a founder.")
+        return text_of(row, "think", enable_thinking=True)
+
+    assert asked(monkeypatch, ask, "think") == errors("template_arguments", "system_text")
+
+
+def test_tools_that_the_app_leaves_out(monkeypatch, tmp_path):
+    from ftstudy import base_models
+
+    folder = tokenizer_folder("chatml", tmp_path / "model")
+    written = json.loads((folder / "tokenizer_config.json").read_text())
+    written["chat_template"] = "{% if tools %}{{ 'Tools: ' ~ tools | tojson }}{% endif %}" + written["chat_template"]
+    (folder / "tokenizer_config.json").write_text(json.dumps(written))
+    tokenizer = base_models.load_tokenizer(folder)
+    row = short() | {"tools": [{"name": "call"}]}
+    assert parity.check_parity([row], tokenizer, {"kind": "messages"}, "here") == []
+    profile = {"kind": "template", "template": chat_format.CHATML % "{context}"}
+    assert [item["check"] for item in parity.check_parity([row], tokenizer, profile, "here")] == [
+        "parity.template_arguments"
+    ]
+
+
+# --- the whole check, on a config and its data ------------------------------------------------
+
+
+@pytest.fixture
+def audited(tmp_path, write_split, models):
+    """check(profile as YAML text or dict, rows a split, config's further lines) -> findings."""
+
+    def check(profile, rows=None, more=""):
+        for name in ("train", "valid", "test"):
+            write_split(tmp_path / "data", name, rows or [conversation(number) for number in range(8)])
+        config = tmp_path / "config.yaml"
+        config.write_text(f"model: tiny\ndata: {tmp_path / 'data'}\n{more}")
+        path = tmp_path / "app.yaml"
+        path.write_text(profile if isinstance(profile, str) else json.dumps(profile))
+        return parity.check(subject.read(config, inference=path))
+
+    return check
+
+
+def ids_of(found):
+    return {(item["check"], item["severity"]) for item in found}
+
+
+def test_without_a_profile_that_is_all_there_is_to_say(tmp_path, write_split):
+    (tmp_path / "config.yaml").write_text(f"model: tiny\ndata: {write_split(tmp_path / 'data', 'train', [short()])}\n")
+    assert ids_of(parity.check(subject.read(tmp_path / "config.yaml"))) == {("parity.no_profile", "info")}
+
+
+def test_all_rows_of_all_splits_are_compared_and_the_first_that_differs_is_shown(audited):
+    rows = [short(number) for number in range(70)]
+    assert audited({"kind": "messages"}, rows) == []
+    (found,) = audited({"kind": "messages", "name": "my app", "system": "You are a founder."}, rows)
+    assert found["check"] == "parity.system_text" and found["where"].endswith("train.jsonl")
+    assert found["title"] == (
+        "System prompt: my app differs from training in 50 of 50 looked into (210 of 210 differ)"
+    )
+    assert found["evidence"][0].startswith("train line 1: token ")
+    assert "'You are a founder.'" in found["evidence"][2]
+    assert "455 tokens, template " in found["evidence"][3]
+
+
+def test_a_difference_in_a_few_rows_is_counted(audited, monkeypatch):
+    import sys
+    import types
+
+    lossy = (
+        lambda row: [  # noqa: E731
+            turn | {"content": turn["content"].encode("ascii", "ignore").decode()} for turn in row["messages"][:-1]
+        ]
+    )
+    monkeypatch.setitem(sys.modules, "my_app", types.SimpleNamespace(ask=lossy))
+    rows = [short(number) for number in range(5)] + [conversation()]
+    (found,) = audited({"kind": "callable", "function": "my_app:ask", "name": "my app"}, rows)
+    assert found["title"].endswith("my app differs from training in 3 of 18 prompts")
+    assert "train line 6" in found["evidence"][0]
+
+
+JUNK = {
+    "raises": lambda row: 1 / 0,
+    "exits": lambda row: exit(3),
+    "nothing": lambda row: None,
+    "number": lambda row: 5,
+    "empty": lambda row: "",
+    "other_ids": lambda row: [1, 2, 10**9],
+    "negative_ids": lambda row: [-1],
+    "floats": lambda row: [0.5],
+    "nested": lambda row: [[1, 2]],
+    "no_content": lambda row: [{"role": "user"}],
+    "half_a_character": lambda row: "\ud800",
+    "dict": lambda row: {"prompt": "hi"},
+}
+
+
+@pytest.mark.parametrize("junk", JUNK)
+def test_a_function_that_gives_no_prompt_is_a_finding(monkeypatch, junk):
+    assert asked(monkeypatch, JUNK[junk]) == errors("profile_fails")
+
+
+@pytest.mark.parametrize(
+    "function", ["nowhere_at_all:ask", "json", "json:nothing", "json:decoder", ":", "a b:c", "..x:y"]
+)
+def test_a_function_that_is_not_there_is_a_finding(audited, function):
+    assert ids_of(audited({"kind": "callable", "function": function})) == errors("profile_fails")
+
+
+def test_what_a_function_does_to_its_example_does_not_change_the_data(monkeypatch):
+    assert asked(monkeypatch, lambda row: [row["messages"].pop() and row["messages"][0]] and row["messages"]) == set()
+
+
+def captured(tmp_path, rows):
+    (tmp_path / "sent.jsonl").write_text(
+        "".join(row if isinstance(row, str) else json.dumps(row) + "\n" for row in rows)
+    )
+    return {"kind": "captured", "file": "sent.jsonl"}
+
+
+def test_captured_prompts_of_one_split_are_enough(audited, tmp_path, tokenizer):
+    rows = [short(number) for number in range(4)]
+    ids = [chat_format.prompt_ids(row, tokenizer) for row in rows]
+    sent = [{"split": "test", "row": at, "ids": each} for at, each in enumerate(ids)]
+    assert audited(captured(tmp_path, sent), rows) == []
+    texts = [{"split": "test", "row": at, "prompt": tokenizer.decode(each)} for at, each in enumerate(ids)]
+    assert audited(captured(tmp_path, texts), rows) == []
+    assert ids_of(audited(captured(tmp_path, sent[1:]), rows)) == {("parity.captured_rows", "warning")}
+    assert ids_of(audited(captured(tmp_path, []), rows)) == {("parity.captured_rows", "warning")}
+    assert ids_of(audited(captured(tmp_path, [row | {"row": row["row"] + 2} for row in sent]), rows)) == {
+        ("parity.captured_rows", "warning"),
+        ("parity.user_wrapper", "error"),
+    }
+
+
+@pytest.mark.parametrize(
+    "line", ["{\n", "[]\n", "5\n", '{"split": "test"}\n', '{"split": "test", "row": "0", "ids": [1]}\n', "[" * 9999 + "\n",
+             '{"split": "test", "row": 0, "ids": [0.5]}\n', '{"split": "test", "row": 0, "ids": []}\n',
+             '{"split": "test", "row": 0, "prompt": 3}\n', '{"split": [], "row": 0, "prompt": "x"}\n',
+             '{"split": "test", "row": 0, "ids": [1], "cached": 4}\n', '{"split": "test", "row": 0, "prompt": "\\ud800"}\n']
+)  # fmt: skip
+def test_a_captured_line_that_is_damaged_is_a_finding(audited, tmp_path, line):
+    found = audited(captured(tmp_path, [line]))
+    assert ("parity.profile_fails", "error") in ids_of(found)
+    assert "line 1" in found[0]["evidence"][0]
+
+
+def test_captured_prompts_that_cannot_be_read_are_said_so(audited, tmp_path):
+    for file in ("nowhere.jsonl", ".", "x" * 300, "a\0b"):
+        with pytest.raises(StudyError):
+            audited({"kind": "captured", "file": file})
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["{system}", "{x}"]),
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(max_size=4), values, max_size=3),
+    max_leaves=6,
+)
+PROFILE = st.fixed_dictionaries(
+    {},
+    optional={
+        "kind": st.sampled_from(["messages", "template", "callable", "captured"]) | JSON,
+        "rows": JSON,
+        **{key: JSON for key in ("system", "user", "template", "instruction", "name", "file", "function", "else")},
+    },
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(profile=PROFILE | JSON)
+def test_any_junk_as_a_profile_ends_in_a_finding_or_one_paragraph(tokenizer, tmp_path, profile):
+    path = tmp_path / "junk.yaml"
+    path.write_text(json.dumps(profile))
+    try:
+        loaded = chat_format.load_profile(path)
+        found = parity.check_parity([short()], tokenizer, loaded, "here")
+    except StudyError:
+        return
+    assert all(item["check"] in parity.CHECKS for item in found)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.binary(max_size=40) | st.sampled_from([b"a: !!bool x", b"&a [*a]", b"? [1]\n: 2", b"kind: 2020-99-99", b"- !!timestamp x"]))  # fmt: skip
+def test_any_bytes_as_a_profile_end_in_one_paragraph(tmp_path, text):
+    (tmp_path / "junk.yaml").write_bytes(text)
+    with pytest.raises(StudyError):
+        chat_format.load_profile(tmp_path / "junk.yaml")
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.sampled_from(
+    ["user", "<|im_end|>", "\n\n", "system", "assistant\n", "[INST]", "</s>"]
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(name=st.sampled_from(list(TOKENIZERS)), contents=st.lists(TEXT, min_size=1, max_size=4), prompt=TEXT)
+def test_any_texts_on_either_side_are_compared(name, contents, prompt):
+    roles = ["user", "assistant"] * 2
+    rows = [{"messages": [{"role": role, "content": content} for role, content in zip(roles, [*contents, "x"])]}]
+    rows = [row for row in rows if row["messages"][-1]["role"] == "assistant"]
+    profile = {"kind": "template", "template": prompt.replace("{", "") or "x"}
+    found = parity.check_parity(rows, _loaded(name), profile, "here")
+    assert rows == [] or any(item["severity"] == "error" for item in found)
+    assert parity.check_parity(rows, _loaded(name), {"kind": "messages"}, "here") == []
+
+
+@settings(max_examples=100, deadline=None)
+@given(name=st.sampled_from(WITH_SYSTEM), system=TEXT, other=TEXT, user=TEXT.filter(str.strip))
+def test_another_system_text_is_never_taken_for_something_else(name, system, other, user):
+    special = [token for text in (system, other, user) for token in ("<", "[INST]", "</s>", "\n\n") if token in text]
+    if special or other.strip() == "" or system.strip() == "" or system.strip() == other.strip():
+        return
+    found = parity.check_parity(
+        [example(system, user)], _loaded(name), {"kind": "messages", "system": other.replace("{", "")}, "here"
+    )
+    assert {item["check"] for item in found} <= {"parity.system_text", "parity.default_system"}
+    assert found or other.replace("{", "").strip() == system.strip()

@@ -1,0 +1,189 @@
+"""What splits share: found in divided sessions and copies, and not in the small talk of clean histories."""
+
+import json
+import random
+
+import pytest
+from conftest import example
+from test_audit_data import SPLITS, subject_of
+
+from ftstudy.audit import splits
+
+STOCK = ["ok", "yes please", "on my way", "see you soon", "lol", "thanks!!", "no worries", "haha", "good night x"]
+WORDS = """apple river quiet engine purple seven garden letter window coffee marble ticket yellow mountain paper
+little monday rain bicycle hammer brother kitchen planet singer winter button castle doctor forest guitar harbour island
+jacket ladder mirror number orange pencil rabbit silver tunnel violin wallet zebra bottle candle dragon eleven flower
+went took found lost called asked brought left forgot bought the a my your our his her that this some and but so then
+maybe really just still never always with without about before after near from into""".split()
+
+
+def history(sessions, seed=0, stock=0.4):
+    """Sessions of random messages, many of them stock: lists of (who, text, id), the owner's last."""
+    dice = random.Random(seed)
+
+    def text():
+        if dice.random() < stock:
+            return dice.choice(STOCK)
+        return " ".join(dice.choices(WORDS, k=dice.randint(3, 12)))
+
+    made = []
+    for session in range(sessions):
+        who = [name for _ in range(dice.randint(1, 4)) for name in ["Contact"] * dice.randint(1, 2) + ["Sam"]]
+        made.append([(name, text(), f"m{seed}-{session}-{at}") for at, name in enumerate(who)])
+    return made
+
+
+def rows_of(session, conversation="ann"):
+    """(row, what meta.jsonl says of it) for each of the owner's messages, with eight messages of context."""
+    for at, (name, text, _) in enumerate(session):
+        if name == "Sam":
+            context = session[max(0, at - 8) : at]
+            user = "\n".join(f"{who}: {said}" for who, said, _ in context)
+            meta = {"conversation": conversation, "session": session[0][2]}
+            ids = {"context_ids": [one for _, _, one in context], "reply_ids": [session[at][2]]}
+            yield example(user=user, reply=text), meta | ids
+
+
+@pytest.fixture
+def found(tmp_path, write_split):
+    """The findings on splits given as lists of (row, meta): {check: (severity, number in the title)}."""
+
+    def check(parts, meta=True):
+        items = []
+        for name, pairs in parts.items():
+            write_split(tmp_path, name, [row for row, _ in pairs])
+            items += [{"split": name, "row": at} | told for at, (_, told) in enumerate(pairs)]
+        (tmp_path / "meta.jsonl").unlink(missing_ok=True)
+        if meta:
+            (tmp_path / "meta.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
+        report = splits.check(subject_of(tmp_path, None))
+        assert all(item["check"] in splits.CHECKS for item in report)
+        numbers = [int(item["title"].split()[0].replace(",", "")) for item in report]
+        # The first of a check is the worst: conversations may be shared in two ways.
+        return {item["check"]: (item["severity"], number) for item, number in reversed(list(zip(report, numbers)))}
+
+    return check
+
+
+def by_time(seed=0, size=300, stock=0.4):
+    """Train, valid and test of whole sessions in their order."""
+    pairs = [list(rows_of(session)) for session in history(size, seed, stock)]
+    cut = [0, size * 8 // 10, size * 9 // 10, size]
+    return {name: sum(pairs[a:b], []) for name, a, b in zip(SPLITS, cut, cut[1:])}
+
+
+def by_lot(seed=0, size=300):
+    """The same rows, divided at random."""
+    pairs = [pair for part in by_time(seed, size).values() for pair in part]
+    random.Random(seed).shuffle(pairs)
+    cut = len(pairs) // 10
+    return {"train": pairs[2 * cut :], "valid": pairs[:cut], "test": pairs[cut : 2 * cut]}
+
+
+@pytest.mark.parametrize("seed, size, stock", [(0, 300, 0.4), (1, 300, 0.8), (2, 20, 0.4), (3, 1500, 0.9)])
+def test_a_history_divided_by_time_and_sessions_is_clean(found, seed, size, stock):
+    parts = by_time(seed, size, stock)
+    assert found(parts, meta=False) == {}
+    assert found(parts) == {"splits.same_conversation": ("info", 1)}
+
+
+def test_a_history_divided_by_lot_is_found_by_ids_and_by_texts(found):
+    parts = by_lot()
+    assert {"splits.same_session", "splits.reply_in_context", "splits.near_duplicate"} <= set(found(parts))
+    assert {"splits.reply_in_context", "splits.near_duplicate"} <= set(found(parts, meta=False))
+
+
+@pytest.mark.parametrize("seed, size", [(1, 30), (2, 2000)])
+def test_by_lot_in_small_and_large_histories(found, seed, size):
+    parts = by_lot(seed, size)
+    report = found(parts, meta=False)
+    assert report["splits.near_duplicate"][1] >= 0.1 * len(parts["valid"])
+
+
+def longest(pairs, number):
+    return sorted(pairs, key=lambda pair: -len(pair[0]["messages"][1]["content"]))[:number]
+
+
+@pytest.mark.parametrize("source, target", [("train", "valid"), ("valid", "test"), ("train", "heldout")])
+def test_a_row_that_stands_in_two_splits(found, source, target):
+    parts = by_time()
+    parts[target] = parts.get(target, list(rows_of(history(1, 9)[0]))) + longest(parts[source], 1)
+    assert found(parts, meta=False) == {"splits.exact_duplicate": ("warning", 1)}
+
+
+def test_small_talk_in_two_splits_is_exempt_unless_it_is_most_of_one(found):
+    talk = [(example(user=f"Contact: {said}", reply="lol"), {}) for said in STOCK]
+    parts = by_time()
+    parts["train"] += talk
+    assert found(parts | {"valid": parts["valid"] + talk[:3]}, meta=False) == {}
+    assert found({"train": parts["train"], "valid": talk}, meta=False) == {"splits.exact_duplicate": ("warning", 9)}
+
+
+CHANGES = {
+    "capitals": str.upper,
+    "punctuation": lambda text: text.replace(" and", ", and") + "!!",
+    "blanks": lambda text: "  " + text.replace(" ", "  "),
+    "a word more": lambda text: text + " now",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_row_that_comes_back_a_little_changed(found, change):
+    parts = by_time()
+    (row, told) = longest(parts["train"], 1)[0]
+    system, user, reply = row["messages"]
+    parts["test"].append((example(system["content"], change(user["content"]), change(reply["content"])), told))
+    assert found(parts, meta=False) == {"splits.near_duplicate": ("warning", 1)}
+
+
+def test_a_session_that_is_cut(found):
+    parts = by_time(stock=0.0)
+    sessions = [told["session"] for _, told in parts["valid"]]
+    divided = max(sessions, key=sessions.count)
+    at = sessions.index(divided) + 1
+    parts["valid"], parts["test"] = parts["valid"][:at], parts["valid"][at:] + parts["test"]
+    report = found(parts)
+    assert report["splits.same_session"] == ("warning", 1)
+    assert report["splits.reply_in_context"][0] == "warning"
+
+
+def test_replies_of_valid_in_trains_contexts_by_text_alone(found):
+    parts = by_time(stock=0.0)
+    answers = sorted((row["messages"][2]["content"] for row, _ in parts["valid"]), key=len)[-10:]
+    for (row, _), answer in zip(parts["train"], answers):
+        row["messages"][1]["content"] = f"Sam: {answer}\n" + row["messages"][1]["content"]
+    report = found(parts, meta=False)
+    assert report == {"splits.reply_in_context": ("warning", 10)}
+
+
+def test_earlier_replies_of_a_multi_turn_row_are_context(found):
+    parts = by_time(stock=0.0)
+    answers = sorted((row["messages"][2]["content"] for row, _ in parts["test"]), key=len)[-10:]
+    for (row, _), answer in zip(parts["train"], answers):
+        row["messages"][1:1] = [{"role": "user", "content": "and?"}, {"role": "assistant", "content": answer}]
+    assert found(parts, meta=False) == {"splits.reply_in_context": ("warning", 10)}
+
+
+def test_people_held_out_stand_nowhere_else(found):
+    parts = by_time()
+    stranger = list(rows_of(history(1, 9)[0], "bob"))
+    assert found(parts | {"heldout": stranger}) == {"splits.same_conversation": ("info", 1)}
+    friend = list(rows_of(history(1, 9)[0], "ann"))
+    assert found(parts | {"heldout": friend})["splits.same_conversation"][0] == "warning"
+
+
+def test_meta_that_does_not_tell_every_row_is_not_believed(found, tmp_path):
+    parts = by_lot()
+    found(parts)
+    lines = (tmp_path / "meta.jsonl").read_text().splitlines()
+    (tmp_path / "meta.jsonl").write_text("\n".join(lines[1::2]))
+    report = {item["check"] for item in splits.check(subject_of(tmp_path, None))}
+    assert report == {"splits.near_duplicate", "splits.reply_in_context"}
+
+
+def test_ids_that_are_counted_per_conversation_do_not_collide(found):
+    parts = by_time()
+    for conversation, pairs in parts.items():
+        for at, (_, told) in enumerate(pairs):
+            told |= {"conversation": conversation, "session": str(at), "context_ids": [1, 2], "reply_ids": [1]}
+    assert found(parts) == {}

@@ -1,0 +1,173 @@
+"""An unmodified app is recorded while it asks mlx-lm, and the recording is audited like any profile."""
+
+import importlib
+import json
+
+import pytest
+from conftest import example
+
+from ftstudy import base_models, capture, chat_format
+from ftstudy.audit import parity
+
+APP = """\
+import mlx_lm
+from mlx_lm import batch_generate, generate, stream_generate
+from mlx_lm.generate import generate_step, speculative_generate_step
+
+def ids(tokenizer, messages):
+    return tokenizer.apply_chat_template(messages, add_generation_prompt=True)
+
+def by_generate(model, tokenizer, messages):
+    generate(model, tokenizer, ids(tokenizer, messages), max_tokens=1)
+
+def by_string(model, tokenizer, messages):
+    text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+    mlx_lm.generate(model, tokenizer, prompt=text, max_tokens=1)
+
+def by_stream(model, tokenizer, messages):
+    for _ in stream_generate(model, tokenizer, ids(tokenizer, messages), max_tokens=2):
+        break
+
+def by_step(model, tokenizer, messages):
+    import mlx.core as mx
+    next(generate_step(prompt=mx.array(ids(tokenizer, messages)), model=model, max_tokens=1))
+
+def by_draft(model, tokenizer, messages):
+    generate(model, tokenizer, ids(tokenizer, messages), max_tokens=1, draft_model=model)
+
+def by_batch(model, tokenizer, messages):
+    batch_generate(model, tokenizer, [ids(tokenizer, messages)], max_tokens=1)
+"""
+WAYS = ["by_generate", "by_string", "by_stream", "by_step", "by_draft", "by_batch"]
+ROWS = [example(user=f"Contact: hey {number}", reply=f"yo {number}") for number in range(3)]
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory):
+    """Imported before any recording begins."""
+    import importlib.util
+
+    path = tmp_path_factory.mktemp("app") / "an_app.py"
+    path.write_text(APP)
+    spec = importlib.util.spec_from_file_location("an_app", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def loaded():
+    return base_models.load("tiny")
+
+
+def rows_in(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def findings(path, tokenizer):
+    profile = chat_format.load_profile({"kind": "captured", "file": str(path)})
+    return {item["check"] for item in parity.check_parity(ROWS, tokenizer, profile, "here")}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_app_that_asks_as_training_did_is_recorded_and_has_no_findings(app, loaded, tmp_path, way):
+    model, tokenizer = loaded
+    with capture.recording(tmp_path / "sent.jsonl"):
+        for row in ROWS:
+            getattr(app, way)(model, tokenizer, row["messages"][:-1])
+    assert rows_in(tmp_path / "sent.jsonl") == [
+        {"split": "test", "row": number, "ids": chat_format.prompt_ids(row, tokenizer)}
+        for number, row in enumerate(ROWS)
+    ]
+    assert findings(tmp_path / "sent.jsonl", tokenizer) == set()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_app_that_asks_otherwise_is_found_out(app, loaded, tmp_path, way):
+    model, tokenizer = loaded
+    with capture.recording(tmp_path / "sent.jsonl"):
+        for row in ROWS:
+            getattr(app, way)(model, tokenizer, row["messages"][1:-1])
+    assert findings(tmp_path / "sent.jsonl", tokenizer) == {"parity.default_system"}
+
+
+def test_split_and_row_can_be_set(app, loaded, tmp_path):
+    model, tokenizer = loaded
+    with capture.recording(tmp_path / "sent.jsonl", split="valid", row=4) as recorder:
+        app.by_generate(model, tokenizer, ROWS[0]["messages"][:-1])
+        app.by_generate(model, tokenizer, ROWS[0]["messages"][:-1])
+        recorder.split, recorder.row = "test", 0
+        app.by_batch(model, tokenizer, ROWS[0]["messages"][:-1])
+    places = [(row["split"], row["row"]) for row in rows_in(tmp_path / "sent.jsonl")]
+    assert places == [("valid", 4), ("valid", 5), ("test", 0)]
+
+
+def machinery():
+    module = importlib.import_module("mlx_lm.generate")
+    names = {name: value for name, value in vars(module).items() if not name.startswith("__")}
+    codes = [names[name].__code__ for name in capture.STEPS]
+    return names, codes, module.BatchGenerator.insert_segments
+
+
+def test_afterwards_everything_is_as_before_also_after_an_error(app, loaded, tmp_path):
+    before = machinery()
+    with capture.recording(tmp_path / "sent.jsonl"):
+        assert machinery() != before
+    assert machinery() == before
+    with pytest.raises(ZeroDivisionError):
+        with capture.recording(tmp_path / "other.jsonl"):
+            app.by_generate(*loaded, ROWS[0]["messages"][:-1])
+            1 / 0
+    assert machinery() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["sent.jsonl"]
+
+
+def test_nothing_is_recorded_once_the_block_has_ended(app, loaded, tmp_path):
+    with capture.recording(tmp_path / "sent.jsonl") as recorder:
+        pass
+    app.by_generate(*loaded, ROWS[0]["messages"][:-1])
+    assert recorder.rows == [] and (tmp_path / "sent.jsonl").read_text() == ""
+
+
+def test_recordings_may_stand_in_one_another(app, loaded, tmp_path):
+    ask = lambda: app.by_generate(*loaded, ROWS[0]["messages"][:-1])  # noqa: E731
+    before = machinery()
+    with capture.recording(tmp_path / "outer.jsonl"):
+        ask()
+        with capture.recording(tmp_path / "inner.jsonl"):
+            ask()
+        ask()
+    assert machinery() == before
+    assert [len(rows_in(tmp_path / name)) for name in ("outer.jsonl", "inner.jsonl")] == [3, 1]
+
+
+def test_a_prompt_that_goes_on_from_a_cache_is_marked_and_refused_by_the_audit(loaded, tmp_path):
+    from mlx_lm import generate
+    from mlx_lm.models.cache import make_prompt_cache
+
+    model, tokenizer = loaded
+    ids, cache = chat_format.prompt_ids(ROWS[0], tokenizer), make_prompt_cache(model)
+    with capture.recording(tmp_path / "sent.jsonl") as recorder:
+        generate(model, tokenizer, ids[:5], prompt_cache=cache, max_tokens=1)
+        recorder.row = 0
+        generate(model, tokenizer, ids[5:], prompt_cache=cache, max_tokens=1)
+    first, second = rows_in(tmp_path / "sent.jsonl")
+    assert "cached" not in first and second["cached"] >= 5 and second["ids"] == ids[5:]
+    assert "parity.profile_fails" in findings(tmp_path / "sent.jsonl", tokenizer)
+
+
+def test_what_a_batch_says_of_its_cache_belongs_to_the_prompt(loaded, tmp_path):
+    import mlx.core as mx
+    from mlx_lm.generate import BatchGenerator, generate_step
+    from mlx_lm.models.cache import make_prompt_cache
+
+    model, tokenizer = loaded
+    ids, cache = chat_format.prompt_ids(ROWS[0], tokenizer), make_prompt_cache(model)
+    model(mx.array([ids[:5]]), cache=cache)
+    with capture.recording(tmp_path / "sent.jsonl"):
+        BatchGenerator(model).insert_segments([[ids[5:9], ids[9:]]], caches=[cache], all_tokens=[ids[:5]])
+        with pytest.raises(ValueError):
+            BatchGenerator(model).insert_segments([[[]]])
+        with pytest.raises(TypeError):
+            generate_step(promt=[1])
+    assert rows_in(tmp_path / "sent.jsonl") == [{"split": "test", "row": 0, "ids": ids}]

@@ -1,0 +1,181 @@
+"""A clean audit's contract: an app's prompt is held against it, and so are tokenizer and model."""
+
+import json
+import shutil
+
+import pytest
+from conftest import refused
+from templates import FAMILIES, TOKENIZERS, tokenizer_folder
+
+from ftstudy import base_models, chat_format, contract
+from ftstudy.audit import parity, subject
+
+SYSTEM = "You are Sam. Reply to text messages the way Sam texts."
+
+
+def conversation(number, turns=1, system=SYSTEM):
+    messages = [{"role": "system", "content": system}] if system else []
+    for turn in range(turns):
+        text = f"Contact: hey {number}.{turn} {'👩‍👩‍👧' if number == 6 else ''}\n\nSam: yo"
+        messages += [{"role": "user", "content": text}, {"role": "assistant", "content": f"ok {number}.{turn}"}]
+    return {"messages": messages}
+
+
+@pytest.fixture
+def study(tmp_path, write_split):
+    """study(family) -> what an audit has read: conversations of one turn, and one of three."""
+
+    def read(name):
+        system = None if name == "gemma" else SYSTEM
+        rows = [conversation(number, 3 if number == 4 else 1, system) for number in range(12)]
+        tokenizer_folder(name, tmp_path / "model")
+        write_split(tmp_path / "data", "train", rows)
+        (tmp_path / "config.yaml").write_text(f"model: {tmp_path / 'model'}\ndata: {tmp_path / 'data'}\n")
+        return subject.read(tmp_path / "config.yaml")
+
+    return read
+
+
+@pytest.fixture
+def written(study, tmp_path):
+    """written(family) -> (contract, tokenizer)"""
+
+    def write(name):
+        audited = study(name)
+        contract.write(audited, parity.check(audited), tmp_path / "adapter")
+        return contract.load(tmp_path / "adapter"), audited.tokenizer
+
+    return write
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_the_prompts_of_training_keep_the_contract_in_every_form(written, name):
+    agreed, tokenizer = written(name)
+    assert contract.verify(agreed, tokenizer) == []
+    assert agreed["markup"]
+    system = None if name == "gemma" else SYSTEM
+    for row in (conversation(99, 1, system), conversation(98, 2, system), conversation(97, 5, system)):
+        messages = row["messages"][:-1]
+        text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+        for prompt in (messages, text, tokenizer.encode(text, add_special_tokens=False)):
+            assert chat_format.check_prompt(agreed, prompt, tokenizer) == []
+
+
+def test_golden_conversations_are_few_and_hold_a_long_one_and_an_emoji(written):
+    agreed, tokenizer = written("llama3")
+    golden = agreed["golden"]
+    assert len(golden) == 5
+    assert any(len(item["messages"]) == 7 for item in golden)
+    assert any("👩‍👩‍👧" in message["content"] for item in golden for message in item["messages"])
+    for item in golden:
+        assert item["training_ids"][: len(item["prompt_ids"])] == item["prompt_ids"]
+        assert item["prompt_ids"] == chat_format.prompt_ids(item, tokenizer)
+    assert agreed["system"] == [SYSTEM] and agreed["mlx_lm"]
+
+
+BROKEN = {
+    "another system text": lambda text: text.replace("You are Sam.", "You are a founder."),
+    "a longer system text": lambda text: text.replace(SYSTEM, SYSTEM + " Be nice."),
+    "no header": lambda text: text.removesuffix("<|im_start|>assistant\n"),
+    "a prefilled reply": lambda text: text + "Sam:",
+    "another role": lambda text: text.replace("<|im_start|>user", "<|im_start|>human"),
+    "no line break": lambda text: text.replace("<|im_end|>\n", "<|im_end|>"),
+    "no start token": lambda text: text.removeprefix("<|startoftext|>"),
+    "two start tokens": lambda text: "<|startoftext|>" + text,
+    "no system turn": lambda text: "<|startoftext|><|im_start|>user" + text.partition("<|im_start|>user")[2],
+    "other markup": lambda text: "### Instruction:\nhi\n### Response:\n",
+    "nothing": lambda text: "",
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_prompt_that_breaks_the_contract_is_told_why(written, fault):
+    agreed, tokenizer = written("chatml_bos")
+    right = tokenizer.apply_chat_template(conversation(50)["messages"][:-1], add_generation_prompt=True, tokenize=False)
+    assert chat_format.check_prompt(agreed, tokenizer.encode(right, add_special_tokens=False), tokenizer) == []
+    wrong = tokenizer.encode(BROKEN[fault](right), add_special_tokens=False)
+    told = chat_format.check_prompt(agreed, wrong, tokenizer)
+    assert told and all(isinstance(line, str) for line in told)
+
+
+@pytest.mark.parametrize("name", ["gemma", "llama3", "mistral", "think"])
+def test_the_end_of_a_prompt_and_its_start_are_checked_on_other_templates(written, name):
+    agreed, tokenizer = written(name)
+    system = None if name == "gemma" else SYSTEM
+    messages = conversation(50, 1, system)["messages"][:-1]
+    text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+    assert chat_format.check_prompt(agreed, text[:-3], tokenizer)
+    assert chat_format.check_prompt(agreed, text + " Sure", tokenizer)
+    assert chat_format.check_prompt(
+        agreed, [*tokenizer.encode("<"), *chat_format.encoded(messages, tokenizer)], tokenizer
+    )
+
+
+def test_markup_as_plain_text_and_markers_in_a_message_are_told(written):
+    agreed, tokenizer = written("chatml")
+    messages = conversation(50)["messages"][:-1]
+    text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+    spelt = [token for letter in text for token in tokenizer.encode(letter, add_special_tokens=False)]
+    assert any("plain text" in line for line in chat_format.check_prompt(agreed, spelt, tokenizer))
+    messages[-1]["content"] += "<|im_end|>"
+    assert any("<|im_end|>" in line for line in chat_format.check_prompt(agreed, messages, tokenizer))
+
+
+@pytest.mark.parametrize("prompt", [[10**9], [{"role": "user"}], [{"role": "user", "content": None}]])
+def test_a_prompt_that_is_none_is_told_and_raises_nothing(written, prompt):
+    agreed, tokenizer = written("chatml")
+    assert chat_format.check_prompt(agreed, prompt, tokenizer)
+
+
+def test_another_template_tokenizer_or_model_is_noticed(written, tmp_path):
+    agreed, tokenizer = written("chatml")
+    folder = tmp_path / "model"
+    assert contract.verify(agreed, tokenizer, folder) == []
+
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    settings["chat_template"] = FAMILIES["chatml"]["template"].replace("\n", "\n\n")
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    changed = base_models.load_tokenizer(folder)
+    told = contract.verify(agreed, changed)
+    assert len(told) == 2 and "template" in told[0] and "1, 2, 3, 4, 5" in told[1]
+    assert "template" in chat_format.check_prompt(agreed, "x", changed)[0]
+
+    assert "tokenizer" in contract.verify(agreed, TOKENIZERS["qwen3"]())[0]
+
+    weights = bytearray((folder / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (folder / "model.safetensors").write_bytes(weights)
+    config = (folder / "config.json").read_bytes()
+    assert "base model" in contract.verify(agreed, tokenizer, folder)[0]
+    shutil.rmtree(folder)
+    tokenizer_folder("chatml", folder)
+    assert contract.verify(agreed, tokenizer, folder) == []
+    (folder / "config.json").write_bytes(config + b" ")
+    assert "base model" in contract.verify(agreed, tokenizer, folder)[0]
+
+
+def test_a_call_of_the_tokenizer_does_not_change_its_hash(written):
+    agreed, tokenizer = written("chatml")
+    tokenizer._tokenizer(["a", "longer one"], padding=True, truncation=True, max_length=3)
+    assert contract.verify(agreed, tokenizer) == []
+
+
+def test_an_audit_with_an_error_writes_no_contract(study, tmp_path):
+    audited = study("chatml")
+    found = [{"check": "parity.bos", "severity": "error"}, {"check": "data.x", "severity": "warning"}]
+    refused(lambda: contract.write(audited, found, tmp_path / "adapter"), "parity.bos", "adapter")
+    assert not (tmp_path / "adapter").exists()
+    assert contract.write(audited, found[1:], tmp_path / "adapter") == tmp_path / "adapter" / contract.NAME
+
+
+def test_data_without_a_conversation_has_no_contract(study, tmp_path):
+    study("chatml")
+    (tmp_path / "data" / "train.jsonl").write_text('{"text": "hi"}\n')
+    refused(lambda: contract.write(subject.read(tmp_path / "config.yaml"), [], tmp_path / "adapter"), "conversation")
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "[]", '{"version": 99}', "\ud800"])
+def test_a_contract_that_is_missing_or_damaged_is_said_so(tmp_path, text):
+    if text is not None:
+        (tmp_path / contract.NAME).write_text(text, errors="surrogatepass")
+    refused(lambda: contract.load(tmp_path), contract.NAME, "audit")

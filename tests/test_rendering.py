@@ -1,0 +1,165 @@
+"""Rows rendered in batches are, token by token, what mlx-lm itself makes of each."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mlx_lm.tokenizer_utils import TokenizerWrapper
+from mlx_lm.tuner.datasets import ChatDataset
+from templates import FAMILIES, TOKENIZERS, TURNS, tokenizer_folder
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from ftstudy import base_models
+from ftstudy.audit import rendering
+
+TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}]
+
+
+def chat(*turns, **keys):
+    """A row of (role, content) pairs; the roles' first letters will do."""
+    roles = {"s": "system", "u": "user", "a": "assistant", "t": "tool"}
+    return {"messages": [{"role": roles[role], "content": content} for role, content in turns]} | keys
+
+
+ROWS = [
+    chat(("s", "You are Sam."), ("u", "Contact: hey\nSam: yo\nContact: dinner?"), ("a", "yes pls")),
+    chat(("u", "hey"), ("a", "yo"), ("u", "dinner?"), ("a", "at 7")),
+    chat(("u", "它是中文 👩‍👩‍👧 नमस्ते"), ("a", "e\u0301 é ﷺ 😀")),
+    chat(("u", "hey"), ("a", "")),
+    chat(("u", "hey"), ("a", "\n\n  yo\n")),
+    chat(("u", "hey <|im_end|>\n<|im_start|>assistant\nyo"), ("a", "<|im_start|>[/INST]<end_of_turn> yo<|im_start|>")),
+    chat(("u", "I end with <|im_"), ("a", "start|> and so on")),
+    chat(("u", "hey"), ("a", "yo"), ("u", "the other's turn is last")),
+    chat(("u", "weather?"), ("t", "sunny"), ("a", "sunny"), tools=TOOLS),
+    chat(("u", "weather?"), ("a", "sunny"), tools=TOOLS, more=1),
+    chat(("a", "nobody asked")),
+    chat(("u", "hey"), ("a", "\ud800 half a character")),
+    chat(("a", "still there?"), ("u", "yes"), ("a", "ok")),
+]
+
+
+def theirs(row, tokenizer):
+    """mlx-lm's token ids and offset, or None where it raises."""
+    try:
+        ids, offset = ChatDataset([row], tokenizer, mask_prompt=True).process(row)
+        return list(ids), offset
+    except Exception:
+        return None
+
+
+def assert_like_theirs(rows, tokenizer):
+    found = rendering.render(list(enumerate(rows, 1)), tokenizer)
+    ours = {number: (ids.tolist(), offset) for number, ids, offset in zip(found.numbers, found.ids, found.offsets())}
+    assert ours == {number: pair for number, row in enumerate(rows, 1) if (pair := theirs(row, tokenizer))}
+    assert len(found.refused) == len(rows) - len(ours)
+    for prompt, row in zip(found.prompts, found.rows):
+        asked = row["messages"][-1]["role"] == "assistant"
+        assert prompt.tolist() == tokenizer.apply_chat_template(
+            row["messages"][:-1], tools=row.get("tools"), add_generation_prompt=asked
+        )
+
+
+@pytest.mark.parametrize("name", [*TOKENIZERS])
+def test_every_row_is_rendered_as_mlx_lm_renders_it(name):
+    assert_like_theirs(ROWS, TOKENIZERS[name]())
+    assert_like_theirs(ROWS[:3] * 2, TOKENIZERS[name]())  # no row among them that has to go alone
+
+
+@settings(max_examples=60)
+@given(name=st.sampled_from([*TOKENIZERS]), data=st.data())
+def test_whatever_a_message_holds(name, data):
+    piece = st.sampled_from(["\n", " ", "\n\n", "[/INST]", "[INST]", "</think>", "\u200d", *FAMILIES[name]["special"]])
+    text = st.lists(piece | st.text(st.characters(exclude_categories=["Cs"]), max_size=6), max_size=5).map("".join)
+    rows = data.draw(st.lists(st.builds(lambda u, a: chat(("u", u), ("a", a)), text, text), min_size=1, max_size=4))
+    assert_like_theirs(rows, TOKENIZERS[name]())
+
+
+# --- tokenizers on which the prompt's ids are not a part of the whole's ---------------------------
+
+PROMPT = "{% if add_generation_prompt %}{{ '<|im_start|>assistant' + gap }}{% endif %}"
+
+
+def wrapped(backend, template):
+    fast = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<|im_end|>", chat_template=template)
+    return TokenizerWrapper(fast)
+
+
+def byte_level(merges):
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    words = letters + ["".join(pair) for pair in merges]
+    backend = Tokenizer(models.BPE({word: index for index, word in enumerate(words)}, merges))
+    backend.decoder = decoders.ByteLevel()
+    return backend
+
+
+MARKS = {
+    "plain": {"normalized": False},
+    "takes the space behind it": {"normalized": False, "rstrip": True},
+    "takes the space before it": {"normalized": False, "lstrip": True},
+    "is normalized": {"normalized": True},
+    "is a word": {"normalized": False, "single_word": True},
+}
+
+
+@pytest.mark.parametrize("mark", MARKS.values(), ids=MARKS)
+@pytest.mark.parametrize("kind", ["splitting", "unsplit", "metaspace", "prepended"])
+def test_tokens_that_merge_where_prompt_and_reply_meet(kind, mark):
+    if kind in ("metaspace", "prepended"):
+        words = ["▁", "▁a", "\n", "<unk>", *"abcdefghijklmnopqrstuvwxyz ,.?"]
+        backend = Tokenizer(models.BPE({w: n for n, w in enumerate(words)}, [("▁", "a")], unk_token="<unk>"))
+        steps = [normalizers.NFC(), normalizers.Lowercase()]
+        if kind == "metaspace":
+            backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+        else:
+            steps += [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
+        backend.normalizer = normalizers.Sequence(steps)
+    else:
+        newline, space = "Ċ", "Ġ"  # how byte-level tokens write them
+        backend = byte_level([(newline, newline), (newline, "y"), (space, "y"), (newline, space)])
+        backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=kind == "splitting")
+    backend.add_special_tokens([AddedToken(token, **mark) for token in ("<|im_start|>", "<|im_end|>")])
+    # One begins in the prompt and ends in a reply.
+    backend.add_tokens([AddedToken(token, normalized=False) for token in ("  ", "<|im_start|>assistant\ny")])
+    rows = [
+        chat(("u", user), ("a", reply))
+        for user in ("hey", " a ", "<|im_start|>y")
+        for reply in ("yo", "\nyo", " yo", "  yo", "")
+    ]
+    for gap in ("\\n", "\\n\\n", ": ", "", " "):
+        turns = TURNS.replace("'\n' + message", f"'{gap}' + message")
+        assert turns != TURNS
+        assert_like_theirs(rows, wrapped(backend, turns + PROMPT.replace("gap", f"'{gap}'")))
+
+
+# --- rows that are refused --------------------------------------------------------------------
+
+
+def test_a_refused_row_is_named_and_the_others_are_there():
+    rows = [chat(("u", f"hey {number}"), ("a", "yo")) for number in range(2500)]
+    rows[1700] = chat(("s", "You are Sam."), ("u", "hey"), ("a", "yo"))
+    found = rendering.render(list(enumerate(rows, 1)), TOKENIZERS["gemma"]())
+    assert found.numbers == [number for number in range(1, 2501) if number != 1701]
+    assert found.rows == [rows[number - 1] for number in found.numbers]
+    assert [line.split(":")[0] for line in found.refused] == ["line 1701"]
+    assert "System role not supported" in found.refused[0] and found.prompts_refused == []
+
+
+def test_where_only_the_prompt_is_refused_it_says_so():
+    found = rendering.render([(1, ROWS[0]), (2, chat(("a", "nobody asked")))], TOKENIZERS["chatml"]())
+    assert found.numbers == [1]
+    assert found.prompts_refused == found.refused and found.refused[0].startswith("line 2: ")
+
+
+def test_without_a_chat_template_every_row_is_refused(tmp_path):
+    folder = tokenizer_folder("chatml", tmp_path)
+    settings_of = json.loads((folder / "tokenizer_config.json").read_text())
+    del settings_of["chat_template"]
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings_of))
+    found = rendering.render([(1, ROWS[0]), (2, ROWS[1])], base_models.load_tokenizer(folder))
+    assert found.numbers == [] and len(found.refused) == 2
+
+
+def test_no_rows_no_rendering():
+    assert rendering.render([], TOKENIZERS["chatml"]()).ids == []
