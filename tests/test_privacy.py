@@ -4,6 +4,7 @@ import itertools
 
 import pandas
 import pytest
+from conftest import messages_table
 from ftstudy import contacts, privacy
 from ftstudy.sources import check, make_table
 from hypothesis import given, settings, strategies
@@ -643,3 +644,40 @@ def test_an_empty_table_and_no_names():
     assert len(privacy.mask(table(), [])[0]) == 0
     result, counts = privacy.mask(table(("Anna", "Anna", "anna")), [])
     assert result["sender"].tolist() == ["Person1"] and result["text"].tolist() == ["anna"] and counts == {}
+
+
+def masked_as(owner, me, others, text):
+    people = [{"name": name, "given": "", "family": "", "nicknames": []} for name in (owner, *me, *others)]
+    for person in people[: 1 + len(me)]:
+        person["pseudonym"] = owner
+    return privacy.replace(text, privacy.find(text, privacy.lookup(people)))
+
+
+@pytest.mark.parametrize(
+    "text, masked",
+    [
+        ("Lena hier, lenas auto", "Lena hier, lenas auto"),  # the owner's own name, as it was typed
+        ("Frau Hoffmann kam", "Frau Hoffmann kam"),
+        ("follow @lena.hoffmann_xo!", "follow @lenahoffmann!"),
+        ("see facebook.com/lena.hoffmann.77.", "see [link]."),
+        ("see facebook.com/jonas.weber.77", "see [link]"),
+        ("ask @jonas.weber88", "ask @person1"),
+        ("thanks Rose, love you Rose", "thanks Person2, love you Person2"),
+        ("roses are red, and the rose too", "roses are red, and the rose too"),
+        ("hab mit dem Weber geredet", "hab mit dem Person1 geredet"),
+    ],
+)
+def test_partners_handles_and_links_are_masked_whole_and_the_owner_stays(text, masked):
+    # Numbers follow the order of mention, so both are mentioned first.
+    written = masked_as(
+        "Lena Hoffmann", ["Lena Hoffmann"], ["Jonas Weber", "Rose Miller"], "Jonas Weber\nRose Miller\n" + text
+    )
+    assert written.removeprefix("Person1\nPerson2\n") == masked
+
+
+def test_the_file_that_a_chat_was_read_from_is_masked_as_its_text_is():
+    table = messages_table((0, "Jonas Weber", "hi"))
+    table.attrs |= {"source": "WhatsApp Chat mit Jonas Weber.txt", "notes": ["chats/Jonas Weber.txt: read as dmy."]}
+    result, _ = privacy.mask(table, privacy.people_of(table))
+    assert result.attrs["source"] == "WhatsApp Chat mit Person1.txt"
+    assert result.attrs["notes"] == ["chats/Person1.txt: read as dmy."]
