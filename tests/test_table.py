@@ -367,3 +367,11 @@ def test_whatever_bytes_a_file_holds_is_a_checked_table_or_a_study_error(tmp_pat
         assert "\n" not in str(error)
     else:
         check(found)
+
+
+@pytest.mark.parametrize("date", ["20.02.2024 17:03", "02/20/2024 05:03 PM", "3/4/24, 9:15"])
+def test_a_spreadsheets_date_is_refused_not_lost(tmp_path, date):
+    path = tmp_path / "chat.csv"
+    path.write_text(f'conversation,sender,timestamp,text\nAnna,Sam,"{date}",hi\n', encoding="utf-8")
+    with pytest.raises(StudyError, match="which number is the month"):
+        table.read(path, me=["Sam"])

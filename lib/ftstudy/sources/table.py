@@ -9,6 +9,7 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,6 +25,7 @@ from .exports import EPOCH, LARGEST, decode, microseconds, read_bytes, sender_of
 
 NEEDED = ("conversation", "sender", "timestamp", "text")
 OPTIONAL = ("is_owner", "is_group", "kind", "message_id", "reply_to")
+AMBIGUOUS = re.compile(r"\s*\d{1,2}[./-]\d{1,2}[./-]\d{2,4}\b")  # 20.02.2024, as spreadsheets write it
 BATCH = 20_000  # rows of a Parquet file at a time
 TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, 1: True, 0: False}
 # A number's unit by its size: seconds until the year 5138, and as long for each of the finer units.
@@ -186,6 +188,11 @@ def _rows(records, file: Path, mine: set, time_zone, groups: dict, skipped: dict
         if is_owner is None:
             is_owner = sender in mine
         timestamp, taken_as = _time(record["timestamp"], time_zone)
+        if not timestamp and isinstance(record["timestamp"], str) and AMBIGUOUS.match(record["timestamp"]):
+            raise StudyError(
+                f"{shown(file)} has the date {record['timestamp'][:40]!r}, which does not say which number is the month. "
+                "Write timestamps as 2024-02-20 17:03 (ISO 8601), or as Unix time."
+            )
         how[taken_as] = how.get(taken_as, 0) + 1
         group = groups.setdefault(conversation, {"stated": None, "others": set()})
         if is_group is not None:
