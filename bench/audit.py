@@ -4,8 +4,9 @@ The matrix of injected faults (tests/faults), a row a case, beside what publishe
 same folders; then seconds and memory on many rows. `python bench/audit.py matrix` or `speed`: that part alone.
 
 A published checker *flags* a case when it reports more of anything, as an error or a warning, than on
-the clean run that the case was made from, and a clean run when it reports what it does not report of
-every clean run (that there is no graphics card, say). `–`: it has no way to look at that.
+the clean run that the case was made from; `–`: it has no way to look at that, and nothing: it was not
+asked (`matrix all` asks about every case). Of clean runs, the number of kinds of errors and warnings
+stands there, with the kinds that a tool reports of each of them below.
 """
 
 import json
@@ -20,7 +21,6 @@ import time
 import venv
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 from ftstudy import audit, base_models, paths
@@ -194,50 +194,64 @@ def keep_clean(study: Study) -> None:
         shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
 
 
-def matrix() -> None:
-    with tempfile.TemporaryDirectory() as folder:
+def matrix(every: bool = False) -> None:
+    """Print the matrix. The checkers take seconds a case, so unless `every` they are asked about the
+    first case of each check, and of the clean runs that those were made from."""
+    asked = CASES if every else list({case.check.partition("|")[0]: case for case in reversed(CASES)}.values())
+    runs = {case.study for case in asked}
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
         folder = Path(folder)
         (folder / "home").mkdir()
         tools = install(folder / "checkers")
         width = max(len(case.name) for case in CASES) + 1
-        print("Injected faults: does the audit report each under its own id and severity, and do others see it?\n")
-        print(f"{'case':{width}} {'expected':32} {'severity':8} {'found':5}", *tools)
-        known, caught, totals = {}, 0, Counter()
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            clean = list(pool.map(partial(of_clean, tools=tools, folder=folder), PLANS))
-            for name, (answers, _) in zip(PLANS, clean):
-                known[name] = answers
-            rows = pool.map(partial(of_case, tools=tools, folder=folder, known=known), enumerate(CASES))
-            for case, (found, seen) in zip(CASES, rows):
-                caught += found
-                totals.update(tool for tool, word in seen.items() if word == "flags")
-                print(f"{case.name:{width}} {case.check[:32]:32} {case.severity:8} {'yes' if found else 'NO':5}", *cells(seen, tools), flush=True)  # fmt: skip
-        print(f"\n{caught} of {len(CASES)} found;", ", ".join(f"{tool} flags {totals[tool]}" for tool in tools))
-        usual = {
-            tool: set.intersection(*(set(sum(of[tool].values(), Counter())) for of in known.values())) for tool in tools
-        }
-        print("\nClean runs: nothing above info is to be said of them\n")
+        print("Clean runs: nothing above info is to be said of them\n")
         print(f"{'run':{width}} {'':32} {'':8} {'said':5}", *tools)
-        for name, (answers, above) in zip(PLANS, clean):
-            others = {tool: set(sum(answers[tool].values(), Counter())) - usual[tool] for tool in tools}
-            seen = {tool: "flags" if others[tool] else "passes" for tool in tools}
-            print(f"{name:{width}} {'':32} {'':8} {above:5}", *cells(seen, tools))
+        clean = pool.map(lambda name: of_clean(name, tools if name in runs else {}, folder), PLANS)
+        answers = {}
+        for name, (above, answers[name]) in zip(PLANS, clean):
+            print(f"{name:{width}} {'':32} {'':8} {above:<5}", *cells(remarks(answers[name]), tools), flush=True)
+        known = {name: said for name, said in answers.items() if said}
+        usual = {tool: set.intersection(*(kinds(said[tool]) for said in known.values())) for tool in tools}
+        for tool, said in usual.items():
+            print(f"{tool} says of every one: {', '.join(sorted(said)) or 'nothing'}")
+        print("\nInjected faults: does the audit report each under its own id and severity, and do others see it?\n")
+        print(f"{'case':{width}} {'expected':32} {'severity':8} {'found':5}", *tools)
+        caught, flags, looked = 0, Counter(), Counter()
+        rows = pool.map(lambda at: of_case(*at, tools if at[1] in asked else {}, folder, known), enumerate(CASES))
+        for case, (found, seen) in zip(CASES, rows):
+            caught += found
+            flags.update(tool for tool, word in seen.items() if word == "flags")
+            looked.update(tool for tool, word in seen.items() if word != "–")
+            start = f"{case.name:{width}} {case.check[:32]:32} {case.severity:8} {'yes' if found else 'NO':5}"
+            print(start, *cells(seen, tools), flush=True)
+        print(
+            f"\n{caught} of {len(CASES)} found. Asked about {len(asked)} cases, the others flag, of those they look at:"
+        )
+        print(", ".join(f"{tool} {flags[tool]} of {looked[tool]}" for tool in tools))
 
 
 def cells(seen: dict, tools: dict) -> list[str]:
-    return [f"{seen[tool]:{len(tool)}}" for tool in tools]
+    return [f"{seen.get(tool, ''):{len(tool)}}" for tool in tools]
 
 
-def of_clean(name: str, tools: dict, folder: Path):
+def kinds(answers: dict[int, Counter]) -> set[str]:
+    return set(sum(answers.values(), Counter()))
+
+
+def remarks(said: dict) -> dict[str, str]:
+    """What the tools report of a clean run, in how many words."""
+    return {tool: str(len(kinds(answers) - {"exit status 0"})) for tool, answers in said.items()}
+
+
+def of_clean(name: str, tools: dict, folder: Path) -> tuple[int, dict]:
     study = build(name, folder / name)
     keep_clean(study)
     report = study.audit()["summary"]
     answers = {tool: ask(tool, command, study, folder / "home", None) for tool, command in tools.items()}
-    return answers, report["error"] + report["warning"]
+    return report["error"] + report["warning"], answers
 
 
-def of_case(numbered, tools: dict, folder: Path, known: dict):
-    number, case = numbered
+def of_case(number: int, case, tools: dict, folder: Path, known: dict) -> tuple[bool, dict]:
     study = build(case.study, folder / str(number))
     keep_clean(study)
     case.spoil(study)
@@ -320,6 +334,7 @@ if __name__ == "__main__":
     if part == "measure":
         print(json.dumps(measure(int(sys.argv[2]))))
     else:
-        for name, run in {"matrix": matrix, "speed": speed}.items():
-            if part in ("", name):
-                run()
+        if part in ("", "matrix"):
+            matrix(every="all" in sys.argv)
+        if part in ("", "speed"):
+            speed()

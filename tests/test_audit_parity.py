@@ -111,6 +111,15 @@ def test_system_messages_that_differ(monkeypatch, name, rows):
 
 
 @pytest.mark.parametrize("name", WITH_SYSTEM)
+def test_two_differences_are_found_as_two(monkeypatch, name):
+    def ask(row):
+        changed(row, "user", lambda text: f"Context:\n{text}\n\nLast Message: hey")
+        return changed(row, "system", lambda text: "You are a founder.\n\n" + text)
+
+    assert asked(monkeypatch, ask, name) == errors("system_text", "user_wrapper")
+
+
+@pytest.mark.parametrize("name", WITH_SYSTEM)
 def test_a_system_message_that_training_does_not_have(monkeypatch, name):
     rows = [conversation(system=None), short(system=None)]
     add = lambda text: lambda row: [{"role": "system", "content": text}, *row["messages"][:-1]]  # noqa: E731
@@ -285,9 +294,7 @@ def test_all_rows_of_all_splits_are_compared_and_the_first_that_differs_is_shown
     assert audited({"kind": "messages"}, rows) == []
     (found,) = audited({"kind": "messages", "name": "my app", "system": "You are a founder."}, rows)
     assert found["check"] == "parity.system_text" and found["where"].endswith("train.jsonl")
-    assert found["title"] == (
-        "System prompt: my app differs from training in 50 of 50 looked into (210 of 210 differ)"
-    )
+    assert found["title"] == ("System prompt: my app differs from training in 50 of 50 looked into (210 of 210 differ)")
     assert found["evidence"][0].startswith("train line 1: token ")
     assert "'You are a founder.'" in found["evidence"][2]
     assert "455 tokens, template " in found["evidence"][3]
@@ -297,11 +304,10 @@ def test_a_difference_in_a_few_rows_is_counted(audited, monkeypatch):
     import sys
     import types
 
-    lossy = (
-        lambda row: [  # noqa: E731
-            turn | {"content": turn["content"].encode("ascii", "ignore").decode()} for turn in row["messages"][:-1]
-        ]
-    )
+    def lossy(row):
+        ascii_only = lambda text: text.encode("ascii", "ignore").decode()  # noqa: E731
+        return [turn | {"content": ascii_only(turn["content"])} for turn in row["messages"][:-1]]
+
     monkeypatch.setitem(sys.modules, "my_app", types.SimpleNamespace(ask=lossy))
     rows = [short(number) for number in range(5)] + [conversation()]
     (found,) = audited({"kind": "callable", "function": "my_app:ask", "name": "my app"}, rows)

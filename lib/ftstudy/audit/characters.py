@@ -22,23 +22,17 @@ CONTROL_TOKEN, TEMPLATED = "control token", "rendered turn"
 
 SHAPE = re.compile(r"<[^<>\s]{1,60}>|\[[^\[\]\s]{1,60}\]")  # how control tokens are written, nearly all of them
 # Nobody types these. `<s>` is left to the tokenizer: without such a token, it strikes a word through.
-WELL_KNOWN = re.compile(
-    r"<\|[A-Za-z_]\w{1,40}\|>|<｜[^｜<>]{1,40}｜>|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>"
-    r"|<think>(?=.*</think>)|(?<!.)\s*<think>",
-    re.DOTALL,
-)
+WELL_KNOWN = re.compile(r"<\|[A-Za-z_]\w{1,40}\|>|<｜[^｜<>]{1,40}｜>|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>")
 NAMED = re.compile(r"</?(?:think|tool_call|tool_response|start_of_turn|end_of_turn)>")  # where the vocabulary has them
 RENDERED = re.compile(
-    r"<\|im_start\|>\s*(?:system|user|assistant|tool)\b|<start_of_turn>\s*(?:user|model)\b"
-    r"|<\|start_header_id\|>[^<>]{1,40}<\|end_header_id\|>|\[INST\].*\[/INST\]|<<SYS>>"
+    r"<\|im_start\|>\s{0,9}(?:system|user|assistant|tool)\b|<start_of_turn>\s{0,9}(?:user|model)\b"
+    r"|<\|start_header_id\|>[^<>]{1,40}<\|end_header_id\|>|<<SYS>>"
     r"|<\|(?:system|user|assistant)\|>|<\|start\|>(?:system|developer|user|assistant)|<｜(?:User|Assistant)｜>"
-    r"|^#{2,3} ?(?:Instruction|Input|Response|Human|Assistant|User|System):"
-    r"|\b(?:USER|HUMAN): .*\bASSISTANT:|^Human: .*^Assistant:",
-    re.DOTALL | re.MULTILINE,
+    r"|^#{2,3} ?(?:Instruction|Input|Response|Human|Assistant|User|System):",
+    re.MULTILINE,
 )
-
-
-QUICK = ("<|", "<｜", "<start_of", "[INST]", "<<SYS", "##", "USER:", "HUMAN:", "Human:")  # RENDERED needs one of them
+TURNS = (("[INST]", "[/INST]"), ("USER: ", "ASSISTANT:"), ("HUMAN: ", "ASSISTANT:"), ("Human: ", "\nAssistant:"))
+QUICK = ("<|", "<｜", "<start_of", "<<SYS", "##")  # RENDERED needs one of them
 
 
 def check(subject: Subject, chats: dict, tokenizer) -> list[dict]:
@@ -126,6 +120,9 @@ def _control(text: str, tokens: set[str], odd_shaped: list[str]) -> tuple[int, i
             return match.span()
     if match := WELL_KNOWN.search(text):
         return match.span()
+    # Somebody may write about <think>; a block of it is a model's.
+    if (at := text.find("<think>")) >= 0 and (not text[:at].strip() or "</think>" in text):
+        return at, at + len("<think>")
     token = next((token for token in odd_shaped if token in text), None)
     return None if token is None else (text.index(token), text.index(token) + len(token))
 
@@ -133,9 +130,11 @@ def _control(text: str, tokens: set[str], odd_shaped: list[str]) -> tuple[int, i
 def _rendered(text: str, header: str | None) -> tuple[int, int] | None:
     if header and (at := text.find(header)) >= 0:
         return at, at + len(header)
-    if any(sign in text for sign in QUICK):
-        if match := RENDERED.search(text):
-            return match.span()
+    if any(sign in text for sign in QUICK) and (match := RENDERED.search(text)):
+        return match.span()
+    for first, second in TURNS:
+        if 0 <= (at := text.find(first)) < text.rfind(second):
+            return at, at + len(first)
     return None
 
 

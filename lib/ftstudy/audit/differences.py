@@ -7,25 +7,11 @@ text that no reading fits has markup of another kind.
 """
 
 import re
-from dataclasses import dataclass
-from itertools import product
 
+from .readings import Fit, Reading, fit, readings
 from .regions import Skeleton, Template
 
-WINDOWS = 12  # how many earlier turns, at most, an app is thought to have dropped
 CONTENT = {"system": "parity.system_text", "user": "parity.user_wrapper", "assistant": "parity.earlier_replies"}
-
-
-@dataclass(frozen=True)
-class Reading:
-    """A conversation that the inference prompt may be, changed against the training prompt."""
-
-    skeleton: Skeleton
-    roles: tuple[str, ...]
-    sources: tuple[int | None, ...]  # the training message of each content
-    system: str  # "same", "added" or "dropped"
-    dropped: int  # earlier turns that are not there
-    arguments: str  # template arguments that training did not have
 
 
 def differences(example: dict, template: Template, training: str, inference: str) -> dict[str, tuple[str, str, str]]:
@@ -42,11 +28,10 @@ def differences(example: dict, template: Template, training: str, inference: str
         inference = inference.removeprefix(extra)
     if training == inference:
         return found
-    readings = _readings(messages, tools, template)
     special = [token for token in template.special if token in training or token in inference]
-    fit = _fit(readings, known, special, inference)
-    if fit:
-        return found | _compared(*fit, template, messages, known, training, inference)
+    fitting = fit(readings(messages, tools, template), known, special, inference)
+    if fitting:
+        return found | _compared(fitting, template, messages, known, training, inference)
     return found | _other_markup(messages, known, template, training, inference)
 
 
@@ -61,128 +46,13 @@ def _doubled_start(training: str, inference: str, special: tuple[str, ...]) -> s
     return extra
 
 
-# --- readings that may fit -------------------------------------------------------------------
-
-
-def _readings(messages: list[dict], tools, template: Template) -> list[Reading]:
-    """The likeliest first: those with the fewest changes."""
-    roles = tuple(message["role"] for message in messages)
-    has_system = bool(roles) and roles[0] == "system"
-    turns = len(roles) - has_system
-    windows = [dropped for dropped in range(turns) if dropped <= WINDOWS or dropped == turns - 1]
-    systems = ["same", "dropped", "bare"] if has_system else ["same", "added", "bare"]
-    arguments = [({}, tools, "")] + [({**one}, tools, _told(one)) for one in template.arguments]
-    arguments += [({}, None, "no tools")] if tools else []
-    found = []
-    for (keywords, with_tools, note), dropped, system in product(arguments, windows, systems):
-        first = has_system + dropped
-        sources: tuple = tuple(range(first, len(roles)))
-        if has_system and system == "same":
-            sources = (0, *sources)
-        kept = tuple(roles[source] for source in sources)
-        if system == "added":
-            kept, sources = ("system", *kept), (None, *sources)
-        skeleton = template.skeleton(kept, with_tools, **keywords)
-        if skeleton is None or (note and skeleton == template.skeleton(kept, tools)):
-            continue
-        if system == "bare":
-            if not template.default_system or template.first_user is None or kept[:1] != ("user",):
-                continue
-            skeleton = Skeleton((template.first_user, *skeleton.markup[1:]), skeleton.header)
-        state = {"bare": "dropped"}.get(system, system)
-        changes = bool(note) + bool(dropped) + (system != "same")
-        found.append((changes, Reading(skeleton, kept, sources, state, dropped, note)))
-    return [reading for _, reading in sorted(found, key=lambda item: item[0])]
-
-
-def _told(arguments: dict) -> str:
-    return ", ".join(f"{name}={value}" for name, value in arguments.items())
-
-
-def _fit(readings: list[Reading], known: list[str], special: list[str], text: str) -> tuple | None:
-    """The first reading that fits, with its match and whether white space had to be forgiven."""
-    possible = {
-        True: [one for one in readings if _in_order([*one.skeleton.markup[:-1], one.skeleton.end], text)],
-        False: [one for one in readings if _in_order(one.skeleton.markup[:-1], text)],
-    }
-    for whole, loose in product((True, False), (False, True)):
-        for free in (
-            {},
-            {"system"},
-            {"last"},
-            {"system", "last"},
-            {"assistant"},
-            {"assistant", "user", "last", "system"},
-        ):
-            for reading in possible[whole]:
-                pattern = _pattern(reading, known, special, free, loose, whole)
-                match = re.fullmatch(pattern, text, re.DOTALL)
-                if match and _is_end(match.groups()[-1], reading.skeleton.end, known, special):
-                    return reading, match, loose
-    return None
-
-
-def _is_end(tail: str, end: str, known: list[str], special: list[str]) -> bool:
-    """Not a whole turn more: no more markers than an end has (but for one at the very end), and no content."""
-    markers = [sum(text.count(token) for token in special) for text in (tail, end)]
-    contents = [text.strip() for text in known if len(text.strip()) > 4]  # not the "a" of "assistant"
-    return markers[0] <= markers[1] + 1 and not any(text in tail and text not in end for text in contents)
-
-
-def _in_order(pieces: list[str], text: str) -> bool:
-    at = 0
-    for word in (word for piece in pieces for word in piece.split()):
-        at = text.find(word, at) + len(word)
-        if at < len(word):
-            return False
-    return True
-
-
-def _pattern(reading: Reading, known: list[str], special: list[str], free, loose: bool, whole: bool) -> str:
-    """Groups: markup and content by turns, then the end."""
-    forbidden = "|".join(re.escape(token) for token in special)
-    anything = f"((?:(?!{forbidden}).)*?)" if forbidden else "(.*?)"
-    last = max((at for at, role in enumerate(reading.roles) if role == "user"), default=None)
-    parts = []
-    for at, (role, source) in enumerate(zip(reading.roles, reading.sources)):
-        markup = reading.skeleton.markup[at]
-        parts.append(f"({_loosened(markup) if loose else re.escape(markup)})")
-        if source is None or role in free or (at == last and "last" in free):
-            parts.append(anything)
-        else:
-            parts.append(f"({re.escape(known[source].strip() if loose else known[source])})")
-    end = reading.skeleton.end
-    if whole:
-        parts.append(f"({_loosened(end) if loose else re.escape(end)})")
-    else:
-        beginnings = [*special, reading.skeleton.markup[-1].strip(), reading.skeleton.header.strip()]
-        begins = "|".join(re.escape(text) for text in beginnings if text)
-        parts.append(rf"(\s*(?:{begins}).*|\s*)" if begins else "(.*)")
-    return "".join(parts)
-
-
-def _loosened(markup: str) -> str:
-    """Any white space where the markup has some, and at its ends; markup of white space alone stays."""
-    words = markup.split()
-    return r"\s*" + r"\s*".join(map(re.escape, words)) + r"\s*" if words else re.escape(markup)
-
-
 # --- what a reading that fits says -----------------------------------------------------------
 
 
 def _compared(
-    reading: Reading,
-    match: re.Match,
-    loose: bool,
-    template: Template,
-    messages: list[dict],
-    known: list[str],
-    training: str,
-    inference: str,
+    fitting: Fit, template: Template, messages: list[dict], known: list[str], training: str, inference: str
 ) -> dict[str, tuple[str, str, str]]:
-    found = {}
-    groups = match.groups()
-    contents, markups, tail = groups[1:-1:2], groups[0:-1:2], groups[-1]
+    found, reading = {}, fitting.reading
     if reading.arguments:
         found["parity.template_arguments"] = (*_cut(training, inference), f"as with {reading.arguments}")
     if reading.system == "dropped":
@@ -195,16 +65,16 @@ def _compared(
         first = int(messages[0]["role"] == "system")
         gone = "\n".join(known[first : first + reading.dropped])
         found["parity.earlier_replies"] = (gone, "", f"{reading.dropped} earlier turns are missing")
-    for role, source, content in zip(reading.roles, reading.sources, contents):
+    for role, source, content in zip(reading.roles, reading.sources, fitting.contents):
         before = "" if source is None else known[source]
         if role == "system" and reading.system == "added":
             found["parity.default_system"] = (template.default_system, content, "training has no system message")
         elif content != before:
             found.setdefault(_of_content(role, before, content, template), (*_cut(before, content), ""))
-    if loose:
-        found |= _white_space(reading, markups, known)
-    if check := _of_end(reading.skeleton, tail):
-        found.setdefault(check, (reading.skeleton.end, tail, ""))
+    if fitting.loose:
+        found |= _white_space(reading, fitting.markups, known)
+    if check := _of_end(reading.skeleton, fitting.tail):
+        found.setdefault(check, (reading.skeleton.end, fitting.tail, ""))
     return found
 
 
@@ -218,7 +88,7 @@ def _of_content(role: str, before: str, content: str, template: Template) -> str
     return CONTENT.get(role, "parity.user_wrapper")
 
 
-def _white_space(reading: Reading, markups: tuple[str, ...], known: list[str]) -> dict[str, tuple[str, str, str]]:
+def _white_space(reading: Reading, markups: list[str], known: list[str]) -> dict[str, tuple[str, str, str]]:
     """The first stretch of markup that is spaced in another way; what edges contents have counts to it."""
     edges = [known[source] if source is not None else "" for source in reading.sources]
     for at, (given, markup) in enumerate(zip(markups, reading.skeleton.markup)):

@@ -4,7 +4,7 @@ import math
 from array import array
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 
 import numpy
 
@@ -25,7 +25,7 @@ MOSTLY = 0.25  # of a split's rows stand in another one: small talk or not, they
 FIX = "Divide by time and by whole sessions, as the extraction does, and extract again."
 
 
-@dataclass
+@dataclass(slots=True)
 class Row:
     split: str
     number: int  # the line
@@ -33,13 +33,9 @@ class Row:
     reply: str
     meta: dict | None  # conversation, session, context_ids, reply_ids
 
-    @cached_property
+    @property
     def lines(self) -> list[str]:
         return [line for text in (*self.context, self.reply) for line in text.splitlines()]
-
-    @property
-    def context_lines(self) -> int:
-        return len(self.lines) - len(self.reply.splitlines())
 
 
 def check(subject: Subject, rows: list[Row], names: list[str]) -> list[dict]:
@@ -156,9 +152,10 @@ def _by_text(rows: list[Row], read_line, found: overlap.Words, sizes: dict[str, 
     wanted = {key for keys in replies for key in keys}
     places = defaultdict(dict)  # line -> split -> the first row
     for at, row in enumerate(rows):
-        for line in row.lines[: row.context_lines]:
-            for key in spoken(line) & wanted:
-                places[key].setdefault(row.split, at)
+        for text in row.context:
+            for line in text.splitlines():
+                for key in spoken(line) & wanted:
+                    places[key].setdefault(row.split, at)
     hits = {}
     for at, (row, keys) in enumerate(zip(rows, replies)):
         if not keys or not all(key in places for key in keys):

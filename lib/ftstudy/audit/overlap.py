@@ -27,9 +27,7 @@ SURE = 30  # bits beyond that: one such pair is enough, where of others there mu
 RUN = 5  # words in the same order: what rows are looked up by
 COMMON = 32  # places with the same run: what stands in more says too little to look for pairs by it
 MOST = 0.6  # of the smaller row's bits are shared by rows that are alike
-
-
-MIXER = numpy.uint64(0x9E3779B97F4A7C15)
+MIXER = numpy.uint64(0x9E3779B97F4A7C15)  # an odd number without a pattern, for hashing
 
 
 def line_reader() -> Callable[[str], tuple[int, ...]]:
@@ -75,8 +73,9 @@ def read(rows: Iterable[array]) -> Words:
     places = numpy.flatnonzero(ids)
     _, three = _counted(ids, places, 3)
     run, times = _counted(ids, places, RUN)
-    bits = numpy.log2(max(1, len(places)) / three) / 3
-    return Words(numpy.repeat(numpy.arange(len(start) - 1), numpy.diff(start)), run, times, bits, numpy.array(start))
+    bits = (numpy.log2(max(1, len(places)) / three) / 3).astype(numpy.float32)
+    row = numpy.repeat(numpy.arange(len(start) - 1, dtype=numpy.int32), numpy.diff(start))
+    return Words(row, run, times, bits, numpy.array(start))
 
 
 def _counted(ids: numpy.ndarray, places: numpy.ndarray, length: int) -> tuple[numpy.ndarray, numpy.ndarray]:
@@ -85,7 +84,7 @@ def _counted(ids: numpy.ndarray, places: numpy.ndarray, length: int) -> tuple[nu
     for before in reversed(range(length)):
         packed = packed * MIXER + ids[places - before]  # modulo 2**64: two runs hardly ever agree
     _, run, counts = numpy.unique(packed, return_inverse=True, return_counts=True)
-    return run, counts[run]
+    return run.astype(numpy.int32), counts.astype(numpy.int32)[run]  # half the memory
 
 
 def chance(rows: int, others: int) -> float:
@@ -103,7 +102,7 @@ def alike(found: Words, part: numpy.ndarray) -> dict[int, tuple[int, float]]:
     several = summed**2 != squares * numpy.bincount(found.run)  # runs that stand in several splits
     rare = numpy.flatnonzero((found.times <= COMMON) & several[found.run])
     order = rare[numpy.argsort(found.run[rare], kind="stable")]  # rows stay in order
-    run, row, bits = found.run[order], found.row[order], found.bits[order]
+    run, row, bits = found.run[order], found.row[order].astype(numpy.int64), found.bits[order]
     first = numpy.ones(len(order), bool)  # the same run twice in a row counts once
     first[1:] = (run[1:] != run[:-1]) | (row[1:] != row[:-1])
     run, row, bits = run[first], row[first], bits[first]

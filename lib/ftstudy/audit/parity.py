@@ -19,6 +19,7 @@ from .regions import Template
 from .rendering import encode, render
 from .subject import Subject
 
+TOKENS = 100_000  # of the prompts that are looked into: a few, where they are long
 CALLS = 2000  # of an app's function, spread evenly over the rows
 __all__ = ["CHECKS", "check", "check_parity", "compare", "key_differences", "termination"]
 
@@ -165,7 +166,13 @@ def _findings(rows: Iterable[Row], template: Template, profile: dict, files: dic
     where = next(iter(files.values()))
     found = _about_profile(seen, profile, where)
     cases: dict[tuple[str, str], list] = {}
+    looked_into = 0
+    tokens = 0
     for row, ids, text in seen.differing:
+        tokens += len(ids)
+        if tokens > TOKENS and cases:
+            break
+        looked_into += 1
         for key, told in _differences_of(row, ids, text, template, mask_prompt).items():
             cases.setdefault(key, []).append((row, ids, told))
     for row in seen.cut_off:
@@ -176,8 +183,8 @@ def _findings(rows: Iterable[Row], template: Template, profile: dict, files: dic
         row, ids, (training, inference, note) = hits[0]
         aspect, cause, fix = TOLD[check_id]
         count = f"{len(hits)} of {seen.compared} prompts"
-        if seen.different > len(seen.differing):
-            count = f"{len(hits)} of {len(seen.differing)} looked into ({seen.different} of {seen.compared} differ)"
+        if seen.different > looked_into:
+            count = f"{len(hits)} of {looked_into} looked into ({seen.different} of {seen.compared} differ)"
         found.append(
             finding(
                 check_id,

@@ -32,6 +32,7 @@ HEADER = re.compile(
 ROLES = {"assistant"}  # as a plain word before a colon
 SIDES = ROLES | {"me", "you", "user", "human", "ai", "bot", "model", "system"}  # in brackets before a colon
 LABELLED = 0.8  # of the user turns begin with `Name: `, where names are written at all
+FIRST = 20  # labels of a reply that are looked up
 ALWAYS = 0.2  # of the replies begin with the same label: nobody's habit, whatever the word
 
 
@@ -90,26 +91,31 @@ def check(subject: Subject, chats: dict, labels: set[str]) -> list[dict]:
 def _is_tag(reply: str, match, row: dict, owners: set[str], labels: set[str]) -> bool:
     if HEADER.match(reply):
         return True
-    if match and _speaks(match["name"], row, owners, labels, ROLES):
-        return True
-    # A dialogue that goes on in the reply: somebody's next message was taken for a part of it.
-    if "\n" in reply and any(_speaks(found, row, owners, labels, set()) for found in LABELS.findall(reply)):
-        return True
-    bracketed = BRACKETED.match(reply)
-    if not bracketed:
-        return False
-    name = next(group for group in bracketed.group("a", "b", "c") if group)
-    return _speaks(name, row, owners, labels, SIDES if bracketed["colon"] or bracketed["b"] else set())
+    names = set()
+    if match:
+        if match["name"].casefold() in ROLES:
+            return True
+        names.add(match["name"])
+    if bracketed := BRACKETED.match(reply):
+        name = next(group for group in bracketed.group("a", "b", "c") if group)
+        if name.casefold() in SIDES and (bracketed["colon"] or bracketed["b"]):
+            return True
+        names.add(name)
+    if "\n" in reply:
+        # A dialogue that goes on in the reply: somebody's next message was taken for a part of it.
+        names.update(LABELS.findall(reply)[:FIRST])
+    return bool(names) and _speak(names, row, owners, labels)
 
 
-def _speaks(name: str, row: dict, owners: set[str], labels: set[str], always: set[str]) -> bool:
-    folded = name.casefold()
-    if folded in owners or folded in always:
+def _speak(names: set[str], row: dict, owners: set[str], labels: set[str]) -> bool:
+    """Is one of these the owner, or somebody who speaks in the row or is named by its system text?"""
+    folded = {name.casefold() for name in names}
+    if folded & owners:
         return True
-    if folded in labels and any(found.casefold() == folded for found in LABELS.findall(_user_turn(row))):
+    if folded & labels and folded & labels & {name.casefold() for name in LABELS.findall(_user_turn(row))}:
         return True
     first = row["messages"][0]
-    return first["role"] == "system" and _names(first["content"], name)
+    return first["role"] == "system" and any(_names(first["content"], name) for name in names)
 
 
 def _names(system: str, name: str) -> bool:

@@ -30,6 +30,7 @@ CHECKS = {
         "heldout.jsonl, which is meant for people who stand in none of the others",
     ),
 }
+IDS = ("context_ids", "reply_ids")
 
 
 def check(subject: Subject) -> list[dict]:
@@ -53,18 +54,21 @@ def _rows(split: Split, meta: dict | None):
 
 def _meta(subject: Subject, splits: dict[str, Split]) -> dict[str, dict]:
     """Split -> line -> what `meta.jsonl` says of it, for splits of which it tells every row."""
-    found = defaultdict(dict)
+    found, known = defaultdict(dict), {}
+
+    def same(key: tuple) -> tuple:
+        """One object for each message, which stands in the contexts of many rows."""
+        return known.setdefault(key, key)
+
     try:
         with (subject.folder / "meta.jsonl").open(encoding="utf-8", errors="replace") as file:
             for line in file:
                 try:
                     item = json.loads(line)
-                    found[item["split"]][item["row"]] = {
-                        "conversation": str(item["conversation"]),
-                        "session": (str(item["conversation"]), str(item["session"])),
-                        "context_ids": [(str(item["conversation"]), str(one)) for one in item["context_ids"]],
-                        "reply_ids": [(str(item["conversation"]), str(one)) for one in item["reply_ids"]],
-                    }
+                    conversation = str(item["conversation"])
+                    ids = {key: [same((conversation, str(one))) for one in item[key]] for key in IDS}
+                    place = {"conversation": conversation, "session": same((conversation, str(item["session"])))}
+                    found[item["split"]][item["row"]] = place | ids
                 except (ValueError, KeyError, TypeError, RecursionError):
                     continue  # no row of ours: the texts are compared instead
     except OSError:
