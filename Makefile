@@ -14,6 +14,7 @@ SHELL := /bin/sh
 # VARIANT  for `make extract`: one in place of raw_style_variable
 # DATA     the folder that holds the variants      OWNER      your name, as the prompts say it
 # MODEL    in place of the config's model          INFERENCE  how your app builds its prompt
+# APP      your app's code, searched for special tokens typed into it
 RUN ?= demo
 CONFIG ?= ft_configs/demo_135m_lora_variable.yaml
 SOURCE ?= data/demo/chat.db
@@ -27,6 +28,7 @@ DATA ?= $(if $(filter demo,$(RUN)),data,data/$(RUN))
 MODEL ?=
 OWNER ?= $(if $(filter data/demo/chat.db,$(SOURCE)),Sam)
 INFERENCE ?= historical
+APP ?=
 
 ifneq ($(RUN),$(notdir $(firstword $(RUN))))
 $(error RUN="$(RUN)" cannot name a run: it becomes a folder in reports/, so write one plain word, like RUN=personal)
@@ -118,11 +120,11 @@ $(RESULTS)/01_extract.ipynb: notebooks/01_extract.ipynb $(RESULTS)/variables $(L
 # The notebooks' defaults are for the tiny sample; these are for a real model. A run of your own keeps its adapter
 # apart from the demo's, and does not stage the original report's history.
 ADAPTER = $(if $(filter demo,$(RUN)),,data/adapters/$(RUN)/$(basename $(notdir $(CONFIG))))
-AUDIT = -p stage_history $(if $(filter data/demo/chat.db,$(SOURCE)),true,false)
+AUDIT = -p app "$(APP)" -p adapter "$(ADAPTER)" -p stage_history $(if $(filter data/demo/chat.db,$(SOURCE)),true,false)
 TRAIN = -p adapter "$(ADAPTER)" -p iterations $(or $(ITERS),0)
 COMPARE = -p replies 40 -p samples 6
 
-VARIABLES = $(SOURCE) $(KIND) $(ME) $(CONTACTS) $(DATE_ORDER) $(ZONE) $(MASK) $(OWNER) $(DATA) $(CONFIG) $(MODEL) $(INFERENCE) $(ITERS)
+VARIABLES = $(SOURCE) $(KIND) $(ME) $(CONTACTS) $(DATE_ORDER) $(ZONE) $(MASK) $(OWNER) $(DATA) $(CONFIG) $(MODEL) $(INFERENCE) $(APP) $(ITERS)
 
 # Changes when a variable does, so that the same RUN with another SOURCE is not taken for done.
 $(RESULTS)/variables: always
@@ -156,7 +158,7 @@ extract: | $(READY) demo-data ## turn a chat history into training data: SOURCE=
 audit: | $(READY) ## say whether a run would be wasted, before it: CONFIG=ft_configs/some.yaml
 	@$(PYTHON) -m ftstudy audit --config "$(CONFIG)" $(if $(MODEL),--model "$(MODEL)") \
 	    $(if $(filter-out file,$(origin DATA)),--data "$(DATA)") $(if $(filter-out file,$(origin INFERENCE)),--inference "$(INFERENCE)") \
-	    $(if $(filter-out file,$(origin OWNER)),--owner "$(OWNER)")
+	    $(if $(filter-out file,$(origin OWNER)),--owner "$(OWNER)") $(if $(APP),--app "$(APP)")
 
 train: | $(READY) ## train one config: CONFIG=ft_configs/some.yaml
 	@$(PYTHON) -m ftstudy train --run "$(RUN)" --config "$(CONFIG)" --data "$(DATA)" $(if $(MODEL),--model "$(MODEL)")

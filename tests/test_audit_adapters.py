@@ -14,8 +14,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from mlx_lm import lora
 
-from ftstudy import base_models, configs, training
-from ftstudy.audit import adapters, subject
+from ftstudy import base_models, configs, contract, training
+from ftstudy.audit import adapter_weights, adapters, subject
 from ftstudy.errors import StudyError
 
 ROWS = [example(user=f"Contact: hey {number}", reply=f"yo {number}") for number in range(8)]
@@ -67,9 +67,7 @@ def run(trained, tmp_path):
     run.config = lambda kind="lora", **changes: write(
         tmp_path, **({"data": str(trained[kind] / "data"), "fine_tune_type": kind} | changes)
     )
-    run.check = lambda kind="lora", measure=False, **changes: adapters.check(
-        subject.read(run.config(kind, **changes)), measure=measure
-    )
+    run.check = lambda kind="lora", **changes: adapters.check(subject.read(run.config(kind, **changes)))
     return run
 
 
@@ -103,7 +101,7 @@ def test_a_run_that_was_not_trained_yet_is_clean(run):
 @pytest.mark.parametrize("kind", ["lora", "dora", "full"])
 def test_the_adapter_of_this_very_config_is_clean_and_has_an_effect(run, kind):
     run(kind)
-    assert run.check(kind, measure=True) == []
+    assert run.check(kind) == []
     assert adapters.effect(subject.read(run.config(kind))) > 1e-4
 
 
@@ -285,10 +283,34 @@ def test_a_full_adapter_of_the_base_weights_was_never_trained(run):
     assert checks(run.check("full")) == {("adapter.zero_b", "error")}
 
 
-def test_an_adapter_without_effect_is_found_where_it_is_measured(run):
+def test_an_adapter_without_effect_is_found_by_asking_it_unless_the_model_is_large_and_slow(run, monkeypatch):
     change_weights(run(), lambda tensors: {name: value * 1e-12 for name, value in tensors.items()})
+    assert checks(run.check()) == {("adapter.no_effect", "error")}
+    monkeypatch.setattr(mx, "default_device", lambda: mx.Device(mx.cpu))
+    monkeypatch.setattr(adapter_weights, "QUICK", 1)
     assert run.check() == []
-    assert checks(run.check(measure=True)) == {("adapter.no_effect", "error")}
+
+
+def test_an_adapter_whose_scale_is_zero_has_no_effect(run):
+    change_config(run(), lora_parameters={"rank": 8, "scale": 0.0, "dropout": 0.0})
+    assert ("adapter.no_effect", "error") in checks(run.check())
+
+
+def test_a_template_that_changed_since_training_is_found(run, tmp_path):
+    model = tmp_path / "model"
+    shutil.copytree(base_models.resolve("tiny"), model)
+    folder, asked = run(), {"model": str(model)}
+    change_config(folder, model=str(model))
+    contract.write(subject.read(run.config(**asked)), [], folder)
+    assert run.check(**asked) == []
+    changed = json.loads((model / "tokenizer_config.json").read_text())
+    changed["chat_template"] = changed["chat_template"].replace("<|im_start|>", "<|im_start|> ")
+    (model / "tokenizer_config.json").write_text(json.dumps(changed))
+    (found,) = run.check(**asked)
+    assert (found["check"], found["severity"]) == ("adapter.contract", "error")
+    assert "template" in " ".join(found["evidence"])
+    (folder / contract.NAME).write_text("{")
+    assert checks(run.check(**asked)) == {("adapter.contract", "warning")}
 
 
 def test_the_adapter_to_resume_from_is_looked_at_as_well(run, tmp_path):
@@ -301,7 +323,7 @@ def test_the_adapter_to_resume_from_is_looked_at_as_well(run, tmp_path):
 def test_without_the_model_the_weights_are_still_looked_at(run, monkeypatch):
     monkeypatch.setattr(subject.Subject, "model", None)
     change_weights(run(), no_b)
-    assert checks(run.check(measure=True)) == {("adapter.zero_b", "error")}
+    assert checks(run.check()) == {("adapter.zero_b", "error")}
 
 
 def test_the_effect_of_an_adapter_that_is_not_there_is_refused(run):

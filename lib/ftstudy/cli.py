@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--model", help="instead of the config's model")
     verb.add_argument("--inference", help="how the app builds its prompt: a YAML profile, `historical` or `aligned`")
     verb.add_argument("--owner", help="the owner's name in the historical prompt (default: as the data says)")
-    verb.add_argument("--app", type=_here, help="a folder with your app's code, to find control tokens typed into it")
+    verb.add_argument("--app", type=_here, help="your app's code, a folder or file, to find special tokens typed into it")
     verb.add_argument("--json", type=_here, help="also write the findings here")
     verb.set_defaults(verb=_audit)
 
@@ -190,7 +190,7 @@ def _extract(options) -> None:
 
 
 def _audit(options) -> int:
-    from . import audit
+    from . import audit, contract
     from .files import write_json
 
     subject = audit.read(options.config, options.data, options.model, options.inference, options.owner)
@@ -203,6 +203,7 @@ def _audit(options) -> int:
             print(f"    {line}")
         print(f"    cause: {item['cause']}\n    fix:   {item['fix']}\n")
     print(", ".join(f"{count} {severity}" for severity, count in result["summary"].items()))
+    print(contract.offer(subject, result["findings"]))
     return 1 if result["summary"]["error"] else 0
 
 

@@ -147,10 +147,12 @@ def given(path: str | Path) -> dict:
     return found
 
 
-def load(path: str | Path, *, data: str | Path | None = None, model: str | None = None) -> dict:
+def load(
+    path: str | Path, *, data: str | Path | None = None, model: str | None = None, adapter: str | None = None
+) -> dict:
     """A config as `mlx_lm.lora --config` sees it: its keys over mlx-lm's defaults.
 
-    `data` and `model` replace the file's; `data` is the folder with train.jsonl, or the
+    `data`, `model` and `adapter` replace the file's; `data` is the folder with train.jsonl, or the
     folder of variants that holds it. `config` is the file's own path. Raises StudyError where there is no file,
     where it is not a YAML mapping, or where its data or model cannot be the name of a file.
     """
@@ -173,7 +175,8 @@ def load(path: str | Path, *, data: str | Path | None = None, model: str | None 
     if data:
         variant = from_root(data) / Path(config["data"]).name
         config["data"] = shown(variant if variant.is_dir() else from_root(data))
-    return {**config, "model": model or config["model"], "config": shown(path)}
+    instead = {"model": model or config["model"], "adapter_path": adapter or config["adapter_path"]}
+    return {**config, **instead, "config": shown(path)}
 
 
 if __name__ == "__main__":

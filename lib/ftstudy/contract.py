@@ -45,13 +45,21 @@ def write(subject: Subject, findings: list[dict], folder: str | Path) -> Path:
     errors = sorted({item["check"] for item in findings if item["severity"] == "error"})
     if errors:
         raise StudyError(
-            f"{shown(folder)} gets no {NAME}: the audit of {subject.where} has errors ({', '.join(errors)}). "
-            "Mend them and audit again; a contract says that training and app agree."
+            f"the audit of {subject.where} has errors ({', '.join(errors)}). Mend them and audit again; "
+            f"a contract in {shown(folder)} would say that training and app agree."
         )
     contract = made(subject)
     path = from_root(folder) / NAME
     write_json(path, contract)
     return path
+
+
+def offer(subject: Subject, findings: list[dict]) -> str:
+    """Write it where the config's adapter goes, and say in a sentence where it is, or why there is none."""
+    try:
+        return f"The prompt that was agreed on: {shown(write(subject, findings, subject.config['adapter_path']))}"
+    except StudyError as reason:
+        return f"No {NAME} was written: {reason}"
 
 
 def load(folder: str | Path) -> dict:

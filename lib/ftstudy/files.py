@@ -59,19 +59,35 @@ def replace_folder(target: Path):
 
     The folder that was there stays until the new one is complete.
     """
+    with new_folder(target) as new:
+        old = new.with_name(new.name.replace(".new.", ".old.", 1))
+        try:
+            yield new
+            new.chmod(0o755)
+            if target.exists():
+                target.rename(old)
+            new.rename(target)
+        except BaseException:
+            if old.exists() and not target.exists():
+                old.rename(target)
+            raise
+        finally:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def new_folder(target: Path):
+    """Give a new empty folder beside `target`, which is gone after the block."""
     target.parent.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.new."))
-    old = new.with_name(new.name.replace(".new.", ".old.", 1))
     try:
         yield new
-        new.chmod(0o755)
-        if target.exists():
-            target.rename(old)
-        new.rename(target)
-    except BaseException:
-        if old.exists() and not target.exists():
-            old.rename(target)
-        raise
     finally:
         shutil.rmtree(new, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+
+
+def move_files(source: Path, target: Path) -> None:
+    """Move the files of a folder into another one on the same disk; of the same name, the new ones stay."""
+    target.mkdir(parents=True, exist_ok=True)
+    for path in sorted(source.iterdir()):
+        path.replace(target / path.name)

@@ -18,7 +18,7 @@ from . import base_models, reply_logits
 from .audit.rendering import render
 from .audit.replay import KINDS, replay
 from .errors import StudyError
-from .files import read_json, replace_folder, write_json, write_jsonl
+from .files import move_files, new_folder, read_json, write_json, write_jsonl
 from .paths import from_root, shown
 from .progress import bar
 
@@ -26,8 +26,8 @@ from .progress import bar
 def train(config: dict, metrics_file: Path) -> dict:
     """Train as the config says (see `configs.load`) and return the results.
 
-    The adapter folder appears when training is complete, and not before: what a stopped
-    run leaves would otherwise be taken for its result. `metrics_file` gets the curve, one
+    The adapter's files appear when training is complete, and not before: what a stopped
+    run leaves would otherwise be taken for its result. What else is in its folder stays. `metrics_file` gets the curve, one
     row a report: {"iteration", "train_loss" or "validation_loss", "trained_tokens"}, in
     nats a trained token.
 
@@ -46,7 +46,7 @@ def train(config: dict, metrics_file: Path) -> dict:
     arguments = types.SimpleNamespace(**{**config, "model": str(model_folder), "data": str(data), "train": True})
     curve = _Curve()
     target = from_root(config["adapter_path"])
-    with replace_folder(target) as adapter:
+    with new_folder(target) as adapter:
         arguments.adapter_path = str(adapter)
         try:
             with _our_trainer():
@@ -64,6 +64,7 @@ def train(config: dict, metrics_file: Path) -> dict:
                 f"Lower learning_rate, or see `make audit CONFIG={config['config']}` for rows without a reply to train on."
             )
         _keep_final_weights_only(adapter, target)
+        move_files(adapter, target)
     write_jsonl(metrics_file, curve.rows)
     trained = sum(value.size for _, value in tree_flatten(model.trainable_parameters()))
     return {

@@ -23,10 +23,7 @@ def audit(config, data_folder=None, model=None, inference=None, owner=None, app=
 
 def check(subject: Subject, app=None) -> dict:
     """All findings on what was read."""
-    findings = [item for family in FAMILIES for item in family.check(subject)]
-    if app:
-        findings += app_code.check(app)
-    return report(findings)
+    return report([item for family in FAMILIES for item in family.check(subject)] + app_code.findings(subject, app))
 
 
 def documentation() -> list[dict]:

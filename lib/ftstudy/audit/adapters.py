@@ -9,6 +9,7 @@ from pathlib import Path
 
 import mlx.core as mx
 
+from .. import contract
 from ..errors import StudyError
 from ..paths import shown
 from . import adapter_weights, architecture
@@ -30,6 +31,11 @@ CHECKS = {
         "warning",
         "The adapter that lies there was trained with other settings than the config's.",
     ),
+    "adapter.contract": (
+        "error or warning",
+        "Tokenizer, chat template or base model are not those of the adapter's prompt_contract.json; warning where "
+        "that file is damaged.",
+    ),
     "adapter.unreadable": ("error or warning", "The weights or adapter_config.json are missing or cannot be read."),
     **adapter_weights.CHECKS,
 }
@@ -44,15 +50,14 @@ LEARNED = {  # settings that change the weights
 }
 
 
-def check(subject, measure: bool = False) -> list[dict]:
-    """Findings on the adapter at `adapter_path` and on the one to resume from; none where there
-    is none. `measure` loads the model with and without the adapter and compares what they say."""
+def check(subject) -> list[dict]:
+    """Findings on the adapter at `adapter_path` and on the one to resume from; none where there is none."""
     found = []
     folder, resumed = (_path(subject.config.get(key)) for key in ("adapter_path", "resume_adapter_file"))
     if folder and any((folder / name).is_file() for name in (WEIGHTS, CONFIG)):
-        found += _check(subject, folder, folder / WEIGHTS, LEARNED)
+        found += _check(subject, folder, folder / WEIGHTS, LEARNED) + _contract(subject, folder)
         loads = not any(item["severity"] == "error" for item in found)
-        if measure and loads and (folder / WEIGHTS).is_file() and subject.model:
+        if loads and (folder / WEIGHTS).is_file() and adapter_weights.is_quick(subject.model):
             try:
                 found += adapter_weights.effect_findings(subject, folder)
             except StudyError as error:
@@ -303,6 +308,35 @@ def _same_place(theirs: str, ours: str) -> bool:
     elsewhere = long.is_absolute() or long.parts[:1] == ("~",)
     ending = short.relative_to(short.anchor).parts
     return short == long or elsewhere and bool(ending) and long.parts[-len(ending) :] == ending
+
+
+def _contract(subject, folder: Path) -> list[dict]:
+    """Is it still asked in the form that was agreed on when it was trained?"""
+    path = folder / contract.NAME
+    if not path.is_file() or subject.model is None:
+        return []
+    try:
+        severity, told = "error", contract.verify(contract.load(folder), subject.tokenizer, subject.model)
+    except StudyError as error:
+        severity, told = "warning", [str(error)]
+    if not told:
+        return []
+    return [
+        say(
+            "adapter.contract",
+            severity,
+            f"{shown(folder)} was agreed on for another prompt" if severity == "error" else f"{shown(path)} is damaged",
+            told,
+            "The model's folder, its tokenizer or its template changed since the adapter was trained, so it is asked in "
+            "a form that it never saw."
+            if severity == "error"
+            else "The file was written by another version, or changed since.",
+            "Ask it with the files that it was trained with; or remove the folder and train again."
+            if severity == "error"
+            else "Remove the file; the next clean audit writes it anew.",
+            path,
+        )
+    ]
 
 
 def _newer(folder: Path, weights: Path) -> list[dict]:

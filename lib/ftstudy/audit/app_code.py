@@ -19,6 +19,7 @@ from ..errors import StudyError
 from ..paths import from_root, shown
 from .evidence import counted, listed
 from .findings import finding
+from .subject import Subject
 
 CHECKS = {
     "app.hard_coded_tokens": ("warning", "The app's code writes special tokens by hand, not with the chat template."),
@@ -42,6 +43,15 @@ OF_A_MODEL = {
     "chat_template.json", "chat_template.jinja", "prompt_contract.json",
 }  # fmt: skip
 LARGEST = 1_000_000  # bytes of a file
+
+
+def findings(subject: Subject, folder: str | Path | None = None) -> list[dict]:
+    """Findings on the app's folder; where none was named, on the function that a profile names."""
+    tokenizer = subject.tokenizer if subject.model else None
+    if folder:
+        return check(folder, tokenizer)
+    profile = subject.profile or {}
+    return check_function(profile["function"], tokenizer) if profile.get("kind") == "callable" else []
 
 
 def check(folder: str | Path, tokenizer=None) -> list[dict]:

@@ -107,9 +107,9 @@ class Subject:
         return {}
 
 
-def read(config, data_folder=None, model=None, inference=None, owner=None) -> Subject:
+def read(config, data_folder=None, model=None, inference=None, owner=None, adapter=None) -> Subject:
     """Read what is audited. StudyError: no readable config, or no such profile."""
-    loaded = configs.load(config, data=data_folder, model=model)
+    loaded = configs.load(config, data=data_folder, model=model, adapter=adapter)
     folder = from_root(loaded["data"])
     named = owner or origin_of(folder).get("owner", "the owner")
     return Subject(
