@@ -1,5 +1,6 @@
 """Would this fine-tuning run be wasted? One module a family of checks; all return findings."""
 
+from ..progress import bar
 from . import adapters, app_code, config, content, data, loss, parity, splits
 from .findings import report
 from .subject import Subject, read
@@ -23,7 +24,8 @@ def audit(config, data_folder=None, model=None, inference=None, owner=None, app=
 
 def check(subject: Subject, app=None) -> dict:
     """All findings on what was read."""
-    return report([item for family in FAMILIES for item in family.check(subject)] + app_code.findings(subject, app))
+    found = [item for family in bar(FAMILIES, desc="auditing", delay=1) for item in family.check(subject)]
+    return report(found + app_code.findings(subject, app))
 
 
 def documentation() -> list[dict]:

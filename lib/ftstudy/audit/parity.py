@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from itertools import chain, islice
 
 from .. import chat_format
+from ..progress import bar
 from .alignment import align, compare, key_differences, termination
 from .differences import differences
 from .evidence import listed
@@ -107,11 +108,12 @@ def check(subject: Subject) -> list[dict]:
     if profile["kind"] == "captured":
         recorded = {split for split, _ in profile["rows"]}
         names = [name for name in names if name in recorded]
+    total = sum(len(subject.rendering(name).numbers) for name in names)
     if profile["kind"] == "callable":
-        step = -(-sum(len(subject.rendering(name).numbers) for name in names) // CALLS) or 1
+        step = -(-total // CALLS) or 1
     rows = chain.from_iterable(rows_of(name, subject.rendering(name), subject.splits[name].blank) for name in names)
     return _findings(
-        islice(rows, 0, None, step),
+        bar(islice(rows, 0, None, step), total=-(-total // step), desc="comparing prompts", delay=1),
         Template(subject.tokenizer),
         profile,
         {name: split.where for name, split in subject.splits.items()},

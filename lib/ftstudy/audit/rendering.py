@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy
 
+from ..progress import bar
+
 BATCH = 1000  # rows at a time: memory stays bounded
 
 
@@ -33,7 +35,7 @@ def render(chats: Sequence[tuple[int, dict]], tokenizer) -> Rendering:
     """Render (line number, row) pairs; rows are conversations as `subject.is_chat` has them."""
     found = Rendering()
     markers = _markers(tokenizer)
-    for start in range(0, len(chats), BATCH):
+    for start in bar(range(0, len(chats), BATCH), desc="rendering rows", unit=f"×{BATCH:,}", delay=1):
         _render(chats[start : start + BATCH], tokenizer, markers, found)
     return found
 
