@@ -143,9 +143,11 @@ test: | $(READY) ## run the tests, and the notebooks against their stored output
 
 baseline: | $(READY) ## run the notebooks on the sample and store their outputs, for `make test` to compare
 	$(PYTHON) -m ftstudy baseline
+	$(PYTHON) -m ftstudy checks --markdown > docs/checks.md
 
-bench: | $(READY) ## measure how fast, and in how much memory, histories of up to a million messages are extracted
+bench: | $(READY) ## measure extraction and audit: seconds, memory, and injected faults that are found, also by others
 	$(PYTHON) bench/extraction.py
+	$(PYTHON) bench/audit.py
 
 lab: | $(READY) ## open the notebooks in JupyterLab
 	$(PYTHON) -m jupyterlab --notebook-dir notebooks $(LAB)

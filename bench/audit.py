@@ -203,7 +203,7 @@ def matrix(every: bool = False) -> None:
         folder = Path(folder)
         (folder / "home").mkdir()
         tools = install(folder / "checkers")
-        width = max(len(case.name) for case in CASES) + 1
+        width = 65
         print("Clean runs: nothing above info is to be said of them\n")
         print(f"{'run':{width}} {'':32} {'':8} {'said':5}", *tools)
         clean = pool.map(lambda name: of_clean(name, tools if name in runs else {}, folder), PLANS)
@@ -222,7 +222,9 @@ def matrix(every: bool = False) -> None:
             caught += found
             flags.update(tool for tool, word in seen.items() if word == "flags")
             looked.update(tool for tool, word in seen.items() if word != "–")
-            start = f"{case.name:{width}} {case.check[:32]:32} {case.severity:8} {'yes' if found else 'NO':5}"
+            start = (
+                f"{case.name[: width - 1]:{width}} {case.check[:32]:32} {case.severity:8} {'yes' if found else 'NO':5}"
+            )
             print(start, *cells(seen, tools), flush=True)
         print(
             f"\n{caught} of {len(CASES)} found. Asked about {len(asked)} cases, the others flag, of those they look at:"

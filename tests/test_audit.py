@@ -7,7 +7,7 @@ from conftest import example
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftstudy import audit, chat_format, history
+from ftstudy import audit, chat_format, cli, history, paths
 from ftstudy.errors import StudyError
 
 ROWS = [example(user=f"Contact: hey {number}", reply=f"yo {number}") for number in range(8)]
@@ -185,3 +185,9 @@ def test_the_historical_matrix_names_an_empty_folder_and_the_fixed_one_does_not(
 def test_mlx_lm_itself_refuses_an_empty_folder(tmp_path):
     # Claim 3 of the report rests on this; it must be noticed should mlx-lm change.
     assert history.trainer_on(tmp_path).startswith("ValueError: Training set not found or empty")
+
+
+def test_the_table_of_checks_in_docs_is_the_codes_own(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["checks", "--markdown"])
+    assert (paths.ROOT / "docs" / "checks.md").read_text(encoding="utf-8") == capsys.readouterr().out  # make baseline

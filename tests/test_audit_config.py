@@ -227,6 +227,7 @@ def test_what_is_normal_for_the_trainer_is_said_and_no_more(audit):
         "config.save_every",
         "config.grad_accumulation",
         "config.val_batches",
+        "config.kept_adapter",
         "config.epochs",
         "config.lora_scale",
     }

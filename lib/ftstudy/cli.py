@@ -85,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     verb.set_defaults(verb=_audit)
 
     verb = verbs.add_parser("checks", help="what the audit looks for, as a table")
+    verb.add_argument("--markdown", action="store_true", help="as docs/checks.md has it")
     verb.set_defaults(verb=_checks)
 
     verb = verbs.add_parser("train", help="one mlx-lm run")
@@ -207,11 +208,15 @@ def _audit(options) -> int:
     return 1 if result["summary"]["error"] else 0
 
 
-def _checks(_) -> None:
+def _checks(options) -> None:
     from . import audit
 
+    form = "| `{check}` | {severity} | {meaning} |" if options.markdown else "{check:<28} {severity:<24} {meaning}"
+    if options.markdown:
+        print("# What the audit looks for\n\nWritten by `python -m ftstudy checks --markdown`.\n")
+        print("| Check | Severity | Meaning |\n|---|---|---|")
     for row in audit.documentation():
-        print(f"{row['check']:<28} {row['severity']:<24} {row['meaning']}")
+        print(form.format(**row))
 
 
 def _train(options) -> None:

@@ -16,7 +16,10 @@ from .rendering import render
 CHECKS = {
     "adapter.nan": ("error", "The weights hold values that are no finite numbers."),
     "adapter.zero_b": ("error", "Nothing was learned: every lora_b is zero, or all weights are the base model's."),
-    "adapter.no_effect": ("error", "The adapter does not change what the model says (not measured for more than 2 GB without a GPU)."),
+    "adapter.no_effect": (
+        "error",
+        "The adapter does not change what the model says (not measured for more than 2 GB without a GPU).",
+    ),
 }
 PROMPTS = 4  # on which the effect is measured
 SMALLEST_EFFECT = 1e-12  # nats; the rounding of the logits is some 1e-14

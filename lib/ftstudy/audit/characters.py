@@ -7,12 +7,12 @@ from .evidence import around, rows_found
 from .subject import Subject
 
 CHECKS = {
-    "data.control_tokens": ("error", "a control token of the tokenizer, or a well-known one, inside a message"),
-    "data.templated": ("error", "a message that holds a rendered turn, which would be templated a second time"),
+    "data.control_tokens": ("error", "A control token of the tokenizer, or a well-known one, inside a message."),
+    "data.templated": ("error", "A message that holds a rendered turn, which would be templated a second time."),
     "data.odd_characters": (
         "warning or info",
-        "remains of a wrong encoding (U+FFFD, “â€™”), control characters, invisible ones; "
-        "an info where these are a few invisible ones",
+        "Remains of a wrong encoding (U+FFFD, “â€™”), control characters, invisible ones; "
+        "an info where these are a few invisible ones.",
     ),
 }
 

@@ -19,6 +19,7 @@ CHECKS = {
     "config.save_every": ("info", "No checkpoint is written before the end."),
     "config.grad_accumulation": ("error or info", "The last iterations end in no update, or none does."),
     "config.val_batches": ("warning or info", "Each validation sees another part of the rows, or none."),
+    "config.kept_adapter": ("info", "The adapter that is kept is the last one, which no validation has seen."),
 }
 MANY_EPOCHS = 20
 SAMPLE = 200  # rows whose tokens are counted
@@ -176,8 +177,10 @@ def _amount(subject, values) -> list[dict]:
 def _validation(subject, values) -> list[dict]:
     asked, batch = values["val_batches"], values["batch_size"]
     rows = len(subject.splits["valid"].rows) if "valid" in subject.splits else 0
-    if not rows or asked == -1:
+    if not rows:
         return []
+    if asked == -1:
+        return _kept(subject, values)
     if asked < 1:
         return [
             _say(
@@ -190,6 +193,28 @@ def _validation(subject, values) -> list[dict]:
                 "Set val_batches to -1 for all rows, or to a number above 0.",
             )
         ]
+    return [*_kept(subject, values), *_drawn(subject, asked, batch, rows)]
+
+
+def _kept(subject, values) -> list[dict]:
+    ours = subject.given.get("ftstudy")
+    if isinstance(ours, dict) and ours.get("early_stopping"):
+        return []
+    return [
+        _say(
+            subject,
+            "config.kept_adapter",
+            "info",
+            f"The adapter of iteration {values['iters']:,} is kept, whichever one was the best",
+            [f"iters: {values['iters']}", f"steps_per_eval: {values['steps_per_eval']}"],
+            "mlx-lm validates before an iteration's update, and keeps the last adapter: no validation has seen it.",
+            f"To go back to an earlier one, set save_every as steps_per_eval, {values['steps_per_eval']:,}, and look at "
+            "the curve.",
+        )
+    ]
+
+
+def _drawn(subject, asked: int, batch: int, rows: int) -> list[dict]:
     if asked * batch >= rows // batch * batch:
         return []
     return [

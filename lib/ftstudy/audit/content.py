@@ -15,12 +15,12 @@ from .subject import Subject
 CHECKS = {
     "data.roles": (
         "error or warning",
-        "a role that neither mlx-lm nor the chat template knows, a system message that is not the first, or an "
-        "assistant who speaks first; a warning for two turns in a row by the same side, which some templates refuse",
+        "A role that neither mlx-lm nor the chat template knows, a system message that is not the first, or an "
+        "assistant who speaks first; a warning for two turns in a row by the same side, which some templates refuse.",
     ),
-    "data.last_role": ("error", "the last message, which is what is trained, is not by the assistant"),
-    "data.empty_reply": ("error", "a reply of nothing, or of nothing that can be seen"),
-    "data.empty_user": ("error", "a user turn in which nobody says anything"),
+    "data.last_role": ("error", "The last message, which is what is trained, is not by the assistant."),
+    "data.empty_reply": ("error", "A reply of nothing, or of nothing that can be seen."),
+    "data.empty_user": ("error", "A user turn in which nobody says anything."),
     **sameness.CHECKS,
     **speakers.CHECKS,
     **characters.CHECKS,

@@ -15,29 +15,29 @@ from .findings import finding
 from .subject import Split, Subject, read_split
 
 CHECKS = {
-    "data.missing": ("error", "the data directory does not exist"),
-    "data.empty": ("error", "the data directory is empty"),
-    "data.no_train": ("error", "the data directory has no train.jsonl"),
-    "data.no_test": ("error", "the config says `test: true`, and there is no test.jsonl"),
-    "data.no_valid": ("warning", "there is no valid.jsonl, so nothing is validated"),
-    "data.zero_bytes": ("error", "train, valid or test.jsonl holds nothing; mlx-lm reads the first row of each"),
-    "data.blank_line": ("error", "a blank line, where mlx-lm expects JSON"),
-    "data.bad_json": ("error", "a line that is not JSON, or bytes that are no text"),
+    "data.missing": ("error", "The data directory does not exist."),
+    "data.empty": ("error", "The data directory is empty."),
+    "data.no_train": ("error", "The data directory has no train.jsonl."),
+    "data.no_test": ("error", "The config says `test: true`, and there is no test.jsonl."),
+    "data.no_valid": ("warning", "There is no valid.jsonl, so nothing is validated."),
+    "data.zero_bytes": ("error", "train, valid or test.jsonl holds nothing; mlx-lm reads the first row of each."),
+    "data.blank_line": ("error", "A blank line, where mlx-lm expects JSON."),
+    "data.bad_json": ("error", "A line that is not JSON, or bytes that are no text."),
     "data.mixed_schemas": (
         "error or warning",
-        "rows of another kind than the file's first row; plain text with mask_prompt; files of different kinds",
+        "Rows of another kind than the file's first row; plain text with mask_prompt; files of different kinds.",
     ),
     "data.bad_messages": (
         "error or warning",
-        "a row that is no conversation: no list of messages, or a message without role or text content; "
-        "a warning in test.jsonl where nothing is tested",
+        "A row that is no conversation: no list of messages, or a message without role or text content; "
+        "a warning in test.jsonl where nothing is tested.",
     ),
-    "data.fewer_than_batch": ("error", "fewer rows than one batch"),
+    "data.fewer_than_batch": ("error", "Fewer rows than one batch."),
     "data.tail_rows": (
         "info or warning",
-        "the rows behind the last full batch are never used; a warning from a tenth of the training rows on",
+        "The rows behind the last full batch are never used; a warning from a tenth of the training rows on.",
     ),
-    "data.schema": ("info", "rows into which the other checks cannot look, or of which mlx-lm reads one part"),
+    "data.schema": ("info", "Rows into which the other checks cannot look, or of which mlx-lm reads one part."),
 }
 TAIL_SHARE = 0.1  # of the training rows, always the same ones, unused: that is data lost, not a rest
 

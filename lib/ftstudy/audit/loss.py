@@ -9,12 +9,12 @@ from .replay import KINDS, Replay, replay, row_lines
 from .subject import Subject
 
 CHECKS = {
-    "loss.template_refuses": ("error or warning", "The chat template refuses a row, at which mlx-lm aborts"),
-    "loss.nan_batch": ("error or warning", "Batches without a token to train on: their loss is not a number"),
-    "loss.on_prompt": ("warning", "mask_prompt is off, so the loss falls on the prompt, too"),
-    "loss.shares": ("info", "What the loss falls on: the reply, the end of turn, what comes behind it, padding"),
-    "loss.truncated": ("error, warning or info", "max_seq_length cuts replies away, whole or in part"),
-    "loss.padding": ("info", "How much of the batches is padding"),
+    "loss.template_refuses": ("error or warning", "The chat template refuses a row, at which mlx-lm aborts."),
+    "loss.nan_batch": ("error or warning", "Batches without a token to train on: their loss is not a number."),
+    "loss.on_prompt": ("warning", "mask_prompt is off, so the loss falls on the prompt, too."),
+    "loss.shares": ("info", "What the loss falls on: the reply, the end of turn, what comes behind it, padding."),
+    "loss.truncated": ("error, warning or info", "max_seq_length cuts replies away, whole or in part."),
+    "loss.padding": ("info", "How much of the batches is padding."),
 } | reply_borders.CHECKS
 NAMES = {
     "prompt": "prompt",

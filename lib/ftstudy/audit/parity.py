@@ -21,6 +21,7 @@ from .rendering import encode, render
 from .subject import Subject
 
 TOKENS = 100_000  # of the prompts that are looked into: a few, where they are long
+ALIGNED = 10_000  # tokens of a prompt that is aligned with another
 CALLS = 2000  # of an app's function, spread evenly over the rows
 __all__ = ["CHECKS", "check", "check_parity", "compare", "key_differences", "termination"]
 
@@ -193,7 +194,7 @@ def _findings(rows: Iterable[Row], template: Template, profile: dict, files: dic
                 severity,
                 f"{aspect}: {name} differs from training in {count}",
                 evidence=[
-                    f"{row.split} line {row.line}: {_first_token(row.prompt.tolist(), ids, template.tokenizer)}",
+                    f"{row.split} line {row.line}: {_first_tokens(check_id, row, ids, template)}",
                     f"training:  {_quoted(training)}",
                     f"inference: {_quoted(inference)}" + (f" ({note})" if note else ""),
                     f"tokenizer in training: {fingerprint(template.tokenizer)}; at inference: {_side(profile)}",
@@ -258,15 +259,28 @@ def _quoted(text: str) -> str:
     return repr(text if len(text) <= 150 else f"{text[:70]} … {text[-70:]}")[:190]
 
 
-def _first_token(training: list[int], inference: list[int], tokenizer) -> str:
-    at = chat_format.common_prefix(training, inference)
-    sides = [
-        f"{tokenizer.decode([side[at]])!r} ({side[at]})" if at < len(side) else "nothing"
-        for side in (training, inference)
+def _first_tokens(check: str, row: Row, ids: list[int], template: Template) -> str:
+    """Where the two prompts part, in the region of the prompt that a check is about."""
+    training, at = row.prompt.tolist(), [0, 0]
+    start = chat_format.common_prefix(training, ids)
+    parts = [(None, [start, start])]
+    if max(len(training), len(ids)) < ALIGNED:
+        for block in _blocks(row.example, template, training, ids):
+            if not block["equal"]:
+                parts.append((OF_REGION[block["aspect"]], list(at)))
+            at = [at[0] + len(block["training"]), at[1] + len(block["inference"])]
+    wanted = {"parity.default_system": "parity.system_text"}.get(check, check)
+    places = next((places for region, places in parts if region == wanted), parts[0][1])
+    tell = template.tokenizer.decode
+    first = [
+        f"{tell([side[place]])!r} ({side[place]})" if place < len(side) else "nothing"
+        for side, place in zip((training, ids), places)
     ]
-    return (
-        f"token {at} is {sides[0]} in training, {sides[1]} at inference ({len(training)} and {len(inference)} tokens)"
-    )
+    if places[0] == places[1]:
+        told = f"token {places[0]} is {first[0]} in training, {first[1]} at inference"
+    else:
+        told = f"token {places[0]} in training is {first[0]}, token {places[1]} at inference {first[1]}"
+    return f"{told} ({len(training)} and {len(ids)} tokens)"
 
 
 def fingerprint(tokenizer) -> str:

@@ -8,9 +8,9 @@ from .findings import finding
 from .replay import Replay, row_lines
 
 CHECKS = {
-    "loss.end_of_turn": ("error or warning", "No end of turn is trained, so the model does not learn to stop"),
-    "loss.prompt_not_prefix": ("error or warning", "A prompt is not the beginning of the text that is trained on"),
-    "loss.nothing_trained": ("error", "Rows of whose reply no token carries loss"),
+    "loss.end_of_turn": ("error or warning", "No end of turn is trained, so the model does not learn to stop."),
+    "loss.prompt_not_prefix": ("error or warning", "A prompt is not the beginning of the text that is trained on."),
+    "loss.nothing_trained": ("error", "Rows of whose reply no token carries loss."),
 }
 LIKE_THE_WHOLE = (
     "Use a chat template whose prompt (add_generation_prompt) is the beginning of the whole conversation: with "

@@ -9,10 +9,10 @@ from .findings import finding
 from .subject import Subject
 
 CHECKS = {
-    "data.duplicates": ("warning", "rows of one file that are the same, more than a person's small talk explains"),
-    "data.dominating_reply": ("warning", "more than a fifth of a file's replies are one and the same"),
-    "data.system_prompts": ("warning", "more than one system text within a file, or only some rows with one"),
-    "data.system_differs": ("warning", "most rows of valid or test have another system text than train"),
+    "data.duplicates": ("warning", "Rows of one file that are the same, more than a person's small talk explains."),
+    "data.dominating_reply": ("warning", "More than a fifth of a file's replies are one and the same."),
+    "data.system_prompts": ("warning", "More than one system text within a file, or only some rows with one."),
+    "data.system_differs": ("warning", "Most rows of valid or test have another system text than train."),
 }
 # "ok?" / "ok" comes back in every history; what has more different words than this hardly does.
 SMALL_TALK = 12

@@ -13,7 +13,7 @@ from .subject import Subject
 CHECKS = {
     "data.speaker_tag": (
         "error",
-        "a reply that begins with its speaker's name, a role or a template's header, or goes on with another's line",
+        "A reply that begins with its speaker's name, a role or a template's header, or goes on with another's line.",
     ),
 }
 NAME = r"[^\s\[\](){}<>*_:：][^\[\](){}<>*_:：\n]{0,39}?"

@@ -17,17 +17,20 @@ from .leaks import FIX, Row
 from .subject import Split, Subject, read_split
 
 CHECKS = {
-    "splits.exact_duplicate": ("warning", "rows with the same user turn and reply in two splits; small talk is exempt"),
+    "splits.exact_duplicate": (
+        "warning",
+        "Rows with the same user turn and reply in two splits; small talk is exempt.",
+    ),
     "splits.near_duplicate": (
         "warning",
-        "rows of two splits that share most of their words, as those of one session do when it is divided",
+        "Rows of two splits that share most of their words, as those of one session do when it is divided.",
     ),
-    "splits.reply_in_context": ("warning", "a reply of one split stands in the context of another"),
-    "splits.same_session": ("warning", "a session is divided between two splits"),
+    "splits.reply_in_context": ("warning", "A reply of one split stands in the context of another."),
+    "splits.same_session": ("warning", "A session is divided between two splits."),
     "splits.same_conversation": (
         "info or warning",
-        "a conversation stands in several splits, normal where they are divided by time; a warning for "
-        "heldout.jsonl, which is meant for people who stand in none of the others",
+        "A conversation stands in several splits, normal where they are divided by time; a warning for "
+        "heldout.jsonl, which is meant for people who stand in none of the others.",
     ),
 }
 IDS = ("context_ids", "reply_ids")

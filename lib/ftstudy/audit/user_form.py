@@ -16,7 +16,7 @@ from .subject import Subject
 CHECKS = {
     "data.user_form_differs": (
         "warning",
-        "the user turn is laid out differently between the files: tags, headings or names in one and not in the other",
+        "The user turn is laid out differently between the files: tags, headings or names in one and not in the other.",
     ),
 }
 NEARLY_ALL, HARDLY = 0.9, 0.1  # of a split's rows
