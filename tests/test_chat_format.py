@@ -1,5 +1,7 @@
 """A conversation becomes a prompt in one place; here are the exact ids and masks it gives."""
 
+import sys
+
 import pytest
 from conftest import example, make_pair
 from hypothesis import given
@@ -133,3 +135,12 @@ def test_a_bad_profile_is_named_with_its_fix(tmp_path, text, words):
 def test_a_missing_profile_is_an_error():
     with pytest.raises(StudyError, match="nowhere.yaml"):
         chat_format.load_profile("nowhere.yaml")
+
+
+def test_a_function_may_lie_beside_its_profile(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "app_beside_its_profile.py").write_text("def ask(example):\n    return example['messages'][1:-1]\n")
+    (tmp_path / "profile.yaml").write_text("kind: callable\nfunction: app_beside_its_profile:ask\n")
+    profile = chat_format.load_profile(tmp_path / "profile.yaml")
+    row = example()
+    assert chat_format.prompt_of(row, profile) == row["messages"][1:-1]

@@ -16,6 +16,7 @@ import copy
 import importlib
 import json
 import re
+import sys
 from pathlib import Path
 
 import yaml
@@ -93,6 +94,8 @@ def load_profile(source: str | Path | dict, owner: str = "") -> dict:
     profile = _checked_profile(profile, shown(path))
     if profile["kind"] == "captured":
         profile |= _captured_rows(path.parent / profile["file"])
+    if profile["kind"] == "callable" and str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))  # the app's module may lie beside its profile
     return {"name": path.stem.removeprefix("inference_"), **profile}
 
 
@@ -375,7 +378,7 @@ def function_of(name: str):
     except (Exception, SystemExit) as error:  # an app's module may do anything when it is imported
         raise StudyError(
             f"The inference profile's function {name!r} cannot be imported ({type(error).__name__}: {error}); "
-            "write `module:name`, importable from here."
+            "write `module:name`, of a module beside the profile or installed in this environment."
         ) from error
     if not callable(function):
         raise StudyError(f"The inference profile's function {name!r} is no function; write `module:name`.")
