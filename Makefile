@@ -90,7 +90,7 @@ help: ## say what there is to make
 
 # The report is a chain of files: each notebook reads what the one before it wrote.
 RESULTS := reports/$(RUN)
-LIB := $(wildcard lib/ftstudy/*.py lib/ftstudy/*/*.py)
+LIB := $(wildcard lib/ftstudy/*.py lib/ftstudy/*/*.py lib/ftstudy/*/*/*.py)
 PROFILE := $(wildcard $(INFERENCE))
 NOTEBOOK = $(PYTHON) -m ftstudy notebook --run "$(RUN)"
 

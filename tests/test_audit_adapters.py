@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mlx_lm import lora
 
 from ftstudy import base_models, configs, contract, training
-from ftstudy.audit import adapter_weights, adapters, subject
+from ftstudy.audit import adapters, contract_writer, subject
 from ftstudy.errors import StudyError
 
 ROWS = [example(user=f"Contact: hey {number}", reply=f"yo {number}") for number in range(8)]
@@ -287,7 +287,7 @@ def test_an_adapter_without_effect_is_found_by_asking_it_unless_the_model_is_lar
     change_weights(run(), lambda tensors: {name: value * 1e-12 for name, value in tensors.items()})
     assert checks(run.check()) == {("adapter.no_effect", "error")}
     monkeypatch.setattr(mx, "default_device", lambda: mx.Device(mx.cpu))
-    monkeypatch.setattr(adapter_weights, "QUICK", 1)
+    monkeypatch.setattr(adapters.numbers, "QUICK", 1)
     assert run.check() == []
 
 
@@ -301,7 +301,7 @@ def test_a_template_that_changed_since_training_is_found(run, tmp_path):
     shutil.copytree(base_models.resolve("tiny"), model)
     folder, asked = run(), {"model": str(model)}
     change_config(folder, model=str(model))
-    contract.write(subject.read(run.config(**asked)), [], folder)
+    contract_writer.write(subject.read(run.config(**asked)), [], folder)
     assert run.check(**asked) == []
     changed = json.loads((model / "tokenizer_config.json").read_text())
     changed["chat_template"] = changed["chat_template"].replace("<|im_start|>", "<|im_start|> ")

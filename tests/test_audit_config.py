@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from mlx_lm import lora
 
 from ftstudy import base_models, configs
-from ftstudy.audit import config, subject, trainer_keys
+from ftstudy.audit import config, subject
+from ftstudy.audit.config import trainer_keys
 from ftstudy.errors import StudyError
 from ftstudy.paths import ROOT
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from mlx_lm.tuner import datasets
 from mlx_lm.tuner.trainer import iterate_batches
 
-from ftstudy.audit import characters, content, data, splits
+from ftstudy.audit import content, data, splits
+from ftstudy.audit.content import characters
 from ftstudy.audit.subject import Subject, read_split
 
 SPLITS = ("train", "valid", "test")

@@ -14,9 +14,9 @@ from templates import FAMILIES, PROMPT, TOKENIZERS, TURNS, tokenizer_folder
 
 from ftstudy import base_models, render
 from ftstudy.audit import loss, subject
+from ftstudy.audit.loss.replay import KINDS, replay
+from ftstudy.audit.loss.trained_tokens import masked_rows
 from ftstudy.audit.rendering import render as rendered
-from ftstudy.audit.replay import KINDS, replay
-from ftstudy.audit.trained_tokens import masked_rows
 
 PIECES = ("yo", "not tonight, sorry", "ok 😀", "see you at seven then, I will bring something to drink")
 

@@ -8,7 +8,7 @@ from conftest import refused
 from templates import FAMILIES, TOKENIZERS, tokenizer_folder
 
 from ftstudy import base_models, chat_format, contract
-from ftstudy.audit import parity, subject
+from ftstudy.audit import contract_writer, parity, subject
 
 SYSTEM = "You are Sam. Reply to text messages the way Sam texts."
 
@@ -42,7 +42,7 @@ def written(study, tmp_path):
 
     def write(name):
         audited = study(name)
-        contract.write(audited, parity.check(audited), tmp_path / "adapter")
+        contract_writer.write(audited, parity.check(audited), tmp_path / "adapter")
         return contract.load(tmp_path / "adapter"), audited.tokenizer
 
     return write
@@ -163,15 +163,15 @@ def test_a_call_of_the_tokenizer_does_not_change_its_hash(written):
 def test_an_audit_with_an_error_writes_no_contract(study, tmp_path):
     audited = study("chatml")
     found = [{"check": "parity.bos", "severity": "error"}, {"check": "data.x", "severity": "warning"}]
-    refused(lambda: contract.write(audited, found, tmp_path / "adapter"), "parity.bos", "adapter")
+    refused(lambda: contract_writer.write(audited, found, tmp_path / "adapter"), "parity.bos", "adapter")
     assert not (tmp_path / "adapter").exists()
-    assert contract.write(audited, found[1:], tmp_path / "adapter") == tmp_path / "adapter" / contract.NAME
+    assert contract_writer.write(audited, found[1:], tmp_path / "adapter") == tmp_path / "adapter" / contract.NAME
 
 
 def test_data_without_a_conversation_has_no_contract(study, tmp_path):
     study("chatml")
     (tmp_path / "data" / "train.jsonl").write_text('{"text": "hi"}\n')
-    refused(lambda: contract.write(subject.read(tmp_path / "config.yaml"), [], tmp_path / "adapter"), "conversation")
+    refused(lambda: contract_writer.write(subject.read(tmp_path / "config.yaml"), [], tmp_path / "adapter"), "conversation")
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "[]", '{"version": 99}', "\ud800"])

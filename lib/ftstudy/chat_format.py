@@ -21,6 +21,7 @@ from pathlib import Path
 
 import yaml
 
+from .contract import problems
 from .errors import StudyError
 from .paths import ROOT, from_root, shown
 
@@ -391,6 +392,8 @@ def check_prompt(contract: dict, prompt: str | list[int] | list[dict], tokenizer
     For an app, before it generates: `contract` is the adapter's `prompt_contract.json`
     (`ftstudy.contract.load`), `prompt` what is about to be sent, in any of the three forms.
     """
-    from .contract import problems
-
-    return problems(contract, prompt, tokenizer)
+    try:
+        ids = encoded(prompt, tokenizer)
+    except Exception as error:  # a template raises what it likes
+        return [f"No token ids can be made of the prompt: {' '.join(str(error).split())}"]
+    return problems(contract, ids, tokenizer)

@@ -13,7 +13,6 @@ from pathlib import Path
 from .errors import StudyError
 from .paths import from_root, run_folder, shown
 
-
 FEW = 10  # rows of a split
 
 
@@ -191,7 +190,7 @@ def _extract(options) -> None:
 
 
 def _audit(options) -> int:
-    from . import audit, contract
+    from . import audit
     from .files import write_json
 
     subject = audit.read(options.config, options.data, options.model, options.inference, options.owner)
@@ -204,7 +203,7 @@ def _audit(options) -> int:
             print(f"    {line}")
         print(f"    cause: {item['cause']}\n    fix:   {item['fix']}\n")
     print(", ".join(f"{count} {severity}" for severity, count in result["summary"].items()))
-    print(contract.offer(subject, result["findings"]))
+    print(audit.offer_contract(subject, result["findings"]))
     return 1 if result["summary"]["error"] else 0
 
 

@@ -21,45 +21,12 @@ import json
 from functools import lru_cache
 from pathlib import Path
 
-import mlx_lm
-
-from . import chat_format
-from .audit.regions import Template
-from .audit.subject import Subject
 from .errors import StudyError
-from .files import write_json
 from .paths import from_root, shown
 
 NAME = "prompt_contract.json"
 VERSION = 1
-GOLDEN = 5
-MOST_SYSTEM_TEXTS = 50
 PIECES, PIECE = 16, 4096  # of a weights file
-
-
-def write(subject: Subject, findings: list[dict], folder: str | Path) -> Path:
-    """Write the contract of an audited run into its adapter's folder, and return its path.
-
-    StudyError where the audit has found an error, or where there is no conversation.
-    """
-    errors = sorted({item["check"] for item in findings if item["severity"] == "error"})
-    if errors:
-        raise StudyError(
-            f"the audit of {subject.where} has errors ({', '.join(errors)}). Mend them and audit again; "
-            f"a contract in {shown(folder)} would say that training and app agree."
-        )
-    contract = made(subject)
-    path = from_root(folder) / NAME
-    write_json(path, contract)
-    return path
-
-
-def offer(subject: Subject, findings: list[dict]) -> str:
-    """Write it where the config's adapter goes, and say in a sentence where it is, or why there is none."""
-    try:
-        return f"The prompt that was agreed on: {shown(write(subject, findings, subject.config['adapter_path']))}"
-    except StudyError as reason:
-        return f"No {NAME} was written: {reason}"
 
 
 def load(folder: str | Path) -> dict:
@@ -74,44 +41,10 @@ def load(folder: str | Path) -> dict:
     return contract
 
 
-def made(subject: Subject) -> dict:
-    """The contract as plain data. StudyError where there is no conversation."""
-    tokenizer = subject.tokenizer
-    rows = [
-        (row, whole, prompt)
-        for name in subject.splits
-        for rendering in [subject.rendering(name)]
-        for row, whole, prompt in zip(rendering.rows, rendering.ids, rendering.prompts)
-        if row["messages"][-1]["role"] == "assistant"
-    ]
-    if not rows:
-        raise StudyError(f"{shown(subject.folder)} has no conversation, so there is nothing to write a contract about.")
-    template = Template(tokenizer)
-    first = {row["messages"][0]["content"]: None for row, _, _ in rows if row["messages"][0]["role"] == "system"}
-    rendered = template.render(rows[0][0]["messages"][:-1], rows[0][0].get("tools")) or ""
-    contract = {
-        "version": VERSION,
-        "note": "Holds messages of the training data: keep it where the data is kept.",
-        "config": subject.where,
-        "mlx_lm": mlx_lm.__version__,
-        "tokenizer": _tokenizer(tokenizer),
-        "chat_template": _template(tokenizer),
-        "model": _model(subject.model),
-        "bos": tokenizer.bos_token if template.bos_stands_alone else None,
-        "starts": template.without_bos(rendered)[0],
-        "system": list(first) if len(first) <= MOST_SYSTEM_TEXTS else None,
-        "markup": _markup([row for row, _, _ in rows], template),
-        "golden": [_golden(*rows[at]) for at in _chosen([row for row, _, _ in rows])],
-    }
-    if any(problems(contract, item["prompt_ids"], tokenizer) for item in contract["golden"]):
-        contract["markup"] = {}  # a template or a decoder that does not give the texts back
-    return contract
-
-
 def verify(contract: dict, tokenizer, model: Path | None = None) -> list[str]:
     """What is different now: tokenizer, template, golden ids, and the model's folder if given; [] if nothing."""
     found = _other_tokenizer(contract, tokenizer)
-    if model is not None and _model(model) != contract["model"]:
+    if model is not None and model_identity(model) != contract["model"]:
         found.append(f"{shown(model)} holds another base model than the one that was trained.")
     changed = []
     for number, item in enumerate(contract["golden"], 1):
@@ -132,13 +65,9 @@ def verify(contract: dict, tokenizer, model: Path | None = None) -> list[str]:
 # --- holding a prompt against it --------------------------------------------------------------
 
 
-def problems(contract: dict, prompt: str | list[int] | list[dict], tokenizer) -> list[str]:
-    """`chat_format.check_prompt`."""
+def problems(contract: dict, ids: list[int], tokenizer) -> list[str]:
+    """What is wrong with a prompt's token ids: the work of `chat_format.check_prompt`."""
     found = _other_tokenizer(contract, tokenizer)
-    try:
-        ids = chat_format.encoded(prompt, tokenizer)
-    except Exception as error:  # a template raises what it likes
-        return [*found, f"No token ids can be made of the prompt: {' '.join(str(error).split())}"]
     text, starts, bos = tokenizer.decode(ids), 0, contract["bos"]
     while bos and text.startswith(bos):
         starts, text = starts + 1, text[len(bos) :]
@@ -187,19 +116,19 @@ def _length(item: tuple[str, str]) -> int:
     return len(item[0])
 
 
-# --- what is written --------------------------------------------------------------------------
+# --- what is held against what -----------------------------------------------------------------
 
 
 def _other_tokenizer(contract: dict, tokenizer) -> list[str]:
     found = []
-    if _tokenizer(tokenizer) != contract["tokenizer"]:
+    if tokenizer_identity(tokenizer) != contract["tokenizer"]:
         found.append("The tokenizer is another than in training.")
-    if _template(tokenizer) != contract["chat_template"]:
+    if template_identity(tokenizer) != contract["chat_template"]:
         found.append("The chat template is another than in training.")
     return found
 
 
-def _tokenizer(tokenizer) -> dict:
+def tokenizer_identity(tokenizer) -> dict:
     own = getattr(tokenizer, "_tokenizer", tokenizer)  # mlx-lm wraps transformers' object
     return {"class": type(own).__name__, "tokens": len(own), "sha256": _definition(own, len(own))}
 
@@ -215,12 +144,12 @@ def _definition(tokenizer, size: int) -> str:
     return _sha256(json.dumps(definition, sort_keys=True).encode())
 
 
-def _template(tokenizer) -> str:
+def template_identity(tokenizer) -> str:
     template = tokenizer.chat_template
     return _sha256((template if isinstance(template, str) else json.dumps(template, sort_keys=True)).encode())
 
 
-def _model(folder: Path | None) -> dict | None:
+def model_identity(folder: Path | None) -> dict | None:
     if folder is None:
         return None
     config = folder / "config.json"
@@ -248,34 +177,3 @@ def _sha256(content: bytes) -> str:
 def _special(tokenizer) -> dict[int, str]:
     added = getattr(tokenizer, "added_tokens_decoder", {})
     return {index: str(token) for index, token in added.items() if token.special}
-
-
-def _markup(rows: list[dict], template: Template) -> dict[str, list[str]]:
-    found: dict[str, dict[str, None]] = {}
-    tools = {json.dumps(row.get("tools")): row.get("tools") for row in rows}
-    for roles in {tuple(message["role"] for message in row["messages"][:-1]) for row in rows}:
-        for with_tools in tools.values():
-            skeleton = template.skeleton(roles, with_tools)
-            if skeleton is None:
-                return {}
-            pieces = [*skeleton.markup[:-1], skeleton.end]
-            for before, after, piece in zip(["", *roles], [*roles, ""], pieces):
-                found.setdefault(f"{before}|{after}", {})[piece] = None
-    return {key: list(pieces) for key, pieces in sorted(found.items())}
-
-
-def _chosen(rows: list[dict]) -> list[int]:
-    """The longest conversation, one with an emoji, and others evenly spread."""
-    longest = max(range(len(rows)), key=lambda at: len(rows[at]["messages"]))
-    emoji = [at for at, row in enumerate(rows) if any(_has_emoji(message["content"]) for message in row["messages"])]
-    spread = [round(at * (len(rows) - 1) / (GOLDEN - 1)) for at in range(GOLDEN)]
-    return list(dict.fromkeys([longest, *emoji[:1], *spread]))[:GOLDEN]
-
-
-def _has_emoji(text: str) -> bool:
-    return any(letter >= "\U0001f000" for letter in text)
-
-
-def _golden(row: dict, whole, prompt) -> dict:
-    kept = {key: row[key] for key in ("messages", "tools") if row.get(key) is not None}
-    return kept | {"prompt_ids": prompt.tolist(), "training_ids": whole.tolist()}

@@ -15,8 +15,8 @@ from mlx_lm.tuner import datasets, trainer
 from mlx_lm.tuner.callbacks import TrainingCallback
 
 from . import base_models, reply_logits
+from .audit.loss.replay import KINDS, replay
 from .audit.rendering import render
-from .audit.replay import KINDS, replay
 from .errors import StudyError
 from .files import move_files, new_folder, read_json, write_json, write_jsonl
 from .paths import from_root, shown

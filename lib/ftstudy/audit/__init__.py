@@ -2,11 +2,12 @@
 
 from ..progress import bar
 from . import adapters, app_code, config, content, data, loss, parity, splits
+from .contract_writer import offer as offer_contract
 from .findings import report
+from .loss.trained_tokens import masked_rows
 from .subject import Subject, read
-from .trained_tokens import masked_rows
 
-__all__ = ["Subject", "audit", "check", "documentation", "masked_rows", "read", "report"]
+__all__ = ["Subject", "audit", "check", "documentation", "masked_rows", "offer_contract", "read", "report"]
 # In the order in which a run meets them.
 FAMILIES = (config, data, content, splits, loss, parity, adapters)
 

@@ -13,7 +13,6 @@ from ..paths import from_root, shown
 from ..training_data import SPLITS, origin_of
 from .rendering import Rendering, render
 
-
 # The kinds of rows that mlx-lm knows, and the key that each needs; a config may rename a key.
 FEATURES = {"prompt": "prompt", "completion": "completion", "chat": "messages", "text": "text"}
 HALF_CHARACTERS = re.compile("[\ud800-\udfff]")  # surrogates: tokenizers take no text with one

@@ -8,13 +8,13 @@ every history is full of, count for little.
 import json
 from collections import defaultdict
 
-from ..paths import shown
-from ..training_data import HELDOUT
+from ...paths import shown
+from ...training_data import HELDOUT
+from ..evidence import counted, listed, quoted
+from ..findings import finding
+from ..subject import Split, Subject, read_split
 from . import leaks
-from .evidence import counted, listed, quoted
-from .findings import finding
 from .leaks import FIX, Row
-from .subject import Split, Subject, read_split
 
 CHECKS = {
     "splits.exact_duplicate": (

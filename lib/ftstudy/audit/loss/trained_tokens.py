@@ -2,9 +2,9 @@
 
 import numpy
 
-from .loss import replayed
+from ..subject import Subject
+from . import replayed
 from .replay import Replay
-from .subject import Subject
 
 
 def masked_rows(subject: Subject, split: str = "train", count: int = 3) -> list[dict]:

@@ -6,7 +6,7 @@ The notebook's "Key Differences" table is computed from such alignments.
 from collections import Counter
 from difflib import SequenceMatcher
 
-from .. import chat_format
+from ... import chat_format
 from .regions import Template, labels
 
 ASPECTS = {

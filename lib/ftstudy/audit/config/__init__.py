@@ -1,19 +1,19 @@
 """Does the config say what its writer thinks it says? Which keys apply, and what training they make.
 
-`config_values` looks at single values, `config_lora` at LoRA's settings, `config_training` at the
+`values` looks at single values, `lora` at LoRA's settings, `training` at the
 learning rate and how much is trained; here are the keys themselves, and the paths.
 """
 
 import re
 
-from .. import base_models
-from ..errors import StudyError
-from ..paths import from_root
-from . import config_lora, config_training, config_values
-from .config_values import shown_key, shown_value, sound
-from .evidence import listed
-from .findings import finding
+from ... import base_models
+from ...errors import StudyError
+from ...paths import from_root
+from ..evidence import listed
+from ..findings import finding
+from . import lora, training, values
 from .trainer_keys import installed, optimizer_options
+from .values import shown_key, shown_value, sound
 
 # The block `ftstudy:` of a config is ours: what mlx-lm has no key for.
 OUR_KEYS = ("method", "early_stopping", "train_on")
@@ -25,9 +25,9 @@ CHECKS = {
     "config.dead_key": ("warning", "A key that the trainer declares, but never applies from a config file."),
     "config.train_off": ("error or info", "The config does not say `train: true`, so that running it trains nothing."),
     "config.path": ("error or warning", "A model, adapter or checkpoint that the config names is not there."),
-    **config_values.CHECKS,
-    **config_lora.CHECKS,
-    **config_training.CHECKS,
+    **values.CHECKS,
+    **lora.CHECKS,
+    **training.CHECKS,
 }
 HUB_NAME = r"\w[\w.-]*/\w[\w.-]*"  # organisation/model, which may be downloaded later
 FIXES = {
@@ -49,9 +49,9 @@ def check(subject) -> list[dict]:
         *_dead_keys(subject),
         *_train_off(subject),
         *_paths(subject),
-        *config_values.check(subject),
-        *config_lora.check(subject),
-        *config_training.check(subject),
+        *values.check(subject),
+        *lora.check(subject),
+        *training.check(subject),
     ]
 
 
@@ -70,7 +70,7 @@ def _unknown_keys(subject) -> list[dict]:
         blocks = given.get(name)
         for block in blocks if isinstance(blocks, list) else [blocks]:
             for key, value in block.items() if isinstance(block, dict) and inside else ():
-                if key not in inside and not (name == "lora_parameters" and key in config_lora.ALPHA):
+                if key not in inside and not (name == "lora_parameters" and key in lora.ALPHA):
                     found.append(_unknown(subject, key, value, name))
     ours = given.get("ftstudy")
     if isinstance(ours, dict):

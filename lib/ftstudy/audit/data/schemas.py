@@ -4,9 +4,9 @@ mlx-lm takes the kind of a file from its first row: a prompt with a completion g
 messages, and messages before text. A row without the keys of that kind fails late.
 """
 
-from .evidence import counted, listed, quoted
-from .findings import finding
-from .subject import Split, is_text
+from ..evidence import counted, listed, quoted
+from ..findings import finding
+from ..subject import Split, is_text
 
 KINDS = {"completion": "a prompt and a completion", "chat": "messages", "text": "plain text"}
 KEYS = {"completion": ("prompt", "completion"), "chat": ("chat",), "text": ("text",)}

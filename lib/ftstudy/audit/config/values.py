@@ -5,8 +5,8 @@ from reprlib import Repr
 
 from mlx_lm.tuner import callbacks
 
-from .evidence import listed
-from .findings import finding
+from ..evidence import listed
+from ..findings import finding
 from .trainer_keys import installed, optimizer_options
 
 CHECKS = {

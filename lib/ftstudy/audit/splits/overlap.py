@@ -17,7 +17,7 @@ from itertools import count
 
 import numpy
 
-from .speakers import TAG
+from ..content.speakers import TAG
 
 # Chinese and Japanese give a word a character; the vowel signs of Indic scripts are no letters to Python.
 WORD = re.compile(

@@ -14,7 +14,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..errors import StudyError
+from ...errors import StudyError
 
 # What PEFT, TRL, unsloth, axolotl, LLaMA-Factory and older versions of mlx-lm call a live key.
 ALIASES = {

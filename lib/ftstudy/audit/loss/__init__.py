@@ -2,11 +2,11 @@
 
 import numpy
 
+from ..evidence import counted, listed, quoted
+from ..findings import finding
+from ..subject import Subject
 from . import reply_borders
-from .evidence import counted, listed, quoted
-from .findings import finding
 from .replay import KINDS, Replay, replay, row_lines
-from .subject import Subject
 
 CHECKS = {
     "loss.template_refuses": ("error or warning", "The chat template refuses a row, at which mlx-lm aborts."),

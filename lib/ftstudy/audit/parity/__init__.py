@@ -9,16 +9,16 @@ import hashlib
 from collections.abc import Iterable
 from itertools import chain, islice
 
-from .. import chat_format
-from ..progress import bar
+from ... import chat_format
+from ...progress import bar
+from ..evidence import listed
+from ..findings import finding
+from ..rendering import encode, render
+from ..subject import Subject
 from .alignment import align, compare, key_differences, termination
 from .differences import differences
-from .evidence import listed
-from .findings import finding
 from .prompts import Row, Seen, begins, compare_all, rows_of
 from .regions import Template
-from .rendering import encode, render
-from .subject import Subject
 
 TOKENS = 100_000  # of the prompts that are looked into: a few, where they are long
 ALIGNED = 10_000  # tokens of a prompt that is aligned with another

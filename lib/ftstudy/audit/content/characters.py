@@ -3,8 +3,8 @@
 import re
 from collections import Counter
 
-from .evidence import around, rows_found
-from .subject import Subject
+from ..evidence import around, rows_found
+from ..subject import Subject
 
 CHECKS = {
     "data.control_tokens": ("error", "A control token of the tokenizer, or a well-known one, inside a message."),

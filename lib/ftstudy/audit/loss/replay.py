@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy
 
-from .. import chat_format
-from .evidence import listed
-from .rendering import Rendering, encode
+from ... import chat_format
+from ..evidence import listed
+from ..rendering import Rendering, encode
 
 KINDS = ("prompt", "reply", "end_of_turn", "after_end", "padding")
 PAD_TO = 32  # batches are padded to a multiple of it, and one more

@@ -7,8 +7,8 @@ names do. So "note: buy milk", "PS: call me" and "https://…" are nobody's.
 import re
 from collections import Counter
 
-from .evidence import quoted, rows_found
-from .subject import Subject
+from ..evidence import quoted, rows_found
+from ..subject import Subject
 
 CHECKS = {
     "data.speaker_tag": (

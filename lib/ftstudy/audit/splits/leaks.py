@@ -8,10 +8,10 @@ from functools import cache
 
 import numpy
 
+from ..content.speakers import LABEL
+from ..evidence import quoted, rows_found
+from ..subject import Subject
 from . import overlap
-from .evidence import quoted, rows_found
-from .speakers import LABEL
-from .subject import Subject
 
 # Pairs that a split may have although nothing was divided, since people repeat themselves: how many, and which
 # share of its rows; first of pairs beyond chance, then of those far beyond. A text that somebody keeps and sends

@@ -7,10 +7,10 @@ import numpy
 from mlx.optimizers import schedulers
 from mlx_lm.tuner.utils import build_schedule
 
-from .config_values import fits, shown_value, sound
-from .evidence import listed
-from .findings import finding
-from .rendering import render
+from ..evidence import listed
+from ..findings import finding
+from ..rendering import render
+from .values import fits, shown_value, sound
 
 CHECKS = {
     "config.lr_schedule": ("warning", "The schedule is not what the other keys suggest: rate, warmup or decay."),

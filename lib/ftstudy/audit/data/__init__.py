@@ -7,12 +7,12 @@ first row. A fault there aborts every run; one in a later row aborts when that r
 import json
 from pathlib import Path
 
-from ..paths import shown
-from ..training_data import SPLITS
+from ...paths import shown
+from ...training_data import SPLITS
+from ..evidence import counted, listed
+from ..findings import finding
+from ..subject import Split, Subject, read_split
 from . import schemas
-from .evidence import counted, listed
-from .findings import finding
-from .subject import Split, Subject, read_split
 
 CHECKS = {
     "data.missing": ("error", "The data directory does not exist."),

@@ -8,10 +8,10 @@ difference of form; who speaks and what about may differ freely.
 import re
 from collections import Counter
 
-from .evidence import listed, quoted
-from .findings import finding
+from ..evidence import listed, quoted
+from ..findings import finding
+from ..subject import Subject
 from .speakers import LABEL, TAG
-from .subject import Subject
 
 CHECKS = {
     "data.user_form_differs": (

@@ -7,10 +7,10 @@ same (`sameness`), how a user turn is laid out (`user_form`), and control tokens
 
 import re
 
-from ..errors import StudyError
+from ...errors import StudyError
+from ..evidence import quoted, rows_found
+from ..subject import Subject
 from . import characters, sameness, speakers, user_form
-from .evidence import quoted, rows_found
-from .subject import Subject
 
 CHECKS = {
     "data.roles": (

@@ -5,13 +5,13 @@ from pathlib import Path
 import mlx.core as mx
 import numpy
 
-from .. import base_models
-from ..paths import from_root, shown
-from ..reply_logits import logits_function
-from .config_values import sound
-from .evidence import listed
-from .findings import finding
-from .rendering import render
+from ... import base_models
+from ...paths import from_root, shown
+from ...reply_logits import logits_function
+from ..config.values import sound
+from ..evidence import listed
+from ..findings import finding
+from ..rendering import render
 
 CHECKS = {
     "adapter.nan": ("error", "The weights hold values that are no finite numbers."),

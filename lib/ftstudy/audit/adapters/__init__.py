@@ -9,13 +9,14 @@ from pathlib import Path
 
 import mlx.core as mx
 
-from .. import contract
-from ..errors import StudyError
-from ..paths import shown
-from . import adapter_weights, architecture
-from .adapter_weights import effect, say
-from .config import place
-from .config_values import shown_value, sound
+from ... import contract
+from ...errors import StudyError
+from ...paths import shown
+from .. import architecture
+from ..config import place
+from ..config.values import shown_value, sound
+from . import numbers
+from .numbers import effect, say
 
 CHECKS = {
     "adapter.missing_tensors": (
@@ -37,7 +38,7 @@ CHECKS = {
         "that file is damaged.",
     ),
     "adapter.unreadable": ("error or warning", "The weights or adapter_config.json are missing or cannot be read."),
-    **adapter_weights.CHECKS,
+    **numbers.CHECKS,
 }
 __all__ = ["CHECKS", "check", "effect"]
 WEIGHTS, CONFIG = "adapters.safetensors", "adapter_config.json"
@@ -57,9 +58,9 @@ def check(subject) -> list[dict]:
     if folder and any((folder / name).is_file() for name in (WEIGHTS, CONFIG)):
         found += _check(subject, folder, folder / WEIGHTS, LEARNED) + _contract(subject, folder)
         loads = not any(item["severity"] == "error" for item in found)
-        if loads and (folder / WEIGHTS).is_file() and adapter_weights.is_quick(subject.model):
+        if loads and (folder / WEIGHTS).is_file() and numbers.is_quick(subject.model):
             try:
-                found += adapter_weights.effect_findings(subject, folder)
+                found += numbers.effect_findings(subject, folder)
             except StudyError as error:
                 found.append(_unreadable(folder, error))
     if resumed and resumed.is_file() and not (folder and resumed == folder / WEIGHTS):
@@ -96,7 +97,7 @@ def _check(subject, folder: Path, weights: Path, compared: set) -> list[dict]:
         found += _differs(subject, made, folder, compared)
         if not any(item["check"] == "adapter.config_newer" for item in found):
             found += _newer(folder, weights)
-    return found + adapter_weights.values(subject, made or {}, tensors, weights)
+    return found + numbers.values(subject, made or {}, tensors, weights)
 
 
 def _made_with(folder: Path) -> tuple[dict | None, list[dict]]:

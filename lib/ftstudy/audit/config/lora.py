@@ -1,9 +1,9 @@
 """LoRA's settings: what mlx-lm makes of them, which is not what PEFT makes of the same words."""
 
-from . import architecture
-from .config_values import fits, shown_key, shown_value, sound
-from .evidence import listed
-from .findings import finding
+from .. import architecture
+from ..evidence import listed
+from ..findings import finding
+from .values import fits, shown_key, shown_value, sound
 
 CHECKS = {
     "config.lora_keys": (

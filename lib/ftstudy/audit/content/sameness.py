@@ -3,10 +3,10 @@
 import re
 from collections import Counter
 
+from ..evidence import counted, listed, quoted
+from ..findings import finding
+from ..subject import Subject
 from . import speakers
-from .evidence import counted, listed, quoted
-from .findings import finding
-from .subject import Subject
 
 CHECKS = {
     "data.duplicates": ("warning", "Rows of one file that are the same, more than a person's small talk explains."),

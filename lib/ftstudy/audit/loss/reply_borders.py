@@ -2,9 +2,9 @@
 
 import numpy
 
-from .. import chat_format
-from .evidence import counted, quoted
-from .findings import finding
+from ... import chat_format
+from ..evidence import counted, quoted
+from ..findings import finding
 from .replay import Replay, row_lines
 
 CHECKS = {

@@ -1,0 +1,107 @@
+"""What a clean audit leaves beside the adapter: its prompt contract (see `ftstudy.contract`)."""
+
+import json
+from pathlib import Path
+
+import mlx_lm
+
+from .. import contract
+from ..contract import NAME, VERSION, problems
+from ..errors import StudyError
+from ..files import write_json
+from ..paths import from_root, shown
+from .parity.regions import Template
+from .subject import Subject
+
+GOLDEN = 5
+MOST_SYSTEM_TEXTS = 50
+
+
+def write(subject: Subject, findings: list[dict], folder: str | Path) -> Path:
+    """Write the contract of an audited run into its adapter's folder, and return its path.
+
+    StudyError where the audit has found an error, or where there is no conversation.
+    """
+    errors = sorted({item["check"] for item in findings if item["severity"] == "error"})
+    if errors:
+        raise StudyError(
+            f"the audit of {subject.where} has errors ({', '.join(errors)}). Mend them and audit again; "
+            f"a contract in {shown(folder)} would say that training and app agree."
+        )
+    agreed = made(subject)
+    path = from_root(folder) / NAME
+    write_json(path, agreed)
+    return path
+
+
+def offer(subject: Subject, findings: list[dict]) -> str:
+    """Write it where the config's adapter goes, and say in a sentence where it is, or why there is none."""
+    try:
+        return f"The prompt that was agreed on: {shown(write(subject, findings, subject.config['adapter_path']))}"
+    except StudyError as reason:
+        return f"No {NAME} was written: {reason}"
+
+
+def made(subject: Subject) -> dict:
+    """The contract as plain data. StudyError where there is no conversation."""
+    tokenizer = subject.tokenizer
+    rows = [
+        (row, whole, prompt)
+        for name in subject.splits
+        for rendering in [subject.rendering(name)]
+        for row, whole, prompt in zip(rendering.rows, rendering.ids, rendering.prompts)
+        if row["messages"][-1]["role"] == "assistant"
+    ]
+    if not rows:
+        raise StudyError(f"{shown(subject.folder)} has no conversation, so there is nothing to write a contract about.")
+    template = Template(tokenizer)
+    first = {row["messages"][0]["content"]: None for row, _, _ in rows if row["messages"][0]["role"] == "system"}
+    rendered = template.render(rows[0][0]["messages"][:-1], rows[0][0].get("tools")) or ""
+    agreed = {
+        "version": VERSION,
+        "note": "Holds messages of the training data: keep it where the data is kept.",
+        "config": subject.where,
+        "mlx_lm": mlx_lm.__version__,
+        "tokenizer": contract.tokenizer_identity(tokenizer),
+        "chat_template": contract.template_identity(tokenizer),
+        "model": contract.model_identity(subject.model),
+        "bos": tokenizer.bos_token if template.bos_stands_alone else None,
+        "starts": template.without_bos(rendered)[0],
+        "system": list(first) if len(first) <= MOST_SYSTEM_TEXTS else None,
+        "markup": _markup([row for row, _, _ in rows], template),
+        "golden": [_golden(*rows[at]) for at in _chosen([row for row, _, _ in rows])],
+    }
+    if any(problems(agreed, item["prompt_ids"], tokenizer) for item in agreed["golden"]):
+        agreed["markup"] = {}  # a template or a decoder that does not give the texts back
+    return agreed
+
+
+def _markup(rows: list[dict], template: Template) -> dict[str, list[str]]:
+    found: dict[str, dict[str, None]] = {}
+    tools = {json.dumps(row.get("tools")): row.get("tools") for row in rows}
+    for roles in {tuple(message["role"] for message in row["messages"][:-1]) for row in rows}:
+        for with_tools in tools.values():
+            skeleton = template.skeleton(roles, with_tools)
+            if skeleton is None:
+                return {}
+            pieces = [*skeleton.markup[:-1], skeleton.end]
+            for before, after, piece in zip(["", *roles], [*roles, ""], pieces):
+                found.setdefault(f"{before}|{after}", {})[piece] = None
+    return {key: list(pieces) for key, pieces in sorted(found.items())}
+
+
+def _chosen(rows: list[dict]) -> list[int]:
+    """The longest conversation, one with an emoji, and others evenly spread."""
+    longest = max(range(len(rows)), key=lambda at: len(rows[at]["messages"]))
+    emoji = [at for at, row in enumerate(rows) if any(_has_emoji(message["content"]) for message in row["messages"])]
+    spread = [round(at * (len(rows) - 1) / (GOLDEN - 1)) for at in range(GOLDEN)]
+    return list(dict.fromkeys([longest, *emoji[:1], *spread]))[:GOLDEN]
+
+
+def _has_emoji(text: str) -> bool:
+    return any(letter >= "\U0001f000" for letter in text)
+
+
+def _golden(row: dict, whole, prompt) -> dict:
+    kept = {key: row[key] for key in ("messages", "tools") if row.get(key) is not None}
+    return kept | {"prompt_ids": prompt.tolist(), "training_ids": whole.tolist()}
