@@ -291,6 +291,11 @@ def test_an_adapter_without_effect_is_found_by_asking_it_unless_the_model_is_lar
     assert run.check() == []
 
 
+def test_an_adapter_whose_answers_overflow_is_found(run):
+    change_weights(run(), lambda tensors: {name: value * 1e20 for name, value in tensors.items()})
+    assert ("adapter.nan", "error") in checks(run.check())
+
+
 def test_an_adapter_whose_scale_is_zero_has_no_effect(run):
     change_config(run(), lora_parameters={"rank": 8, "scale": 0.0, "dropout": 0.0})
     assert ("adapter.no_effect", "error") in checks(run.check())
@@ -309,8 +314,9 @@ def test_a_template_that_changed_since_training_is_found(run, tmp_path):
     (found,) = run.check(**asked)
     assert (found["check"], found["severity"]) == ("adapter.contract", "error")
     assert "template" in " ".join(found["evidence"])
-    (folder / contract.NAME).write_text("{")
-    assert checks(run.check(**asked)) == {("adapter.contract", "warning")}
+    for damaged in ("{", "[" * 100_000, '{"version": 1}'):
+        (folder / contract.NAME).write_text(damaged)
+        assert checks(run.check(**asked)) == {("adapter.contract", "warning")}
 
 
 def test_the_adapter_to_resume_from_is_looked_at_as_well(run, tmp_path):

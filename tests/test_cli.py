@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from ftstudy import cli, paths
+from ftstudy import cli, configs, paths, training
 
 SAMPLE = paths.DATA / "sample" / "chat.db"
 
@@ -192,3 +192,19 @@ def test_the_historical_prompt_of_an_audit_names_the_owner_of_the_data(config):
 
 def test_a_run_is_named_by_one_word():
     refused(ftstudy("report", "--run", "../elsewhere"), "RUN")
+
+
+@pytest.mark.parametrize("option", ["--config", "--data", "--app", "--inference"])
+def test_the_home_of_nobody_is_a_path_that_is_not_there(option):
+    arguments = {"--config": "ft_configs/sample_tiny_lora_variable.yaml", option: "~nobody-of-that-name/x"}
+    made = ftstudy("audit", *(part for pair in arguments.items() for part in pair))
+    assert made.returncode in (1, 2) and "Traceback" not in made.stderr
+
+
+def test_a_clean_audit_writes_the_contract_and_training_keeps_it(config, tmp_path):
+    audited = ftstudy("audit", "--config", config, "--inference", "aligned")
+    assert audited.returncode == 0, audited.stdout
+    contract = tmp_path / "adapter" / "prompt_contract.json"
+    before = contract.read_bytes()
+    training.train(configs.load(config) | {"iters": 2}, tmp_path / "metrics.jsonl")
+    assert contract.read_bytes() == before and (tmp_path / "adapter" / "adapters.safetensors").is_file()

@@ -75,6 +75,8 @@ def test_golden_conversations_are_few_and_hold_a_long_one_and_an_emoji(written):
 
 BROKEN = {
     "another system text": lambda text: text.replace("You are Sam.", "You are a founder."),
+    "a system text with a line break behind it": lambda text: text.replace(SYSTEM, SYSTEM + "\n"),
+    "a system text behind a space": lambda text: text.replace(SYSTEM, " " + SYSTEM),
     "a longer system text": lambda text: text.replace(SYSTEM, SYSTEM + " Be nice."),
     "no header": lambda text: text.removesuffix("<|im_start|>assistant\n"),
     "a prefilled reply": lambda text: text + "Sam:",
@@ -121,7 +123,7 @@ def test_markup_as_plain_text_and_markers_in_a_message_are_told(written):
     assert any("<|im_end|>" in line for line in chat_format.check_prompt(agreed, messages, tokenizer))
 
 
-@pytest.mark.parametrize("prompt", [[10**9], [{"role": "user"}], [{"role": "user", "content": None}]])
+@pytest.mark.parametrize("prompt", [[10**9], [1.5], [], None, [{"role": "user"}], [{"role": "user", "content": None}]])
 def test_a_prompt_that_is_none_is_told_and_raises_nothing(written, prompt):
     agreed, tokenizer = written("chatml")
     assert chat_format.check_prompt(agreed, prompt, tokenizer)
@@ -163,7 +165,7 @@ def test_a_call_of_the_tokenizer_does_not_change_its_hash(written):
 def test_an_audit_with_an_error_writes_no_contract(study, tmp_path):
     audited = study("chatml")
     found = [{"check": "parity.bos", "severity": "error"}, {"check": "data.x", "severity": "warning"}]
-    refused(lambda: contract_writer.write(audited, found, tmp_path / "adapter"), "parity.bos", "adapter")
+    refused(lambda: contract_writer.write(audited, found, tmp_path / "adapter"), "parity.bos", "audit again")
     assert not (tmp_path / "adapter").exists()
     assert contract_writer.write(audited, found[1:], tmp_path / "adapter") == tmp_path / "adapter" / contract.NAME
 
@@ -171,7 +173,9 @@ def test_an_audit_with_an_error_writes_no_contract(study, tmp_path):
 def test_data_without_a_conversation_has_no_contract(study, tmp_path):
     study("chatml")
     (tmp_path / "data" / "train.jsonl").write_text('{"text": "hi"}\n')
-    refused(lambda: contract_writer.write(subject.read(tmp_path / "config.yaml"), [], tmp_path / "adapter"), "conversation")
+    refused(
+        lambda: contract_writer.write(subject.read(tmp_path / "config.yaml"), [], tmp_path / "adapter"), "conversation"
+    )
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "[]", '{"version": 99}', "\ud800"])
@@ -179,3 +183,44 @@ def test_a_contract_that_is_missing_or_damaged_is_said_so(tmp_path, text):
     if text is not None:
         (tmp_path / contract.NAME).write_text(text, errors="surrogatepass")
     refused(lambda: contract.load(tmp_path), contract.NAME, "audit")
+
+
+@pytest.mark.parametrize("key", contract.KINDS)
+def test_a_contract_that_lacks_something_is_refused_as_damaged(written, tmp_path, key):
+    agreed, _ = written("chatml")
+    path = tmp_path / "adapter" / contract.NAME
+    assert contract.load(path.parent) == agreed
+    for changed in (
+        {name: value for name, value in agreed.items() if name != key},
+        agreed | {key: 5 if key != "starts" else "5"},
+    ):
+        path.write_text(json.dumps(changed))
+        refused(lambda: contract.load(path.parent), contract.NAME, "audit")
+
+
+def test_token_ids_may_be_an_array(written):
+    import mlx.core as mx
+
+    agreed, tokenizer = written("chatml")
+    ids = chat_format.encoded(conversation(50)["messages"][:-1], tokenizer)
+    assert chat_format.check_prompt(agreed, mx.array(ids), tokenizer) == []
+
+
+def test_the_contract_is_hidden_from_git_and_only_it(written, tmp_path):
+    written("chatml")
+    assert (tmp_path / "adapter" / ".gitignore").read_text() == f"{contract.NAME}\n"
+
+
+@pytest.mark.parametrize(
+    "changes, word",
+    [
+        ({"adapter_path": ""}, "adapter_path"),
+        ({"adapter_path": "/dev/null/x"}, "cannot be written"),
+        ({"hf_dataset": {"path": "a/b"}}, "hf_dataset"),
+    ],
+)
+def test_where_no_contract_can_be_written_a_sentence_says_why(study, changes, word):
+    audited = study("chatml")
+    audited.config.update(changes)
+    told = contract_writer.offer(audited, [])
+    assert told.startswith(f"No {contract.NAME} was written") and word in told

@@ -103,9 +103,8 @@ def load_profile(source: str | Path | dict, owner: str = "") -> dict:
 def _checked_profile(profile, where: str, internal: tuple = ()) -> dict:
     kind = profile.get("kind") if isinstance(profile, dict) else None
     if not isinstance(kind, str) or kind not in PROFILE_KEYS:
-        raise StudyError(
-            f"{where} has the kind {kind!r}; an inference profile needs `kind:` {', '.join(PROFILE_KEYS)}."
-        )
+        told = "no `kind:`" if kind is None else f"the kind {kind!r}"
+        raise StudyError(f"{where} has {told}; an inference profile needs `kind:` {', '.join(PROFILE_KEYS)}.")
     unknown = set(profile) - PROFILE_KEYS[kind] - {"kind", "name", "instruction", *internal}
     if unknown:
         raise StudyError(
@@ -115,7 +114,7 @@ def _checked_profile(profile, where: str, internal: tuple = ()) -> dict:
     profile = {key: value for key, value in profile.items() if value is not None}
     for key, text in profile.items():
         if key not in internal and not _is_text(text):
-            raise StudyError(f"{where} has {text!r} as its `{key}:`, which has to be a text; put it in quotes.")
+            raise StudyError(f"{where} has {text!r} as its `{key}:`, which has to be a text.")
     for key in ("system", "user", "template"):
         for name in re.findall(r"\{(\w+)\}", profile.get(key, "")):
             if name not in PLACEHOLDERS:
@@ -393,7 +392,7 @@ def check_prompt(contract: dict, prompt: str | list[int] | list[dict], tokenizer
     (`ftstudy.contract.load`), `prompt` what is about to be sent, in any of the three forms.
     """
     try:
-        ids = encoded(prompt, tokenizer)
+        ids = encoded(_as_prompt(prompt, "the app"), tokenizer)
     except Exception as error:  # a template raises what it likes
         return [f"No token ids can be made of the prompt: {' '.join(str(error).split())}"]
     return problems(contract, ids, tokenizer)

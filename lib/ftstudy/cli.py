@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from .errors import StudyError
-from .paths import from_root, run_folder, shown
+from .paths import expanded, from_root, run_folder, shown
 
 FEW = 10  # rows of a split
 
@@ -27,7 +27,8 @@ def main(arguments: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0
     except OSError as error:
-        where = f"{shown(error.filename)} cannot be used" if error.filename else "A file cannot be used"
+        name = error.filename2 or error.filename  # of two, the second is the one that the user named
+        where = f"{shown(name)} cannot be used" if name else "A file cannot be used"
         print(f"ftstudy: {where}: {error.strerror or error}. Choose another place, or allow it.", file=sys.stderr)
         status = 2
     except KeyboardInterrupt:
@@ -133,7 +134,7 @@ def _at_least(least: float, kind=int, most: float = float("inf")):
 
 def _here(path: str) -> Path:
     """A path given on the command line counts from where the user stands."""
-    return Path(path).expanduser().absolute()
+    return expanded(path).absolute()
 
 
 def _named(options) -> None:

@@ -8,7 +8,7 @@ A clean audit writes `prompt_contract.json` into the adapter's folder:
                    16 pieces of 4 KB, evenly spread: enough to tell models apart, in milliseconds
     mlx_lm         the version that rendered
     bos, starts    the start token, and how many of them a prompt begins with
-    system         the system texts of the training data; null where there are more than 50
+    system         the system texts of the training data, as the template writes them; null where there are more than 50
     markup         the texts between contents, by the roles on both sides: {"system|user": [...], ...}
     golden         about 5 conversations of the data with the token ids of their prompt and of the whole
 
@@ -26,6 +26,16 @@ from .paths import from_root, shown
 
 NAME = "prompt_contract.json"
 VERSION = 1
+KINDS = {
+    "tokenizer": dict,
+    "chat_template": str,
+    "model": dict | None,
+    "bos": str | None,
+    "starts": int,
+    "system": list | None,
+    "markup": dict,
+    "golden": list,
+}
 PIECES, PIECE = 16, 4096  # of a weights file
 
 
@@ -34,11 +44,34 @@ def load(folder: str | Path) -> dict:
     path = from_root(folder) / NAME
     try:
         contract = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StudyError(f"{shown(path)} cannot be read ({error}); audit the run again, which writes it.") from error
-    if not isinstance(contract, dict) or contract.get("version") != VERSION:
+    if not _is_contract(contract):
         raise StudyError(f"{shown(path)} is no contract of version {VERSION}; audit the run again, which writes it.")
     return contract
+
+
+def _is_contract(value) -> bool:
+    if not isinstance(value, dict) or value.get("version") != VERSION:
+        return False
+    markup, golden = value.get("markup"), value.get("golden")
+    return (
+        all(key in value and isinstance(value[key], kind) for key, kind in KINDS.items())
+        and _all(value["system"] or [], str)
+        and all(_all(pieces, str) for pieces in markup.values())
+        and (not markup or any(roles.startswith("|") for roles in markup))
+        and _all(golden, dict)
+        and all(
+            _all(item.get("messages"), dict)
+            and _all(item.get("prompt_ids"), int)
+            and _all(item.get("training_ids"), int)
+            for item in golden
+        )
+    )
+
+
+def _all(values, kind) -> bool:
+    return isinstance(values, list) and all(isinstance(value, kind) for value in values)
 
 
 def verify(contract: dict, tokenizer, model: Path | None = None) -> list[str]:
@@ -94,16 +127,21 @@ def _structure(contract: dict, text: str, special) -> list[str]:
     while True:
         begin = at
         if role == "system":  # a known one is passed over whole: it may hold what stands between turns
-            known = [one for one in contract["system"] or [] if text.startswith(one.strip(), at)]
-            at += max((len(one.strip()) for one in known), default=0)
+            known = [one for one in contract["system"] or [] if text.startswith(one, at)]
+            at += max(map(len, known), default=0)
         ends = [piece for piece, after in follows.get(role, []) if not after and text.endswith(piece)]
         last = len(text) - max(map(len, ends), default=0)
         turns = [(text.find(piece, at), -len(piece), after) for piece, after in follows.get(role, []) if after]
         turns = [turn for turn in turns if turn[0] >= 0 and turn[0] - turn[1] <= last]
         end, minus_length, after = min(turns, default=(last, 0, None))
-        own = text[begin:end].strip()
-        if role == "system" and contract["system"] is not None and own not in map(str.strip, contract["system"]):
-            found.append(f"Its system text is not the one of training: {own[:60]!r}…")
+        own = text[begin:end]
+        if role == "system" and contract["system"] is not None and own not in contract["system"]:
+            close = next((one for one in contract["system"] if one.split() == own.split()), None)
+            found.append(
+                f"Its system text is not the one of training: {own[:60]!r}…"
+                if close is None
+                else f"Its system text has other white space than in training: it ends with {own[-20:]!r}, not {close[-20:]!r}."
+            )
         inside = next((token for token in special if token in text[begin:end]), None)
         if inside:
             return [*found, f"The {role} turn holds {inside}, where training has no markup: {text[begin:][:60]!r}…"]

@@ -14,7 +14,15 @@ REPORTS = ROOT / "reports"
 
 def from_root(path: str | Path) -> Path:
     """An absolute path; a relative one counts from the repository's root."""
-    return (ROOT / Path(path).expanduser()).absolute()
+    return (ROOT / expanded(path)).absolute()
+
+
+def expanded(path: str | Path) -> Path:
+    """`~` and `~somebody` as their homes; as it stands where there is no such person, as a shell does."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
 
 
 def shown(path: str | Path) -> str:

@@ -8,7 +8,7 @@ import mlx_lm
 from .. import contract
 from ..contract import NAME, VERSION, problems
 from ..errors import StudyError
-from ..files import write_json
+from ..files import write_json, write_text
 from ..paths import from_root, shown
 from .parity.regions import Template
 from .subject import Subject
@@ -20,26 +20,38 @@ MOST_SYSTEM_TEXTS = 50
 def write(subject: Subject, findings: list[dict], folder: str | Path) -> Path:
     """Write the contract of an audited run into its adapter's folder, and return its path.
 
-    StudyError where the audit has found an error, or where there is no conversation.
+    StudyError where the audit has found an error, where there is no conversation, or where the config trains on
+    other data than was audited.
     """
     errors = sorted({item["check"] for item in findings if item["severity"] == "error"})
     if errors:
         raise StudyError(
             f"the audit of {subject.where} has errors ({', '.join(errors)}). Mend them and audit again; "
-            f"a contract in {shown(folder)} would say that training and app agree."
+            "a contract says that training and app agree."
         )
+    if subject.config.get("hf_dataset"):
+        raise StudyError(f"{subject.where} trains on its `hf_dataset`, which nobody has looked into.")
+    if not str(folder).strip():
+        raise StudyError(f"{subject.where} names no adapter_path, beside which it would lie.")
     agreed = made(subject)
     path = from_root(folder) / NAME
     write_json(path, agreed)
+    if not (path.parent / ".gitignore").exists():  # the golden texts are somebody's messages
+        write_text(path.parent / ".gitignore", f"{NAME}\n")
     return path
 
 
 def offer(subject: Subject, findings: list[dict]) -> str:
     """Write it where the config's adapter goes, and say in a sentence where it is, or why there is none."""
+    folder = subject.config["adapter_path"]
     try:
-        return f"The prompt that was agreed on: {shown(write(subject, findings, subject.config['adapter_path']))}"
+        return f"The prompt that was agreed on: {shown(write(subject, findings, folder))}"
     except StudyError as reason:
         return f"No {NAME} was written: {reason}"
+    except OSError as error:
+        return (
+            f"No {NAME} was written: {shown(error.filename or folder)} cannot be written ({error.strerror or error})."
+        )
 
 
 def made(subject: Subject) -> dict:
@@ -55,7 +67,7 @@ def made(subject: Subject) -> dict:
     if not rows:
         raise StudyError(f"{shown(subject.folder)} has no conversation, so there is nothing to write a contract about.")
     template = Template(tokenizer)
-    first = {row["messages"][0]["content"]: None for row, _, _ in rows if row["messages"][0]["role"] == "system"}
+    system = _system_texts([row for row, _, _ in rows], template)
     rendered = template.render(rows[0][0]["messages"][:-1], rows[0][0].get("tools")) or ""
     agreed = {
         "version": VERSION,
@@ -67,13 +79,25 @@ def made(subject: Subject) -> dict:
         "model": contract.model_identity(subject.model),
         "bos": tokenizer.bos_token if template.bos_stands_alone else None,
         "starts": template.without_bos(rendered)[0],
-        "system": list(first) if len(first) <= MOST_SYSTEM_TEXTS else None,
+        "system": system if len(system) <= MOST_SYSTEM_TEXTS else None,
         "markup": _markup([row for row, _, _ in rows], template),
         "golden": [_golden(*rows[at]) for at in _chosen([row for row, _, _ in rows])],
     }
     if any(problems(agreed, item["prompt_ids"], tokenizer) for item in agreed["golden"]):
         agreed["markup"] = {}  # a template or a decoder that does not give the texts back
     return agreed
+
+
+def _system_texts(rows: list[dict], template: Template) -> list[str]:
+    """As the template writes them: some strip what they are given. A few more than a contract holds, at most."""
+    with_one = {row["messages"][0]["content"]: row for row in rows if row["messages"][0]["role"] == "system"}
+    found = {}
+    for row in list(with_one.values())[: MOST_SYSTEM_TEXTS + 1]:
+        messages = row["messages"][:-1]
+        text = template.render(messages, row.get("tools")) or ""
+        spans = template.spans(messages, text, row.get("tools"))
+        found |= {text[start:end]: None for start, end, role in spans[:1] if role == "system"}
+    return list(found)
 
 
 def _markup(rows: list[dict], template: Template) -> dict[str, list[str]]:

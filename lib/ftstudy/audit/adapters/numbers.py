@@ -128,9 +128,22 @@ def is_quick(model: Path | None) -> bool:
 
 def effect_findings(subject, folder: Path) -> list[dict]:
     """Finding on an adapter that changes nothing. Raises StudyError as `effect` does."""
-    moved = effect(subject)
-    if not moved < SMALLEST_EFFECT:  # also where there was no prompt: then it is not a number
+    with numpy.errstate(all="ignore"):
+        moved = effect(subject)
+    if moved >= SMALLEST_EFFECT or not _prompts(subject):
         return []
+    if not moved < SMALLEST_EFFECT:
+        return [
+            say(
+                "adapter.nan",
+                "error",
+                f"With the adapter in {shown(folder)} the model's answers are no finite numbers",
+                [f"KL divergence from the base model after {PROMPTS} prompts at most: {moved}"],
+                "Its weights are so large that sums over them overflow.",
+                "Lower learning_rate or scale, and train again.",
+                folder,
+            )
+        ]
     return [
         say(
             "adapter.no_effect",
