@@ -165,8 +165,8 @@ audit: | $(READY) ## say whether a run would be wasted, before it: CONFIG=ft_con
 train: | $(READY) ## train one config: CONFIG=ft_configs/some.yaml
 	@$(PYTHON) -m ftstudy train --run "$(RUN)" --config "$(CONFIG)" --data "$(DATA)" $(if $(MODEL),--model "$(MODEL)")
 
-configs: | $(READY) ## write ft_configs/ again from its matrix
-	@$(PYTHON) -m ftstudy.configs
+configs: | $(READY) ## write ft_configs/ again from its matrix, or configs for your own data: DATA=data/personal
+	@$(PYTHON) -m ftstudy.config_matrix $(if $(filter-out file,$(origin DATA)),"$(DATA)")
 
 setup: | $(READY) ## only set up what the others need
 

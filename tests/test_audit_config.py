@@ -92,7 +92,7 @@ def test_a_sound_config_has_only_the_numbers_of_its_training(audit):
     assert re.search(r"about [\d,]+ tokens", one(found, "config.epochs")["title"])
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "ft_configs").glob("*_lora_*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((ROOT / "ft_configs").glob("[dps]*.yaml")), ids=lambda path: path.stem)
 @pytest.mark.parametrize("data", [True, False])
 def test_our_own_configs_are_clean_with_data_and_without(path, data, tmp_path, write_split, monkeypatch):
     monkeypatch.setattr(subject.Subject, "model", None)  # the demo's model is large to build

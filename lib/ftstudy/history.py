@@ -3,7 +3,7 @@
 import types
 from pathlib import Path
 
-from . import audit, configs, training_data
+from . import audit, config_matrix, configs, training_data
 from .files import replace_folder
 from .paths import from_root, shown
 
@@ -36,8 +36,12 @@ def stage(run: Path, data: Path) -> dict:
         for variant in ("raw_style", "raw_style_variable"):
             (folder / "data" / variant).symlink_to(data / variant)
         staged_data = shown(run / "staged" / "data")
-        before = configs.write_matrix(folder / "before", configs.HISTORICAL_VARIANTS, staged_data, prefix="personal")
-        after = configs.write_matrix(folder / "after", configs.FIXED_VARIANTS, staged_data, prefix="personal")
+        before = config_matrix.write_matrix(
+            folder / "before", config_matrix.HISTORICAL_VARIANTS, staged_data, prefix="personal"
+        )
+        after = config_matrix.write_matrix(
+            folder / "after", config_matrix.FIXED_VARIANTS, staged_data, prefix="personal"
+        )
         names = {"before": [path.name for path in before], "after": [path.name for path in after]}
     return {when: [_look(run / "staged" / when / name) for name in found] for when, found in names.items()} | {
         "trainer": trainer_on(run / "staged" / "data" / "category_aware")
