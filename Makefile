@@ -121,7 +121,7 @@ $(RESULTS)/01_extract.ipynb: notebooks/01_extract.ipynb $(RESULTS)/variables $(L
 # apart from the demo's, and does not stage the original report's history.
 ADAPTER = $(if $(filter demo,$(RUN)),,data/adapters/$(RUN)/$(basename $(notdir $(CONFIG))))
 AUDIT = -p app "$(APP)" -p adapter "$(ADAPTER)" -p stage_history $(if $(filter data/demo/chat.db,$(SOURCE)),true,false)
-TRAIN = -p adapter "$(ADAPTER)" -p iterations $(or $(ITERS),0)
+TRAIN = -p adapter "$(ADAPTER)" -p iterations $(or $(ITERS),0) -p force $(if $(FORCE),true,false)
 COMPARE = -p replies 40 -p samples 6
 
 VARIABLES = $(SOURCE) $(KIND) $(ME) $(CONTACTS) $(DATE_ORDER) $(ZONE) $(MASK) $(OWNER) $(DATA) $(CONFIG) $(MODEL) $(INFERENCE) $(APP) $(ITERS)
@@ -162,8 +162,9 @@ audit: | $(READY) ## say whether a run would be wasted, before it: CONFIG=ft_con
 	    $(if $(filter-out file,$(origin DATA)),--data "$(DATA)") $(if $(filter-out file,$(origin INFERENCE)),--inference "$(INFERENCE)") \
 	    $(if $(filter-out file,$(origin OWNER)),--owner "$(OWNER)") $(if $(APP),--app "$(APP)")
 
-train: | $(READY) ## train one config: CONFIG=ft_configs/some.yaml
-	@$(PYTHON) -m ftstudy train --run "$(RUN)" --config "$(CONFIG)" --data "$(DATA)" $(if $(MODEL),--model "$(MODEL)")
+train: | $(READY) ## train one config: CONFIG=ft_configs/some.yaml (FORCE=1: although the audit finds errors)
+	@$(PYTHON) -m ftstudy train --run "$(RUN)" --config "$(CONFIG)" --data "$(DATA)" $(if $(MODEL),--model "$(MODEL)") \
+	    $(if $(FORCE),--force)
 
 configs: | $(READY) ## write ft_configs/ again from its matrix, or configs for your own data: DATA=data/personal
 	@$(PYTHON) -m ftstudy.config_matrix $(if $(filter-out file,$(origin DATA)),"$(DATA)")

@@ -8,7 +8,7 @@ import pytest
 from conftest import example
 from mlx_lm.tuner import datasets, trainer
 
-from ftstudy import base_models, chat_format, configs, reply_logits, training
+from ftstudy import audit, base_models, chat_format, configs, reply_logits, training
 from ftstudy.errors import StudyError
 
 ROWS = [example(user=f"Contact: hey {number}", reply="yo " * (number % 5 + 1)) for number in range(12)]
@@ -136,3 +136,30 @@ def test_results_are_kept_one_entry_a_config(tmp_path):
     assert training.recorded(tmp_path, "a")["x"] == 3 and training.recorded(tmp_path, "b")["x"] == 2
     with pytest.raises(StudyError, match="c"):
         training.recorded(tmp_path, "c")
+
+
+def test_a_run_that_the_audit_finds_an_error_in_does_not_begin_unless_it_is_forced(config, tmp_path):
+    path = tmp_path / "tiny.yaml"
+    assert training.admit(audit.read(path)) == []
+    rows = [example(user=f"Contact: hey {number}", reply="Sam: yo") for number in range(12)]
+    (tmp_path / "data" / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(StudyError, match="data.speaker_tag.*FORCE=1"):
+        training.admit(audit.read(path))
+    assert training.admit(audit.read(path), force=True) == ["data.speaker_tag"]
+
+
+def test_an_older_adapter_keeps_no_new_run_from_beginning(config, tmp_path):
+    training.train(config, tmp_path / "metrics.jsonl")
+    (tmp_path / "adapter" / "adapters.safetensors").write_bytes(b"")
+    assert training.admit(audit.read(tmp_path / "tiny.yaml")) == []
+
+
+def test_what_else_lies_in_the_adapters_folder_stays(config, tmp_path):
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter" / "mine").write_text("keep")
+    training.train(config, tmp_path / "metrics.jsonl")
+    assert sorted(path.name for path in (tmp_path / "adapter").iterdir()) == [
+        "adapter_config.json",
+        "adapters.safetensors",
+        "mine",
+    ]

@@ -55,7 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     read = verb.add_argument_group("reading the source")
     read.add_argument("--kind", default="auto", help="imessage, whatsapp, telegram, table, signal or discord (auto)")
     read.add_argument("--me", action="append", help="the owner's name in the source, if it is another; several with ;")
-    read.add_argument("--contacts", type=_here, help="your address book, vCard or CSV: who is called what, and is one person")
+    read.add_argument(
+        "--contacts", type=_here, help="your address book, vCard or CSV: who is called what, and is one person"
+    )
     read.add_argument("--date-order", choices=["dmy", "mdy", "ymd"], help="where the dates leave it open")
     read.add_argument("--time-zone", help="of times that are written without one, like Europe/Berlin (UTC)")
     read.add_argument("--no-mask", action="store_true", help="keep names, numbers, addresses and links as they are")
@@ -63,15 +65,23 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--context-messages", type=_at_least(1), help="messages before a reply, at most (8)")
     made.add_argument("--context-bytes", type=_at_least(1), help="bytes of context, at most, hence tokens (1000)")
     made.add_argument("--reply-bytes", type=_at_least(1), help="bytes of a reply, at most (1000)")
-    made.add_argument("--burst-minutes", type=_at_least(0, float), help="messages this close together are one reply (3)")
+    made.add_argument(
+        "--burst-minutes", type=_at_least(0, float), help="messages this close together are one reply (3)"
+    )
     made.add_argument("--session-minutes", type=_at_least(0, float), help="a longer silence ends the conversation (60)")
     made.add_argument("--groups", action="store_true", help="group chats too")
     chosen = verb.add_argument_group("choosing among them, in place of what the variant says")
     chosen.add_argument("--min-words", type=_at_least(1), help="words in a reply, at least")
     chosen.add_argument("--min-characters", type=_at_least(1), help="characters in a reply, at least")
     chosen.add_argument("--repeats", type=_at_least(1), help="pairs with the same reply, at most (100)")
-    chosen.add_argument("--per-contact", type=_at_least(1), help="pairs from one contact, at most (2000; raw_style 200)")
-    chosen.add_argument("--heldout-share", type=_at_least(0, float, most=0.5), help="share of pairs whose people go to heldout.jsonl (0.05)")
+    chosen.add_argument(
+        "--per-contact", type=_at_least(1), help="pairs from one contact, at most (2000; raw_style 200)"
+    )
+    chosen.add_argument(
+        "--heldout-share",
+        type=_at_least(0, float, most=0.5),
+        help="share of pairs whose people go to heldout.jsonl (0.05)",
+    )
     verb.set_defaults(verb=_extract)
 
     verb = verbs.add_parser("audit", help="would this run be wasted?", epilog=codes)
@@ -80,7 +90,9 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--model", help="instead of the config's model")
     verb.add_argument("--inference", help="how the app builds its prompt: a YAML profile, `historical` or `aligned`")
     verb.add_argument("--owner", help="the owner's name in the historical prompt (default: as the data says)")
-    verb.add_argument("--app", type=_here, help="your app's code, a folder or file, to find special tokens typed into it")
+    verb.add_argument(
+        "--app", type=_here, help="your app's code, a folder or file, to find special tokens typed into it"
+    )
     verb.add_argument("--json", type=_here, help="also write the findings here")
     verb.set_defaults(verb=_audit)
 
@@ -93,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--data", type=_here, help="instead of the config's data folder")
     verb.add_argument("--model", help="instead of the config's model")
     verb.add_argument("--run", default="demo", help="folder in reports/ for the metrics")
+    verb.add_argument("--force", action="store_true", help="train although the audit finds errors")
     verb.set_defaults(verb=_train)
 
     verb = verbs.add_parser(
@@ -187,7 +200,11 @@ def _extract(options) -> None:
     for step in funnel:
         print(f"  {step['removed']:>9,} removed  {step['left']:>9,} {step['unit']} left  {step['step']}")
         if step["removed"] and step["examples"]:
-            print(" " * 22 + "such as " + ", ".join(json.dumps(text[:50], ensure_ascii=False) for text in step["examples"]))
+            print(
+                " " * 22
+                + "such as "
+                + ", ".join(json.dumps(text[:50], ensure_ascii=False) for text in step["examples"])
+            )
 
 
 def _audit(options) -> int:
@@ -220,11 +237,12 @@ def _checks(options) -> None:
 
 
 def _train(options) -> None:
-    from . import configs, training
+    from . import audit, training
 
-    config = configs.load(options.config, data=options.data, model=options.model)
     run = run_folder(options.run)
-    result = training.train(config, run / f"{options.config.stem}.metrics.jsonl")
+    subject = audit.read(options.config, options.data, options.model)
+    forced = training.admit(subject, options.force)
+    result = training.train(subject.config, run / f"{options.config.stem}.metrics.jsonl") | {"forced": forced}
     training.record(run, result)
     for row in result["curve"]:
         print(json.dumps(row))

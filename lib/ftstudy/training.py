@@ -14,13 +14,28 @@ from mlx_lm import lora
 from mlx_lm.tuner import datasets, trainer
 from mlx_lm.tuner.callbacks import TrainingCallback
 
-from . import base_models, reply_logits
+from . import audit, base_models, reply_logits
 from .audit.loss.replay import KINDS, replay
 from .audit.rendering import render
 from .errors import StudyError
 from .files import move_files, new_folder, read_json, write_json, write_jsonl
 from .paths import from_root, shown
 from .progress import bar
+
+
+def admit(subject: audit.Subject, force: bool = False) -> list[str]:
+    """Let a run begin that the audit finds no error in, or that is forced: then the ids of its errors.
+
+    Raises StudyError with the errors otherwise.
+    """
+    errors = [item for item in audit.check_before_training(subject)["findings"] if item["severity"] == "error"]
+    if errors and not force:
+        told = "; ".join(f"{item['check']}: {item['title']}" for item in errors)
+        raise StudyError(
+            f"{subject.where} is not trained, for the run would be wasted: {told}. "
+            f"`make audit CONFIG={subject.where}` says what to mend; FORCE=1 trains it all the same."
+        )
+    return [item["check"] for item in errors]
 
 
 def train(config: dict, metrics_file: Path) -> dict:

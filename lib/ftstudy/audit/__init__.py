@@ -7,9 +7,21 @@ from .findings import report
 from .loss.trained_tokens import masked_rows
 from .subject import Subject, read
 
-__all__ = ["Subject", "audit", "check", "documentation", "masked_rows", "offer_contract", "read", "report"]
+__all__ = [
+    "Subject",
+    "audit",
+    "check",
+    "check_before_training",
+    "documentation",
+    "masked_rows",
+    "offer_contract",
+    "read",
+    "report",
+]
 # In the order in which a run meets them.
 FAMILIES = (config, data, content, splits, loss, parity, adapters)
+# An adapter that lies there already is no reason not to train a new one.
+BEFORE_TRAINING = (config, data, content, splits, loss)
 
 
 def audit(config, data_folder=None, model=None, inference=None, owner=None, app=None) -> dict:
@@ -25,8 +37,16 @@ def audit(config, data_folder=None, model=None, inference=None, owner=None, app=
 
 def check(subject: Subject, app=None) -> dict:
     """All findings on what was read."""
-    found = [item for family in bar(FAMILIES, desc="auditing", delay=1) for item in family.check(subject)]
-    return report(found + app_code.findings(subject, app))
+    return report(_found(subject, FAMILIES) + app_code.findings(subject, app))
+
+
+def check_before_training(subject: Subject) -> dict:
+    """The findings that say whether training would be wasted; the app and an older adapter have no part in it."""
+    return report(_found(subject, BEFORE_TRAINING))
+
+
+def _found(subject: Subject, families) -> list[dict]:
+    return [item for family in bar(families, desc="auditing", delay=1) for item in family.check(subject)]
 
 
 def documentation() -> list[dict]:
