@@ -9,17 +9,20 @@ from collections import Counter
 from pathlib import Path
 from unittest import mock
 
+import mlx.core as mx
 import mlx_lm
 import pytest
 import yaml
 from conftest import example
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mlx import optimizers
 from mlx_lm import lora
+from mlx_lm.tuner import trainer as tuner
 
 from ftstudy import base_models, configs
 from ftstudy.audit import config, subject
-from ftstudy.audit.config import trainer_keys
+from ftstudy.audit.config import hub_data, other_names, trainer_keys
 from ftstudy.errors import StudyError
 from ftstudy.paths import ROOT
 
@@ -113,7 +116,13 @@ def test_our_own_configs_are_clean_with_data_and_without(path, data, tmp_path, w
         {"lr_schedule": {"name": "cosine_decay", "arguments": [1e-4, 8, 1e-6], "warmup": 2}, "learning_rate": 1e-4},
         {"optimizer": "AdamW", "optimizer_config": {"adamw": {"betas": [0.9, 0.98], "weight_decay": 0.01}}},
         {"optimizer": "adafactor", "optimizer_config": {"adafactor": {"beta_1": 0.9, "warmup_init": False}}},
-        {"hf_dataset": {"path": "someone/data", "train_split": "train[:90%]", "prompt_feature": "question"}},
+        {"hf_dataset": {}},
+        {"fine_tune_type": "full", "lora_parameters": {"rank": 8, "scale": 20.0, "dropout": 0.0}},
+        {"optimizer": "sgd", "learning_rate": 0.5},
+        {"optimizer": "muon", "learning_rate": 0.02},
+        {"optimizer": "adafactor", "optimizer_config": {"adafactor": {"relative_step": False}}, "learning_rate": 1e-3},
+        {"lr_schedule": {"name": "linear_schedule", "arguments": [1e-5, 1e-4, 8]}, "learning_rate": 1e-5},
+        {"lr_schedule": {"name": "cosine_decay", "arguments": [1e-4, 8], "warmup": 7, "warmup_init": 1e-5}},
         {"chat_feature": "messages", "report_to": "", "resume_adapter_file": None, "val_batches": -1},
         {"iters": 4, "save_every": 100, "grad_accumulation_steps": 3},
     ],
@@ -135,6 +144,70 @@ FAULTS = [
     ({"colour": "red"}, "config.unknown_key", "warning", ["colour"]),
     ({"lora_parameters": LORA | {"r": 4}}, "config.unknown_key", "warning", ["lora_parameters.rank 8"]),
     ({"lr_schedule": COSINE | {"warmup_steps": 1}}, "config.unknown_key", "warning", ["lr_schedule.warmup"]),
+    ({"lora": {"rank": 8}}, "config.unknown_key", "warning", ["lora_parameters"]),
+    ({"lora_config": {"r": 8, "bias": "none"}}, "config.unknown_key", "warning", ["lora_parameters"]),
+    ({"steps_per_save": 5}, "config.unknown_key", "warning", ["save_every 4"]),
+    ({"training": {"iters": 5}}, "config.unknown_key", "warning", ["its keys belong at the top level"]),
+    ({"training_args": {"num_train_epochs": 3, "lr": 1e-4}}, "config.unknown_key", "warning", ["top level"]),
+    ({"assistant_only_loss": True}, "config.unknown_key", "warning", ["mask_prompt true"]),
+    ({"early_stopping": True}, "config.unknown_key", "warning", ["below `ftstudy`"]),
+    ({"hf_dataset": {"path": "a/b"}}, "config.hf_dataset", "error", ["'a/b'", "not on the folder", "not installed"]),
+    ({"hf_dataset": [{"path": "a/b"}, {"path": "c/d"}]}, "config.hf_dataset", "error", ["'a/b', 'c/d'"]),
+    ({"hf_dataset": "a/b"}, "config.type", "error", ["no block of keys"]),
+    ({"hf_dataset": {"train_split": "train"}}, "config.type", "error", ["no `path`"]),
+    ({"learning_rate": 10.0}, "config.learning_rate", "warning", ["10", "above"]),
+    ({"learning_rate": 1e-15}, "config.learning_rate", "warning", ["1e-15", "nothing is learned"]),
+    ({"optimizer": "sgd", "learning_rate": 3}, "config.learning_rate", "warning", ["sgd"]),
+    ({"lr_schedule": {"name": "cosine_decay", "arguments": [0.5, 8]}}, "config.learning_rate", "warning", ["0.5"]),
+    ({"optimizer": "adafactor", "learning_rate": 1e-4}, "config.dead_key", "warning", ["chooses its steps"]),
+    (
+        {"lr_schedule": {"name": "cosine_decay", "arguments": [1e-4, 8], "warmup": 8}},
+        "config.lr_schedule",
+        "warning",
+        ["warmup 8", "only 8", "never reached"],
+    ),
+    (
+        {"lr_schedule": {"name": "cosine_decay", "arguments": [1e-5, 8], "warmup": 2, "warmup_init": 1e-2}},
+        "config.lr_schedule",
+        "warning",
+        ["comes down", "0.01 to 1e-05"],
+    ),
+    (
+        {"lr_schedule": {"name": "cosine_decay", "arguments": [1e-5, 8], "warmup_init": 1e-7}},
+        "config.lr_schedule",
+        "warning",
+        ["warmup_init: 1e-07", "ignored"],
+    ),
+    (
+        {"lr_schedule": {"name": "exponential_decay", "arguments": [1e-4, 1.1]}},
+        "config.lr_schedule",
+        "warning",
+        ["grows"],
+    ),
+    (
+        {"lr_schedule": {"name": "cosine_decay", "arguments": [1e-4, 8], "warmup": 0.1}},
+        "config.lr_schedule_invalid",
+        "error",
+        ["steps"],
+    ),
+    ({"lora_parameters": LORA | {"scale": 1e-6}}, "config.lora_scale", "warning", ["1e-06", "hardly changes"]),
+    ({"lora_parameters": LORA | {"scale": -1}}, "config.lora_scale", "warning", ["minus sign"]),
+    ({"lora_parameters": LORA | {"rank": 100_000}}, "config.type", "warning", ["more than any"]),
+    ({"lora_parameters": LORA | {"dropout": 0.5}}, "config.type", "warning", ["50%"]),
+    ({"lora_parameters": LORA | {"keys": ["input_layernorm"]}}, "config.lora_keys", "error", ["cannot be adapted"]),
+    (
+        {"lora_parameters": LORA | {"keys": ["self_attn", "self_attn.q_proj"]}},
+        "config.lora_keys",
+        "error",
+        ["cannot be adapted: self_attn"],
+    ),
+    ({"max_seq_length": 0}, "config.type", "error", ["2 or more"]),
+    ({"max_seq_length": -1}, "config.type", "error", ["2 or more"]),
+    ({"max_seq_length": 1}, "config.type", "error", ["2 or more"]),
+    ({"test": True, "test_batches": 0}, "config.val_batches", "warning", ["nothing is tested"]),
+    ({"save_every": -2}, "config.type", "warning", ["1 or more"]),
+    ({"iters": 1e30}, "config.type", "error", ["usable size"]),
+    ({"resume_adapter_file": str(ROOT)}, "config.path", "error", ["is a folder"]),
     ({"ftstudy": {"methode": "pissa"}}, "config.unknown_key", "warning", ["ftstudy.methode"]),
     ({"optimizer_config": {"weight_decay": 0.1}}, "config.unknown_key", "warning", ["weight_decay"]),
     ({"optimizer_config": {"adam": {"weight_decay": 1}}}, "config.unknown_key", "error", ["weight_decay"]),
@@ -148,7 +221,7 @@ FAULTS = [
     ({"lora_parameters": LORA | {"keys": "self_attn.q_proj"}}, "config.lora_keys", "error", ["list"]),
     ({"lora_parameters": LORA | {"keys": ["self_attn.q_proj", "v_proj"]}}, "config.lora_keys", "warning", ["v_proj"]),
     ({"lora_parameters": {"rank": 4}}, "config.lora_incomplete", "error", ["scale and dropout"]),
-    ({"lora_parameters": {}}, "config.lora_incomplete", "error", ["rank and scale and dropout"]),
+    ({"lora_parameters": {}}, "config.lora_incomplete", "error", ["rank, scale and dropout"]),
     ({"lora_parameters": LORA | {"alpha": 16}}, "config.lora_alpha", "warning", ["alpha: 16"]),
     ({"lora_parameters": LORA | {"scale": 128}}, "config.lora_scale", "warning", ["128"]),
     ({"lora_parameters": LORA | {"scale": 0}}, "config.lora_scale", "error", ["multiplied by 0"]),
@@ -177,7 +250,7 @@ FAULTS = [
     ({"learning_rate": "1e-5"}, "config.type", "error", ["text", "a number"]),
     ({"batch_size": "4"}, "config.type", "error", ["text", "a whole number"]),
     ({"iters": 10.5}, "config.type", "error", ["fraction"]),
-    ({"iters": 2e3}, "config.type", "error", ["fraction"]),
+    ({"iters": 2e3}, "config.type", "error", ["a whole number written as a fraction"]),
     ({"mask_prompt": "false"}, "config.type", "error", ["text", "true or false"]),
     ({"grad_checkpoint": "true"}, "config.type", "warning", ["text", "true or false"]),
     ({"num_layers": "all"}, "config.type", "error", ["num_layers"]),
@@ -213,6 +286,101 @@ def test_a_misnamed_key_is_shown_with_its_live_name_and_what_applies(audit):
     found = one(audit({"lora_alpha": 32}), "config.unknown_key")
     assert "`lora_parameters.scale`" in found["fix"] and "scale 20.0" in found["title"]
     assert found["evidence"] == ["lora_alpha: 32"]
+
+
+TEXTS = [
+    ({"iters": 1e30}, "config.type", "fix", "whole number of a usable size", "1000"),
+    ({"iters": 10**40}, "config.type", "fix", "whole number of a usable size", "1000"),
+    ({"learning_rate": "1,5"}, "config.type", "fix", "1.5`, if the comma is meant as a decimal comma", "15"),
+    ({"learning_rate": "1,500"}, "config.type", "fix", "1500.0`, or `learning_rate: 1.5` if", "quotes"),
+    ({"iters": "1,000"}, "config.type", "fix", "`iters: 1000`.", "quotes"),
+    ({"iters": "1,5"}, "config.type", "fix", "Write a whole number", "15"),
+    ({"iters": "90"}, "config.type", "fix", "`iters: 90`, without quotes", "90.0"),
+    ({"iters": "090"}, "config.type", "fix", "`iters: 90`.", "quotes"),
+    ({"iters": 90.0}, "config.type", "fix", "`iters: 90`.", "quotes"),
+    ({"mask_prompt": 1}, "config.type", "fix", "`mask_prompt: true`.", "quotes"),
+    ({"mask_prompt": "yes"}, "config.type", "fix", "`mask_prompt: true`, without quotes", "1"),
+    ({"learning_rate": float("nan")}, "config.type", "cause", "ends without an error", "abort"),
+    ({"learning_rate": float("inf")}, "config.type", "cause", "ends without an error", "abort"),
+    ({"lora_parameters": LORA | {"scale": float("nan")}}, "config.type", "cause", "ends without an error", "abort"),
+    ({"steps_per_report": 0}, "config.type", "cause", "aborts with a division by zero", "multiple"),
+    ({"steps_per_report": -2}, "config.type", "cause", "at every multiple of its size", "abort"),
+    ({"batch_size": -1}, "config.type", "cause", "for ever", "abort"),
+    ({"training": {"iters": 5, "lr": 1}}, "config.unknown_key", "fix", "`iters` and `learning_rate` at the top", "train`"),
+    ({"save_every": 4, "steps_per_eval": 4}, "config.kept_adapter", "fix", "take the checkpoint", "set save_every"),
+    ({"save_every": 4, "steps_per_eval": 2}, "config.kept_adapter", "fix", "set save_every as steps_per_eval, 2", "take"),
+    ({"lora_parameters": LORA | {"scale": -3}}, "config.lora_scale", "cause", "it learns what it would with 3", "PEFT"),
+    ({"lr_schedule": COSINE | {"arguments": [0, 8]}}, "config.lr_schedule_invalid", "cause", "all the same", "abort"),
+    ({"resume_adapter_file": str(ROOT)}, "config.path", "fix", "adapters.safetensors", "counts from"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("changes, check, part, says, never", TEXTS, ids=lambda value: str(value)[:40])
+def test_what_is_said_fits_the_value(audit, changes, check, part, says, never):
+    text = one(audit(changes), check)[part]
+    assert says in text and never not in text, text
+
+
+def test_with_the_package_for_it_a_dataset_on_a_hub_is_no_error_but_nothing_is_said_of_its_rows(audit, monkeypatch):
+    monkeypatch.setattr(hub_data, "find_spec", lambda name: name)
+    found = audit({"hf_dataset": {"path": "a/b"}, "iters": 1000})
+    assert above_info(found) == {("config.hf_dataset", "warning")}
+    assert "config.epochs" not in infos(found)
+
+
+def test_fewer_rows_than_a_batch_have_no_epochs(audit):
+    assert not [item for item in audit({"batch_size": 100, "iters": 900}) if item["check"] == "config.epochs"]
+
+
+def test_lora_parameters_beside_full_training_are_said_not_to_be_used(audit):
+    found = one(audit({"fine_tune_type": "full", "lora_parameters": LORA}), "config.dead_key")
+    assert found["severity"] == "info" and "not used" in found["title"]
+
+
+# --- keys that stand twice ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def audit_text(write):
+    """The findings of one check on the sound config with text behind it."""
+
+    def audit_text(text, check="config.duplicate_key"):
+        path = write()
+        path.write_text(path.read_text() + text)
+        return [item for item in config.check(subject.read(path)) if item["check"] == check]
+
+    return audit_text
+
+
+def test_a_key_that_stands_twice_is_shown_with_both_values_and_their_lines(audit_text):
+    (found,) = audit_text("batch_size: 8\n")
+    assert found["severity"] == "warning"
+    assert "`batch_size` stands twice: 2 (line 6) and 8 (line 10); the last alone counts" in found["title"]
+    assert found["evidence"] == ["line 6: batch_size: 2", "line 10: batch_size: 8"]
+
+
+@pytest.mark.parametrize(
+    "text, keys",
+    [
+        ("lora_parameters:\n  rank: 8\n  scale: 2.0\n  dropout: 0.0\n  rank: 4\n", ["lora_parameters.rank"]),
+        ("optimizer_config: {adam: {eps: 1, eps: 2}}\n", ["optimizer_config.adam.eps"]),
+        ("hf_dataset:\n- {path: a, path: b}\n", ["hf_dataset.path"]),
+        ("iters: 9\n'batch_size': 4\n", ["batch_size", "iters"]),
+        ("lora_parameters: {rank: 8}\nlora_parameters: {rank: 9}\n", ["lora_parameters"]),
+        ("x-a: &a {rank: 8, scale: 2.0}\nlora_parameters:\n  <<: *a\n  rank: 4\n  dropout: 0.0\n", []),
+        ("x-a: &a {b: 1}\nx-b: &b {c: 1}\nx-c:\n  <<: *a\n  <<: *b\n", []),
+        ("x-a: &a [*a]\nx-b: &b {c: *b, d: *a}\n", []),
+        ("x-a: &a {b: 1, b: 2}\nx-c: *a\nx-d: *a\n", ["x-a.b"]),
+    ],
+)
+def test_keys_are_found_twice_at_any_depth_and_anchors_are_no_second_time(audit_text, text, keys):
+    found = audit_text(text)
+    assert [item["title"].split("`")[1] for item in found] == keys
+    assert {item["severity"] for item in found} <= {"warning"}
+
+
+def test_the_same_value_twice_is_only_an_info(audit_text):
+    assert [item["severity"] for item in audit_text("batch_size: 2\n")] == ["info"]
 
 
 def test_the_whole_name_of_a_module_is_proposed_and_alpha_is_converted(audit):
@@ -277,6 +445,18 @@ ABORTS = [
     {"lora_parameters": LORA | {"keys": "self_attn.q_proj"}},
     {"lora_parameters": LORA | {"dropout": 1}},
     {"lora_parameters": LORA | {"keys": ["q_proj"]}},
+    {"lora_parameters": LORA | {"keys": ["input_layernorm", "self_attn.q_proj"]}},
+    {"lora_parameters": LORA | {"keys": ["self_attn", "self_attn.q_proj"]}},
+    {"lora_parameters": LORA | {"rank": -1}},
+    {"max_seq_length": 0},
+    {"max_seq_length": -1},
+    {"max_seq_length": 1},
+    {"batch_size": 0},
+    {"steps_per_eval": 0, "iters": 2},
+    {"save_every": 0},
+    {"hf_dataset": {"path": "a/b"}},
+    {"hf_dataset": "a/b"},
+    {"resume_adapter_file": str(ROOT)},
     {"num_layers": 16},
     {"lr_schedule": COSINE | {"arguments": [1e-4]}},
     {"fine_tune_type": "qlora"},
@@ -298,6 +478,32 @@ ABORTS = [
 def test_mlx_lm_itself_aborts_where_the_audit_says_so(trainer, changes):
     with pytest.raises(Exception):
         trainer({"iters": 1} | changes)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("key", ["learning_rate", "scale"])
+def test_mlx_lm_itself_trains_with_a_value_that_is_no_number_and_saves_what_is_none(trainer, tmp_path, key, value):
+    trainer({"iters": 3} | ({"lora_parameters": LORA | {key: value}} if key == "scale" else {key: value}))
+    saved = mx.load(str(tmp_path / "adapter" / "adapters.safetensors"))
+    assert all(mx.isnan(tensor).any() for tensor in saved.values())
+
+
+def test_mlx_lm_itself_finds_no_batch_of_fewer_than_no_rows(monkeypatch):
+    """`batch_size: -1` makes no batch, and the trainer goes round and round for one."""
+    rounds = iter(range(100))
+    monkeypatch.setattr(tuner.np.random, "permutation", lambda number: (next(rounds), [])[1])
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        next(tuner.iterate_batches([([1, 2], 0)] * 8, -1, 16, loop=True))
+
+
+def test_adafactor_itself_takes_no_learning_rate_unless_it_is_told_to():
+    def updated(rate, **options):
+        parameters = {"w": mx.ones((2, 2))}
+        chosen = optimizers.Adafactor(learning_rate=rate, **options)
+        return chosen.apply_gradients({"w": mx.ones((2, 2))}, parameters)["w"].tolist()
+
+    assert updated(1e-9) == updated(1.0)
+    assert updated(1e-9, relative_step=False) != updated(1.0, relative_step=False)
 
 
 def test_a_run_reads_no_key_that_the_source_does_not_show(trainer, monkeypatch):
@@ -387,7 +593,7 @@ def test_a_source_of_another_shape_is_refused(tmp_path):
 
 def test_what_other_trainers_call_a_key_names_a_live_one():
     keys = trainer_keys.installed()
-    assert trainer_keys.ALIASES.keys() <= keys.live
+    assert other_names.ALIASES.keys() <= keys.live
     for wrong, right in {
         "lora_layers": "num_layers",
         "r": "lora_parameters.rank",
@@ -402,10 +608,28 @@ def test_what_other_trainers_call_a_key_names_a_live_one():
         "learningRate": "learning_rate",
         "batch-size": "batch_size",
         "lora_paramters": "lora_parameters",
+        "lora_config": "lora_parameters",
+        "peft_config": "lora_parameters",
+        "steps_per_save": "save_every",
+        "saves_per_epoch": "save_every",
+        "completion_only_loss": "mask_prompt",
+        "assistant_only_loss": "mask_prompt",
+        "lora_attn_modules": "lora_parameters.keys",
+        "sequence_len": "max_seq_length",
+        "cosine_decay": "lr_schedule",
+        "log_every_n_steps": "steps_per_report",
+        "enable_activation_checkpointing": "grad_checkpoint",
+        "lora_model_dir": "resume_adapter_file",
+        "dataset_text_field": "text_feature",
+        "hf_datasets": "hf_dataset",
+        "optim_args": "optimizer_config",
     }.items():
         assert keys.meant(wrong) == right
+    assert keys.meant("name", "hf_dataset") == "hf_dataset.path"
+    assert keys.meant("decay_steps", "lr_schedule") == "lr_schedule.arguments"
+    assert keys.meant("modules", "lora_parameters") == "lora_parameters.keys"
     assert keys.meant("zzz") is None
-    repeated = Counter(alias for aliases in trainer_keys.ALIASES.values() for alias in aliases.split())
+    repeated = Counter(alias for aliases in other_names.ALIASES.values() for alias in aliases.split())
     assert max(repeated.values()) == 1 and not repeated.keys() & keys.live
 
 
@@ -466,6 +690,10 @@ def test_any_text_ends_in_findings_or_in_one_paragraph(text):
         "a: &a [*a]",
         "? [1, 2]\n: 3",
         "a: [" * 2000,
+        "a: 1\na: 2\n? !!str a\n: 3\n=: 1\n=: 2",
+        "<<: {a: 1}\n<<: {a: 2}",
+        "lora: {1: 2, [a]: 3}\ntraining: {? {a: 1} : 2}",
+        "hf_dataset: [{path: [1]}, 3, {}]",
         "lora_parameters: &a {rank: *a}",
         "a: !!set {b}",
         'data: "\\0"',
@@ -479,6 +707,29 @@ def test_any_text_ends_in_findings_or_in_one_paragraph(text):
 )
 def test_odd_yaml_ends_in_findings_or_in_one_paragraph(tmp_path, text):
     check_text(tmp_path, text if "model:" in text else f"model: {tmp_path}/none\n{text}")
+
+
+@pytest.mark.parametrize(
+    "text, says",
+    [
+        ("a: 1\nday: 2020-99-99", "Mend the value in line 2"),
+        ("a: 1\nb: !!bool x", "Mend the value in line 2"),
+        ("iters: " + "9" * 5000, "Mend the value in line 1"),
+        ("a: [" * 2000, "take some of the brackets"),
+        (b"# h\xe9llo\na: 1", "save it as that"),
+        ("a: 1\nb: \0", "Mend line 2"),
+        ("a: 1\n\tb: 2", "line 2, column 1"),
+        ('model: ""', "`model` of"),
+        ('data: "a\\0b"', "`data` of"),
+    ],
+)
+def test_a_config_that_cannot_be_read_is_refused_with_what_to_mend(tmp_path, text, says):
+    path = tmp_path / "config.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(StudyError) as refused:
+        configs.load(path)
+    assert says in str(refused.value) and "unicode string" not in str(refused.value)
+    assert ("Mend that line" in str(refused.value)) == ("column" in str(refused.value))
 
 
 def test_a_number_for_the_data_is_a_finding_and_no_traceback(write):

@@ -1,9 +1,12 @@
 """Faults in the config: the family `config`, and those of `loss` that a config causes."""
 
+from importlib.util import find_spec
+
 from .spoiling import PLAIN, in_text
 from .studies import CONFIG
 
 LORA = CONFIG["lora_parameters"]
+HUB = "warning" if find_spec("datasets") else "error"  # without that package, mlx-lm aborts
 OTHERS = ("formal-smollm2", "persian-gemma", "bilingual-llama3", "turns-chatml")
 
 
@@ -27,6 +30,8 @@ def pasted_article(study):
 
 def cases():
     yield from _keys()
+    yield from _doubles_and_sources()
+    yield from _rates()
     yield from _values()
     yield from _masks()
 
@@ -63,6 +68,15 @@ def _keys():
         "error",
         ("config.unknown_key",),
     )
+    for key, value in {
+        "lora": {"rank": 16, "alpha": 32},
+        "lora_config": {"r": 16},
+        "training": {"iters": 500, "learning_rate": 2e-4},
+        "steps_per_save": 50,
+        "assistant_only_loss": True,
+        "lora_attn_modules": ["q_proj"],
+    }.items():
+        yield f"unknown key {key}", OTHERS[len(key) % 4], with_keys(**{key: value}), "config.unknown_key", "warning"
     yield "trust_remote_code", PLAIN, with_keys(trust_remote_code=True), "config.dead_key", "warning"
     yield "clear_cache_threshold", "turns-gemma", with_keys(clear_cache_threshold=1000), "config.dead_key", "warning"
     yield (
@@ -86,6 +100,49 @@ def _keys():
     yield "alpha in the place of scale", PLAIN, lora("scale", alpha=16), "config.lora_incomplete", "error", follows
     yield "rank alone", OTHERS[1], with_keys(lora_parameters={"rank": 16}), "config.lora_incomplete", "error"
     yield "no dropout", OTHERS[3], lora("dropout"), "config.lora_incomplete", "error"
+
+
+def twice(key, line):
+    """Another line with a key that the config has already, as a merge or a hasty edit leaves it."""
+
+    def spoil(study):
+        path = study.folder / "config.yaml"
+        text = path.read_text(encoding="utf-8")
+        beside = next(old for old in text.splitlines() if old.strip().startswith(f"{key}:"))
+        indent = beside[: len(beside) - len(beside.lstrip())]
+        path.write_text(text.replace(f"{beside}\n", f"{beside}\n{indent}{line}\n"), encoding="utf-8")
+
+    return spoil
+
+
+def _doubles_and_sources():
+    for study, key, line in (
+        (PLAIN, "batch_size", "batch_size: 2"),
+        (OTHERS[0], "learning_rate", "learning_rate: 2.0e-05"),
+        (OTHERS[1], "rank", "rank: 4"),
+        (OTHERS[2], "dropout", '"dropout": 0.1'),
+    ):
+        yield f"{key} twice", study, twice(key, line), "config.duplicate_key", "warning"
+    named = {"path": "someone/chats", "train_split": "train[:80%]"}
+    for what, value in (("a dataset", named), ("two datasets", [named, named | {"path": "someone/else"}])):
+        yield f"hf_dataset: {what}", PLAIN, with_keys(hf_dataset=value), "config.hf_dataset", HUB
+    yield "hf_dataset: a name alone", PLAIN, with_keys(hf_dataset="someone/chats"), "config.type", "error"
+
+
+def _rates():
+    for rate, study in ((10.0, PLAIN), (1e-15, OTHERS[0]), (2, OTHERS[2])):
+        yield f"learning_rate {rate}", study, with_keys(learning_rate=rate), "config.learning_rate", "warning"
+    adafactor = with_keys(optimizer="adafactor")
+    yield "adafactor with a learning rate", PLAIN, adafactor, "config.dead_key", "warning"
+    for what, schedule in {
+        "a warm-up as long as the run": {"name": "cosine_decay", "arguments": [1e-4, 150], "warmup": 150},
+        "a warm-up from above": {"name": "cosine_decay", "arguments": [1e-4, 150], "warmup": 9, "warmup_init": 1e-3},
+        "warmup_init without warmup": {"name": "cosine_decay", "arguments": [1e-4, 150], "warmup_init": 1e-6},
+        "a decay that grows": {"name": "exponential_decay", "arguments": [1e-4, 1.01]},
+    }.items():
+        yield f"schedule: {what}", PLAIN, with_keys(lr_schedule=schedule), "config.lr_schedule", "warning"
+    steep = {"name": "cosine_decay", "arguments": [0.3, 150]}
+    yield "schedule from 0.3", OTHERS[0], without("learning_rate", lr_schedule=steep), "config.learning_rate", "warning"
 
 
 def _values():
@@ -144,6 +201,22 @@ def _values():
         yield f"fine_tune_type {kind}", PLAIN, with_keys(fine_tune_type=kind), "config.fine_tune_type", error
     for optimizer, study in (("adamw_torch", PLAIN), ("paged_adamw_8bit", OTHERS[0]), ("lion", OTHERS[2])):
         yield f"optimizer {optimizer}", study, with_keys(optimizer=optimizer), "config.optimizer", error
+    for length in (0, -1):
+        yield f"max_seq_length {length}", PLAIN, with_keys(max_seq_length=length), "config.type", error
+    yield "iters 1e30", PLAIN, with_keys(iters=1e30), "config.type", error
+    yield "learning_rate .nan", OTHERS[3], with_keys(learning_rate=float("nan")), "config.type", error
+    yield "keys of a norm", PLAIN, lora(keys=["input_layernorm"]), "config.lora_keys", error
+    for scale in (1e-6, -20.0):
+        yield f"scale {scale}", OTHERS[1], lora(scale=scale), "config.lora_scale", "warning"
+    yield "rank 4096 of a small model", PLAIN, lora(rank=4096), "config.type", "warning"
+    yield "dropout 0.9", OTHERS[0], lora(dropout=0.9), "config.type", "warning"
+    yield (
+        "a folder to resume from",
+        PLAIN,
+        lambda study: study.configure(resume_adapter_file=str(study.folder)),
+        "config.path",
+        error,
+    )
     yield "100,000 steps over 200 rows", PLAIN, with_keys(iters=100_000), "config.epochs", "warning"
     yield "1,000 steps over 12 rows", "texter-chatml-12", with_keys(iters=1000), "config.epochs", "warning"
 

@@ -1,14 +1,15 @@
 """LoRA's settings: what mlx-lm makes of them, which is not what PEFT makes of the same words."""
 
+from mlx.utils import tree_flatten
+
 from .. import architecture
-from ..evidence import listed
-from ..findings import finding
-from .values import fits, shown_key, shown_value, sound
+from .values import enumerated, fits, say, shown_key, shown_value, sound
 
 CHECKS = {
     "config.lora_keys": (
         "error or warning",
-        "`lora_parameters.keys` names modules that the model does not have, such as q_proj for self_attn.q_proj.",
+        "`lora_parameters.keys` names modules that the model does not have, such as q_proj for self_attn.q_proj, "
+        "or that cannot be adapted.",
     ),
     "config.lora_incomplete": ("error", "`lora_parameters` lacks a key; it replaces all of the trainer's defaults."),
     "config.lora_alpha": ("warning", "`lora_parameters` holds alpha, which the trainer does not read."),
@@ -16,26 +17,23 @@ CHECKS = {
     "config.num_layers": ("error or info", "More layers are asked for than the model has; or all of them."),
 }
 ALPHA = ("alpha", "lora_alpha")
-LARGE_SCALE, PEFT_SCALE = 64, 10  # PEFT's alpha / r is mostly 1 to 2
+SMALL_SCALE, PEFT_SCALE, LARGE_SCALE = 0.01, 10, 64  # PEFT's alpha / r is mostly 1 to 2
+LARGE_DROPOUT = 0.5  # recipes for LoRA have 0 to 0.1
 
 
 def check(subject) -> list[dict]:
     values = sound(subject.config)
     settings = values["lora_parameters"]
-    if values["fine_tune_type"] == "full":  # then mlx-lm does not look at lora_parameters
-        return _layers(subject, values)
+    if values["fine_tune_type"] == "full":
+        return [*_not_used(subject), *_layers(subject, values)]
     return [
         *_incomplete(subject, settings),
         *_alpha(subject, settings),
         *_scale(subject, settings),
+        *_sizes(subject, settings),
         *_keys(subject, values, settings),
         *_layers(subject, values),
     ]
-
-
-def _say(subject, check, severity, title, evidence, cause, fix) -> dict:
-    lines = [evidence] if isinstance(evidence, str) else evidence
-    return finding(check, severity, title, evidence=listed(lines), cause=cause, fix=fix, where=subject.where)
 
 
 def _shown(settings: dict) -> list[str]:
@@ -47,11 +45,11 @@ def _incomplete(subject, settings) -> list[dict]:
     if not missing:
         return []
     return [
-        _say(
+        say(
             subject,
             "config.lora_incomplete",
             "error",
-            f"`lora_parameters` lacks {' and '.join(missing)}",
+            f"`lora_parameters` lacks {enumerated(missing)}",
             _shown(settings),
             "What a config gives here replaces all of mlx-lm's defaults at once, and mlx-lm aborts at the first missing key.",
             "Write all three; mlx-lm's defaults are rank: 8, scale: 20.0, dropout: 0.0.",
@@ -62,7 +60,7 @@ def _incomplete(subject, settings) -> list[dict]:
 def _alpha(subject, settings) -> list[dict]:
     rank = settings.get("rank")
     return [
-        _say(
+        say(
             subject,
             "config.lora_alpha",
             "warning",
@@ -77,29 +75,94 @@ def _alpha(subject, settings) -> list[dict]:
     ]
 
 
+def _not_used(subject) -> list[dict]:
+    given = subject.given.get("lora_parameters")
+    if not given:
+        return []
+    return [
+        say(
+            subject,
+            "config.dead_key",
+            "info",
+            "`lora_parameters` is not used, for `fine_tune_type: full` trains the weights themselves",
+            [f"lora_parameters: {shown_value(given)}", "fine_tune_type: full"],
+            "mlx-lm makes no adapter then, and writes `lora_parameters: null` into adapter_config.json.",
+            "Nothing, if the layers themselves are to be trained; else set `fine_tune_type: lora`.",
+        )
+    ]
+
+
 def _scale(subject, settings) -> list[dict]:
     scale = settings.get("scale")
-    if not isinstance(scale, int | float) or 0 < scale <= PEFT_SCALE:
+    if not isinstance(scale, int | float) or SMALL_SCALE <= scale <= PEFT_SCALE:
         return []
+    cause = "mlx-lm multiplies the adapter by `scale`, with no division by the rank; its default is 20."
+    severity, fix = "warning", "Set a scale between 1 and 20, or alpha / rank of the recipe that you follow."
     if scale == 0:
         severity, means = "error", "the adapter is multiplied by 0, so nothing is learned"
-    elif scale < 0 or scale > LARGE_SCALE:
-        severity, means = "warning", f"PEFT would need alpha = {scale:g} × rank for this"
+    elif scale < 0:
+        means = "a minus sign that does nothing but confuse"
+        cause += f" Training makes up for the sign: with {scale:g} it learns what it would with {-scale:g}."
+        fix = f"Write {-scale:g}, if that is what was meant."
+    elif scale < SMALL_SCALE:
+        means = "so small that the adapter hardly changes anything"
+        cause += " What the adapter learns counts by as little."
+    elif scale > LARGE_SCALE:
+        means = f"PEFT would need alpha = {scale:g} × rank for this"
     else:
         severity, means = "info", f"in PEFT's words alpha = {scale:g} × rank, where 1 or 2 × rank is usual"
+        fix = "Choose it together with learning_rate."
     return [
-        _say(
+        say(
             subject,
             "config.lora_scale",
             severity,
             f"LoRA's scale is {scale:g}: {means}",
             f"scale: {scale:g}",
-            "mlx-lm multiplies the adapter by `scale`, with no division by the rank; its default is 20.",
-            "Choose it together with learning_rate."
-            if severity == "info"
-            else "Set a scale between 1 and 20, or alpha / rank of the recipe that you follow.",
+            cause,
+            fix,
         )
     ]
+
+
+def _sizes(subject, settings) -> list[dict]:
+    """A rank or a dropout that mlx-lm takes, but that nobody means."""
+    rank, dropout, widest = settings.get("rank"), settings.get("dropout"), _widest(subject)
+    found = []
+    if rank is not None and widest and rank > widest:
+        found.append(
+            say(
+                subject,
+                "config.type",
+                "warning",
+                f"`lora_parameters.rank: {rank}` is more than any of the model's maps can have, {widest:,}",
+                f"rank: {rank}",
+                "An adapter of a higher rank than the map that it changes is larger than the map itself, and can do no more.",
+                f"Set a rank far below {widest:,}; 8 to 64 is usual.",
+            )
+        )
+    if dropout is not None and dropout >= LARGE_DROPOUT:
+        found.append(
+            say(
+                subject,
+                "config.type",
+                "warning",
+                f"`lora_parameters.dropout: {dropout}` drops {dropout:.0%} of what the adapter sees at every step",
+                f"dropout: {dropout}",
+                "It is a share of 1, not a number of percent, and mostly 0 to 0.1.",
+                "Set a dropout between 0 and 0.1.",
+            )
+        )
+    return found
+
+
+def _widest(subject) -> int | None:
+    """The highest rank that a map inside the model's layers can have; None where nobody can say."""
+    model = architecture.skeleton(subject.model)
+    if model is None:
+        return None
+    shapes = [value.shape[-2:] for layer in model.layers for _, value in tree_flatten(layer.parameters())]
+    return max((min(shape) for shape in shapes if len(shape) == 2), default=None)
 
 
 def _keys(subject, values, settings) -> list[dict]:
@@ -107,11 +170,11 @@ def _keys(subject, values, settings) -> list[dict]:
     if keys is None:
         return []
 
-    def say(severity, title, cause, fix):
-        return [_say(subject, "config.lora_keys", severity, title, f"keys: {shown_value(keys)}", cause, fix)]
+    def say_keys(severity, title, cause, fix):
+        return [say(subject, "config.lora_keys", severity, title, f"keys: {shown_value(keys)}", cause, fix)]
 
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
-        return say(
+        return say_keys(
             "error",
             "`lora_parameters.keys` is no list of names",
             "mlx-lm asks of every module whether its name is in `keys`; in a text, that finds any part of it.",
@@ -120,15 +183,23 @@ def _keys(subject, values, settings) -> list[dict]:
     model = architecture.skeleton(subject.model)
     if model is None:
         short = [key for key in keys if "." not in key and key != "lm_head"]
-        known = set(keys) - set(short)
+        known, fixed = set(keys) - set(short), []
     else:
         known = architecture.module_names(model, values["num_layers"])
-        short = [key for key in keys if key not in known]
+        fixed = [key for key in keys if key not in known and key in _modules(model, values["num_layers"])]
+        short = [key for key in keys if key not in known and key not in fixed]
+    if fixed:
+        return say_keys(
+            "error",
+            f"`lora_parameters.keys` names modules that cannot be adapted: {', '.join(map(shown_key, fixed[:5]))}",
+            "LoRA adapts linear maps and embeddings; mlx-lm aborts where a key names another module.",
+            "Take them out, or name the linear maps inside, such as self_attn.q_proj.",
+        )
     if keys and not short:
         return []
     whole = sorted({name for name in known for key in short if name.endswith(f".{key}") and name.count(".") == 1})
     nothing = len(short) == len(keys)
-    return say(
+    return say_keys(
         "error" if nothing or model is None else "warning",
         ("`lora_parameters.keys` matches no module" if nothing else "Some of `lora_parameters.keys` match no module")
         + (f": {', '.join(map(shown_key, short[:5]))}" if short else ""),
@@ -140,6 +211,11 @@ def _keys(subject, values, settings) -> list[dict]:
     )
 
 
+def _modules(model, num_layers: int) -> set[str]:
+    """Every name that mlx-lm compares with a key, whatever the module is."""
+    return {name for root in (*model.layers[-max(num_layers, 0) :], model) for name, _ in root.named_modules()}
+
+
 def _layers(subject, values) -> list[dict]:
     asked = values["num_layers"]
     has = architecture.layers(subject.model)
@@ -147,7 +223,7 @@ def _layers(subject, values) -> list[dict]:
         return []
     if asked <= 0:
         return [
-            _say(
+            say(
                 subject,
                 "config.num_layers",
                 "info",
@@ -159,7 +235,7 @@ def _layers(subject, values) -> list[dict]:
         ]
     default = "num_layers" not in subject.given
     return [
-        _say(
+        say(
             subject,
             "config.num_layers",
             "error",

@@ -3,11 +3,12 @@
 From `lora.run(args)` on, every read of `args` is followed through the functions that it is
 handed to: `args.iters`, `getattr(args, "hf_dataset", False)`, and `config["rank"]` where
 `args.lora_parameters` became `config`. What is declared but never read, or cannot be set
-from YAML, is dead. Nothing here is listed by hand but what other trainers call a key.
+from YAML, is dead. Nothing is listed by hand but what other trainers call a key: `other_names`.
 """
 
 import ast
 import inspect
+from collections import Counter
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -15,39 +16,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ...errors import StudyError
+from .other_names import ALIASED
 
-# What PEFT, TRL, unsloth, axolotl, LLaMA-Factory and older versions of mlx-lm call a live key.
-ALIASES = {
-    "num_layers": "lora_layers layers n_layers num_lora_layers layers_to_transform",
-    "lora_parameters.rank": "lora_rank r rank lora_r",
-    "lora_parameters.scale": "lora_alpha alpha lora_scale scale lora_scaling",
-    "lora_parameters.dropout": "lora_dropout dropout",
-    "lora_parameters.keys": "target_modules lora_keys lora_target lora_target_modules keys",
-    "iters": "epochs num_epochs num_train_epochs max_steps iterations steps num_iters max_iters n_epochs",
-    "max_seq_length": "max_seq_len max_seq max_length cutoff_len sequence_len seq_length context_length model_max_length",
-    "learning_rate": "lr",
-    "batch_size": "micro_batch_size per_device_train_batch_size train_batch_size",
-    "grad_accumulation_steps": "gradient_accumulation_steps accumulation_steps grad_accum_steps",
-    "mask_prompt": "train_on_inputs train_on_completions train_on_responses_only completion_only_loss prompt_mask mask_prompts mask_inputs",
-    "lr_schedule": "lr_scheduler lr_scheduler_type scheduler schedule",
-    "lr_schedule.warmup": "warmup warmup_steps warmup_ratio num_warmup_steps",
-    "steps_per_eval": "val_steps eval_steps eval_every eval_interval val_every",
-    "steps_per_report": "logging_steps log_every log_interval",
-    "save_every": "save_steps save_interval checkpoint_every",
-    "val_batches": "eval_batches",
-    "optimizer": "optim optimizer_type",
-    "optimizer_config": "weight_decay betas optimizer_args optimizer_params",
-    "adapter_path": "output_dir adapter_dir adapter_file save_path output_path",
-    "resume_adapter_file": "resume_from_checkpoint resume_from resume",
-    "grad_checkpoint": "gradient_checkpointing grad_checkpointing use_gradient_checkpointing",
-    "fine_tune_type": "use_dora adapter finetuning_type finetune_type peft_type train_type lora",
-    "report_to": "wandb",
-    "project_name": "wandb_project run_name name",
-    "model": "base_model model_name model_name_or_path model_id model_path",
-    "data": "dataset datasets data_path train_data dataset_path data_dir",
-    "seed": "random_seed random_state",
-}
-_ALIASED = {alias: live for live, aliases in ALIASES.items() for alias in aliases.split()}
 TYPES = {"int": int, "float": float, "str": str, "bool": bool}
 
 
@@ -64,20 +34,38 @@ class TrainerKeys:
         """The keys that are read inside `name`; empty if mlx-lm hands it on as a whole."""
         return frozenset(key.removeprefix(f"{name}.") for key in self.live if key.startswith(f"{name}."))
 
+    def named(self, key: str, section: str = "") -> str | None:
+        """The live key (dotted) that `key` is, or is another trainer's word for."""
+        word = _words(key)
+        known = ALIASED.get(f"{section}.{word}") or ALIASED.get(word) or word
+        return known if known in self.live else None
+
     def meant(self, key: str, section: str = "") -> str | None:
         """The live key (dotted) that whoever wrote `key` probably meant."""
-        word = _words(key)
-        known = _ALIASED.get(word)
-        if known in self.live:
+        if known := self.named(key, section):
             return known
         # The keys of the same section come first; a name alone is compared, not the whole path.
         for names in (self.section(section), self.live) if section else (self.live,):
             by_name = {name.split(".")[-1]: name for name in sorted(names, key=lambda name: -name.count("."))}
-            close = get_close_matches(word, by_name, n=1, cutoff=0.75)
+            close = get_close_matches(_words(key), by_name, n=1, cutoff=0.75)
             if close:
                 name = by_name[close[0]]
                 return f"{section}.{name}" if section and names != self.live else name
         return None
+
+    def home(self, block: dict) -> str | None:
+        """Where most of a block's keys belong: a section, or "" for the top level; None where they are nobody's."""
+        places = Counter()
+        for key in block:
+            word = _words(key) if isinstance(key, str) else ""
+            known = {name for name in self.live if name.split(".")[-1] == word} | {self.named(word)} - {None}
+            found = {name.rpartition(".")[0] for name in known}
+            places.update(found if len(found) == 1 else ())  # `name` is a key of many blocks, and tells nothing
+        if not places:
+            return None
+        # Of two that hold as many, the section: settings of LoRA often stand with a number of layers.
+        place, number = max(places.items(), key=lambda item: (item[1], item[0] != ""))
+        return place if number * 2 > len(block) or number * 2 == len(block) and place else None
 
 
 def _words(key: str) -> str:
