@@ -29,6 +29,8 @@ def places(folder, tokenizer=None):
         ('P = ("a"\n     "<|eot_id|>"\n     f"{1}<|begin_of_text|>")\n', ["app.py:2: <|eot_id|>", "app.py:3: <|begin_of_text|>"]),
         ('stop = [b"<|im_end|>"]\n', ["app.py:1: <|im_end|>"]),
         ('P = "### Instruction:\\n{x}\\n\\n### Response:\\n"\n', ["app.py:1: ### Instruction ### Response"]),
+        ('P = f"{system} USER: {text} ASSISTANT:"\n', ["app.py:1: USER: ASSISTANT:"]),
+        ('P = "\\n\\nHuman: " \\\n    "%s\\n\\nAssistant:"\n', ["app.py:1: Human:", "app.py:2: Assistant:"]),
         ("print '<|im_end|>'  # another Python\n", ["app.py:1: <|im_end|>"]),
     ],
 )  # fmt: skip
@@ -52,6 +54,46 @@ def test_other_files_are_searched_as_text(tmp_path, name):
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / name).write_text("one\nlet p = '<|im_start|>system'\n")
     assert places(tmp_path) == [f"deep/{name}:2: <|im_start|>"]
+
+
+@pytest.mark.parametrize("name", ["a.swift", "a.java", "a.kt", "a.js", "a.ts", "a.c", "a.m", "a.rs"])
+def test_comments_in_other_languages_are_not_counted(tmp_path, name):
+    (tmp_path / name).write_text(
+        "// <|im_start|>\n   /// USER: x ASSISTANT: `<|im_end|>`\n/* [INST] */\n/**\n * <|eot_id|>\n */\n"
+        "let url = 'https://a.b/<|im_end|>'\n/* a */ let p = '[INST]' // and so on\n/* open, and no end: '<bos>'\n"
+    )
+    assert places(tmp_path) == [f"{name}:7: <|im_end|>", f"{name}:8: [INST]", f"{name}:9: <bos>"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-8-sig"])
+def test_files_with_a_byte_order_mark_are_read(tmp_path, encoding):
+    text = "let p = '<|im_start|>'\n"
+    (tmp_path / "a.swift").write_bytes(("\ufeff" * (encoding == "utf-16-be") + text).encode(encoding))
+    (tmp_path / "b.py").write_bytes("p = '<|im_end|>'  # <|eot_id|>\n".encode("utf-8-sig"))
+    assert places(tmp_path) == ["a.swift:1: <|im_start|>", "b.py:1: <|im_end|>"]
+
+
+@pytest.mark.parametrize(
+    "source, told",
+    [
+        ('let p = "\\(system) USER: \\(text) ASSISTANT:"', "1: USER: ASSISTANT:"),
+        ('\nlet p = "\\n\\nHuman: " + x; let q = "\\n\\nHuman: a\\n\\nAssistant:"', "2: Human: Assistant:"),
+        ('let p = `a "b\nUser: ${text}\nAI:`', "2: User: AI:"),
+        ('let p = """\n  \\(system)\n  Human: "x"\n  Assistant:\n  """', "3: Human: Assistant:"),
+    ],
+)
+def test_roles_in_plain_words_are_found_in_one_string(tmp_path, source, told):
+    (tmp_path / "a.swift").write_text(source)
+    assert places(tmp_path) == [f"a.swift:{told}"]
+
+
+def test_roles_in_prose_or_in_several_strings_are_not_counted(tmp_path):
+    (tmp_path / "a.txt").write_text("User: how?\nAssistant: so.\n")
+    (tmp_path / "a.swift").write_text('label("User: ") + label("Assistant: ")\nlet a = "SuperUser: x, MyAI: y"\n')
+    (tmp_path / "a.py").write_text(
+        '"""USER: x ASSISTANT: y"""\nlabels = ["User:", "Assistant:"]\nx = "user: a, assistant: b"\n'
+    )
+    assert places(tmp_path) == []
 
 
 def test_a_notebooks_code_is_searched_and_its_outputs_are_not(tmp_path):
@@ -114,8 +156,11 @@ def test_a_function_without_a_source_has_no_findings(monkeypatch, name):
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    content=st.binary(max_size=60) | st.sampled_from([b"(" * 5000, b"'\\ud800'", b"f'{", b"\xff\xfe'<|im_end|>'"]),
-    name=st.sampled_from(["a.py", "a.ipynb", "a.txt", "a.ts"]),
+    content=st.binary(max_size=60)
+    | st.sampled_from(
+        [b"(" * 5000, b"'\\ud800'", b"f'{", b"\xff\xfe'<|im_end|>'", b"/* a", b"\xff\xfe\x00\x00a", b"'USER:"]
+    ),
+    name=st.sampled_from(["a.py", "a.ipynb", "a.txt", "a.ts", "a.swift"]),
 )
 def test_no_bytes_raise(tmp_path, content, name):
     (tmp_path / name).write_bytes(content)

@@ -1,6 +1,7 @@
 """Every way in which an app can ask otherwise than training did, on every kind of chat template."""
 
 import json
+import time
 
 import pytest
 from conftest import example
@@ -47,6 +48,10 @@ def asked(monkeypatch, function, name="chatml", rows=None, mask_prompt=True, exa
     profile = chat_format.load_profile({"kind": "callable", "function": "my_app:ask"})
     found = parity.check_parity(rows, _loaded(name), profile, "here", mask_prompt=mask_prompt)
     assert all(len(item["evidence"]) <= 6 and all(len(line) <= 220 for line in item["evidence"]) for item in found)
+    shown = [
+        [line.partition(":")[2].strip() for line in item["evidence"][1:3]] for item in found if item["evidence"][2:]
+    ]
+    assert all(training != inference for training, inference in shown)
     return {(item["check"], item["severity"]) for item in found}
 
 
@@ -135,7 +140,7 @@ def test_a_system_message_on_a_template_that_takes_none(monkeypatch):
     add = lambda row: [{"role": "system", "content": "Hi"}, *row["messages"][:-1]]  # noqa: E731
     assert asked(monkeypatch, add, "gemma") == errors("profile_fails")
     into_user = lambda row: changed(row, "user", lambda text: "You are Sam.\n\n" + text, 0)  # noqa: E731
-    assert asked(monkeypatch, into_user, "gemma") == errors("user_wrapper")
+    assert asked(monkeypatch, into_user, "gemma", [short(name="gemma")]) == errors("user_wrapper")
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
@@ -145,6 +150,160 @@ def test_earlier_turns_that_are_others_or_missing(monkeypatch, name):
     assert ask(lambda row: changed(row, "assistant", lambda _: "something else")) == errors("earlier_replies")
     last_only = lambda row: [turn for turn in row["messages"][:-1] if turn["role"] == "system"] + row["messages"][-2:-1]  # noqa: E731
     assert ask(last_only) == errors("earlier_replies")
+
+
+def history(name="chatml"):
+    """Four pairs of turns before the last one."""
+    turns = []
+    for number, (question, answer) in enumerate(
+        [("dinner?", "yes pls"), ("when\n\nand where?", "at 7. user"), ("ok", "ok"), ("👩‍👩‍👧", "ha")]
+    ):
+        turns += [{"role": "user", "content": f"Contact: {question}"}, {"role": "assistant", "content": answer}]
+    system = [{"role": "system", "content": SYSTEM}] if name != "gemma" else []
+    return {"messages": system + turns + [{"role": "user", "content": "Contact: bye"}, {"role": "assistant", "content": "bye"}]}  # fmt: skip
+
+
+def parted(row):
+    """System turns, and the other turns of a prompt."""
+    turns = row["messages"][:-1]
+    return [turn for turn in turns if turn["role"] == "system"], [turn for turn in turns if turn["role"] != "system"]
+
+
+def with_turns(change):
+    """A prompt of the template's own, with other turns behind the system turn."""
+
+    def prompt(row):
+        system, turns = parted(row)
+        return system + change(turns)
+
+    return prompt
+
+
+PAIR = [{"role": "user", "content": "Contact: u there?"}, {"role": "assistant", "content": "always.\n\nWhy"}]
+OTHER_TURNS = {
+    "first_pair_dropped": lambda turns: turns[2:],
+    "middle_pair_dropped": lambda turns: turns[:2] + turns[4:],
+    "two_pairs_dropped": lambda turns: turns[:2] + turns[4:6] + turns[8:],
+    "reversed": lambda turns: [turn for at in (6, 4, 2, 0) for turn in turns[at : at + 2]] + turns[8:],
+    "duplicated": lambda turns: turns[:8] + turns,
+    "few_shot": lambda turns: PAIR + turns,
+    "two_pairs_added": lambda turns: PAIR + turns[:4] + PAIR + turns[4:],
+    "a_pair_for_another": lambda turns: turns[:4] + PAIR + turns[6:],
+    "earlier_question_changed": lambda turns: [turns[0] | {"content": "Contact: lunch?"}, *turns[1:]],
+    "a_reply_included": lambda turns: turns + [{"role": "assistant", "content": "bye bye"}, turns[0]] + turns[7:9],
+}
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+@pytest.mark.parametrize("fault", OTHER_TURNS)
+def test_turns_that_are_missing_added_or_moved(monkeypatch, name, fault):
+    ask = with_turns(OTHER_TURNS[fault])
+    assert asked(monkeypatch, ask, name, [history(name)]) == errors("earlier_replies")
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_turns_added_to_a_single_question(monkeypatch, name):
+    few_shot = with_turns(lambda turns: PAIR + turns)
+    assert asked(monkeypatch, few_shot, name, [short(name=name)]) == errors("earlier_replies")
+    spelt = lambda row: text_of({"messages": [*few_shot(row), {}]}, name) + "Sam: "  # noqa: E731
+    assert asked(monkeypatch, spelt, name, [short(name=name)]) == errors("earlier_replies", "end_of_prompt")
+
+
+@pytest.mark.parametrize("name", [name for name in TOKENIZERS if name != "gemma"])
+def test_a_turn_more_behind_the_question_or_a_second_system_turn(monkeypatch, name):
+    briefly = with_turns(lambda turns: [*turns, {"role": "user", "content": "Answer briefly."}])
+    assert asked(monkeypatch, briefly, name, [short(name=name)]) == errors("earlier_replies")
+    if name != "mistral":  # whose template refuses that
+        twice = lambda row: row["messages"][:1] + row["messages"][:-1]  # noqa: E731
+        assert asked(monkeypatch, twice, name, [short(name=name)]) == errors("system_text")
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_added_turns_hide_no_other_difference(monkeypatch, name):
+    wrapped = lambda turn: turn | {"content": f"Reply to: {turn['content']}"}  # noqa: E731
+    ask = with_turns(lambda turns: [*PAIR, *turns[:-1], wrapped(turns[-1])])
+    assert asked(monkeypatch, ask, name, [history(name)]) == errors("earlier_replies", "user_wrapper")
+    if name != "gemma":
+        other = lambda row: [{"role": "system", "content": "You are a founder."}, *PAIR, *parted(row)[1]]  # noqa: E731
+        assert asked(monkeypatch, other, name, [history(name)]) == errors("earlier_replies", "system_text")
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_a_form_that_every_user_turn_has_is_the_wrapper(monkeypatch, name):
+    wrapped = lambda turn: turn | {"content": f"Reply to: {turn['content']}"}  # noqa: E731
+    form = with_turns(lambda turns: [wrapped(turn) if turn["role"] == "user" else turn for turn in turns])
+    assert asked(monkeypatch, form, name, [history(name)]) == errors("user_wrapper")
+    two = with_turns(lambda turns: [wrapped(turn) if at in (4, 8) else turn for at, turn in enumerate(turns)])
+    assert asked(monkeypatch, two, name, [history(name)]) == errors("user_wrapper", "earlier_replies")
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_white_space_alone(monkeypatch, name):
+    for change in (
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: text.replace("\n", " "),
+        lambda text: text.replace(" ", "  "),
+        lambda text: text.replace("Contact: ", "Contact:\n", 1),
+    ):
+        assert asked(monkeypatch, lambda row: change(text_of(row, name)), name) == errors("whitespace")
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_a_line_break_before_the_first_header(monkeypatch, name):
+    bos = ("bos",) if FAMILIES[name].get("adds_bos") else ()  # mlx-lm sees no BOS at the start, and puts one there
+    assert asked(monkeypatch, lambda row: "\n" + text_of(row, name), name) == errors("whitespace", *bos)
+    ids = lambda row: plain("\n" + text_of(row, name), name)  # noqa: E731
+    assert asked(monkeypatch, ids, name) == errors("whitespace")
+    wrapped = lambda row: changed(row, "user", lambda text: f"Reply to: {text}")  # noqa: E731
+    both = lambda row: plain("\n" + text_of({"messages": [*wrapped(row), {}]}, name), name)  # noqa: E731
+    assert asked(monkeypatch, both, name) == errors("whitespace", "user_wrapper")
+
+
+def test_a_line_break_between_two_special_tokens(monkeypatch):
+    def ask(row, change=lambda text: text):
+        return text_of(row, "llama3").replace("<|eot_id|><|start", "<|eot_id|>\n<|start")
+
+    assert asked(monkeypatch, ask, "llama3") == errors("whitespace")
+    other = lambda row: ask({"messages": [*changed(row, "user", str.upper), {}]})  # noqa: E731
+    assert asked(monkeypatch, other, "llama3") == errors("whitespace", "user_wrapper")
+
+
+def test_line_ends_of_another_system_do_not_hide_a_wrapper(monkeypatch):
+    def ask(row):
+        changed(row, "user", lambda text: f"Reply to:\n{text}")
+        return text_of(row, "mistral").replace("\n", "\r\n")
+
+    assert asked(monkeypatch, ask, "mistral") == errors("whitespace", "user_wrapper")
+
+
+IN_LINE = (
+    "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'system' %}{{ m['content'] + ' ' }}"
+    "{% elif m['role'] == 'user' %}{{ 'USER: ' + m['content'] + ' ' }}{% else %}{{ 'ASSISTANT: ' + m['content'] + eos_token }}"
+    "{% endif %}{% endfor %}{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
+)
+
+
+@pytest.fixture
+def in_line(monkeypatch):
+    """A template with its headers in the middle of a line, as Vicuna has them."""
+    family = {"special": ["<unk>", "<s>", "</s>"], "bos": "<s>", "eos": "</s>", "adds_bos": True, "template": IN_LINE}
+    monkeypatch.setitem(FAMILIES, "in_line", family)
+    return "in_line"
+
+
+@pytest.mark.parametrize("rows", [short, history])
+def test_headers_in_the_middle_of_a_line(monkeypatch, in_line, rows):
+    rows = [rows(name=in_line)]
+    assert asked(monkeypatch, lambda row: text_of(row, in_line), in_line, rows) == set()
+    human = lambda row: text_of(row, in_line).replace("USER:", "Human:")  # noqa: E731
+    assert asked(monkeypatch, human, in_line, rows) == errors("role_header")
+    few_shot = with_turns(lambda turns: PAIR + turns)
+    assert asked(monkeypatch, few_shot, in_line, rows) == errors("earlier_replies")
+    crlf = lambda row: text_of(row, in_line).replace("\n", "\r\n")  # noqa: E731
+    assert asked(monkeypatch, crlf, in_line, rows) == errors("whitespace")
+    for name in ("chatml", "qwen3", "mistral"):
+        other = lambda row: text_of(row, in_line).removeprefix("<s>")  # noqa: E731
+        assert asked(monkeypatch, other, name, rows) == errors("role_header")
 
 
 @pytest.mark.parametrize("name", ["chatml_bos", "gemma", "llama3", "mistral"])
@@ -371,6 +530,7 @@ def test_captured_prompts_of_one_split_are_enough(audited, tmp_path, tokenizer):
 
 @pytest.mark.parametrize(
     "line", ["{\n", "[]\n", "5\n", '{"split": "test"}\n', '{"split": "test", "row": "0", "ids": [1]}\n', "[" * 9999 + "\n",
+             '{"split": "test", "row": 0, "ids": "abc"}\n', '{"split": "test", "row": 0, "ids": {"a": 1}}\n',
              '{"split": "test", "row": 0, "ids": [0.5]}\n', '{"split": "test", "row": 0, "ids": []}\n',
              '{"split": "test", "row": 0, "prompt": 3}\n', '{"split": [], "row": 0, "prompt": "x"}\n',
              '{"split": "test", "row": 0, "ids": [1], "cached": 4}\n', '{"split": "test", "row": 0, "prompt": "\\ud800"}\n']
@@ -378,6 +538,7 @@ def test_captured_prompts_of_one_split_are_enough(audited, tmp_path, tokenizer):
 def test_a_captured_line_that_is_damaged_is_a_finding(audited, tmp_path, line):
     found = audited(captured(tmp_path, [line]))
     assert ("parity.profile_fails", "error") in ids_of(found)
+    assert found[0]["title"].endswith(" gives no prompt in 1 case")
     assert "line 1" in found[0]["evidence"][0]
 
 
@@ -456,3 +617,46 @@ def test_another_system_text_is_never_taken_for_something_else(name, system, oth
     )
     assert {item["check"] for item in found} <= {"parity.system_text", "parity.default_system"}
     assert found or other.replace("{", "").strip() == system.strip()
+
+
+TURN = st.fixed_dictionaries({"role": st.sampled_from(["system", "user", "assistant", "tool"]), "content": TEXT})
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    name=st.sampled_from(list(TOKENIZERS)),
+    trained=st.lists(TURN, min_size=1, max_size=6),
+    sent=st.lists(TURN, min_size=1, max_size=8),
+    change=st.sampled_from(
+        [str, str.strip, str.upper, lambda text: text.replace("\n", "\r\n"), lambda text: text[:-9]]
+    ),
+)
+def test_any_turns_on_either_side_are_compared(name, trained, sent, change):
+    row = {"messages": [*trained, {"role": "assistant", "content": "x"}]}
+    try:
+        text_of(row, name)
+        text = change(text_of({"messages": [*sent, {}]}, name)) or "x"
+    except Exception:  # the template's own, of an order of roles that it refuses
+        return
+    profile = {"kind": "captured", "file": "x", "rows": {("test", 0): text}, "broken": []}
+    found = parity.check_parity([row], _loaded(name), profile, "here")
+    assert {item["check"] for item in found} <= set(parity.CHECKS)
+    shown = [
+        [line.partition(":")[2].strip() for line in item["evidence"][1:3]] for item in found if item["evidence"][2:]
+    ]
+    assert all(training != inference for training, inference in shown)
+
+
+def test_long_conversations_that_differ_in_every_turn_are_read_in_a_moment():
+    turns = [{"role": ("user", "assistant")[at % 2], "content": f"word {at} and\n\nmore words"} for at in range(101)]
+    row = {"messages": [{"role": "system", "content": SYSTEM}, *turns, {"role": "assistant", "content": "x"}]}
+    sent = [turn | {"content": "so " + turn["content"]} for turn in row["messages"][:-1]]
+    for name in WITH_SYSTEM:
+        for text in (
+            text_of({"messages": [*sent, *sent[2:], {}]}, name),
+            text_of({"messages": [*sent, {}]}, name)[:-6],
+        ):
+            profile = {"kind": "captured", "file": "x", "rows": {("test", 0): text}, "broken": []}
+            start = time.perf_counter()
+            parity.check_parity([row], _loaded(name), profile, "here")
+            assert time.perf_counter() - start < 10  # of 0.3

@@ -157,6 +157,8 @@ def _captured_row(row) -> tuple[tuple[str, int], str | list[int]]:
         raise ValueError('no {"split": text, "row": number, "ids" or "prompt": …}')
     if row.get("cached"):
         raise ValueError("only the end of a prompt whose beginning was in a prompt cache; record without the cache")
+    if not isinstance(row.get("ids", []), list | None):
+        raise ValueError(f"its `ids` are {repr(row['ids'])[:80]}, which is no list of token ids")
     prompt = _as_prompt(row["ids"] if row.get("ids") is not None else row.get("prompt"), "this line")
     if not isinstance(prompt, str) and isinstance(prompt[0], dict):
         raise ValueError("messages, where a prompt or its token ids are needed")

@@ -32,6 +32,13 @@ export const prompt = (system, user) =>
   `<s>[INST] ${system}\\n\\n${user} [/INST]`;
 """
 
+VICUNA = """\
+func prompt(_ system: String, _ user: String) -> String {
+    // as in "USER: … ASSISTANT:"
+    return "\\(system) USER: \\(user) ASSISTANT:"
+}
+"""
+
 
 def with_app(**files):
     """Files of an app's folder; two underscores in a name stand for a dot."""
@@ -45,6 +52,12 @@ def with_app(**files):
     return spoil
 
 
+def wide(study):
+    """A source file as some editors on Windows write it."""
+    with_app()(study)
+    (study.folder / "app" / "Prompt.cs").write_text(SWIFT, encoding="utf-16")
+
+
 def cases():
     """Yield the arguments of `matrix.Case`."""
     check = ("app.hard_coded_tokens", "warning")
@@ -54,6 +67,8 @@ def cases():
     yield "Gemma's turns typed out in Swift", "persian-gemma", with_app(Prompt__swift=SWIFT), *check
     yield "Mistral's [INST] typed out in JavaScript", "hindi-mistral", with_app(prompt__mjs=SCRIPT), *check
     yield "ChatML typed out for Llama 3", "unasked-llama3", with_app(reply__py=PYTHON), *check
+    yield "roles in plain words in Swift", PLAIN, with_app(Prompt__swift=VICUNA), *check
+    yield "Gemma's turns in UTF-16", "persian-gemma", wide, *check
     typed = {"kind": "callable", "function": "faults.apps:typed_out"}
     yield "a function that types ChatML", "turns-chatml", lambda study: study.ask(**typed), *check
     follows = tuple(

@@ -3,6 +3,7 @@
 import json
 
 from ftstudy import chat_format
+from ftstudy.files import write_jsonl
 
 from .spoiling import PLAIN
 from .studies import CHATML
@@ -35,6 +36,23 @@ def app(function):
 
 def captured(change, **options):
     return lambda study: study.capture(change, **options)
+
+
+def turned(change):
+    """Recorded of an app that renders other turns behind the system turn, with the template of the model."""
+
+    def spoil(study):
+        tokenizer, recorded = study.tokenizer, []
+        for number, row in enumerate(study.rows("test")):
+            messages = row["messages"][:-1]
+            first = int(messages[0]["role"] == "system")
+            messages = messages[:first] + change(messages[first:])
+            ids = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+            recorded.append({"split": "test", "row": number, "ids": list(ids)})
+        write_jsonl(study.folder / "captured.jsonl", recorded)
+        study.ask(kind="captured", file="captured.jsonl")
+
+    return spoil
 
 
 def retokenized(change):
@@ -121,6 +139,19 @@ def _contents():
     yield "not wrapped, as training is", "wrapped-chatml", asked(user="{context}"), "parity.user_wrapper", error
     for study in ("turns-chatml", "turns-llama3", "turns-gemma"):
         yield f"earlier replies summed up ({study})", study, app("shortened_replies"), "parity.earlier_replies", error
+    pair = [{"role": "user", "content": "u there?"}, {"role": "assistant", "content": "always"}]
+    few_shot = turned(lambda turns: pair + turns)
+    for study in (PLAIN, "bilingual-llama3", "hindi-mistral", "formal-smollm2", "turns-gemma"):
+        yield f"a pair of turns as an example ({study})", study, few_shot, "parity.earlier_replies", error
+    doubled = turned(lambda turns: turns[:-1] + turns)
+    rewritten = turned(lambda turns: [turns[0] | {"content": "hm"}, *turns[1:]] if len(turns) > 1 else turns)
+    for study in ("turns-chatml", "turns-llama3", "turns-gemma"):
+        yield f"the history twice ({study})", study, doubled, "parity.earlier_replies", error
+        yield f"the first question rewritten ({study})", study, rewritten, "parity.earlier_replies", error
+    briefly = turned(lambda turns: [*turns, {"role": "user", "content": "Answer briefly."}])
+    follows = ("parity.user_wrapper",)
+    for study in (PLAIN, "hindi-mistral"):
+        yield f"a user turn more ({study})", study, briefly, "parity.earlier_replies", error, follows
     follows = ("parity.user_wrapper", "parity.role_header")
     for study in ("turns-chatml", "turns-gemma"):
         yield f"no history ({study})", study, app("last_turn_only"), "parity.earlier_replies", error, follows
@@ -167,6 +198,9 @@ def _markup():
             "parity.user_wrapper",
         ),
     )
+    in_line = prompt("{system} USER: {context} ASSISTANT:")
+    yield "plain names in one line", PLAIN, in_line, "parity.role_header", error
+    yield "plain names in one line on Qwen", "labels-qwen3", in_line, "parity.role_header", error
     yield (
         "Llama 2's system block on Mistral",
         "hindi-mistral",
@@ -196,6 +230,20 @@ def _markup():
         "parity.whitespace",
         error,
     )
+    yield "a line break before the prompt", PLAIN, prompt("\n" + CHATML), "parity.whitespace", error
+    yield (
+        "a line break before the start token",
+        "unasked-llama3",
+        prompt("\n" + LLAMA3),
+        "parity.whitespace",
+        error,
+        ("parity.bos",),
+    )
+    between = prompt(LLAMA3.replace("<|eot_id|>", "<|eot_id|>\n"))
+    yield "a line break between Llama 3's turns", "unasked-llama3", between, "parity.whitespace", error
+    for study in (PLAIN, "hindi-mistral", "persian-gemma", "bilingual-llama3"):
+        windows = retokenized(lambda text: text.replace("\n", "\r\n"))
+        yield f"line ends of Windows ({study})", study, windows, "parity.whitespace", error
     yield (
         "a line break behind each message",
         "labels-qwen3",
@@ -288,3 +336,10 @@ def _records():
         path.write_text("".join(json.dumps(row | {"row": row["row"] + 1000}) + "\n" for row in rows), encoding="utf-8")
 
     yield "recorded from other data", PLAIN, shifted, "parity.captured_rows", "warning"
+
+    def spelt(study):
+        rows = [{"split": "test", "row": number, "ids": "1 2 3"} for number in range(len(study.rows("test")))]
+        write_jsonl(study.folder / "captured.jsonl", rows)
+        study.ask(kind="captured", file="captured.jsonl")
+
+    yield "recorded ids that are a text", PLAIN, spelt, "parity.profile_fails", error, ("parity.captured_rows",)

@@ -4,19 +4,16 @@ Such a prompt may be right today: `parity` says whether it is. It goes wrong sil
 next model or template, so every place is named.
 """
 
-import ast
 import inspect
-import json
 import os
-import re
 import textwrap
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 from .. import chat_format
 from ..errors import StudyError
 from ..paths import from_root, shown
+from .app_text import found_in, in_python, in_source, named, special_tokens
 from .evidence import counted, listed
 from .findings import finding
 from .subject import Subject
@@ -24,17 +21,6 @@ from .subject import Subject
 CHECKS = {
     "app.hard_coded_tokens": ("warning", "The app's code writes special tokens by hand, not with the chat template."),
 }
-WELL_KNOWN = (
-    r"<\|[\w…-]{1,40}\|>",  # <|im_start|>, <|eot_id|>, <|begin_of_text|>, and f"<|{role}|>"
-    r"<｜[^｜<>\n]{2,40}｜>",
-    r"</?(?:start|end)_of_turn>",
-    r"<(?:bos|eos)>",
-    r"\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS)\]",
-    r"<</?SYS>>",
-    r"\#\#\# ?(?:Instruction|Response|Input|Human|Assistant|System|User)\b",
-)
-LIKE_HTML = re.compile(r"</?[a-z]{1,3}>")  # <s>: text struck out, in a web page
-WEB_PAGES = {".html", ".htm", ".xml", ".svg", ".vue", ".svelte", ".jsx", ".tsx", ".js", ".ts", ".css"}
 OTHER_FOLDERS = {"node_modules", "__pycache__", "site-packages", "Pods", "DerivedData"}
 # Not the app's code: prose, data, and what belongs to a model.
 NO_CODE = {".md", ".rst", ".jsonl", ".csv", ".tsv", ".log", ".lock", ".parquet"}
@@ -70,7 +56,7 @@ def check(folder: str | Path, tokenizer=None) -> list[dict]:
 def check_function(name: str, tokenizer=None) -> list[dict]:
     """Findings on one function, `module:name`, as in a profile of kind callable, and on the functions
     and texts of its module that it uses."""
-    pattern, places, where = _pattern(tokenizer), [], name
+    pattern, places, where = special_tokens(tokenizer), [], name
     try:
         start = inspect.unwrap(chat_format.function_of(name))
         where = shown(inspect.getsourcefile(start) or name)
@@ -85,10 +71,10 @@ def check_function(name: str, tokenizer=None) -> list[dict]:
         except (OSError, TypeError):
             continue
         source = textwrap.dedent("".join(lines))
-        places += [(f"{Path(where).name}:{first - 1 + line}", told) for line, told in _in_python(source, pattern)]
+        places += [(f"{Path(where).name}:{first - 1 + line}", told) for line, told in in_python(source, pattern)]
         for used, value in _used(function):
-            if isinstance(value, str) and (tokens := pattern.findall(value)):
-                places.append((f"{Path(where).name}:{used}", _named(tokens)))
+            if isinstance(value, str) and (tokens := found_in(value, pattern)):
+                places.append((f"{Path(where).name}:{used}", named(tokens)))
             if inspect.isfunction(value) and value.__module__ == function.__module__ and value not in done:
                 ahead.append(value)
     return _finding(sorted(set(places)), where)
@@ -147,72 +133,6 @@ def _in_file(path: Path, tokenizer) -> list[tuple[int, str]]:
         content = path.read_bytes()
     except (OSError, ValueError):
         return []
-    if b"\0" in content:
-        return []  # no text
-    text, suffix = content.decode("utf-8", "replace"), path.suffix.lower()
-    pattern = _pattern(tokenizer, suffix in WEB_PAGES)
-    if suffix in (".py", ".pyw", ".pyi"):
-        return _in_python(text, pattern)
-    if suffix == ".ipynb":
-        return _in_notebook(text, pattern)
-    return _in_text(text, pattern)
-
-
-def _pattern(tokenizer, web_page: bool = False) -> re.Pattern:
-    special = set()
-    if tokenizer is not None:
-        added = getattr(tokenizer, "added_tokens_decoder", {}).values()
-        special = {str(token) for token in added if token.special} | set(tokenizer.all_special_tokens)
-    # A token of letters alone would be found in any prose.
-    own = [token for token in special if len(token) > 2 and re.search(r"[<>\[\]|#]", token)]
-    own = [token for token in own if not (web_page and LIKE_HTML.fullmatch(token))]
-    return re.compile("|".join([*map(re.escape, sorted(own, key=len, reverse=True)), *WELL_KNOWN]))
-
-
-def _in_text(text: str, pattern: re.Pattern) -> list[tuple[int, str]]:
-    lines = enumerate(text.split("\n"), 1)
-    return [(number, _named(tokens)) for number, line in lines if (tokens := pattern.findall(line))]
-
-
-def _named(tokens: list[str]) -> str:
-    return " ".join(dict.fromkeys(tokens))
-
-
-def _in_notebook(text: str, pattern: re.Pattern) -> list[tuple[int, str]]:
-    """Its code, not its outputs; lines are counted over the code of all cells."""
-    try:
-        cells = json.loads(text)["cells"]
-        code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return _in_text(text, pattern)
-    source = re.sub(r"(?m)^[ \t]*[%!]", "#", "\n".join(code))
-    return _in_python(source, pattern)
-
-
-def _in_python(source: str, pattern: re.Pattern) -> list[tuple[int, str]]:
-    """Strings and f-strings; no comments, and no strings that are statements, as docstrings are."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about odd escapes in somebody else's code
-            nodes = list(ast.walk(ast.parse(source)))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return _in_text(source, pattern)
-    passed = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
-    lines, found = source.splitlines(), {}
-    texts = [node for node in nodes if isinstance(node, ast.JoinedStr | ast.Constant) and id(node) not in passed]
-    for node in sorted(texts, key=lambda node: (node.lineno, node.col_offset)):  # an f-string before its parts
-        if id(node) in passed:
-            continue
-        if isinstance(node, ast.JoinedStr):
-            passed |= {id(part) for part in node.values if isinstance(part, ast.Constant)}
-            text = "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
-        elif isinstance(node.value, str | bytes):
-            text = node.value if isinstance(node.value, str) else node.value.decode("latin-1")
-        else:
-            continue
-        for token in pattern.findall(text):
-            spread = range(node.lineno, min(node.end_lineno, len(lines)) + 1)
-            at = [number for number in spread if token in lines[number - 1]]
-            for number in at or [node.lineno]:
-                found.setdefault(number, []).append(token)
-    return [(number, _named(tokens)) for number, tokens in sorted(found.items())]
+    is_wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+    text = content.decode("utf-16" if is_wide else "utf-8-sig", "replace")
+    return [] if "\0" in text else in_source(text, path.suffix.lower(), tokenizer)  # else no text

@@ -5,23 +5,22 @@ are looked into, each difference under an id of its own. `compare`, `key_differe
 `termination` are what the notebook shows of it.
 """
 
-import hashlib
 from collections.abc import Iterable
 from itertools import chain, islice
 
 from ... import chat_format
 from ...progress import bar
-from ..evidence import listed
+from ..evidence import counted, listed
 from ..findings import finding
 from ..rendering import encode, render
 from ..subject import Subject
-from .alignment import align, compare, key_differences, termination
+from .alignment import compare, key_differences, termination
 from .differences import differences
 from .prompts import Row, Seen, begins, compare_all, rows_of
 from .regions import Template
+from .shown import OF_REGION, as_tokens, blocks, both, fingerprint, first_tokens, side_of
 
 TOKENS = 100_000  # of the prompts that are looked into: a few, where they are long
-ALIGNED = 10_000  # tokens of a prompt that is aligned with another
 CALLS = 2000  # of an app's function, spread evenly over the rows
 __all__ = ["CHECKS", "check", "check_parity", "compare", "key_differences", "termination"]
 
@@ -63,7 +62,11 @@ TOLD = {  # check -> title, cause, fix
         "Send the system message of the training data, or none where it has none.",
     ),
     "parity.user_wrapper": ("User content format", "The app wraps or rewrites the user's turn.", _SAME_MESSAGES),
-    "parity.earlier_replies": ("Earlier turns", "The app drops or rewrites earlier turns.", _SAME_MESSAGES),
+    "parity.earlier_replies": (
+        "Earlier turns",
+        "The app drops, adds or rewrites turns before the last one.",
+        _SAME_MESSAGES,
+    ),
     "parity.role_header": ("Role headers", _OWN_STRING, _TEMPLATE),
     "parity.whitespace": ("White space", _OWN_STRING + " A line break is a token as well.", _TEMPLATE),
     "parity.template_arguments": (
@@ -77,14 +80,6 @@ TOLD = {  # check -> title, cause, fix
         "add_generation_prompt=True is missing, or a string goes on behind the header of the reply.",
         _TEMPLATE,
     ),
-}
-OF_REGION = {
-    "bos": "parity.bos",
-    "system": "parity.system_text",
-    "user": "parity.user_wrapper",
-    "assistant": "parity.earlier_replies",
-    "markup": "parity.role_header",
-    "generation": "parity.end_of_prompt",
 }
 
 
@@ -142,11 +137,15 @@ def _differences_of(row: Row, ids: list[int], text: str | None, template: Templa
         special = set(tokenizer.convert_tokens_to_ids(list(template.special)))
         (again,) = encode([text], tokenizer)
         if sum(token in special for token in ids) < sum(token in special for token in again.tolist()):
-            found.setdefault("parity.role_header", (training[:60], text[:60], "markup is sent as plain text"))
+            at = chat_format.common_prefix(row.prompt.tolist(), ids)
+            sides = [as_tokens(side[at:], tokenizer) for side in (row.prompt.tolist(), ids)]
+            found.setdefault("parity.role_header", (*sides, "markup is sent as plain text"))
     if not found:  # the same text in other tokens, or a tokenizer that does not give a text back
-        for block in _blocks(example, template, row.prompt.tolist(), ids):
+        for block in blocks(example, template, row.prompt.tolist(), ids):
             if not block["equal"]:
                 sides = [tokenizer.decode(block[side]) for side in ("training", "inference")]
+                if sides[0] == sides[1]:
+                    sides = [as_tokens(block[side], tokenizer) for side in ("training", "inference")]
                 found.setdefault(OF_REGION[block["aspect"]], (*sides, "other tokens, perhaps of the same text"))
     severities = {check: "error" for check in found}
     if set(found) == {"parity.template_arguments"} and begins(row.whole, ids):
@@ -155,13 +154,6 @@ def _differences_of(row: Row, ids: list[int], text: str | None, template: Templa
         if len(ids) >= (len(row.prompt) if mask_prompt else 0):
             severities["parity.template_arguments"] = "info"
     return {(check, severities[check]): told for check, told in found.items()}
-
-
-def _blocks(example: dict, template: Template, training: list[int], inference: list[int]) -> list[dict]:
-    try:
-        return align(example, template, training, inference)["blocks"]
-    except (ValueError, NotImplementedError):  # a tokenizer that does not say where its tokens stand
-        return [{"aspect": "markup", "equal": False, "training": training, "inference": inference}]
 
 
 def _findings(rows: Iterable[Row], template: Template, profile: dict, files: dict, mask_prompt: bool) -> list[dict]:
@@ -184,6 +176,7 @@ def _findings(rows: Iterable[Row], template: Template, profile: dict, files: dic
     name = profile.get("name", "the inference profile")
     for (check_id, severity), hits in cases.items():
         row, ids, (training, inference, note) = hits[0]
+        training, inference = both(training, inference)
         aspect, cause, fix = TOLD[check_id]
         count = f"{len(hits)} of {seen.compared} prompts"
         if seen.different > looked_into:
@@ -194,10 +187,10 @@ def _findings(rows: Iterable[Row], template: Template, profile: dict, files: dic
                 severity,
                 f"{aspect}: {name} differs from training in {count}",
                 evidence=[
-                    f"{row.split} line {row.line}: {_first_tokens(check_id, row, ids, template)}",
-                    f"training:  {_quoted(training)}",
-                    f"inference: {_quoted(inference)}" + (f" ({note})" if note else ""),
-                    f"tokenizer in training: {fingerprint(template.tokenizer)}; at inference: {_side(profile)}",
+                    f"{row.split} line {row.line}: {first_tokens(check_id, row, ids, template)}",
+                    f"training:  {training}",
+                    f"inference: {inference}" + (f" ({note})" if note else ""),
+                    f"tokenizer in training: {fingerprint(template.tokenizer)}; at inference: {side_of(profile)}",
                 ],
                 cause=cause,
                 fix=fix,
@@ -227,7 +220,7 @@ def _about_profile(seen: Seen, profile: dict, where: str) -> list[dict]:
             finding(
                 "parity.profile_fails",
                 "error",
-                f"{name} gives no prompt in {len(failures)} cases",
+                f"{name} gives no prompt in {counted(len(failures), 'case')}",
                 evidence=listed([" ".join(text.split()) for text in failures]),
                 cause="Its function raises or returns no prompt, its texts do not suit the chat template, or its file is damaged.",
                 fix="Mend the function, the texts or the file; `ftstudy.capture` records what an app really sends.",
@@ -253,48 +246,3 @@ def _about_profile(seen: Seen, profile: dict, where: str) -> list[dict]:
                 )
             )
     return found
-
-
-def _quoted(text: str) -> str:
-    return repr(text if len(text) <= 150 else f"{text[:70]} … {text[-70:]}")[:190]
-
-
-def _first_tokens(check: str, row: Row, ids: list[int], template: Template) -> str:
-    """Where the two prompts part, in the region of the prompt that a check is about."""
-    training, at = row.prompt.tolist(), [0, 0]
-    start = chat_format.common_prefix(training, ids)
-    parts = [(None, [start, start])]
-    if max(len(training), len(ids)) < ALIGNED:
-        for block in _blocks(row.example, template, training, ids):
-            if not block["equal"]:
-                parts.append((OF_REGION[block["aspect"]], list(at)))
-            at = [at[0] + len(block["training"]), at[1] + len(block["inference"])]
-    wanted = {"parity.default_system": "parity.system_text"}.get(check, check)
-    places = next((places for region, places in parts if region == wanted), parts[0][1])
-    tell = template.tokenizer.decode
-    first = [
-        f"{tell([side[place]])!r} ({side[place]})" if place < len(side) else "nothing"
-        for side, place in zip((training, ids), places)
-    ]
-    if places[0] == places[1]:
-        told = f"token {places[0]} is {first[0]} in training, {first[1]} at inference"
-    else:
-        told = f"token {places[0]} in training is {first[0]}, token {places[1]} at inference {first[1]}"
-    return f"{told} ({len(training)} and {len(ids)} tokens)"
-
-
-def fingerprint(tokenizer) -> str:
-    """Class and size of a tokenizer, and the beginning of its template's hash."""
-    template = tokenizer.chat_template
-    text = template if isinstance(template, str) else repr(template)
-    kind = type(getattr(tokenizer, "_tokenizer", tokenizer)).__name__
-    return f"{kind}, {len(tokenizer)} tokens, template {hashlib.sha256(text.encode()).hexdigest()[:12]}"
-
-
-def _side(profile: dict) -> str:
-    return {
-        "messages": "the same, and its template",
-        "template": "the same, a string without its template",
-        "callable": f"whatever {profile.get('function')} uses",
-        "captured": f"unknown, recorded in {profile.get('file')}",
-    }[profile["kind"]]

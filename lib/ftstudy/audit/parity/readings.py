@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from itertools import product
 
 from .regions import Skeleton, Template
+from .turns import Turns, spaced, words
 
 LONGEST = 40_000  # characters: with white space between contents, all its places are tried
-WINDOWS = 12  # how many earlier turns, at most, an app is thought to have dropped
+BLANK = r"\s{0,99}"  # white space at the edges of a text, bounded, as all its places may be tried
 # Which contents may be others, the fewest first; "last" is the last user turn.
 ALL = frozenset({"system", "last", "assistant", "user", "tool"})
-FREE = [frozenset(free) for free in ((), ("system",), ("last",), ("system", "last"), ("assistant",))] + [ALL]
+FREE = [frozenset(free) for free in ((), ("system",), ("last",), ("system", "last"), ("assistant",))]
+FREE += [ALL - {"system"}, ALL]
 
 
 @dataclass(frozen=True)
@@ -19,14 +21,9 @@ class Reading:
 
     skeleton: Skeleton
     roles: tuple[str, ...]
-    sources: tuple[int | None, ...]  # the training message of each content
-    system: str  # "same", "added" or "dropped"
-    dropped: int  # earlier turns that are not there
+    sources: tuple[int | None, ...]  # the training message that each content may be
     arguments: str  # template arguments that training did not have
-
-    @property
-    def changes(self) -> int:
-        return bool(self.arguments) + bool(self.dropped) + (self.system != "same")
+    changes: int  # kinds of change
 
 
 @dataclass(frozen=True)
@@ -40,33 +37,24 @@ class Fit:
     loose: bool  # white space had to be forgiven; that at the edges of contents is in the markups
 
 
-def readings(messages: list[dict], tools, template: Template) -> list[Reading]:
-    """The likeliest first: those with the fewest changes."""
-    roles = tuple(message["role"] for message in messages)
-    has_system = bool(roles) and roles[0] == "system"
-    turns = len(roles) - has_system
-    windows = [dropped for dropped in range(turns) if dropped <= WINDOWS or dropped == turns - 1]
-    systems = ["same", "dropped", "bare"] if has_system else ["same", "added", "bare"]
+def readings(messages: list[dict], tools, template: Template, turns: list[Turns]) -> list[Reading]:
+    """The likeliest first: those with the fewest changes. `turns` are those that the prompt may hold."""
+    trained = tuple(message["role"] for message in messages)
     arguments = [({}, tools, "")] + [({**one}, tools, _told(one)) for one in template.arguments]
     arguments += [({}, None, "no tools")] if tools else []
     found = []
-    for (keywords, with_tools, note), dropped, system in product(arguments, windows, systems):
-        first = has_system + dropped
-        sources: tuple = tuple(range(first, len(roles)))
-        if has_system and system == "same":
-            sources = (0, *sources)
-        kept = tuple(roles[source] for source in sources)
-        if system == "added":
-            kept, sources = ("system", *kept), (None, *sources)
-        skeleton = template.skeleton(kept, with_tools, **keywords)
-        if skeleton is None or (note and skeleton == template.skeleton(kept, tools)):
+    for (keywords, with_tools, note), (roles, sources) in product(arguments, turns):
+        skeleton = template.skeleton(roles, with_tools, **keywords)
+        if skeleton is None or (note and skeleton == template.skeleton(roles, tools)):
             continue
-        if system == "bare":
-            if not template.default_system or template.first_user is None or kept[:1] != ("user",):
-                continue
-            skeleton = Skeleton((template.first_user, *skeleton.markup[1:]), skeleton.header)
-        state = {"bare": "dropped"}.get(system, system)
-        found.append(Reading(skeleton, kept, sources, state, dropped, note))
+        if roles != trained and ("user" not in roles or not any(piece.strip() for piece in skeleton.markup[:-1])):
+            continue  # any text would fit
+        turns_of, own = (tuple(role for role in one if role != "system") for one in (roles, trained))
+        changes = bool(note) + (turns_of != own) + (("system" in roles) != ("system" in trained))
+        found.append(Reading(skeleton, roles, sources, note, changes))
+        if template.default_system and template.first_user is not None and roles[0] == "user":
+            bare = Skeleton((template.first_user, *skeleton.markup[1:]), skeleton.header)
+            found.append(Reading(bare, roles, sources, note, changes + 1))
     return sorted(found, key=lambda reading: reading.changes)
 
 
@@ -80,29 +68,30 @@ def fit(possible: list[Reading], known: list[str], special: list[str], text: str
         return None
     pure = not any(token in one for one in known for token in special)  # then markup alone holds special tokens
     free = [ALL] if pure and _are_parted(possible, special) else FREE
-    for whole, loose in product((True, False), (False, True)):
+    for whole in (True, False):
         fitting = [one for one in possible if _may_fit(one, text, special, pure, whole)]
-        for others, reading in sorted(product(free, fitting), key=_changed):
-            match = re.fullmatch(_pattern(reading, known, special, others, loose, whole), text, re.DOTALL)
-            if match and (whole or _is_end(match.groups()[-1], reading.skeleton.end, known, special)):
+        attempts = product((False, True), free, fitting)
+        attempts = dict.fromkeys((loose, _are_free(reading, one), reading) for loose, one, reading in attempts)
+        for loose, are_free, reading in sorted(attempts, key=_changed):
+            match = re.fullmatch(_pattern(reading, known, special, are_free, loose, whole), text, re.DOTALL)
+            if match and (whole or _is_end(match.groups()[-1], reading.skeleton, known, special)):
                 return _fit_of(reading, list(match.groups()), loose)
     return None
 
 
-def _changed(pair: tuple[frozenset, Reading]) -> tuple[int, int]:
-    """How much of training is not in the text as it was, and by how many kinds of change."""
-    free, reading = pair
-    literal = sum(not is_free for is_free in _are_free(reading, free))
-    return -literal, reading.changes
+def _changed(attempt: tuple[bool, tuple, Reading]) -> tuple[int, bool, int]:
+    """How much of training is not in the text, whether its white space is, and how many kinds of change there are."""
+    loose, are_free, reading = attempt
+    return sum(are_free) - len(are_free), loose, reading.changes
 
 
-def _are_free(reading: Reading, free: frozenset) -> list[bool]:
+def _are_free(reading: Reading, free: frozenset) -> tuple[bool, ...]:
     """For each content whether it may be another than in training."""
     last = max((at for at, role in enumerate(reading.roles) if role == "user"), default=None)
-    return [
+    return tuple(
         source is None or (role if role in ALL else "tool") in free or (at == last and "last" in free)
         for at, (role, source) in enumerate(zip(reading.roles, reading.sources))
-    ]
+    )
 
 
 def _are_parted(possible: list[Reading], special: list[str]) -> bool:
@@ -111,66 +100,72 @@ def _are_parted(possible: list[Reading], special: list[str]) -> bool:
     return bool(special) and all(piece.startswith(tuple(special)) for piece in pieces)
 
 
-def _is_end(tail: str, end: str, known: list[str], special: list[str]) -> bool:
-    """Not a whole turn more: no more markers than an end has (but for one at the very end), and no content."""
-    markers = [sum(text.count(token) for token in special) for text in (tail, end)]
+def _is_end(tail: str, skeleton: Skeleton, known: list[str], special: list[str]) -> bool:
+    """Not a whole turn more: no more markers than an end and one more header or token have, and no content."""
+    markers = [sum(text.count(token) for token in special) for text in (tail, skeleton.end, skeleton.header)]
     contents = [text.strip() for text in known if len(text.strip()) > 4]  # not the "a" of "assistant"
-    return markers[0] <= markers[1] + 1 and not any(text in tail and text not in end for text in contents)
+    more = any(text in tail and text not in skeleton.end for text in contents)
+    return markers[0] <= markers[1] + max(1, markers[2]) and not more
 
 
 def _may_fit(reading: Reading, text: str, special: list[str], pure: bool, whole: bool) -> bool:
     """A quick look: is the markup there, in order, and are there as many special tokens?"""
     *markup, _ = reading.skeleton.markup
-    end = reading.skeleton.end
+    end, header = reading.skeleton.end, reading.skeleton.header
     if pure:
-        count, before, after = (sum(one.count(token) for token in special) for one in (text, "".join(markup), end))
-        if not (count - before == after if whole else 0 <= count - before <= after + 1):
+        pieces = (text, "".join(markup), end, header)
+        count, before, after, more = (sum(one.count(token) for token in special) for one in pieces)
+        if not (count - before == after if whole else 0 <= count - before <= after + max(1, more)):
             return False
     at = 0
-    for word in (word for piece in [*markup, *[end] * whole] for word in piece.split()):
+    for word in (word for piece in [*markup, *[end] * whole] for word in words(piece, tuple(special))):
         at = text.find(word, at) + len(word)
         if at < len(word):
             return False
     return True
 
 
-def _pattern(reading: Reading, known: list[str], special: list[str], free: frozenset, loose: bool, whole: bool) -> str:
+def _pattern(reading: Reading, known: list[str], special: list[str], are_free: tuple, loose: bool, whole: bool) -> str:
     """Groups: markup and content by turns, then the end."""
-    following = [*reading.skeleton.markup[1:-1], reading.skeleton.end]
+    *markups, end = reading.skeleton.markup
+    between = [spaced(markup, tuple(special)) if loose else re.escape(markup) for markup in markups]
+    if loose:
+        # White space alone may be any only between texts that are known: else it could stand anywhere.
+        for at, markup in enumerate(markups):
+            if not markup.strip():
+                known_here = at == 0 or not (are_free[at - 1] or are_free[at])
+                between[at] = BLANK if known_here else re.escape(markup).replace("\\\n", "\\r?\\n")
+        between[0] = r"\s*+" + between[0]
+    ending = spaced(reading.skeleton.end, tuple(special)) if loose else re.escape(reading.skeleton.end)
+    following = [*zip(between[1:], markups[1:]), (ending if whole else "", reading.skeleton.end)]
+    following = [(pattern, markup.strip() if loose else markup) for pattern, markup in following]
     parts = []
-    for at, (source, is_free) in enumerate(zip(reading.sources, _are_free(reading, free))):
-        parts.append(f"({_spaced(reading.skeleton.markup[at], loose)})")
+    for before, source, is_free, after in zip(between, reading.sources, are_free, following):
+        literal = "" if is_free else known[source]
         if is_free:
-            parts.append(f"({_anything(special, following[at].strip() if loose else following[at])})")
+            content = _anything(special, *after)
         else:
-            literal = known[source].strip()
-            edge = r"\s*" if literal else ""
-            parts.append(rf"(\s*{re.escape(literal)}{edge})" if loose else f"({re.escape(known[source])})")
+            content = BLANK + r"\s+".join(map(re.escape, literal.split())) + BLANK if loose else re.escape(literal)
+        parts.append(f"({before})({content})")
     if whole:
-        parts.append(f"({_spaced(reading.skeleton.end, loose)})")
-    else:
-        end, header = reading.skeleton.markup[-1], reading.skeleton.header
-        begins = "|".join(re.escape(text) for text in (*special, end.strip(), header.strip()) if text)
-        blank = "" if loose else re.escape(end[: len(end) - len(end.lstrip())])
-        parts.append(rf"((?:{blank})?(?:{begins}).*|\s*)" if begins else "(.*)")
-    return "".join(parts)
+        return "".join(parts) + f"({ending})"
+    header = reading.skeleton.header
+    begins = "|".join(re.escape(text) for text in (*special, end.strip(), header.strip()) if text)
+    blank = "" if loose else re.escape(end[: len(end) - len(end.lstrip())])
+    nothing = "" if are_free[-1] else r"|\s*"  # behind another text, markup of another kind would be taken for it
+    return "".join(parts) + (rf"((?:{blank})?(?:{begins}).*{nothing})" if begins else "(.*)")
 
 
-def _anything(special: list[str], following: str) -> str:
-    """A text without special tokens. Where one follows, it goes up to there, and no second try is needed."""
-    if not special:
-        return ".*?"
-    none_here = f"(?!{'|'.join(map(re.escape, special))})"
-    if following.startswith(tuple(special)):
+def _anything(special: list[str], pattern: str, following: str) -> str:
+    """A text without special tokens. It ends where what follows stands first, so that no second try is
+    needed; where that is white space alone, every place of it is tried."""
+    none_here = f"(?!{'|'.join(map(re.escape, special))})" if special else ""
+    if special and following.startswith(tuple(special)):
         beginnings = re.escape("".join(sorted({token[0] for token in special})))
         return f"(?:[^{beginnings}]++|{none_here}.)*+"
+    if pattern and following.strip():
+        return f"(?>(?:{none_here}.)*?(?={pattern}))"
     return f"(?:{none_here}.)*?"
-
-
-def _spaced(markup: str, loose: bool) -> str:
-    """Any white space between the words, if loose; markup of white space alone stays as it is."""
-    words = markup.split()
-    return r"\s*".join(map(re.escape, words)) if loose and words else re.escape(markup)
 
 
 def _fit_of(reading: Reading, groups: list[str], loose: bool) -> Fit:

@@ -33,6 +33,7 @@ class Template:
     def __init__(self, tokenizer):
         self.tokenizer = tokenizer
         self._skeletons = {}
+        self.borders = {}  # what `turns` reads off the skeletons
 
     def render(self, messages: list[dict], tools=None, prompt: bool = True, **arguments) -> str | None:
         """The text, or None where the template does not take these messages."""
