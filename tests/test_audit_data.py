@@ -12,7 +12,9 @@ from mlx_lm.tuner.trainer import iterate_batches
 
 from ftstudy.audit import content, data, splits
 from ftstudy.audit.content import characters
+from ftstudy.audit.evidence import quoted
 from ftstudy.audit.subject import Subject, read_split
+from ftstudy.training_data import origin_of
 
 SPLITS = ("train", "valid", "test")
 TOPICS = "tent ladder invoice ticket passport lasagne charger projector tulips folder camera bike".split()
@@ -44,16 +46,26 @@ def structure(folder, **config):
 
 @pytest.fixture
 def texts(tmp_path, write_split, tokenizer):
-    """The findings on the contents of rows, the same in all splits unless given: a set of (check, severity)."""
+    """The findings on the contents of rows, the same in all splits unless given: a set of (check, severity);
+    in full they are in `texts.found`."""
 
     def check(rows, owner="Sam", **others):
         for name in SPLITS:
             write_split(tmp_path / "texts", name, others.get(name, rows))
         found = content.check(subject_of(tmp_path / "texts", tokenizer, owner))
         assert all(item["check"] in content.CHECKS for item in found)
+        check.found = found
         return {(item["check"], item["severity"]) for item in found}
 
     return check
+
+
+def changed(change, at=-1, rows=ROWS):
+    """The rows with one message written otherwise."""
+    rows = json.loads(json.dumps(rows))
+    for row in rows:
+        row["messages"][at]["content"] = change(row["messages"][at]["content"])
+    return rows
 
 
 # --- files and lines ------------------------------------------------------------------------
@@ -113,6 +125,14 @@ def test_a_folder_that_is_not_there_or_is_a_file(tmp_path):
     (tmp_path / "file").write_text("x")
     for name in ("nowhere", "file"):
         assert structure(tmp_path / name) == {("data.missing", "error")}
+
+
+@pytest.mark.parametrize(
+    "held", [b"[1,2]", b'"x"', b'{"owner":5}', b'{"owner":null}', b"[" * 100_000, b"\xff", b'{"owner":"\\ud83d"}']
+)
+def test_an_origin_that_says_nothing(tmp_path, held):
+    (tmp_path / "origin.json").write_bytes(held)
+    assert origin_of(tmp_path) == {}
 
 
 def test_a_hidden_file_does_not_make_a_folder_full(tmp_path):
@@ -270,9 +290,21 @@ def test_a_role_that_the_template_names_is_known(tmp_path, write_split, tokenize
         assert [item["check"] for item in content.check(subject)] == found
 
 
-@pytest.mark.parametrize("reply", ["", " \n", "\u200b", "\ufffc", "\u200d\ufe0f"])
+BLANK = [
+    "",
+    " \n",
+    "\u200b",
+    "\ufffc",
+    "\u200d\ufe0f",
+    "\x00",
+    "\x7f",
+    *"\u115f\u1160\u3164\u034f\u180e\u061c\u2061\u2069\U000e0041",
+]
+
+
+@pytest.mark.parametrize("reply", BLANK)
 def test_an_empty_reply(texts, reply):
-    assert ("data.empty_reply", "error") in texts([*ROWS, example(reply=reply)])
+    assert texts([*ROWS, example(reply=reply)]) == {("data.empty_reply", "error")}
 
 
 @pytest.mark.parametrize("user", ["", "\n\t", "Contact: ", "Sam: \nContact:"])
@@ -280,7 +312,9 @@ def test_an_empty_user_turn(texts, user):
     assert texts([*ROWS, example(user=user)]) == {("data.empty_user", "error")}
 
 
-@pytest.mark.parametrize("text", ["👍", "…", "?", "[photo]", "Contact: :)", "Contact: why:", ":)"])
+@pytest.mark.parametrize(
+    "text", ["👍", "1️⃣", "❤️", "…", "́", "ㅋ", "ー", "?", "[photo]", "Contact: :)", "Contact: why:", ":)"]
+)
 def test_the_shortest_texts_are_not_empty(texts, text):
     assert texts([*ROWS, example(user=text), example(reply=text.removeprefix("Contact: "))]) == set()
 
@@ -351,6 +385,37 @@ def test_speakers_of_any_name(texts, system, user, owner, reply):
     assert texts([*rows, example(system, user, reply)], owner) == {("data.speaker_tag", "error")}
 
 
+@pytest.mark.parametrize("reply", ["Sam - yo", "Sam — yo", "Sam | yo", "SAM: yo", "assistant\nyo"])
+@pytest.mark.parametrize("owner", ["Sam", "the owner"])
+def test_other_ways_to_write_who_speaks(texts, reply, owner):
+    rows = [example("You are Sam. Write Sam's reply.", f"Contact: hm {at}", f"ok {at}") for at in range(10)]
+    assert texts([*rows, example(rows[0]["messages"][0]["content"], "hey", reply)], owner) == {
+        ("data.speaker_tag", "error")
+    }
+
+
+@pytest.mark.parametrize(
+    "reply", ["Ann - are you there?", "ok - fine", "No — never", "Contact | Impressum", "NO: never"]
+)
+def test_a_dash_behind_a_word_is_no_speaker(texts, reply):
+    rows = [example("You are Sam and text with Ann, no names.", f"Ann: hm {at}", f"ok {at}") for at in range(10)]
+    assert texts([*rows, example(rows[0]["messages"][0]["content"], "Ann: hey", reply)]) == set()
+
+
+def test_who_speaks_in_many_rows_is_known_in_the_others(texts):
+    rows = [{"messages": row["messages"][1:]} for row in ROWS]
+    alone = {"messages": [{"role": "user", "content": "Contact: hi"}, {"role": "assistant", "content": "Sam: yo"}]}
+    assert texts([*rows, alone], "the owner") == {("data.speaker_tag", "error")}
+    dashed = changed(lambda text: f"Sam - {text}", rows=rows)
+    assert texts(dashed, "the owner") == {("data.speaker_tag", "error")}
+
+
+def test_a_label_in_one_split_alone(texts):
+    assert texts(ROWS, valid=changed("Me: {}".format, rows=ROWS[:10])) == {("data.speaker_tag", "error")}
+    assert texts(ROWS, train=changed("Me: {}".format, rows=ROWS[:6]) + ROWS[6:]) == {("data.speaker_tag", "error")}
+    assert texts(ROWS, train=changed("Me: {}".format, rows=ROWS[:2]) + ROWS[2:]) == set()  # a joke of two lines
+
+
 def test_a_label_before_many_replies_is_a_tag_whatever_it_says(texts):
     rows = [example(row["messages"][0]["content"], f"hey {at}", f"Reply: {at}") for at, row in enumerate(ROWS)]
     assert texts(rows) == {("data.speaker_tag", "error")}
@@ -366,6 +431,14 @@ def test_copies_of_rows(texts):
 
 def test_small_talk_may_come_back(texts):
     assert texts(ROWS + [example(user="Contact: hey", reply="yo")] * 4) == set()
+    many = [example(user=f"Contact: number {at}?", reply=f"no {at}") for at in range(700)]
+    assert texts(many, train=many + [example(user="Contact: hey", reply="yo")] * 30) == set()
+    assert texts(many, train=many + [example(user="Contact: hey", reply="yo")] * 60) == {("data.duplicates", "warning")}
+
+
+def test_one_copy_of_a_long_row_is_one_too_many(texts):
+    row = example(user="Contact: " + " ".join(TOPICS + PLACES))
+    assert texts([*ROWS, row, row]) == {("data.duplicates", "warning")}
 
 
 def test_a_reply_that_dominates(texts):
@@ -378,6 +451,15 @@ def test_a_reply_that_dominates(texts):
     assert texts(rows(9)) == {("data.dominating_reply", "warning")}
     assert texts(rows(8)) == set()
     assert texts(rows(9)[:10]) == set()  # too few rows to say
+    assert texts(rows(12)[:16]) == {("data.dominating_reply", "warning")}
+
+
+def test_spellings_of_one_reply(texts):
+    rows = changed(lambda text: text, rows=ROWS[:40])
+    for row, reply in zip(rows, ["OK!", "Ok", "ok.", "ok"] * 3):
+        row["messages"][-1]["content"] = reply
+    assert texts(rows) == {("data.dominating_reply", "warning")}
+    assert '"OK!"' in texts.found[0]["title"]
 
 
 def test_system_texts_within_a_file(texts):
@@ -386,6 +468,14 @@ def test_system_texts_within_a_file(texts):
     without = [{"messages": row["messages"][1:]} for row in ROWS]
     assert texts(ROWS, train=ROWS[3:] + without[:3]) == {("data.system_prompts", "warning")}
     assert texts(without) == set()
+    texts(ROWS, train=[*ROWS[:3], without[3], *ROWS[4:]])
+    assert "has 1 system text, and 1 row without one" in texts.found[0]["title"]
+    assert texts.found[0]["evidence"][1] == "1 row (line 4): no system message"
+
+
+def test_few_rows_of_another_kind_tell_nothing_about_a_file(texts):
+    odd = [COMPLETION | {"messages": ROWS[0]["messages"][1:]}]
+    assert texts(ROWS, train=odd + ROWS) == set()
 
 
 def test_system_texts_between_files(texts):
@@ -430,6 +520,30 @@ def test_user_turns_of_another_form(texts, form, split):
     assert texts(other) == set()
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda text: text.replace("Contact:", "Them:"),
+        lambda text: text.replace("Sam:", "Me:"),
+        lambda text: text + "\n\n###\n\n",
+        lambda text: text + "\n",
+        lambda text: text + " ",
+        lambda text: "\n" + text,
+    ],
+)
+def test_other_labels_endings_and_blanks(texts, form):
+    other = changed(form, 1)
+    assert texts(ROWS, valid=other) == {("data.user_form_differs", "warning")}
+    assert texts(other) == set()
+
+
+def test_the_endings_of_few_rows(texts):
+    ended = changed(lambda text: text + "\n\n###\n\n", 1, ROWS[:12])
+    assert texts(ROWS, valid=ended) == {("data.user_form_differs", "warning")}
+    rows = [example(user=f"Contact: number {at} then", reply=f"no {at}") for at in range(60)]
+    assert texts(rows, valid=changed(lambda text: text + " :)", 1, rows[:3])) == set()
+
+
 def test_other_people_and_topics_are_no_other_form(texts):
     def rows(name, word):
         return [
@@ -468,6 +582,41 @@ def test_a_control_token_is_what_the_tokenizer_takes_for_one(tmp_path, write_spl
         write_split(tmp_path, name, [*ROWS, example(reply=f"{token}well no{token}")])
     for tokenizer, found in ((with_tokens("<eos>"), []), (with_tokens(token), ["data.control_tokens"])):
         assert [item["check"] for item in content.check(subject_of(tmp_path, tokenizer))] == found
+
+
+OTHERS = {
+    "</s>": (lambda text: text + "</s>", -1),
+    "<eos>": (lambda text: text + "<eos>", -1),
+    "<bos>": (lambda text: "<bos>" + text, 1),
+    "<s></s>": (lambda text: f"<s>{text}</s>", 1),
+    "<pad>": (lambda text: text + "<pad><pad>", -1),
+    "<unk>": (lambda text: text + " <unk>", -1),
+    "</think>": (lambda text: "</think>\n\n" + text, -1),
+}
+
+
+@pytest.mark.parametrize("change, at", OTHERS.values(), ids=OTHERS)
+def test_the_tokens_of_another_model(texts, change, at):
+    assert texts(changed(change, at)) == {("data.control_tokens", "error")}
+    assert "not in this tokenizer" in texts.found[0]["cause"]
+    if change("") != "</think>\n\n":  # which nobody types
+        assert texts(changed(change, at, ROWS[:2]) + ROWS[2:]) == set()
+
+
+def test_a_prompt_that_was_decoded_without_its_tokens(texts):
+    decoded = changed(lambda text: f"user\n{text}\nassistant\n", 1)
+    assert texts(decoded) == {("data.templated", "error")}
+    assert texts(changed("assistant\n{}".format)) == {("data.speaker_tag", "error")}
+
+
+def test_a_header_before_a_reply_is_one_finding(texts):
+    assert texts(changed("### Response:\n{}".format)) == {("data.speaker_tag", "error")}
+
+
+def test_what_cannot_be_seen_is_escaped():
+    assert quoted("a\u200bb\x9f\ud83d\u202e") == r'"a\u200bb\u009f\ud83d\u202e"'
+    assert quoted("\U000e0041") == r'"\U000e0041"'
+    assert quoted("می\u200cخواهم 👩\u200d👩 ok\n") == '"می\u200cخواهم 👩\u200d👩 ok\\n"'
 
 
 RENDERED = [
@@ -514,6 +663,15 @@ ODD = [
     "a\x1bb",
     "a\rb",
     "na\u00c2\u00a0so",
+    "РџСЂРёРІРµС‚",
+    "С‚РµРјР° дня",
+    "Р±СѓРґСѓ вЂ” РґР°",
+    "zaĹĽĂłĹ‚Ä‡",
+    "縺薙ｓ縺ｫ縺｡縺ｯ",
+    "锟斤拷",
+    "donΓÇÖt",
+    "donÔÇÖt",
+    "╨┐╤Ç╨╕╨▓╨╡╤é",
 ]
 INVISIBLE = ["a\u200bb", "\ufeffhey", "no\u2060pe", "hey\u200e", "see \ufffc"]
 NATURAL = [
@@ -529,6 +687,13 @@ NATURAL = [
     "Ågård, Øl & Ærlighed® ½ £5 €5 20° 5µ",
     "i don’t — “really” know…\tok",
     "\u00a0indented",
+    "Рік, СІРІ та НІ — «Сім’я»… ЇЇ РІЗНІ СІЛІ",
+    "Рёбра С\u00a0Рождеством! Сёстры №5 — “да”…",
+    "Сјајно, Рђ Љубав и Њушка",
+    "ZAŻÓŁĆ GĘŚLĄ JAŹŃ “Łódź” ĂŞ Äpfel ČŽ",
+    "縺れた糸を解く、日本語です",
+    "├── src\n│   └── a.py\n╔══╗ ░▒▓ ═╤═╤═ Γ = 2π",
+    "联通 你好，今天天气怎么样？",
 ]
 
 

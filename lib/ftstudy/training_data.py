@@ -46,8 +46,12 @@ def refuse_to_replace(target: Path, origin: dict) -> None:
 def origin_of(folder: Path) -> dict:
     """What a variant was made from (`source`, `owner`, `kind`, …), or {} if that is not recorded."""
     try:
-        return json.loads((folder / "origin.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = json.loads((folder / "origin.json").read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            return {}
+        found.get("owner", "").encode()  # a name, without halves of characters
+        return found
+    except (OSError, ValueError, AttributeError, RecursionError):
         return {}
 
 

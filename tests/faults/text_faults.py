@@ -77,6 +77,8 @@ def cases():
         ("in valid alone", "formal-smollm2", "Dr. Eleanor Whitcombe: {}", EVERY, ("valid",)),
         ("on a line of its own", "persian-gemma", "نیلوفر:\n{}", THIRD, ALL),
         ("of the other person", "emoji-chatml_bos", "Contact: {}", THIRD, ("train",)),
+        ("Me, in valid alone", "stock-chatml", "Me: {}", EVERY, ("valid",)),
+        ("and a dash", PLAIN, "Sam - {}", EVERY, ALL),
         ("and the other's next message", "texter-chatml", "{}\nContact: haha true\nSam: right", THIRD, ("train",)),
     ):
         yield (
@@ -86,6 +88,14 @@ def cases():
             "data.speaker_tag",
             error,
             ("parity.captured_rows",),
+        )
+    for end in ("</s>", "<eos>"):
+        yield (
+            f"another model's {end} behind all replies",
+            PLAIN,
+            of_reply(lambda text, end=end: text + end, EVERY, ALL),
+            "data.control_tokens",
+            error,
         )
     for template, end in ENDS.items():
         study = STUDIES[template]

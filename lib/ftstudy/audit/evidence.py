@@ -1,6 +1,7 @@
 """How the checks on data show what they found: few lines, short, and safe to write to a file."""
 
 import json
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
@@ -18,9 +19,19 @@ def listed(lines: Sequence[str]) -> list[str]:
 
 
 def quoted(text: str, most: int = 120) -> str:
-    """A text on one line, in quotes; what cannot be written to a file is escaped."""
-    cut = text if len(text) <= most else text[:most] + "…"
-    return json.dumps(cut, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
+    """A text on one line, in quotes; what cannot be seen or written to a file is escaped."""
+    told = json.dumps(text if len(text) <= most else text[:most] + "…", ensure_ascii=False)
+    if told.isprintable():
+        return told
+    parts = []
+    for at, character in enumerate(told):
+        # Emoji and several scripts join what stands on both sides.
+        joins = character in "\u200c\u200d" and not (told[at - 1] + told[at + 1]).isascii()
+        if joins or character.isprintable() or unicodedata.category(character) == "Zs":
+            parts.append(character)
+        else:
+            parts.append(rf"\u{ord(character):04x}" if ord(character) < 0x10000 else rf"\U{ord(character):08x}")
+    return "".join(parts)
 
 
 def around(text: str, start: int, end: int) -> str:

@@ -5,8 +5,6 @@ same (`sameness`), how a user turn is laid out (`user_form`), and control tokens
 (`characters`). Their findings are this family's too.
 """
 
-import re
-
 from ...errors import StudyError
 from ..evidence import quoted, rows_found
 from ..subject import Subject
@@ -27,8 +25,6 @@ CHECKS = {
     **user_form.CHECKS,
 }
 ROLES = {"system", "user", "assistant", "tool"}
-# Zero-width and filler characters, and the place of a lost attachment (U+FFFC): a text of these looks empty.
-VISIBLE = re.compile("[^\\s\u00ad\u200b-\u200f\u2060\ufe0e\ufe0f\ufeff\ufffc\u2800\u3164]")
 
 
 def check(subject: Subject) -> list[dict]:
@@ -120,9 +116,9 @@ def _empty(subject: Subject, chats: dict, labels: set[str]) -> list[dict]:
         for number, row in rows:
             for at, message in enumerate(row["messages"], 1):
                 content, role = message["content"], message["role"]
-                if role == "assistant" and not VISIBLE.search(content) and not message.get("tool_calls"):
+                if role == "assistant" and not characters.visible(content) and not message.get("tool_calls"):
                     replies.append((name, number, f"message {at}, by the assistant, is {quoted(content)}"))
-                if role == "user" and (not VISIBLE.search(content) or speakers.only_labels(content, labels)):
+                if role == "user" and (not characters.visible(content) or speakers.only_labels(content, labels)):
                     users.append((name, number, f"message {at}, by the user, is {quoted(content)}"))
     return [
         *rows_found(

@@ -1,13 +1,19 @@
 """Characters that a text should not hold: control tokens, a second template, and remains of bad encodings."""
 
 import re
+import unicodedata
 from collections import Counter
 
 from ..evidence import around, rows_found
 from ..subject import Subject
+from .speakers import HEADER
 
 CHECKS = {
-    "data.control_tokens": ("error", "A control token of the tokenizer, or a well-known one, inside a message."),
+    "data.control_tokens": (
+        "error",
+        "A control token of the tokenizer, or a well-known one, inside a message; one that people might type, "
+        "such as `</s>`, where many rows hold it.",
+    ),
     "data.templated": ("error", "A message that holds a rendered turn, which would be templated a second time."),
     "data.odd_characters": (
         "warning or info",
@@ -16,13 +22,20 @@ CHECKS = {
     ),
 }
 
-CONTROL_TOKEN, TEMPLATED = "control token", "rendered turn"
+CONTROL_TOKEN, FOREIGN, TEMPLATED = "control token", "another model's token", "rendered turn"
 
 # --- control tokens and templates -----------------------------------------------------------
 
 SHAPE = re.compile(r"<[^<>\s]{1,60}>|\[[^\[\]\s]{1,60}\]")  # how control tokens are written, nearly all of them
 # Nobody types these. `<s>` is left to the tokenizer: without such a token, it strikes a word through.
 WELL_KNOWN = re.compile(r"<\|[A-Za-z_]\w{1,40}\|>|<｜[^｜<>]{1,40}｜>|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>")
+# Somebody may type these once, to strike a word through or to end a joke. No one does so in many texts.
+OTHER_MODELS = re.compile(
+    r"</?s>|<(?:bos|eos|pad|unk|mask|sep|cls|eot|end_of_utterance|extra_id_\d+)>"
+    r"|\[(?:BOS|EOS|PAD|UNK|MASK|SEP|CLS)\]|<turn\|>|<\|turn>",
+    re.IGNORECASE,
+)
+MANY = 0.1  # of a split's rows
 NAMED = re.compile(r"</?(?:think|tool_call|tool_response|start_of_turn|end_of_turn)>")  # where the vocabulary has them
 RENDERED = re.compile(
     r"<\|im_start\|>\s{0,9}(?:system|user|assistant|tool)\b|<start_of_turn>\s{0,9}(?:user|model)\b"
@@ -32,6 +45,7 @@ RENDERED = re.compile(
     re.MULTILINE,
 )
 TURNS = (("[INST]", "[/INST]"), ("USER: ", "ASSISTANT:"), ("HUMAN: ", "ASSISTANT:"), ("Human: ", "\nAssistant:"))
+RESIDUE = ("system\n", "user\n"), ("\nassistant", "\nmodel")  # a prompt decoded without its tokens: start, end
 QUICK = ("<|", "<｜", "<start_of", "<<SYS", "##")  # RENDERED needs one of them
 
 
@@ -40,6 +54,7 @@ def check(subject: Subject, chats: dict, tokenizer) -> list[dict]:
     tokens, header = control_tokens(tokenizer), turn_header(tokenizer)
     odd_shaped = [token for token in tokens if not SHAPE.fullmatch(token)]
     control, templated, odd, found = [], [], [], Counter()
+    foreign = {}  # (split, token) -> hits
     clean = set()  # system texts come back in every row
     for name, rows in chats.items():
         for number, row in rows:
@@ -49,25 +64,54 @@ def check(subject: Subject, chats: dict, tokenizer) -> list[dict]:
                 if text in clean:
                     continue
                 here = _places(text, tokens, odd_shaped, header)
+                if TEMPLATED in here and message["role"] == "assistant" and message is row["messages"][-1]:
+                    _leave_to_speakers(here, text, header)
                 if not here and message["role"] == "system" and len(clean) < 1000:
                     clean.add(text)
                 for kind, place in here.items():
-                    places.setdefault(kind, f"{message['role']}: {around(text, *place)}")
-            for kind, hits in ((CONTROL_TOKEN, control), (TEMPLATED, templated)):
-                if kind in places:
-                    hits.append((name, number, places.pop(kind)))
+                    told = f"{message['role']}: {around(text, *place)}"
+                    token = text[slice(*place)]
+                    if kind == FOREIGN:
+                        foreign.setdefault((name, token), {}).setdefault(number, told)
+                    elif kind == CONTROL_TOKEN:
+                        places.setdefault(kind, (told, token in tokens))
+                    else:
+                        places.setdefault(kind, told)
+            if CONTROL_TOKEN in places:
+                told, encoded = places.pop(CONTROL_TOKEN)
+                control.append((name, number, told, encoded))
+            if TEMPLATED in places:
+                templated.append((name, number, places.pop(TEMPLATED)))
             if places:
                 found.update(places.keys())
                 odd.append((name, number, "; ".join(f"{kind}, {where}" for kind, where in places.items())))
+    known = {(name, number) for name, number, *_ in control}
+    for (name, _), hits in foreign.items():
+        if len(hits) >= 3 and len(hits) > MANY * len(chats[name]):
+            control += [(name, at, told, False) for at, told in hits.items() if (name, at) not in known]
+            known.update((name, at) for at in hits)
+    control.sort(key=lambda hit: (list(chats).index(hit[0]), hit[1]))
+    fix = "Remove them from the texts; an export of prompts is no history of messages."
     return [
         *rows_found(
             subject,
             "data.control_tokens",
             "error",
-            control,
+            [hit[:3] for hit in control if hit[3]],
             "with control tokens inside a message",
             "The tokenizer encodes them as the tokens that begin and end turns: the model sees turns that nobody took.",
-            "Remove them from the texts; an export of prompts is no history of messages.",
+            fix,
+        ),
+        *rows_found(
+            subject,
+            "data.control_tokens",
+            "error",
+            [hit[:3] for hit in control if not hit[3]],
+            "with the control tokens of another model or template inside a message",
+            "They are not in this tokenizer, which encodes them as plain text: the model learns to write them."
+            if tokenizer is not None
+            else "A tokenizer that has them begins and ends turns there; with any other, the model learns to write them.",
+            fix,
         ),
         *rows_found(
             subject,
@@ -87,12 +131,23 @@ def _places(text: str, tokens: set[str], odd_shaped: list[str], header: str | No
     found = {}
     if ("<" in text or "[" in text or odd_shaped) and (place := _control(text, tokens, odd_shaped)):
         found[CONTROL_TOKEN] = place
+    elif ("<" in text or "[" in text) and (match := OTHER_MODELS.search(text)):
+        found[FOREIGN] = match.span()
     if place := _rendered(text, header):
         found[TEMPLATED] = place
     # Nearly all texts are plain, which is quickly seen.
     if not (text.isascii() and text.replace("\n", "").replace("\t", "").isprintable()):
-        found |= odd_characters(text)
+        if visible(text):  # else it is an empty text
+            found |= odd_characters(text)
     return found
+
+
+def _leave_to_speakers(found: dict, text: str, header: str | None) -> None:
+    """A reply that merely begins with a header names its speaker (data.speaker_tag), and holds no whole turn."""
+    if start := HEADER.match(text):
+        found.pop(TEMPLATED)
+        if place := _rendered(text[start.end() :], header):
+            found[TEMPLATED] = (place[0] + start.end(), place[1] + start.end())
 
 
 def control_tokens(tokenizer) -> set[str]:
@@ -123,6 +178,8 @@ def _control(text: str, tokens: set[str], odd_shaped: list[str]) -> tuple[int, i
     # Somebody may write about <think>; a block of it is a model's.
     if (at := text.find("<think>")) >= 0 and (not text[:at].strip() or "</think>" in text):
         return at, at + len("<think>")
+    if text.lstrip().startswith("</think>"):  # its beginning stood in the prompt
+        return (at := text.index("</think>")), at + len("</think>")
     token = next((token for token in odd_shaped if token in text), None)
     return None if token is None else (text.index(token), text.index(token) + len(token))
 
@@ -132,10 +189,29 @@ def _rendered(text: str, header: str | None) -> tuple[int, int] | None:
         return at, at + len(header)
     if any(sign in text for sign in QUICK) and (match := RENDERED.search(text)):
         return match.span()
+    start, end = RESIDUE
+    if text.startswith(start, len(text) - len(text.lstrip())) and text.rstrip().endswith(end):
+        return 0, text.index("\n")
     for first, second in TURNS:
         if 0 <= (at := text.find(first)) < text.rfind(second):
             return at, at + len(first)
     return None
+
+
+# --- nothing to see -------------------------------------------------------------------------
+
+HIDDEN = {"Cc", "Cf", "Zs", "Zl", "Zp"}
+# Of other categories, and blank all the same: fillers, variation selectors, and the place of a lost attachment.
+FILLERS = set("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0\ufffc")
+FILLERS.update(map(chr, range(0xFE00, 0xFE10)), map(chr, range(0xE0100, 0xE01F0)))
+PLAINLY = re.compile("[!-~]")
+
+
+def visible(text: str) -> bool:
+    """Does a text show anything?"""
+    return bool(PLAINLY.search(text)) or any(
+        character not in FILLERS and unicodedata.category(character) not in HIDDEN for character in text
+    )
 
 
 # --- odd characters -------------------------------------------------------------------------
@@ -158,6 +234,30 @@ NEXT = "[" + "".join(map(_byte_as_read, range(0x80, 0xC0))) + "]"
 # UTF-8 read as Windows-1252: “é” becomes “Ã©”, “’” becomes “â€™”, an emoji four characters after “ð”.
 MISREAD = re.compile(f"(?:[\u00c2-\u00df]{NEXT}|[\u00e0-\u00ef]{NEXT}{{2}}|[\u00f0-\u00f4]{NEXT}{{3}})+")
 MAC_MISREAD = re.compile("‚Ä[ôúùìîê¶¢òó]|√[©®ß†°¢§ºª∂±≥¥]")  # the same with Mac Roman
+# The same where UTF-8 was read with one of these; a byte that the encoding lacks was often left out.
+OTHER_CODECS = ("cp1251", "cp1250", "cp437", "cp850")
+# An apostrophe, a dash or an ellipsis in those; GBK's double replacement character; and kana in Shift JIS.
+MISREAD_SIGNS = re.compile("вЂ[\u2018-\u201d\u2122¦“”њќ]|ΓÇ[ÖÿÖªöô£¥Ü¼]|ÔÇ[ÖÿØ£ªöô┐]|锟斤拷|[縺繧繝].{1,3}[縺繧繝]")
+UNLIKELY = re.compile("[\x80-\x9f\u0250-\u036f\u0460-\u048f\u0492-\u058f]")  # what these never were before
+
+
+def _letters(codec: str, first: int, last: int) -> str:
+    return "[" + re.escape(bytes(range(first, last)).decode(codec, "ignore")) + "]"
+
+
+def _misread_in(codec: str) -> re.Pattern:
+    """Two or more characters' UTF-8, read with this encoding."""
+    two, three, four, rest = (
+        _letters(codec, *bytes_) for bytes_ in ((0xC2, 0xE0), (0xE0, 0xF0), (0xF0, 0xF5), (0x80, 0xC0))
+    )
+    return re.compile(f"(?:{two}{rest}|{three}{rest}{{2}}|{four}{rest}{{3}}){{2,}}")
+
+
+MISREAD_IN = {codec: _misread_in(codec) for codec in OTHER_CODECS}
+# Most texts of any language have nothing of the kind, which a pattern without alternatives sees sooner.
+LATIN_PAIR = re.compile(f"[\u00c2-\u00f4]{NEXT}")
+PAIRS_IN = {codec: re.compile(_letters(codec, 0xC2, 0xF5) + _letters(codec, 0x80, 0xC0)) for codec in OTHER_CODECS}
+SIGNS_OF_IT = "‚√ЂÇ锟縺繧繝"  # MAC_MISREAD and MISREAD_SIGNS need one of them
 # Behind a letter these are marks of writing: « Ã » of MANHÃ… is no remains.
 CLOSING = set("…‘’“”„‚‹›«»–—•¡¿\u00a0")
 
@@ -182,11 +282,21 @@ def odd_characters(text: str) -> dict[str, tuple[int, int]]:
 
 
 def _misread(text: str) -> tuple[int, int] | None:
-    for match in MISREAD.finditer(text):
+    for match in MISREAD.finditer(text) if LATIN_PAIR.search(text) else ():
         if _is_misread(match[0], text[: match.start()]):
             return match.span()
-    match = MAC_MISREAD.search(text)
-    return match.span() if match else None
+    if any(sign in text for sign in SIGNS_OF_IT):
+        if match := MAC_MISREAD.search(text) or MISREAD_SIGNS.search(text):
+            return match.span()
+    for codec, pattern in MISREAD_IN.items():
+        if not PAIRS_IN[codec].search(text):
+            continue
+        for match in pattern.finditer(text):
+            meant = match[0].encode(codec).decode("utf-8", "replace")
+            # Two capitals with an accent may look like this: СІРІ.
+            if not UNLIKELY.search(meant) and "\ufffd" not in meant and (len(meant) > 2 or not match[0].isalpha()):
+                return match.span()
+    return None
 
 
 def _is_misread(run: str, before: str) -> bool:

@@ -17,9 +17,11 @@ CHECKS = {
 # "ok?" / "ok" comes back in every history; what has more different words than this hardly does.
 SMALL_TALK = 12
 WORD = re.compile(r"[^\W\d_]+")
-STOCK_SHARE, LONG_SHARE = 0.01, 0.001  # of a file's rows that may be copies: of any, and of longer ones
+STOCK_SHARE = 0.05  # of a file's rows that may be copies, if all are short: "good night" every evening
 # A reply that is right once in five times, whatever was said, is the first thing that a model learns.
 DOMINATING, ENOUGH_ROWS = 0.2, 20
+MOST, SOME_ROWS = 0.5, 12  # in a smaller file
+PUNCTUATION = ".,;:!…。！،~ "
 
 
 def check(subject: Subject, chats: dict) -> list[dict]:
@@ -30,7 +32,7 @@ def _repeats(subject: Subject, chats: dict) -> list[dict]:
     findings = []
     for name, rows in chats.items():
         first, copies, long = {}, [], 0
-        replies = Counter()
+        replies, spelled = Counter(), {}
         for number, row in rows:
             messages = row["messages"]
             key = tuple(text for message in messages for text in (message["role"], message["content"]))
@@ -40,9 +42,12 @@ def _repeats(subject: Subject, chats: dict) -> list[dict]:
                 said = " ".join(message["content"] for message in messages if message["role"] != "system")
                 long += len(set(WORD.findall(speakers.TAG.sub(" ", said)))) > SMALL_TALK
             if messages[-1]["role"] == "assistant":
-                replies[" ".join(messages[-1]["content"].casefold().split())] += 1
+                said = " ".join(messages[-1]["content"].split())
+                reply = said.casefold().strip(PUNCTUATION) or said
+                replies[reply] += 1
+                spelled.setdefault(reply, said)
         where = subject.splits[name].where
-        if len(copies) > max(5, STOCK_SHARE * len(rows)) or long > max(2, LONG_SHARE * len(rows)):
+        if long or len(copies) > max(5, STOCK_SHARE * len(rows)):
             findings.append(
                 finding(
                     "data.duplicates",
@@ -55,13 +60,19 @@ def _repeats(subject: Subject, chats: dict) -> list[dict]:
                 )
             )
         reply, times = max(replies.items(), key=lambda item: item[1], default=("", 0))
-        if sum(replies.values()) >= ENOUGH_ROWS and times > DOMINATING * sum(replies.values()):
+        total = replies.total()
+        if times > DOMINATING * total and total >= ENOUGH_ROWS or times > MOST * total and total >= SOME_ROWS:
             findings.append(
                 finding(
                     "data.dominating_reply",
                     "warning",
-                    f"{times / sum(replies.values()):.0%} of the replies in {where} are {quoted(reply, 60)}",
-                    evidence=listed([f"{count:,} times {quoted(text, 80)}" for text, count in replies.most_common(5)]),
+                    f"{times / total:.0%} of the replies in {where} are {quoted(spelled[reply], 60)}",
+                    evidence=listed(
+                        [
+                            f"{counted(count, 'time')} {quoted(spelled[text], 80)}"
+                            for text, count in replies.most_common(5)
+                        ]
+                    ),
                     where=where,
                     cause="A model that always answers with this one is right so often that it learns little else.",
                     fix="Keep some of these rows only (`repeats` in the extraction).",
@@ -74,29 +85,37 @@ def _repeats(subject: Subject, chats: dict) -> list[dict]:
 
 
 def _system(subject: Subject, chats: dict) -> list[dict]:
-    texts = {
-        name: Counter(
-            row["messages"][0]["content"] if row["messages"][0]["role"] == "system" else None for _, row in rows
-        )
-        for name, rows in chats.items()
-        if rows
-    }
+    texts, lines = {}, {}
+    for name, rows in chats.items():
+        numbers = {}
+        for number, row in rows:
+            first = row["messages"][0]
+            numbers.setdefault(first["content"] if first["role"] == "system" else None, []).append(number)
+        if numbers:
+            lines[name] = numbers
+            texts[name] = Counter({text: len(found) for text, found in numbers.items()})
     findings = []
     for name, found in texts.items():
         if len(found) > 1:
             where = subject.splits[name].where
+            usual, *others = found.most_common()
             findings.append(
                 finding(
                     "data.system_prompts",
                     "warning",
-                    f"{where} has {len(found):,} system texts"
+                    f"{where} has {counted(len(found) - (None in found), 'system text')}"
                     + (f", and {counted(found[None], 'row')} without one" if None in found else ""),
-                    evidence=listed([f"{count:,} rows: {_told(text)}" for text, count in found.most_common()]),
+                    evidence=listed(
+                        [f"{counted(usual[1], 'row')}: {_told(usual[0])}"]
+                        + [f"{_rows_at(lines[name][text])}: {_told(text)}" for text, _ in others]
+                    ),
                     where=where,
                     cause="An app sends one system text; what is learned under the others is not what it asks for.",
                     fix="Write the same system text into every row, unless each row's own is what the app sends.",
                 )
             )
+    # Where most rows are of another kind, the few others tell nothing about the file.
+    texts = {name: found for name, found in texts.items() if found.total() * 2 > len(subject.splits[name].rows)}
     train = texts.get("train", Counter())
     for name, found in texts.items():
         if name != "train" and train and _differ(train, found):
@@ -107,7 +126,7 @@ def _system(subject: Subject, chats: dict) -> list[dict]:
                     f"{name}.jsonl has another system text than train.jsonl",
                     evidence=listed(
                         [
-                            f"{part}.jsonl, {texts[part].most_common(1)[0][1]:,} rows: "
+                            f"{part}.jsonl, {counted(texts[part].most_common(1)[0][1], 'row')}: "
                             + _told(texts[part].most_common(1)[0][0])
                             for part in ("train", name)
                         ]
@@ -136,6 +155,11 @@ def _most(texts: Counter):
     """The text of more than half the rows (None is a text: no system message), or NO_TEXT."""
     ((text, count),) = texts.most_common(1)
     return text if count > texts.total() / 2 else NO_TEXT
+
+
+def _rows_at(numbers: list[int]) -> str:
+    at = ", ".join(map(str, numbers[:5])) + ", …" * (len(numbers) > 5)
+    return f"{counted(len(numbers), 'row')} (line{'s' * (len(numbers) > 1)} {at})"
 
 
 def _told(text: str | None) -> str:

@@ -26,14 +26,21 @@ PLAIN = re.compile(rf"\s*{TIME}[*_]{{0,3}}(?P<name>{NAME})[*_]{{0,3}}\s?(?::[*_]
 BRACKETED = re.compile(
     r"\s*(?:\[(?P<a>[^\[\]\n]{1,40})\]|<(?P<b>[^<>\n]{1,40})>|\((?P<c>[^()\n]{1,40})\))(?P<colon>\s?:)?"
 )
+# Sam - yo: with a dash or a bar, which people also put behind a word of their own
+DASHED = re.compile(rf"\s*{TIME}[*_]{{0,3}}(?P<name>{NAME})[*_]{{0,3}}\s?[-–—|](?=\s)", re.I)
 HEADER = re.compile(
-    r"\s*(?:<\|[^|<>\n]{1,40}\|>|<start_of_turn>|\[/?INST\]|#{2,3} ?(?:Response|Assistant|Reply|Answer)\b)"
+    r"\s*(?:<\|[^|<>\n]{1,40}\|>|<start_of_turn>|\[/?INST\]|#{2,3} ?(?:Response|Assistant|Reply|Answer)\b:?"
+    r"|assistant\s*\n)"  # what is left of a header that was decoded without its tokens
 )
 ROLES = {"assistant"}  # as a plain word before a colon
 SIDES = ROLES | {"me", "you", "user", "human", "ai", "bot", "model", "system"}  # in brackets before a colon
+PERSONA = "(?i:you are|you're|named|called|act as|write as|reply as|text as|text like|write like)"
 LABELLED = 0.8  # of the user turns begin with `Name: `, where names are written at all
 FIRST = 20  # labels of a reply that are looked up
-ALWAYS = 0.2  # of the replies begin with the same label: nobody's habit, whatever the word
+ALWAYS = 0.2  # of a split's replies begin with the same label: nobody's habit, whatever the word
+OFTEN = 0.03  # the same for one of SIDES: "me: … also me: …" is a joke that people make, but not this often
+USUAL = 0.05  # of the rows begin with somebody's line, who is then known in the others too
+SAMPLE = 1000  # rows a split, evenly spread, in which the usual names are looked for
 
 
 def labels_of(chats: dict) -> set[str]:
@@ -45,6 +52,19 @@ def labels_of(chats: dict) -> set[str]:
             if match := _first_label(_user_turn(row)):
                 found[match.casefold()] += 1
     return set(found) if turns and found.total() >= LABELLED * turns else set()
+
+
+def usual_labels(chats: dict) -> set[str]:
+    """The names that speak first in many rows, or at all in a third, in lower case: "Address: …" is no name."""
+    found, lines, turns = Counter(), Counter(), 0
+    for rows in chats.values():
+        for _, row in rows[:: max(1, len(rows) // SAMPLE)]:
+            turns += 1
+            turn = _user_turn(row)
+            found[(_first_label(turn) or "").casefold()] += 1
+            lines.update({name.casefold() for name in LABELS.findall(turn)})
+    usual = {name for name, times in found.items() if name and times >= 5 and times > USUAL * turns}
+    return usual | {name for name, times in lines.items() if times >= 5 and times > turns / 3}
 
 
 def only_labels(text: str, labels: set[str]) -> bool:
@@ -60,23 +80,26 @@ def check(subject: Subject, chats: dict, labels: set[str]) -> list[dict]:
     """The finding on replies that begin with a speaker. `labels`: from `labels_of`."""
     owner = subject.owner.casefold()
     owners = {owner, *(part for part in owner.split() if len(part) > 2 and not part.endswith("."))} - {"the"}
-    hits, unknown = [], {}
-    total = 0
+    usual = usual_labels(chats) if labels else set()
+    hits = []
     for name, rows in chats.items():
+        tagged, unknown, total = [], {}, 0
         for number, row in rows:
             reply = row["messages"][-1]
             if reply["role"] != "assistant":
                 continue
             total += 1
-            hit = (name, number, f"the reply is {quoted(reply['content'])}")
-            match = PLAIN.match(reply["content"])
-            if _is_tag(reply["content"], match, row, owners, labels):
-                hits.append(hit)
+            match, dashed = PLAIN.match(reply["content"]), _dashed(reply["content"])
+            if _is_tag(reply["content"], match, row, owners, labels, usual) or _persona(dashed, row, owners):
+                tagged.append((number, reply["content"]))
             elif match:
-                unknown.setdefault(match["name"].casefold(), []).append(hit)
-    for found in unknown.values():
-        if len(found) >= 5 and len(found) > ALWAYS * total:
-            hits += found
+                unknown.setdefault(match["name"].casefold(), []).append((number, reply["content"]))
+            elif dashed and (dashed.casefold() in usual | labels or _named(row, dashed)):
+                unknown.setdefault(f"{dashed.casefold()} -", []).append((number, reply["content"]))
+        for label, found in unknown.items():
+            if len(found) >= min(5, max(3, total)) and len(found) > (OFTEN if label in SIDES else ALWAYS) * total:
+                tagged += found
+        hits += [(name, number, f"the reply is {quoted(said)}") for number, said in sorted(tagged)]
     return rows_found(
         subject,
         "data.speaker_tag",
@@ -88,7 +111,23 @@ def check(subject: Subject, chats: dict, labels: set[str]) -> list[dict]:
     )
 
 
-def _is_tag(reply: str, match, row: dict, owners: set[str], labels: set[str]) -> bool:
+def _dashed(reply: str) -> str | None:
+    """What stands before the first dash or bar of a reply."""
+    match = None if reply.isalnum() else DASHED.match(reply)
+    return match["name"] if match else None
+
+
+def _persona(name: str | None, row: dict, owners: set[str]) -> bool:
+    """Is this the owner, or whom the system text tells the model to be? Others are also addressed so: "Ann - hi"."""
+    if name is None:
+        return False
+    first = row["messages"][0]
+    return name.casefold() in owners or (
+        first["role"] == "system" and bool(re.search(rf"\b{PERSONA} {re.escape(name)}\b", first["content"]))
+    )
+
+
+def _is_tag(reply: str, match, row: dict, owners: set[str], labels: set[str], usual: set[str]) -> bool:
     if HEADER.match(reply):
         return True
     names = set()
@@ -104,25 +143,31 @@ def _is_tag(reply: str, match, row: dict, owners: set[str], labels: set[str]) ->
     if "\n" in reply:
         # A dialogue that goes on in the reply: somebody's next message was taken for a part of it.
         names.update(LABELS.findall(reply)[:FIRST])
-    return bool(names) and _speak(names, row, owners, labels)
+    return bool(names) and _speak(names, row, owners, labels, usual)
 
 
-def _speak(names: set[str], row: dict, owners: set[str], labels: set[str]) -> bool:
-    """Is one of these the owner, or somebody who speaks in the row or is named by its system text?"""
+def _speak(names: set[str], row: dict, owners: set[str], labels: set[str], usual: set[str]) -> bool:
+    """Is one of these the owner, or somebody who speaks in the row or in many, or is named by its system text?"""
     folded = {name.casefold() for name in names}
-    if folded & owners:
+    if folded & owners or folded & usual:
         return True
     if folded & labels and folded & labels & {name.casefold() for name in LABELS.findall(_user_turn(row))}:
         return True
+    return any(_named(row, name) for name in names)
+
+
+def _named(row: dict, name: str) -> bool:
     first = row["messages"][0]
-    return first["role"] == "system" and any(_names(first["content"], name) for name in names)
+    return first["role"] == "system" and _names(first["content"], name)
 
 
 def _names(system: str, name: str) -> bool:
     """Does a system text name this person? A word that merely begins a sentence, or a label, is no name."""
     if name.casefold() == name and name.upper() != name:  # in lower case
-        return bool(re.search(rf"(?i)\b(?:you are|you're|named|called) {re.escape(name)}\b", system))
-    places = re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)(?!\s?[:：])", system)
+        return bool(re.search(rf"\b{PERSONA} (?i:{re.escape(name)})\b", system))
+    # In capitals it is the same name: SAM for Sam, but not NO for no.
+    shape = f"{name[0]}(?i:{re.escape(name[1:])})" if name.isupper() and name[0].isalpha() else re.escape(name)
+    places = re.finditer(rf"(?<!\w){shape}(?!\w)(?!\s?[:：])", system)
     before = (system[: place.start()].rstrip(" ")[-1:] for place in places)
     return any(character and character not in ".!?:\n" for character in before)
 

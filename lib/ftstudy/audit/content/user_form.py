@@ -7,6 +7,7 @@ difference of form; who speaks and what about may differ freely.
 
 import re
 from collections import Counter
+from math import comb
 
 from ..evidence import listed, quoted
 from ..findings import finding
@@ -22,10 +23,13 @@ CHECKS = {
 NEARLY_ALL, HARDLY = 0.9, 0.1  # of a split's rows
 SAMPLE = 1000  # rows a split, evenly spread: shares this far apart show in fewer
 FEW = 3  # rows, below which a split has no form
-ENOUGH = 20  # rows from which on a repeated line or opening is no coincidence
+ENOUGH = 20  # rows from which on a repeated line or opening is no coincidence: neighbours share their context
+CHANCE = 1e-6  # of fewer rows: how improbable the difference has to be if the rows were drawn by lot
+NAMED = 0.3  # of a split's rows have a line by somebody who has none in the other split
 SIGNS = "\n:：>]})|#"
-# What an extraction calls the other person if not by name; a name may differ between splits, this may not.
+# What an extraction calls people if not by name; a name may differ between splits, this may not.
 OTHERS = re.compile(r"(?i)(?:contact|them|they|user|human|friend|person|other|sender|customer)(?: ?\d+)?")
+OWNER = re.compile(r"(?i)(?:me|myself|owner|assistant|ai|bot)")
 
 
 def check(subject: Subject, chats: dict) -> list[dict]:
@@ -41,10 +45,14 @@ def check(subject: Subject, chats: dict) -> list[dict]:
         different = []
         few = min(len(turns["train"]), len(turns[name])) < ENOUGH
         for mark in {**shares["train"], **shares[name]}:
-            if few and mark[0] == "lines":  # a handful of short contexts is no layout
-                continue
             train, other = (_share(mark, turns[split], shares[split]) for split in ("train", name))
-            if max(train, other) >= NEARLY_ALL and min(train, other) <= HARDLY:
+            # A handful of short contexts, or of messages with one ending, is no layout.
+            if few and mark[0] in ("lines", "ending") and _chance(train, turns["train"], other, turns[name]) > CHANCE:
+                continue
+            often = NAMED if mark[0] == "other" else NEARLY_ALL
+            if mark[0] == "other" and _chance(train, turns["train"], other, turns[name]) > CHANCE:
+                often = NEARLY_ALL
+            if max(train, other) >= often and min(train, other) <= (0 if often == NAMED else HARDLY):
                 different.append(f"{_told(mark)} in {train:.0%} of train.jsonl, {other:.0%} of {name}.jsonl")
         if different:
             examples = [f"{split}.jsonl, for example: {quoted(turns[split][0], 100)}" for split in ("train", name)]
@@ -77,15 +85,28 @@ def _sample(rows: list) -> list[str]:
 def _shares(texts: list[str]) -> dict[tuple[str, str], float]:
     """Mark -> the share of these texts that have it; marks are (kind, text)."""
     counts = Counter(mark for text in texts for mark in set(_marks(text)))
-    shares = {mark: count / len(texts) for mark, count in counts.items() if count >= NEARLY_ALL * len(texts)}
+    shares = {
+        mark: count / len(texts)
+        for mark, count in counts.items()
+        if count >= (NAMED if mark[0] == "other" else NEARLY_ALL) * len(texts)
+    }
+    opening, ending = _layout(_common_start(texts), _common_start([text[::-1] for text in texts])[::-1])
+    fixed = {("ending", ending)}
     if len(texts) >= ENOUGH:
         lines = Counter(line for text in texts for line in set(text.splitlines()) if line.strip())
         shares |= {("line", line): n / len(texts) for line, n in lines.items() if n >= NEARLY_ALL * len(texts)}
-        opening, ending = _layout(_common_start(texts), _common_start([text[::-1] for text in texts])[::-1])
-        for kind, fixed in (("opening", opening), ("ending", ending)):
-            if fixed.strip():
-                shares[kind, fixed] = _share((kind, fixed), texts, {})
-    return shares
+        fixed.add(("opening", opening))
+    return shares | {mark: _share(mark, texts, {}) for mark in fixed if mark[1]}
+
+
+def _chance(train: float, trained: list, other: float, others: list) -> float:
+    """How probable is a mark as unevenly divided as this, or more so, between two splits drawn by lot?"""
+    (k, n), (less, m) = sorted(
+        ((round(train * len(trained)), len(trained)), (round(other * len(others)), len(others))),
+        key=lambda pair: -pair[0] / pair[1],
+    )
+    ways = sum(comb(n, at) * comb(m, k + less - at) for at in range(k, min(n, k + less) + 1))
+    return ways / comb(n + m, k + less)
 
 
 def _marks(text: str):
@@ -98,6 +119,8 @@ def _marks(text: str):
     named = None
     for line in text.splitlines():
         match = LABEL.match(line)
+        if match and (OTHERS.fullmatch(match["name"]) or OWNER.fullmatch(match["name"])):
+            yield "other", re.sub(r" ?\d+$", "", match["name"])
         if match and not line[match.end() :].strip():
             yield "heading", match["name"]
         elif match:
@@ -107,8 +130,6 @@ def _marks(text: str):
                 named = match["name"] if match else ""
     if named:
         yield "names", ""
-        if OTHERS.fullmatch(named):
-            yield "other", "Contact" if named.casefold().startswith("contact") else re.sub(r" ?\d+$", "", named)
     for label, times in headings.items():
         if times == 1 and label != named:
             yield "once", label
@@ -129,11 +150,12 @@ def _common_start(texts: list[str]) -> str:
 
 def _layout(start: str, end: str) -> tuple[str, str]:
     """Of a fixed start and end, what is layout: up to the last sign of it, without a name that follows."""
+    blank = start[: len(start) - len(start.lstrip())]
     last = max((start.rfind(sign) for sign in SIGNS), default=-1)
     head, line_break, line = start[: last + 1].rpartition("\n")
     start = head + line_break + ("" if LABEL.fullmatch(line) else line)
-    first = min((at for sign in SIGNS if (at := end.find(sign)) >= 0), default=len(end))
-    return start, end[first:]
+    first = min((at for sign in SIGNS if (at := end.find(sign)) >= 0), default=len(end.rstrip()))
+    return start or blank, end[first:]
 
 
 def _share(mark: tuple[str, str], texts: list[str], known: dict) -> float:
