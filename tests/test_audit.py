@@ -191,3 +191,19 @@ def test_the_table_of_checks_in_docs_is_the_codes_own(capsys):
     with pytest.raises(SystemExit):
         cli.main(["checks", "--markdown"])
     assert (paths.ROOT / "docs" / "checks.md").read_text(encoding="utf-8") == capsys.readouterr().out  # make baseline
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["batch_size", "iters", "max_seq_length", "num_layers", "val_batches", "learning_rate", "mask_prompt", "test"]
+    + ["adapter_path", "data", "lora_parameters", "fine_tune_type", "resume_adapter_file", "hf_dataset", "ftstudy"],
+)
+@pytest.mark.parametrize("value", [True, -1, 1.5, "x\0y", [1], {"a": []}], ids=repr)
+def test_a_value_of_any_kind_is_a_finding_or_a_sentence(clean, tmp_path, key, value):
+    config = {"model": "tiny", "data": str(clean), "train": True, "mask_prompt": True, "batch_size": 2, "num_layers": 2}
+    (tmp_path / "config.yaml").write_text(json.dumps(config | {"adapter_path": str(tmp_path / "adapter"), key: value}))
+    try:
+        subject = audit.read(tmp_path / "config.yaml")
+        assert audit.offer_contract(subject, audit.check(subject)["findings"])
+    except StudyError as refused:
+        assert "\n" not in str(refused)

@@ -170,7 +170,7 @@ def _lines(split: Split) -> list[dict]:
 
 def _batches(split: Split, size, test: bool, faulty: bool) -> list[dict]:
     # A batch size that is no number of rows is the config's fault, and told there.
-    if not isinstance(size, int) or size < 1 or not split.lines or (split.name == "test" and not test):
+    if type(size) is not int or size < 1 or not split.lines or (split.name == "test" and not test):
         return []
     number = split.lines - len(split.blank)
     if number < size:

@@ -51,7 +51,7 @@ def check(subject: Subject) -> list[dict]:
 def replayed(subject: Subject, split: str) -> Replay | None:
     """The split as mlx-lm would train on it; None where there is no row, or no usable setting."""
     batch_size, limit = (subject.config.get(key) for key in ("batch_size", "max_seq_length"))
-    usable = all(isinstance(value, int) and value > 0 for value in (batch_size, limit))
+    usable = all(type(value) is int and value > 0 for value in (batch_size, limit))
     rendering = subject.rendering(split)
     if not usable or not rendering.ids:
         return None
