@@ -173,8 +173,10 @@ def severities(made):
     return {item["check"]: item["severity"] for item in reversed(loss.check(made))}
 
 
-def of(made, check):
-    (item,) = [item for item in loss.check(made) if item["check"] == check]
+def of(made, check, split=""):
+    """The one finding of that check, on train.jsonl where others have it too."""
+    found = [item for item in loss.check(made) if item["check"] == check and split in item["where"]]
+    (item,) = [item for item in found if len(found) == 1 or item["where"].endswith("train.jsonl")]
     assert len(item["evidence"]) <= 6 and all(len(line) <= 200 for line in item["evidence"])
     return item
 
@@ -300,6 +302,19 @@ def test_a_reply_cut_away_whole(audited):
     assert found["loss.truncated"] == "error" and "loss.nan_batch" not in found
 
 
+def test_a_reply_cut_away_in_valid_is_evaluated_so(audited):
+    rows = [row(number, length=30 if number == 3 else 1) for number in range(8)]
+    item = of(audited(valid=rows, max_seq_length=256), "loss.truncated", "valid")
+    assert item["severity"] == "warning" and "the whole reply of 1 of 8 rows" in item["title"]
+
+
+@pytest.mark.parametrize("tested, found", [("true", True), ("false", False)])
+def test_test_rows_count_where_the_run_evaluates_them(audited, tmp_path, write_split, tested, found):
+    write_split(tmp_path / "data", "test", [row(number, length=30) for number in range(8)])
+    made = audited(max_seq_length=256, test=tested)
+    assert found == any(item["where"].endswith("test.jsonl") for item in loss.check(made))
+
+
 @pytest.mark.parametrize("others, severity", [(20, "warning"), (150, "info")])
 def test_a_reply_cut_in_part(audited, others, severity):
     rows = [row(0) for _ in range(others)] + [row(0, "see you at seven " * 30)]
@@ -310,7 +325,7 @@ def test_a_reply_cut_in_part(audited, others, severity):
 def test_only_the_line_break_cut_away_is_no_fault(audited):
     tokenizer = TOKENIZERS["chatml"]()
     length = len(tokenizer.apply_chat_template(row(0)["messages"]))
-    found = severities(audited([row(0)] * 4, tokenizer, max_seq_length=length - 1))
+    found = severities(audited([row(0)] * 4, tokenizer, [row(0)] * 4, max_seq_length=length - 1))
     assert "loss.truncated" not in found and "loss.end_of_turn" not in found
     assert "loss.truncated" in severities(audited([row(0)] * 4, tokenizer, max_seq_length=length - 2))
 

@@ -28,9 +28,9 @@ PADDED = 0.1  # padding below this share of the batches is not worth a word
 
 
 def check(subject: Subject) -> list[dict]:
-    """Findings on what the run will train on. StudyError where the tokenizer cannot be loaded."""
+    """Findings on what the run will train on, and evaluate. StudyError where the tokenizer cannot be loaded."""
     findings = []
-    for split in ("train", "valid"):
+    for split in ("train", "valid", *["test"] * (subject.config.get("test") is True)):
         if split not in subject.splits:
             continue
         findings += _refused(subject, split)
@@ -39,10 +39,10 @@ def check(subject: Subject) -> list[dict]:
             continue
         where = subject.splits[split].where
         findings += _nan_batches(found, where, subject.config.get("iters"), split == "train")
+        findings += _truncated(found, where, split == "train")
         if split == "train":
             masked = bool(subject.config.get("mask_prompt"))
             findings += _shares(found, where, subject.tokenizer, masked)
-            findings += _truncated(found, where)
             findings += _padding(found, where)
             findings += reply_borders.check(found, where, subject.tokenizer, masked)
     return findings
@@ -102,7 +102,7 @@ def _nan_batches(found: Replay, where: str, iterations, training: bool) -> list[
             f"lines {told(numbers[rows])}: {told(found.lengths[rows])} tokens, cut at {found.limit:,}; "
             f"the loss begins at token {told(found.offsets[rows])}"
         )
-    effect = "The validation loss is NaN whenever one of these batches is among those drawn."
+    effect = "The loss of an evaluation is NaN whenever one of these batches is among those drawn."
     if training:
         effect = "One such step makes every weight of the adapter NaN, and they are saved like that."
         passes = iterations / len(found.batches) if isinstance(iterations, int) else 0
@@ -159,7 +159,7 @@ def _shares(found: Replay, where: str, tokenizer, masked: bool) -> list[dict]:
     ]
 
 
-def _truncated(found: Replay, where: str) -> list[dict]:
+def _truncated(found: Replay, where: str, training: bool) -> list[dict]:
     long = found.lengths > found.limit
     gone, cut = long & (found.starts >= found.limit), long & (found.starts < found.limit) & (found.ends >= found.limit)
     if not (gone | cut).any():
@@ -170,7 +170,7 @@ def _truncated(found: Replay, where: str) -> list[dict]:
     return [
         finding(
             "loss.truncated",
-            "error" if whole else "warning" if len(rows) >= FEW * total else "info",
+            "error" if whole and training else "warning" if len(rows) >= FEW * total else "info",
             f"max_seq_length {found.limit:,} cuts away {'the whole reply' if whole else 'the end of the reply'} of "
             f"{len(rows):,} of {counted(total, 'row')}{also}",
             evidence=row_lines(
