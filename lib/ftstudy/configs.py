@@ -7,6 +7,21 @@ import yaml
 from .errors import StudyError
 from .paths import from_root, shown
 
+# The block `ftstudy:` of a config holds what mlx-lm has no key for. With it the reply and its end-of-turn
+# token are trained, of every row; without it, exactly what mlx-lm trains.
+STUDY = {
+    "train_on": "last",  # or `all`: every reply of a conversation, or the last one
+    "method": None,  # pissa, where fine_tune_type is lora; galore, where it is full
+    "galore": {},  # its rank, update_every and scale
+    "early_stopping": 0,  # evaluations in a row without a better one, after which training stops; 0: never
+}
+
+
+def study(config: dict) -> dict | None:
+    """The config's `ftstudy:` block over its defaults; None where there is none, so that mlx-lm's own rules hold."""
+    block = config.get("ftstudy")
+    return {**STUDY, **block} if isinstance(block, dict) else None
+
 
 def given(path: str | Path) -> dict:
     """The keys that a config file itself holds. Raises StudyError where there is no file, or
