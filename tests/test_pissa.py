@@ -12,7 +12,8 @@ from mlx_lm import utils
 from mlx_lm.models.switch_layers import SwitchLinear
 from mlx_lm.tuner.utils import linear_to_lora_layers
 
-from ftstudy import base_models, pissa
+from ftstudy import base_models
+from ftstudy.training import pissa
 
 PARAMETERS = {"rank": 4, "scale": 5.0, "dropout": 0.0}
 

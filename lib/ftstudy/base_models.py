@@ -24,6 +24,7 @@ from .model_recipes import BUILT_HERE, DEMO_MODEL, TINY_MODEL
 from .paths import from_root, shown
 
 RECIPE = "recipe.json"
+RUN = "ftstudy_run"  # the run's id, in an adapter's config and in its weights' metadata
 
 
 def resolve(name: str | Path) -> Path:
@@ -68,10 +69,15 @@ def load(name_or_path: str | Path, adapter: str | Path | None = None) -> tuple:
                     "first (03_train, or mlx_lm.lora with this folder as adapter_path), or give "
                     "the folder that training wrote."
                 )
+        _of_one_run(adapter)
     from mlx_lm import utils
 
+    from . import cpu_math
+
     try:
-        return utils.load(str(folder), adapter_path=str(adapter) if adapter else None)[:2]
+        model, tokenizer = utils.load(str(folder), adapter_path=str(adapter) if adapter else None)[:2]
+        cpu_math.speed_up(model)
+        return model, tokenizer
     except (ValueError, RuntimeError, KeyError, AttributeError, TypeError) as error:
         what = shown(folder) + (f" with the adapter {shown(adapter)}" if adapter else "")
         reason = " ".join(str(error).split())[:300]
@@ -80,6 +86,20 @@ def load(name_or_path: str | Path, adapter: str | Path | None = None) -> tuple:
             "an adapter that was trained on this very model, or fetch or train it again if a "
             "file is damaged."
         ) from error
+
+
+def _of_one_run(adapter: Path) -> None:
+    """StudyError where an adapter's config and weights bear the ids of two runs."""
+    config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    with open(adapter / "adapters.safetensors", "rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        weights = json.loads(file.read(size)).get("__metadata__", {})
+    if config.get(RUN) != weights.get(RUN):
+        raise StudyError(
+            f"{shown(adapter)} holds the config of one run and the weights of another (its adapter_config.json says "
+            f"{config.get(RUN)}, its adapters.safetensors {weights.get(RUN)}): a crash came between the two, or a file "
+            "was copied there. Train it again."
+        )
 
 
 def load_tokenizer(name_or_path: str | Path):

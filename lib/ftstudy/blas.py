@@ -20,6 +20,8 @@ import subprocess
 import sys
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata, util
 from pathlib import Path
 
@@ -65,6 +67,20 @@ def describe() -> dict:
         "threads": _active.openblas_get_num_threads(),
         "configuration": _text("openblas_get_config"),
     }
+
+
+@contextmanager
+def threads_beside(streams: int) -> Iterator[None]:
+    """While `streams` parts of the work run beside each other, each on a core: one thread, or its share, for each."""
+    if _active is None:
+        yield
+        return
+    before = _active.openblas_get_num_threads()
+    _active.openblas_set_num_threads(max(1, before // streams))
+    try:
+        yield
+    finally:
+        _active.openblas_set_num_threads(before)
 
 
 def usable_cores() -> int:

@@ -26,7 +26,7 @@ from collections.abc import Callable
 import mlx.core as mx
 from mlx.optimizers import AdamW
 
-from .errors import StudyError
+from ..errors import StudyError
 from .pissa import truncated_svd
 
 

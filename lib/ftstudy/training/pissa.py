@@ -26,7 +26,7 @@ import mlx.core as mx
 import mlx.nn as nn
 from mlx_lm.tuner.lora import LoRALinear
 
-from .errors import StudyError
+from ..errors import StudyError
 
 
 def start(model: nn.Module) -> dict[str, mx.array]:

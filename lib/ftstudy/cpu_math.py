@@ -1,0 +1,144 @@
+"""MLX's slow functions on the CPU, with faster ones in their place and the same results.
+
+MLX computes exp on the CPU one number at a time: with a tuned BLAS, SwiGLU and the softmax of
+attention then cost more than all matrix products of a small model. Here exp is a polynomial of
+adds and products, which compilers vectorize; its relative error is that of float32.
+
+    speed_up(model)      # patches the functions that the model's architecture uses; CPU and float32 alone
+
+Everything else (another device, another type, attention sinks) goes the way it went before.
+"""
+
+import sys
+
+import mlx.core as mx
+import mlx.nn as nn
+from mlx_lm.models import activations, base
+
+# Taylor's series of exp(r) for |r| <= ln 2 / 2; the first term left out is below 1e-8.
+COEFFICIENTS = (1.0, 1.0, 1 / 2, 1 / 6, 1 / 24, 1 / 120, 1 / 720, 1 / 5040)
+LOG2_E = 1.4426950408889634
+LN_2 = (0.693359375, -2.1219444005469057e-4)  # in two parts: n times the first is exact (Cody and Waite 1980)
+LOWEST, HIGHEST = -87.0, 88.0  # beyond them exp is no normal float32
+
+
+def applies() -> bool:
+    """Is this the CPU backend whose exp is slow? Apple's has its own."""
+    return mx.default_device().type == mx.cpu and sys.platform == "linux"
+
+
+def exp(x: mx.array) -> mx.array:
+    """exp(x), float32: x = n ln 2 + r; 2ⁿ is made of its bits, exp(r) is a polynomial."""
+    x = mx.clip(x, LOWEST, HIGHEST)
+    whole = mx.round(x * LOG2_E)
+    rest = (x - whole * LN_2[0]) - whole * LN_2[1]
+    value = COEFFICIENTS[-1]
+    for coefficient in reversed(COEFFICIENTS[:-1]):
+        value = coefficient + rest * value
+    return value * ((whole.astype(mx.int32) + 127) << 23).view(mx.float32)
+
+
+# --- SwiGLU: gate · sigmoid(gate) · x ---------------------------------------------------------
+
+def _sigmoid(x):
+    return 1 / (1 + exp(-x))
+
+
+_swiglu_forward = mx.compile(lambda gate, x: gate * _sigmoid(gate) * x)
+
+
+@mx.compile
+def _swiglu_backward(gate, x, slope):
+    sigmoid = _sigmoid(gate)
+    silu = gate * sigmoid
+    return slope * x * (sigmoid + silu * (1 - sigmoid)), slope * silu
+
+
+@mx.custom_function
+def _swiglu(gate, x):
+    return _swiglu_forward(gate, x)
+
+
+@_swiglu.vjp
+def _(inputs, slope, _):
+    return _swiglu_backward(*inputs, slope)
+
+
+def swiglu(gate: mx.array, x: mx.array) -> mx.array:
+    return _swiglu(gate, x) if gate.dtype == x.dtype == mx.float32 else activations.swiglu(gate, x)
+
+
+# --- softmax, and attention -------------------------------------------------------------------
+
+_exp = mx.compile(exp)  # of one array: compiled, an operation that broadcasts would be slow
+
+
+@mx.custom_function
+def softmax(scores: mx.array) -> mx.array:
+    """Over the last axis, float32."""
+    values = _exp(scores - scores.max(axis=-1, keepdims=True))
+    return values * (1 / values.sum(axis=-1, keepdims=True))
+
+
+@softmax.vjp
+def _(_, slope, shares):
+    return shares * (slope - (slope * shares).sum(axis=-1, keepdims=True))
+
+
+def attention(queries, keys, values, cache, scale, mask, sinks=None):
+    """mlx-lm's scaled_dot_product_attention, of the same arguments and result."""
+    if sinks is not None or hasattr(cache, "bits") or queries.dtype != mx.float32 or queries.shape[2] == 1:
+        return base.scaled_dot_product_attention(queries, keys, values, cache, scale, mask, sinks)
+    rows, heads, length, size = queries.shape
+    shared, width = keys.shape[1:3]
+    # The query heads that share a key head are one matrix: fewer, larger products.
+    together = (queries * scale).reshape(rows, shared, heads // shared * length, size)
+    scores = (together @ keys.swapaxes(-1, -2)).reshape(rows, heads, length, width)
+    if isinstance(mask, str):
+        mask = base.create_causal_mask(length, width - length)
+    if mask is not None:
+        scores = mx.where(mask, scores, mx.finfo(scores.dtype).min) if mask.dtype == mx.bool_ else scores + mask
+    shares = softmax(scores).reshape(rows, shared, heads // shared * length, width)
+    return (shares @ values).reshape(rows, heads, length, values.shape[-1])
+
+
+# --- cross-entropy ----------------------------------------------------------------------------
+
+
+@mx.custom_function
+def _cross_entropy(logits, targets):
+    top = logits.max(axis=-1, keepdims=True)
+    total = _exp(logits - top).sum(axis=-1)
+    wanted = mx.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
+    return mx.log(total) + top[..., 0] - wanted
+
+
+@_cross_entropy.vjp
+def _(inputs, slope, _):
+    logits, targets = inputs
+    at = targets[..., None]
+    shares = softmax(logits)
+    less = mx.put_along_axis(shares, at, mx.take_along_axis(shares, at, axis=-1) - 1, axis=-1)
+    return less * slope[..., None], mx.zeros_like(targets)
+
+
+def cross_entropy(logits: mx.array, targets: mx.array) -> mx.array:
+    """Nats of each target, float32: logits (…, vocabulary), targets (…)."""
+    logits = logits.astype(mx.float32)
+    return _cross_entropy(logits, targets) if applies() else nn.losses.cross_entropy(logits, targets)
+
+
+# --- putting them in place --------------------------------------------------------------------
+
+FASTER = {
+    "swiglu": (activations.swiglu, swiglu),
+    "scaled_dot_product_attention": (base.scaled_dot_product_attention, attention),
+}
+
+
+def speed_up(model) -> None:
+    """Let the module that defines the model's architecture use the functions above, where they apply."""
+    module = sys.modules[type(model).__module__]
+    for name, (slow, fast) in FASTER.items():
+        if applies() and getattr(module, name, None) is slow:
+            setattr(module, name, fast)

@@ -1,0 +1,75 @@
+"""Where the study's loss departs from mlx-lm's: which tokens carry it, and how much that matters."""
+
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import mlx.core as mx
+import numpy as np
+
+from .. import audit, base_models, chat_format, reply_logits
+from ..audit.loss.replay import KINDS, replay
+from ..configs import study
+from . import batches, train
+
+ROWS = 200  # of which the loss tokens are counted
+
+
+def loss_tokens(subject: audit.Subject, stock: bool) -> dict:
+    """How many loss tokens of each sort the training split has, trained by mlx-lm or as the `ftstudy:` block says.
+
+    Over the first rows, batched as the trainer batches them: `prompt`, `reply`, `end_of_turn`, `after_end`,
+    `padding`, their sum `total`, `rows`, and `masked_share`, how much of the rows' own tokens carries no loss.
+    """
+    config, block = subject.config, study(subject.config)
+    rendering = subject.rendering("train")
+    rows = min(ROWS, len(rendering.ids)) // config["batch_size"] * config["batch_size"]
+    found = replay(
+        rendering.first(rows),
+        subject.tokenizer,
+        mask_prompt=bool(config["mask_prompt"]),
+        batch_size=config["batch_size"],
+        limit=config["max_seq_length"],
+        train_on=None if stock or not block else block["train_on"],
+    )
+    counts = dict(zip(KINDS, found.counts().sum(axis=0).tolist()))
+    total, own = sum(counts.values()), int(found.kept.sum())
+    masked = 1 - (total - counts["padding"]) / own if own else 0.0
+    return {**counts, "total": total, "rows": rows, "masked_share": masked}
+
+
+def trained_as_stock(subject: audit.Subject, result: dict) -> list[dict]:
+    """The run once more with mlx-lm's own loss and batches, beside the base model and the run itself.
+
+    `result` is what `train` gave for the subject. Each is {"model", "reply", "end_of_turn"}: nats a
+    token over the fixed validation set. Costs as much time as the run did.
+    """
+    with TemporaryDirectory(prefix="ftstudy") as folder:
+        aside = {"ftstudy": None, "adapter_path": f"{folder}/adapter", "iters": result["iterations"]}
+        aside["steps_per_eval"] = aside["save_every"] = result["iterations"] + 1  # mlx-lm keeps the last, not the best
+        train(replace(subject, config=subject.config | aside), Path(folder) / "metrics.jsonl")
+        models = {"base": None, "this run": result["adapter"], "stock mlx-lm": f"{folder}/adapter"}
+        return [{"model": name, **_nats(subject, adapter)} for name, adapter in models.items()]
+
+
+def _nats(subject: audit.Subject, adapter: str | None) -> dict:
+    """Nats a token of the validation rows' replies, and of the tokens that end their turns."""
+    model, tokenizer = base_models.load(subject.config["model"], adapter)
+    rows = batches.spread(
+        batches.study_rows(subject, "valid"), subject.config["val_batches"], subject.config["batch_size"]
+    )
+    prefix = reply_logits.shared_prefix(model, rows)
+    nats_of, stops = reply_logits.nats_function(model, prefix), list(chat_format.end_of_turn_ids(tokenizer))
+    sums, counts = np.zeros(2), np.zeros(2)
+    for at in range(0, len(rows), subject.config["batch_size"]):
+        groups = reply_logits.grouped(rows[at : at + subject.config["batch_size"]], len(prefix))
+        nats = nats_of(model, groups)
+        mx.eval(nats)
+        for found, (_, _, targets, mask) in zip(nats, groups):
+            found, counted = np.array(found), np.array(mask) > 0
+            ends = np.isin(np.array(targets), stops)
+            for kind, chosen in enumerate((counted & ~ends, counted & ends)):
+                sums[kind] += found[chosen].sum()
+                counts[kind] += chosen.sum()
+    reply, end = (float(total / count) if count else None for total, count in zip(sums, counts))
+    return {"reply": reply, "end_of_turn": end}
