@@ -15,6 +15,8 @@ SHELL := /bin/sh
 # DATA     the folder that holds the variants      OWNER      your name, as the prompts say it
 # MODEL    in place of the config's model          INFERENCE  how your app builds its prompt
 # APP      your app's code, searched for special tokens typed into it
+# CONFIGS  for `make sweep`: the configs to train     HOSTS    for `make train`: machines, or a number of processes
+# SMOKE=1  100 iterations, evaluated every 10         FORCE=1  train although the audit finds errors
 RUN ?= demo
 CONFIG ?= ft_configs/demo_135m_lora_variable.yaml
 SOURCE ?= data/demo/chat.db
@@ -29,6 +31,8 @@ MODEL ?=
 OWNER ?= $(if $(filter data/demo/chat.db,$(SOURCE)),Sam)
 INFERENCE ?= historical
 APP ?=
+CONFIGS ?= $(wildcard ft_configs/demo_135m_*_variable.yaml)
+HOSTS ?=
 
 ifneq ($(RUN),$(notdir $(firstword $(RUN))))
 $(error RUN="$(RUN)" cannot name a run: it becomes a folder in reports/, so write one plain word, like RUN=personal)
@@ -78,7 +82,7 @@ endif
 
 # --- targets -------------------------------------------------------------------------------------------------------
 
-.PHONY: help report test baseline bench lab extract audit train configs setup lock clean
+.PHONY: help report test baseline bench lab extract audit train sweep configs setup lock clean
 
 help: ## say what there is to make
 	@echo "make TARGET [VARIABLE=value ...]"
@@ -162,9 +166,13 @@ audit: | $(READY) ## say whether a run would be wasted, before it: CONFIG=ft_con
 	    $(if $(filter-out file,$(origin DATA)),--data "$(DATA)") $(if $(filter-out file,$(origin INFERENCE)),--inference "$(INFERENCE)") \
 	    $(if $(filter-out file,$(origin OWNER)),--owner "$(OWNER)") $(if $(APP),--app "$(APP)")
 
-train: | $(READY) ## train one config: CONFIG=ft_configs/some.yaml (FORCE=1: although the audit finds errors)
-	@$(PYTHON) -m ftstudy train --run "$(RUN)" --config "$(CONFIG)" --data "$(DATA)" $(if $(MODEL),--model "$(MODEL)") \
-	    $(if $(FORCE),--force)
+TRAINING = --run "$(RUN)" --data "$(DATA)" $(if $(MODEL),--model "$(MODEL)") $(if $(SMOKE),--smoke) $(if $(FORCE),--force)
+
+train: | $(READY) ## train one config, or go on with it: CONFIG=ft_configs/some.yaml (SMOKE=1: a quick look)
+	@$(PYTHON) -m ftstudy train --config "$(CONFIG)" $(TRAINING) $(if $(HOSTS),--hosts "$(HOSTS)")
+
+sweep: | $(READY) ## train several configs one after another, to one table: CONFIGS="ft_configs/a.yaml ft_configs/b.yaml"
+	@$(PYTHON) -m ftstudy sweep $(CONFIGS) $(TRAINING)
 
 configs: | $(READY) ## write ft_configs/ again from its matrix, or configs for your own data: DATA=data/personal
 	@$(PYTHON) -m ftstudy.config_matrix $(if $(filter-out file,$(origin DATA)),"$(DATA)")

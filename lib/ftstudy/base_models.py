@@ -69,7 +69,7 @@ def load(name_or_path: str | Path, adapter: str | Path | None = None) -> tuple:
                     "first (03_train, or mlx_lm.lora with this folder as adapter_path), or give "
                     "the folder that training wrote."
                 )
-        _of_one_run(adapter)
+        run_of(adapter)  # StudyError where it is of two runs
     from mlx_lm import utils
 
     from . import cpu_math
@@ -88,18 +88,25 @@ def load(name_or_path: str | Path, adapter: str | Path | None = None) -> tuple:
         ) from error
 
 
-def _of_one_run(adapter: Path) -> None:
-    """StudyError where an adapter's config and weights bear the ids of two runs."""
-    config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
-    with open(adapter / "adapters.safetensors", "rb") as file:
-        size = int.from_bytes(file.read(8), "little")
-        weights = json.loads(file.read(size)).get("__metadata__", {})
-    if config.get(RUN) != weights.get(RUN):
+def run_of(adapter: Path) -> str | None:
+    """The id of the run that made an adapter; None where it bears none, or there is no adapter.
+
+    Raises StudyError where config and weights bear the ids of two runs.
+    """
+    try:
+        config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8")).get(RUN)
+        with open(adapter / "adapters.safetensors", "rb") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        weights = header.get("__metadata__", {}).get(RUN)
+    except (OSError, ValueError, AttributeError, MemoryError, OverflowError):  # for whoever loads it to refuse
+        return None
+    if config != weights:
         raise StudyError(
-            f"{shown(adapter)} holds the config of one run and the weights of another (its adapter_config.json says "
-            f"{config.get(RUN)}, its adapters.safetensors {weights.get(RUN)}): a crash came between the two, or a file "
-            "was copied there. Train it again."
+            f"{shown(adapter)} holds the config of one run and the weights of another (adapter_config.json says "
+            f"{config}, adapters.safetensors {weights}): a crash came between the two, or a file was copied there. "
+            "Train it again."
         )
+    return config
 
 
 def load_tokenizer(name_or_path: str | Path):

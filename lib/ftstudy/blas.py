@@ -83,6 +83,12 @@ def threads_beside(streams: int) -> Iterator[None]:
         _active.openblas_set_num_threads(before)
 
 
+def threads() -> int:
+    """How many threads of arithmetic this process is to have: as the environment says, else one a core."""
+    given = next((value for name in THREAD_VARIABLES if (value := os.environ.get(name, "")).isdigit()), None)
+    return max(1, int(given)) if given else usable_cores()
+
+
 def usable_cores() -> int:
     """How many physical cores this process may use: its CPU affinity, two hardware threads
     of one core counted once, and a container's CPU quota."""
@@ -119,8 +125,7 @@ def _load() -> tuple[ctypes.CDLL | None, str | None]:
         return None, f"{PACKAGE} could not be made ready: {error}"
     # OpenBLAS counts hardware threads and knows no container quota; too many threads cost
     # more than they bring. Its own choice of kernels is left alone: it knows AVX-512.
-    if not any(os.environ.get(name) for name in THREAD_VARIABLES):
-        library.openblas_set_num_threads(usable_cores())
+    library.openblas_set_num_threads(threads())
     return library, None
 
 

@@ -100,13 +100,16 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--markdown", action="store_true", help="as docs/checks.md has it")
     verb.set_defaults(verb=_checks)
 
-    verb = verbs.add_parser("train", help="one mlx-lm run")
+    verb = verbs.add_parser("train", help="one mlx-lm run; goes on where the same one was stopped", epilog=codes)
     verb.add_argument("--config", required=True, type=_here)
-    verb.add_argument("--data", type=_here, help="instead of the config's data folder")
-    verb.add_argument("--model", help="instead of the config's model")
-    verb.add_argument("--run", default="demo", help="folder in reports/ for the metrics")
-    verb.add_argument("--force", action="store_true", help="train although the audit finds errors")
+    verb.add_argument("--hosts", help="addresses with commas between, this machine's first, or a number of processes")
+    _training_options(verb)
     verb.set_defaults(verb=_train)
+
+    verb = verbs.add_parser("sweep", help="several configs one after another, to one table", epilog=codes)
+    verb.add_argument("configs", nargs="+", type=_here, metavar="CONFIG")
+    _training_options(verb)
+    verb.set_defaults(verb=_sweep)
 
     verb = verbs.add_parser(
         "check", help="are the inputs of a whole run there and readable? Before minutes are spent on it"
@@ -132,6 +135,14 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--run", default="demo")
     verb.set_defaults(verb=_report)
     return parser
+
+
+def _training_options(verb) -> None:
+    verb.add_argument("--data", type=_here, help="instead of the config's data folder")
+    verb.add_argument("--model", help="instead of the config's model")
+    verb.add_argument("--run", default="demo", help="folder in reports/ for the results")
+    verb.add_argument("--smoke", action="store_true", help="100 iterations, evaluated every 10")
+    verb.add_argument("--force", action="store_true", help="train although the audit finds errors")
 
 
 def _at_least(least: float, kind=int, most: float = float("inf")):
@@ -236,17 +247,46 @@ def _checks(options) -> None:
         print(form.format(**row))
 
 
-def _train(options) -> None:
-    from . import audit, training
+def _train(options) -> int:
+    from . import training
 
-    run = run_folder(options.run)
-    subject = audit.read(options.config, options.data, options.model)
+    run, name = run_folder(options.run), options.config.stem
+    if options.hosts:
+        return _train_on_hosts(options, run, name)
+    subject = training.read(options.config, options.data, options.model, smoke=options.smoke)
     forced = training.admit(subject, options.force)
-    result = training.train(subject.config, run / f"{options.config.stem}.metrics.jsonl") | {"forced": forced}
-    training.record(run, result)
-    for row in result["curve"]:
-        print(json.dumps(row))
-    print(f"adapter: {result['adapter']}")
+    first = training.is_first_machine()
+    if first:
+        training.forget(run, name)
+    result = training.train(subject, run / f"{name}.metrics.jsonl")
+    if first:
+        training.record(run, result | {"forced": forced})
+        print(training.told(result))
+    return 1 if result["diverged"] else 0
+
+
+def _train_on_hosts(options, run: Path, name: str) -> int:
+    from . import training
+    from .training import hosts
+
+    training.forget(run, name)
+    given = [("--data", options.data), ("--model", options.model), ("--run", options.run)]
+    arguments = ["train", "--config", str(options.config)]
+    arguments += [str(part) for key, value in given if value for part in (key, value)]
+    arguments += [flag for flag in ("--smoke", "--force") if getattr(options, flag[2:])]
+    hosts.launch(options.hosts, arguments)
+    result = training.entry_of(run, name)
+    return 2 if result is None else 1 if result["diverged"] else 0
+
+
+def _sweep(options) -> int:
+    from .training import sweep
+
+    flags = [flag for flag in ("--smoke", "--force") if getattr(options, flag[2:])]
+    data = str(options.data) if options.data else None
+    rows = sweep.sweep(options.configs, run_folder(options.run), data, options.model, flags)
+    print(sweep.table(rows))
+    return 1 if any(row["status"] in ("failed", "diverged") for row in rows) else 0
 
 
 def _check(options) -> None:

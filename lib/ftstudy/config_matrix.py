@@ -53,10 +53,41 @@ REPORT = (  # the original's models; 16 layers are what mlx-lm trained there, wh
     Model("1.2b", "LiquidAI/LFM2-1.2B"),
     Model("2.6b", "LiquidAI/LFM2-2.6B", batch=2),
 )
-METHODS = {  # name -> what is said of it, and its learning rate: full moves weights that are not small
-    "lora": ("LoRA", "2.0e-04"),
-    "dora": ("DoRA", "2.0e-04"),
-    "full": ("All weights of the last layers", "1.0e-05"),
+
+
+@dataclass(frozen=True)
+class Method:
+    """What is said of it, mlx-lm's name for what it trains, learning rate, scale of LoRA layers, and our own block."""
+
+    label: str
+    kind: str
+    rate: str
+    scale: str = ""
+    block: str = ""
+
+
+METHODS = {
+    "lora": Method("LoRA", "lora", "2.0e-04", scale="20.0"),
+    "dora": Method("DoRA", "dora", "2.0e-04", scale="20.0"),
+    # full moves weights that are not small
+    "full": Method("All weights of the last layers", "full", "1.0e-05"),
+    # its factors begin at the size of the weights, so that they need no scale
+    "pissa": Method(
+        "PiSSA",
+        "lora",
+        "2.0e-04",
+        scale="1.0",
+        block="  method: pissa           # LoRA from the principal singular vectors; plain mlx_lm.lora trains LoRA\n",
+    ),
+    "galore": Method(
+        "GaLore, on all weights of the last layers",
+        "full",
+        "1.0e-05",
+        block=(
+            "  method: galore          # Adam in the gradient's main directions; plain mlx_lm.lora trains with Adam\n"
+            "  galore:\n    rank: 64\n    update_every: 50\n    scale: 1.0\n"
+        ),
+    ),
 }
 
 TEMPLATE = """\
@@ -84,11 +115,16 @@ steps_per_report: 10
 steps_per_eval: 50
 val_batches: 6
 save_every: 100
+
+# what mlx-lm has no key for: `make train` reads it, and plain mlx_lm.lora passes over it
+ftstudy:
+{block}  train_on: last          # the loss is on the reply and its end-of-turn token; `all`: on every reply of a row
+  early_stopping: 3       # evaluations in a row that are no better
 """
 LORA = """\
 lora_parameters:          # replaces mlx-lm's defaults as a whole, so all keys stand here
   rank: 8
-  scale: 20.0
+  scale: {scale}
   dropout: 0.0
 """
 HISTORICAL = """\
@@ -131,17 +167,18 @@ def write_matrix(
 
 
 def _config(model: Model, method: str, variant: dict, data: str, name: str) -> str:
-    what, rate = METHODS[method]
+    of = METHODS[method]
     return TEMPLATE.format(
-        purpose=f"{what}: {Path(model.source).name}, data variant {variant['path']}",
+        purpose=f"{of.label}: {Path(model.source).name}, data variant {variant['path']}",
         model=model.source,
         data=f"{data}/{variant['path']}",
         adapter=f"data/adapters/{name}",
-        method=method,
+        method=of.kind,
         layers=model.layers,
-        lora="" if method == "full" else LORA,
+        lora=LORA.format(scale=of.scale) if of.scale else "",
         batch=model.batch,
-        rate=rate,
+        rate=of.rate,
+        block=of.block,
     )
 
 

@@ -40,6 +40,7 @@ def exp(x: mx.array) -> mx.array:
 
 # --- SwiGLU: gate · sigmoid(gate) · x ---------------------------------------------------------
 
+
 def _sigmoid(x):
     return 1 / (1 + exp(-x))
 

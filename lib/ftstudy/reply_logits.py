@@ -12,7 +12,6 @@ Three savings, none of which changes a number beyond rounding:
 from collections.abc import Callable, Iterable
 
 import mlx.core as mx
-import mlx.nn as nn
 import numpy as np
 from mlx_lm.models.base import create_causal_mask
 from mlx_lm.models.cache import ArraysCache, KVCache, make_prompt_cache
@@ -86,7 +85,7 @@ def grouped(rows: list[Row], start: int = 0) -> list[tuple]:
 
 def parallel() -> int:
     """How many parts of a batch are computed side by side: on the CPU one a core."""
-    return blas.usable_cores() if cpu_math.applies() else 1
+    return blas.threads() if cpu_math.applies() else 1
 
 
 def shared_prefix(model, rows: Iterable[Row]) -> np.ndarray:
@@ -147,9 +146,7 @@ def _rows_of(caches: list, rows: int) -> list:
 
 def _copied(cache: ArraysCache, rows: int) -> ArraysCache:
     copy = ArraysCache(len(cache.cache))
-    copy.cache = [
-        None if array is None else mx.broadcast_to(array, (rows, *array.shape[1:])) for array in cache.cache
-    ]
+    copy.cache = [None if array is None else mx.broadcast_to(array, (rows, *array.shape[1:])) for array in cache.cache]
     return copy
 
 

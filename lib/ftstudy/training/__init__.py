@@ -34,6 +34,17 @@ from .watch import watching
 ASIDE = ("config", "adapter_path", "report_to", "project_name", "train", "test", "test_batches")
 
 
+# The original report's quick look: does the loss move at all?
+SMOKE = {"iters": 100, "steps_per_eval": 10}
+
+
+def read(config, data=None, model=None, *, adapter=None, smoke: bool = False) -> audit.Subject:
+    """What is trained, as `audit.read` gives it; `smoke`: 100 iterations, evaluated every 10."""
+    subject = audit.read(config, data, model, adapter=adapter)
+    subject.config |= SMOKE if smoke else {}
+    return subject
+
+
 def admit(subject: audit.Subject, force: bool = False) -> list[str]:
     """Let a run begin that the audit finds no error in, or that is forced: then the ids of its errors.
 
@@ -72,7 +83,7 @@ def train(subject: audit.Subject, metrics_file: Path) -> dict:
     model, tokenizer = base_models.load(config["model"])
     parameters = sum(value.size for _, value in tree_flatten(model.parameters()))
     target, run = from_root(config["adapter_path"]), run_id(subject)
-    mine = mx.distributed.init().rank() == 0
+    mine = is_first_machine()
     outcome = {}
 
     def own_training(model, optimizer, args, **_) -> None:
@@ -87,7 +98,9 @@ def train(subject: audit.Subject, metrics_file: Path) -> dict:
                 args,
                 loss=_loss(nats),
                 batches=lambda skip: (_arranged(rows, len(prefix)) for rows in data["batches"](skip)),
-                evaluate=(lambda: evaluate(model, nats, data["validation"], len(prefix))) if data["validation"] else None,
+                evaluate=(lambda: evaluate(model, nats, data["validation"], len(prefix)))
+                if data["validation"]
+                else None,
                 folder=target / "unfinished",
                 run=run,
                 patience=(study(config) or {}).get("early_stopping", 0),
@@ -126,6 +139,7 @@ def train(subject: audit.Subject, metrics_file: Path) -> dict:
         "iterations": progress["iteration"],
         "kept": progress["best"],
         "stopped": progress["stopped"],
+        "diverged": progress["diverged"],
         "batch_size": config["batch_size"],
         "learning_rate": config["learning_rate"],
         "parameters_trained": sum(value.size for _, value in tree_flatten(model.trainable_parameters())),
@@ -151,6 +165,27 @@ def _own(train: Callable) -> Iterator[None]:
         ):
             patches.enter_context(mock.patch.object(module, name))
         yield
+
+
+def is_first_machine() -> bool:
+    """Of several machines that train together, the one that writes."""
+    return mx.distributed.init().rank() == 0
+
+
+def told(result: dict) -> str:
+    """A run's end in words."""
+    kept, losses = result["kept"], [row["validation_loss"] for row in result["curve"] if "validation_loss" in row]
+    lines = [f"stopped: {result['stopped']}"] if result["stopped"] else []
+    if losses:
+        lines.append(f"kept: iteration {kept['iteration']}, the best of {len(losses) - 1} evaluations")
+        worse = kept["validation_loss"] >= losses[0]
+        lines.append(
+            f"validation loss {losses[0]:.3f} before the first step, {kept['validation_loss']:.3f} kept"
+            + (": no better than the base model" if worse else "")
+        )
+    else:
+        lines.append(f"kept: iteration {kept['iteration']}, the last; there is no validation set to choose by")
+    return "\n".join([*lines, f"adapter: {result['adapter']}"])
 
 
 def run_id(subject: audit.Subject) -> str:
@@ -273,19 +308,39 @@ def record(run: Path, result: dict) -> None:
     spent = result.pop("cost")
     speed = round(spent["tokens"] / spent["seconds"], 1) if spent["seconds"] else None
     cost.record(run, f"training {result['name']}", spent["seconds"], tokens_per_second=speed)
+    forget(run, result["name"])
     path = run / "training.json"
-    entries = read_json(path)["configs"] if path.is_file() else []
-    others = [entry for entry in entries if entry["name"] != result["name"]]
+    others = read_json(path)["configs"] if path.is_file() else []
     write_json(path, {"configs": [result, *others]})
 
 
+def forget(run: Path, name: str) -> None:
+    """Take out that config's entry: a run that is about to begin makes it stale, and may fail."""
+    path = run / "training.json"
+    if path.is_file():
+        write_json(path, {"configs": [entry for entry in read_json(path)["configs"] if entry["name"] != name]})
+
+
+def entry_of(run: Path, name: str) -> dict | None:
+    """That config's entry of training.json; None where there is none."""
+    path = run / "training.json"
+    entries = read_json(path)["configs"] if path.is_file() else []
+    return next((entry for entry in entries if entry["name"] == name), None)
+
+
 def recorded(run: Path, name: str) -> dict:
-    """That config's entry of training.json. Raises StudyError where there is none."""
+    """That config's entry of training.json. Raises StudyError where there is none, or where its
+    adapter's folder holds another run's."""
     entries = read_json(run / "training.json")["configs"]
-    for entry in entries:
-        if entry["name"] == name:
-            return entry
-    raise StudyError(
-        f"{shown(run / 'training.json')} has no run of {name}, only of {', '.join(e['name'] for e in entries)}; "
-        "train it first (notebook 03, make train)."
-    )
+    entry = entry_of(run, name)
+    if entry is None:
+        raise StudyError(
+            f"{shown(run / 'training.json')} has no run of {name}, only of "
+            f"{', '.join(entry['name'] for entry in entries) or 'nothing'}; train it first (notebook 03, make train)."
+        )
+    if base_models.run_of(from_root(entry["adapter"])) != entry["run_id"]:
+        raise StudyError(
+            f"{entry['adapter']} does not hold the adapter that {shown(run / 'training.json')} tells of: something "
+            "else was trained into that folder since, or it was moved. Train it again (notebook 03, make train)."
+        )
+    return entry

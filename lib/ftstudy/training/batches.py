@@ -33,9 +33,7 @@ def study_rows(subject: audit.Subject, split: str) -> list[Row]:
             f"{subject.splits[split].where} holds no conversation to train on, or batch_size or max_seq_length of "
             f"{subject.where} is no number; `make audit CONFIG={subject.where}` says more."
         )
-    rows = [
-        (ids[: found.limit], found.trained_positions(row)) for row, ids in enumerate(found.rendering.ids)
-    ]
+    rows = [(ids[: found.limit], found.trained_positions(row)) for row, ids in enumerate(found.rendering.ids)]
     return [row for row in rows if len(row[1])]
 
 

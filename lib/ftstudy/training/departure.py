@@ -1,6 +1,7 @@
 """Where the study's loss departs from mlx-lm's: which tokens carry it, and how much that matters."""
 
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from .. import audit, base_models, chat_format, reply_logits
 from ..audit.loss.replay import KINDS, replay
+from ..audit.rendering import render
 from ..configs import study
 from . import batches, train
 
@@ -22,10 +24,10 @@ def loss_tokens(subject: audit.Subject, stock: bool) -> dict:
     `padding`, their sum `total`, `rows`, and `masked_share`, how much of the rows' own tokens carries no loss.
     """
     config, block = subject.config, study(subject.config)
-    rendering = subject.rendering("train")
-    rows = min(ROWS, len(rendering.ids)) // config["batch_size"] * config["batch_size"]
+    chats = list(islice(subject.splits["train"].chats(), ROWS))
+    rows = len(chats) // config["batch_size"] * config["batch_size"]
     found = replay(
-        rendering.first(rows),
+        render(chats[:rows], subject.tokenizer),
         subject.tokenizer,
         mask_prompt=bool(config["mask_prompt"]),
         batch_size=config["batch_size"],

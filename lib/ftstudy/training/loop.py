@@ -42,17 +42,17 @@ def train(
     the step after `skip` on; `evaluate()` is the loss of the fixed validation set, nats a trained
     token. `watch` is told every row of the curve. Returns the progress: `iteration`, `curve` (rows
     as in `training.train`), `best` ({"iteration", "validation_loss"}, or None where nothing was
-    kept), `trained_tokens`, `stopped` (why, or None), and of this process alone `seconds` and
+    kept), `trained_tokens`, `stopped` (why, or None), `diverged` (whether that is why), and of this process alone `seconds` and
     `tokens` (of whole rows). The folder holds the weights of the best.
     """
     progress = {"iteration": 0, "curve": [], "best": None, "waited": 0, "trained_tokens": 0, "window": []}
     optimizer.init(model.trainable_parameters())
-    if kept := state.read(folder, run):
+    if kept := state.read(folder, run, model, optimizer):
         progress, tensors = kept
         state.restore(tensors, model, optimizer)
     for row in progress["curve"]:
         watch(row)
-    stopped, spent, drawn = None, {"seconds": 0.0, "tokens": 0}, batches(progress["iteration"])
+    stopped, diverged, spent, drawn = None, False, {"seconds": 0.0, "tokens": 0}, batches(progress["iteration"])
 
     def tell(row: dict) -> None:
         progress["curve"].append(row)
@@ -75,9 +75,10 @@ def train(
                     state.save(folder, run, progress, model, optimizer)
     except _Diverged as error:
         stopped = str(error)
-        kept = state.read(folder, run)
+        kept = state.read(folder, run, model, optimizer)
         progress["best"] = kept[0]["best"] if kept else None
-    return progress | spent | {"stopped": stopped}
+        diverged = True
+    return progress | spent | {"stopped": stopped, "diverged": diverged}
 
 
 def _judge(progress: dict, evaluate: Callable | None, tell: Callable) -> None:
@@ -95,7 +96,9 @@ def _judge(progress: dict, evaluate: Callable | None, tell: Callable) -> None:
 
 def _no_better(progress: dict, patience: int) -> str | None:
     if patience and progress["waited"] >= patience:
-        return f"early, at iteration {progress['iteration']}: {patience} evaluations in a row were no better than the best"
+        return (
+            f"early, at iteration {progress['iteration']}: {patience} evaluations in a row were no better than the best"
+        )
     return None
 
 

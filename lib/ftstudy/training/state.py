@@ -18,22 +18,34 @@ from ..files import replace_file
 def save(folder: Path, run: str, progress: dict, model, optimizer) -> None:
     """Keep this moment. `progress`: plain data with `iteration` and `best` ({"iteration", …} or None)."""
     folder.mkdir(parents=True, exist_ok=True)
-    weights = dict(tree_flatten(model.trainable_parameters()))
     best = progress["best"]["iteration"] if progress["best"] else None
     if best == progress["iteration"]:
-        _write(_best(folder, best), weights, {})
-    tensors = {f"model.{name}": value for name, value in weights.items()}
-    tensors |= {f"optimizer.{name}": value for name, value in tree_flatten(optimizer.state)}
-    tensors["random"] = mx.random.state[0]
-    _write(folder / "state.safetensors", tensors, {"run": run, "progress": json.dumps(progress)})
+        _write(_best(folder, best), dict(tree_flatten(model.trainable_parameters())), {})
+    told = {"run": run, "progress": json.dumps(progress)}
+    _write(folder / "state.safetensors", _tensors(model, optimizer), told)
     for path in folder.glob("best_*.safetensors"):
         if best is None or path != _best(folder, best):
             path.unlink()
 
 
-def read(folder: Path, run: str) -> tuple[dict, dict] | None:
-    """(progress, tensors) of that run's last moment; None where there is none, or it is another run's."""
-    path = folder / "state.safetensors"
+def read(folder: Path, run: str, model, optimizer) -> tuple[dict, dict] | None:
+    """(progress, tensors) of that run's last moment; None where there is none, or it is another run's.
+
+    Of several machines the first alone has the file, and tells the others.
+    """
+    world = mx.distributed.init()
+    kept = _read(folder / "state.safetensors", run) if world.rank() == 0 else None
+    if world.size() == 1 or not _sum(mx.array(kept is not None)).item():
+        return kept
+    text = json.dumps(kept[0]).encode() if kept else b""
+    length = _sum(mx.array(len(text))).item()
+    text = bytes(_sum(mx.array(list(text)) if kept else mx.zeros(length, mx.int32)).tolist())
+    like = _tensors(model, optimizer)
+    tensors = {name: _sum(kept[1][name] if kept else mx.zeros_like(value)) for name, value in like.items()}
+    return json.loads(text), tensors
+
+
+def _read(path: Path, run: str) -> tuple[dict, dict] | None:
     if not path.is_file():
         return None
     try:
@@ -42,6 +54,16 @@ def read(folder: Path, run: str) -> tuple[dict, dict] | None:
     except (RuntimeError, ValueError, KeyError):  # somebody else's file
         return None
     return (progress, tensors) if metadata.get("run") == run else None
+
+
+def _tensors(model, optimizer) -> dict[str, mx.array]:
+    tensors = {f"model.{name}": value for name, value in tree_flatten(model.trainable_parameters())}
+    tensors |= {f"optimizer.{name}": value for name, value in tree_flatten(optimizer.state)}
+    return tensors | {"random": mx.random.state[0]}
+
+
+def _sum(array: mx.array) -> mx.array:
+    return mx.distributed.all_sum(array.astype(mx.int32) if array.dtype == mx.bool_ else array, stream=mx.cpu)
 
 
 def restore(tensors: dict, model, optimizer) -> None:

@@ -1,0 +1,96 @@
+"""A list of configs, trained one after another: each in a process of its own, past failures, to one table."""
+
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from .. import base_models
+from ..errors import StudyError
+from ..files import read_json, write_json
+from ..paths import from_root, shown
+from . import entry_of, read, run_id
+
+
+def sweep(configs: Iterable[Path], run: Path, data: str | None, model: str | None, flags: list[str]) -> list[dict]:
+    """Train each config that is not trained yet; `flags` are those of `ftstudy train`, --smoke and --force.
+
+    Returns, and keeps in the run's sweep.json after every config, one row a config: `config`, `status`
+    (trained, kept from before, diverged, failed), `why` (of the last two), and what `_figures` gives. A
+    config that fails has no entry in training.json, whatever adapter of an older run lies there.
+    """
+    rows = []
+    for config in configs:
+        print(f"== {shown(config)}", flush=True)
+        rows.append({"config": config.stem} | _trained(config, run, data, model, flags))
+        write_json(run / "sweep.json", {"configs": rows})
+    return rows
+
+
+def _trained(config: Path, run: Path, data: str | None, model: str | None, flags: list[str]) -> dict:
+    if _is_complete(config, run, data, model, flags):
+        print("complete, with this config, data and model: kept", flush=True)
+        return {"status": "kept from before", "why": None} | _figures(run, config.stem)
+    given = [*(["--data", data] if data else []), *(["--model", model] if model else []), *flags]
+    command = [sys.executable, "-m", "ftstudy", "train", "--config", str(config), "--run", run.name, *given]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    said = []
+    for line in process.stderr:
+        sys.stderr.write(line)
+        said = [*said[-20:], line.strip()]
+    code = process.wait()
+    if entry_of(run, config.stem) is None:
+        return {"status": "failed", "why": next(filter(None, reversed(said)), f"the process ended with {code}")}
+    figures = _figures(run, config.stem)
+    return {"status": "diverged" if figures["diverged"] else "trained", "why": figures["stopped"]} | figures
+
+
+def _is_complete(config: Path, run: Path, data: str | None, model: str | None, flags: list[str]) -> bool:
+    """Does the adapter stand there that this very config, data and model would give?"""
+    entry = entry_of(run, config.stem)
+    try:
+        subject = read(config, data, model, smoke="--smoke" in flags)
+        adapter = from_root(subject.config["adapter_path"])
+        return entry is not None and entry["run_id"] == run_id(subject) == base_models.run_of(adapter)
+    except StudyError:
+        return False
+
+
+def _figures(run: Path, name: str) -> dict:
+    """What the table shows of a run: its losses in nats a trained token, and its cost."""
+    entry, cost = entry_of(run, name), read_json(run / "cost.json").get(f"training {name}", {})
+    losses = [row["validation_loss"] for row in entry["curve"] if "validation_loss" in row]
+    return {
+        "iterations": entry["iterations"],
+        "before": losses[0] if losses else None,
+        "best": entry["kept"]["validation_loss"],
+        "at": entry["kept"]["iteration"],
+        "stopped": entry["stopped"],
+        "diverged": entry["diverged"],
+        **cost,
+    }
+
+
+COLUMNS = {
+    "config": "config",
+    "status": "status",
+    "iterations": "iterations",
+    "before": "loss before",
+    "best": "best loss",
+    "at": "at iteration",
+    "tokens_per_second": "tokens/s",
+    "seconds": "seconds",
+    "peak_memory_gigabytes": "GB",
+}
+
+
+def table(rows: list[dict]) -> str:
+    """The sweep for a terminal: a line a config; why one failed stands below."""
+    cells = [list(COLUMNS.values()), *([_cell(row.get(key)) for key in COLUMNS] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in cells]
+    return "\n".join(lines + [f"{row['config']}: {row['why']}" for row in rows if row["why"]])
+
+
+def _cell(value) -> str:
+    return "" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
