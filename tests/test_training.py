@@ -1,165 +1,441 @@
-"""A real mlx-lm run on the tiny model, and what it leaves behind."""
+"""Real runs on the tiny model: what they train, what they leave behind, and what stops them."""
 
 import json
+import re
+import signal
+import subprocess
+import sys
+import time
+import types
+from pathlib import Path
 
 import mlx.core as mx
 import numpy as np
 import pytest
 from conftest import example
+from mlx_lm import lora, utils
 from mlx_lm.tuner import datasets, trainer
+from mlx_lm.tuner.callbacks import TrainingCallback
 
-from ftstudy import audit, base_models, chat_format, configs, reply_logits, training
+from ftstudy import audit, base_models, chat_format, reply_logits, training
 from ftstudy.errors import StudyError
+from ftstudy.training import batches, departure, methods
 
-ROWS = [example(user=f"Contact: hey {number}", reply="yo " * (number % 5 + 1)) for number in range(12)]
+ROWS = [example(user=f"Contact: hey {number}", reply="yo " * (number % 5 + 1)) for number in range(13)]
+SETTINGS = {
+    "model": "tiny",
+    "train": True,
+    "mask_prompt": True,
+    "num_layers": 2,
+    "batch_size": 2,
+    "iters": 6,
+    "learning_rate": 1.0e-2,
+    "steps_per_report": 2,
+    "steps_per_eval": 3,
+    "val_batches": 2,
+}
+STUDY = {"ftstudy": {"train_on": "last"}}
 
 
 @pytest.fixture
-def config(tmp_path, write_split):
-    for name in ("train", "valid", "test"):
-        write_split(tmp_path / "data", name, ROWS)
-    path = tmp_path / "tiny.yaml"
-    path.write_text(
-        f"model: tiny\ndata: {tmp_path}/data\nadapter_path: {tmp_path}/adapter\ntrain: true\nmask_prompt: true\n"
-        "num_layers: 2\nbatch_size: 2\niters: 6\nlearning_rate: 1.0e-02\nsteps_per_report: 2\nsteps_per_eval: 3\nval_batches: 2\n"
-    )
-    return configs.load(path)
+def subject(tmp_path, write_split):
+    """A run to train; keywords are keys of its config, rows those of train.jsonl."""
+
+    def make(rows=ROWS, valid=ROWS, name="tiny", **settings):
+        for split, content in (("train", rows), ("valid", valid), ("test", ROWS)):
+            if content is not None:
+                write_split(tmp_path / "data", split, content)
+        folders = {"data": f"{tmp_path}/data", "adapter_path": f"{tmp_path}/{name}.adapter"}
+        config = {**SETTINGS, **folders, **settings}
+        path = tmp_path / f"{name}.yaml"
+        path.write_text("".join(f"{key}: {json.dumps(value)}\n" for key, value in config.items()))
+        return training.read(path)
+
+    return make
 
 
-def test_a_run_learns_and_its_adapter_loads(config, tmp_path):
-    result = training.train(config, tmp_path / "metrics.jsonl")
-    losses = [row["train_loss"] for row in result["curve"] if "train_loss" in row]
-    assert losses[-1] < losses[0]
+def trained(made, tmp_path):
+    return training.train(made, tmp_path / "metrics.jsonl")
+
+
+def tensors_of(made):
+    return mx.load(f"{made.config['adapter_path']}/adapters.safetensors")
+
+
+def losses(result, key="train_loss"):
+    return [row[key] for row in result["curve"] if key in row]
+
+
+# --- a run, and what it leaves ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("settings", [{}, STUDY], ids=["stock", "study"])
+def test_a_run_learns_and_its_adapter_loads(subject, tmp_path, settings):
+    made = subject(**settings)
+    result = trained(made, tmp_path)
+    assert losses(result)[-1] < losses(result)[0]
     assert [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == result["curve"]
-    assert sorted(path.name for path in (tmp_path / "adapter").iterdir()) == [
-        "adapter_config.json",
-        "adapters.safetensors",
-    ]
-    assert json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())["adapter_path"].endswith("adapter")
+    adapter = tmp_path / "tiny.adapter"
+    assert sorted(path.name for path in adapter.iterdir()) == ["adapter_config.json", "adapters.safetensors"]
+    assert json.loads((adapter / "adapter_config.json").read_text())["adapter_path"].endswith("tiny.adapter")
     base, tokenizer = base_models.load("tiny")
-    tuned, _ = base_models.load("tiny", tmp_path / "adapter")
+    tuned, _ = base_models.load("tiny", adapter)
     ids = mx.array([tokenizer.encode("hey you")])
     assert not mx.allclose(base(ids), tuned(ids)).item()
 
 
-def test_the_same_seed_gives_the_same_curve(config, tmp_path):
-    first = training.train(config, tmp_path / "a.jsonl")["curve"]
-    assert training.train(config, tmp_path / "b.jsonl")["curve"] == first
+@pytest.mark.parametrize("settings", [{}, STUDY], ids=["stock", "study"])
+def test_two_equal_runs_are_equal_to_the_bit(subject, tmp_path, settings):
+    first, other = (subject(name=name, **settings) for name in ("first", "other"))
+    assert trained(first, tmp_path)["curve"] == trained(other, tmp_path)["curve"]
+    files = [Path(made.config["adapter_path"], "adapters.safetensors").read_bytes() for made in (first, other)]
+    assert files[0] == files[1]
 
 
-def test_a_run_that_fails_leaves_the_adapter_that_was_there(config, tmp_path):
-    (tmp_path / "adapter").mkdir()
-    (tmp_path / "adapter" / "mine").write_text("keep")
-    (tmp_path / "data" / "train.jsonl").write_text("")
+def test_the_validation_set_is_fixed_and_evaluated_before_the_first_step_and_after_the_last(subject, tmp_path):
+    result = trained(subject(learning_rate=0.0, iters=7, **STUDY), tmp_path)
+    evaluations = [row for row in result["curve"] if "validation_loss" in row]
+    assert [row["iteration"] for row in evaluations] == [0, 3, 6, 7]
+    assert len({row["validation_loss"] for row in evaluations}) == 1
+    assert "no better than the base model" in training.told(result)
+
+
+def test_the_best_checkpoint_is_kept_not_the_last(subject, tmp_path):
+    others = [example(user=f"Contact: hey {number}", reply="see you later") for number in range(8)]
+    settings = {"iters": 24, "learning_rate": 0.03, "valid": others, **STUDY}
+    made = subject(**settings)
+    result = trained(made, tmp_path)
+    evaluations = {row["iteration"]: row["validation_loss"] for row in result["curve"] if "validation_loss" in row}
+    del evaluations[0]
+    best = min(evaluations, key=evaluations.get)
+    assert best != 24, "choose settings with which training gets worse again"
+    assert result["kept"] == {"iteration": best, "validation_loss": evaluations[best]}
+    # The adapter is that checkpoint: trained to there, the run gives the same weights.
+    other = subject(name="other", **settings | {"iters": best})
+    trained(other, tmp_path)
+    for name, value in tensors_of(made).items():
+        assert mx.array_equal(value, tensors_of(other)[name]).item()
+
+
+def test_without_a_validation_set_the_last_is_kept(subject, tmp_path):
+    made = subject(valid=None, **STUDY)
+    result = trained(made, tmp_path)
+    assert result["kept"] == {"iteration": 6, "validation_loss": None} and not losses(result, "validation_loss")
+    assert "no validation set" in training.told(result)
+
+
+def test_early_stopping(subject, tmp_path):
+    block = {"ftstudy": {"early_stopping": 2}}
+    result = trained(subject(iters=60, learning_rate=0.5, **block), tmp_path)
+    assert result["iterations"] < 60 and result["stopped"].startswith("early") and not result["diverged"]
+    assert result["iterations"] == result["kept"]["iteration"] + 6
+    assert trained(subject(iters=12, name="patient"), tmp_path)["stopped"] is None
+
+
+def test_a_run_that_fails_leaves_the_adapter_that_was_there(subject, tmp_path):
+    made = subject(rows=[])
+    (tmp_path / "tiny.adapter").mkdir()
+    (tmp_path / "tiny.adapter" / "mine").write_text("keep")
     with pytest.raises(StudyError, match="audit"):
-        training.train(config, tmp_path / "metrics.jsonl")
-    assert (tmp_path / "adapter" / "mine").read_text() == "keep"
+        trained(made, tmp_path)
+    assert (tmp_path / "tiny.adapter" / "mine").read_text() == "keep"
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
-def test_without_data_the_error_names_the_folder(config, tmp_path):
-    with pytest.raises(StudyError, match="nowhere"):
-        training.train(config | {"data": str(tmp_path / "nowhere")}, tmp_path / "metrics.jsonl")
-
-
-def test_a_loss_that_is_not_a_number_keeps_no_adapter(config, tmp_path):
-    with pytest.raises(StudyError, match="not a number"):
-        training.train(config | {"learning_rate": 1e30, "iters": 8}, tmp_path / "metrics.jsonl")
-    assert not (tmp_path / "adapter").exists()
-
-
-@pytest.mark.parametrize("mask_prompt", [True, False])
-def test_our_way_to_the_loss_is_mlx_lms_loss(mask_prompt, tokenizer):
-    model, _ = base_models.load("tiny")
-    dataset = datasets.CacheDataset(datasets.ChatDataset(ROWS, tokenizer, mask_prompt=mask_prompt))
-    np.random.seed(0)
-    theirs = [trainer.default_loss(model, *batch) for batch in trainer.iterate_batches(dataset, 4, 64)]
-    np.random.seed(0)
-    loss = reply_logits.make_loss(model)
-    ours = [loss(model, *batch) for batch in reply_logits.iterate_batches(dataset, 4, 64)]
-    assert len(ours) == 3
-    for (mean, tokens), (their_mean, their_tokens) in zip(ours, theirs):
-        assert tokens.item() == their_tokens.item()
-        assert mean.item() == pytest.approx(their_mean.item(), abs=1e-5)
-
-
-def test_a_model_that_scales_its_logits_takes_the_whole_way(tokenizer):
-    model, _ = base_models.load("tiny")
-    assert reply_logits.logits_function(model) is reply_logits._short
-
-    class Capped:
-        """A model that caps its logits behind the product with the vocabulary."""
-
-        def __init__(self, inner):
-            self.inner, self.model, self.lm_head = inner, inner.model, inner.lm_head
-
-        def __call__(self, ids):
-            return 0.01 * mx.tanh(self.inner(ids) / 0.01)
-
-    assert reply_logits.logits_function(Capped(model)) is reply_logits._whole
-
-
-def test_loss_tokens_are_counted_as_the_trainer_masks_them(tokenizer):
-    rows = ROWS[:4]
-    config = {"batch_size": 4, "max_seq_length": 512}
-    dataset = datasets.ChatDataset(rows, tokenizer, mask_prompt=True)
-    counts = training.loss_tokens(dataset, tokenizer, config)
-    replies = sum(len(chat_format.reply_ids(row, tokenizer)[0]) for row in rows)
-    # one end token and one line break a row; one padding token behind each row
-    own = sum(len(chat_format.training_ids(row, tokenizer)[0]) for row in rows)
-    assert counts.pop("masked_share") == pytest.approx(1 - (replies + 8) / own)
-    assert counts == {
-        "prompt": 0,
-        "reply": replies,
-        "end_of_turn": 4,
-        "after_end": 4,
-        "padding": 4,
-        "total": replies + 12,
-        "rows": 4,
-    }
-    batch, lengths = next(trainer.iterate_batches([dataset.process(row) for row in rows], 4, 512))
-    model, _ = base_models.load("tiny")
-    assert trainer.default_loss(model, batch, lengths)[1].item() == counts["total"]
-
-
-def test_without_mask_prompt_nearly_all_loss_is_on_the_prompt(tokenizer):
-    counts = training.loss_tokens(
-        datasets.ChatDataset(ROWS, tokenizer), tokenizer, {"batch_size": 4, "max_seq_length": 512}
-    )
-    assert counts["prompt"] / counts["total"] > 0.7
-
-
-def test_results_are_kept_one_entry_a_config(tmp_path):
-    training.record(tmp_path, {"name": "a", "x": 1})
-    training.record(tmp_path, {"name": "b", "x": 2})
-    training.record(tmp_path, {"name": "a", "x": 3})
-    assert training.recorded(tmp_path, "a")["x"] == 3 and training.recorded(tmp_path, "b")["x"] == 2
-    with pytest.raises(StudyError, match="c"):
-        training.recorded(tmp_path, "c")
-
-
-def test_a_run_that_the_audit_finds_an_error_in_does_not_begin_unless_it_is_forced(config, tmp_path):
-    path = tmp_path / "tiny.yaml"
-    assert training.admit(audit.read(path)) == []
-    rows = [example(user=f"Contact: hey {number}", reply="Sam: yo") for number in range(12)]
-    (tmp_path / "data" / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with pytest.raises(StudyError, match="data.speaker_tag.*FORCE=1"):
-        training.admit(audit.read(path))
-    assert training.admit(audit.read(path), force=True) == ["data.speaker_tag"]
-
-
-def test_an_older_adapter_keeps_no_new_run_from_beginning(config, tmp_path):
-    training.train(config, tmp_path / "metrics.jsonl")
-    (tmp_path / "adapter" / "adapters.safetensors").write_bytes(b"")
-    assert training.admit(audit.read(tmp_path / "tiny.yaml")) == []
-
-
-def test_what_else_lies_in_the_adapters_folder_stays(config, tmp_path):
-    (tmp_path / "adapter").mkdir()
-    (tmp_path / "adapter" / "mine").write_text("keep")
-    training.train(config, tmp_path / "metrics.jsonl")
-    assert sorted(path.name for path in (tmp_path / "adapter").iterdir()) == [
+def test_what_else_lies_in_the_adapters_folder_stays(subject, tmp_path):
+    (tmp_path / "tiny.adapter").mkdir()
+    (tmp_path / "tiny.adapter" / "mine").write_text("keep")
+    trained(subject(), tmp_path)
+    assert {path.name for path in (tmp_path / "tiny.adapter").iterdir()} == {
         "adapter_config.json",
         "adapters.safetensors",
         "mine",
+    }
+
+
+def test_without_data_the_error_names_the_folder(subject, tmp_path):
+    made = subject()
+    made.config["data"] = str(tmp_path / "nowhere")
+    with pytest.raises(StudyError, match="nowhere"):
+        trained(made, tmp_path)
+
+
+@pytest.mark.parametrize("settings", [{}, STUDY], ids=["stock", "study"])
+def test_a_loss_that_is_not_a_number_keeps_no_adapter_where_nothing_good_was(subject, tmp_path, settings):
+    with pytest.raises(StudyError, match="not a number"):
+        trained(subject(learning_rate=1e30, **settings), tmp_path)
+    assert not (tmp_path / "tiny.adapter" / "adapters.safetensors").exists()
+    assert not (tmp_path / "tiny.adapter" / "unfinished").exists()
+
+
+def rising(first, then, at):
+    """A learning rate that jumps after so many updates."""
+    return {"lr_schedule": {"name": "step_decay", "arguments": [first, then, at]}}
+
+
+@pytest.mark.parametrize("factor, told", [(1e33, "nan|inf"), (3e3, "exploded")])
+@pytest.mark.parametrize("valid", [ROWS, None], ids=["validated", "not validated"])
+def test_a_run_that_diverges_keeps_its_last_good_state(subject, tmp_path, factor, told, valid):
+    start = subject(name="start", iters=120, num_layers=-1, fine_tune_type="full", learning_rate=5e-3, **STUDY)  # something that can be lost again
+    trained(start, tmp_path)
+    resumed = {"resume_adapter_file": f"{start.config['adapter_path']}/adapters.safetensors"}
+    (tmp_path / "data" / "valid.jsonl").unlink()
+    resumed |= {"fine_tune_type": "full", "num_layers": -1}
+    made = subject(iters=60, valid=valid, **resumed, **rising(1e-4, factor, 14), **STUDY)
+    result = trained(made, tmp_path)
+    assert result["diverged"] and re.search(told, result["stopped"])
+    assert 3 <= result["kept"]["iteration"] <= (30 if valid else 39) and result["iterations"] < 60
+    assert all(np.isfinite(np.array(value)).all() for value in tensors_of(made).values())
+
+
+def test_config_and_weights_bear_one_run_id(subject, tmp_path):
+    made = subject()
+    result = trained(made, tmp_path)
+    adapter = tmp_path / "tiny.adapter"
+    assert base_models.run_of(adapter) == result["run_id"] == training.run_id(made)
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    (adapter / "adapter_config.json").write_text(json.dumps(config | {base_models.RUN: "another"}))
+    with pytest.raises(StudyError, match="two|another"):
+        base_models.load("tiny", adapter)
+
+
+def test_the_run_id_follows_from_what_the_result_follows_from(subject):
+    first = training.run_id(subject())
+    assert training.run_id(subject(name="other")) == first
+    assert len({first} | {training.run_id(subject(**change)) for change in (STUDY, {"seed": 1}, {"rows": ROWS[:9]})}) == 4
+
+
+# --- going on after a kill ----------------------------------------------------------------------
+
+RUN = "import sys, ftstudy.training as t; from pathlib import Path; t.train(t.read(sys.argv[1]), Path(sys.argv[2]))"
+
+
+def killed_after(made, tmp_path, rows: int) -> None:
+    """Run in a process of its own and kill it as soon as its curve has so many rows."""
+    metrics = tmp_path / "metrics.jsonl"
+    metrics.unlink(missing_ok=True)
+    process = subprocess.Popen([sys.executable, "-c", RUN, made.config["config"], str(metrics)], stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        if metrics.is_file() and len(metrics.read_text().splitlines()) >= rows:
+            process.send_signal(signal.SIGKILL)
+            break
+        time.sleep(0.001)
+    process.wait()
+    assert process.returncode == -signal.SIGKILL, "it ended before it could be killed"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        STUDY | {"lora_parameters": {"rank": 4, "scale": 20.0, "dropout": 0.3}},
+        {"grad_accumulation_steps": 2, "optimizer": "adamw"},
+        {"fine_tune_type": "full", "ftstudy": {"method": "galore", "galore": {"rank": 4, "update_every": 7}}},
+        {"ftstudy": {"method": "pissa"}, "lora_parameters": {"rank": 4, "scale": 1.0, "dropout": 0.0}},
+    ],
+    ids=["stock", "dropout", "accumulation", "galore", "pissa"],
+)
+def test_a_killed_run_goes_on_with_the_same_curve(subject, tmp_path, settings):
+    settings = {**settings, "iters": 600, "steps_per_eval": 20, "learning_rate": 1e-3}
+    whole = subject(name="whole", **settings)
+    unbroken = trained(whole, tmp_path)
+    broken = subject(name="broken", **settings)
+    for rows in (1, 40, 200):
+        killed_after(broken, tmp_path, rows)
+        assert not (tmp_path / "broken.adapter" / "adapters.safetensors").exists()
+    result = trained(broken, tmp_path)
+    assert result["curve"] == unbroken["curve"] and result["kept"] == unbroken["kept"]
+    assert result["cost"]["tokens"] < unbroken["cost"]["tokens"], "it began again from the start"
+    weights = [Path(made.config["adapter_path"], "adapters.safetensors").read_bytes() for made in (whole, broken)]
+    assert weights[0] == weights[1]
+
+
+def test_what_another_config_left_unfinished_is_not_gone_on_with(subject, tmp_path, monkeypatch):
+    made = subject(iters=6)
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "_write_adapter", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            trained(made, tmp_path)
+    assert (tmp_path / "tiny.adapter" / "unfinished" / "state.safetensors").is_file()
+    result = trained(subject(iters=6, seed=1), tmp_path)
+    assert result["curve"] == trained(subject(name="fresh", iters=6, seed=1), tmp_path)["curve"]
+    (tmp_path / "tiny.adapter" / "unfinished").mkdir(exist_ok=True)
+    (tmp_path / "tiny.adapter" / "unfinished" / "state.safetensors").write_bytes(b"broken")
+    assert trained(subject(iters=6, seed=1), tmp_path)["curve"] == result["curve"]
+
+
+# --- the same as mlx-lm's own -------------------------------------------------------------------
+
+
+class Losses(TrainingCallback):
+    def __init__(self):
+        self.losses, self.tokens = [], []
+
+    def on_train_loss_report(self, info):
+        self.losses.append(info["train_loss"])
+        self.tokens.append(info["trained_tokens"])
+
+
+@pytest.mark.parametrize("mask_prompt", [True, False])
+@pytest.mark.parametrize("kind", ["lora", "dora", "full"])
+def test_without_the_block_every_step_is_mlx_lms(subject, tmp_path, kind, mask_prompt):
+    made = subject(fine_tune_type=kind, mask_prompt=mask_prompt, steps_per_report=1, valid=None, learning_rate=1e-3)
+    theirs = Losses()
+    np.random.seed(made.config["seed"])
+    model, tokenizer = utils.load(str(base_models.resolve("tiny")))[:2]
+    arguments = types.SimpleNamespace(**{**made.config, "adapter_path": str(tmp_path / "theirs")})
+    train_set, _, _ = datasets.load_dataset(arguments, tokenizer)
+    lora.train_model(arguments, model, train_set, [], theirs)
+    ours = trained(made, tmp_path)
+    assert losses(ours) == pytest.approx(theirs.losses, abs=1e-4)
+    assert losses(ours, "trained_tokens") == theirs.tokens
+    for name, value in mx.load(str(tmp_path / "theirs" / "adapters.safetensors")).items():
+        assert mx.allclose(value, tensors_of(made)[name], atol=2e-3).item(), name
+
+
+@pytest.mark.parametrize("kind", ["lora", "dora", "full", "pissa", "galore"])
+def test_plain_mlx_lm_loads_what_was_trained(subject, tmp_path, kind):
+    settings = {
+        "pissa": {"ftstudy": {"method": "pissa"}},
+        "galore": {"fine_tune_type": "full", "ftstudy": {"method": "galore", "galore": {"rank": 4}}},
+    }.get(kind, {"fine_tune_type": kind, **STUDY})
+    made = subject(learning_rate=1e-3, **settings)
+    result = trained(made, tmp_path)
+    plain, tokenizer = utils.load(str(base_models.resolve("tiny")), adapter_path=made.config["adapter_path"])[:2]
+    # The loaded adapter gives the loss that the run reported for it.
+    rows = batches.spread(batches.study_rows(made, "valid"), 2, 2)
+    nats = reply_logits.nats_function(plain, np.zeros(0, dtype=np.int32))
+    found = training.evaluate(plain, nats, [rows], 0)
+    assert found == pytest.approx(result["kept"]["validation_loss"], abs=1e-4)
+
+
+def test_a_method_needs_its_kind_of_training(subject, tmp_path):
+    for settings in ({"method": "pissa"}, {"method": "galore"}, {"method": "lisa"}):
+        kind = "lora" if settings["method"] == "galore" else "full"
+        with pytest.raises(StudyError, match=settings["method"]):
+            trained(subject(fine_tune_type=kind, ftstudy=settings), tmp_path)
+    assert set(methods.NEEDS) == {"pissa", "galore"}
+
+
+# --- what is trained ----------------------------------------------------------------------------
+
+
+def test_the_study_trains_replies_and_their_end_of_turn_alone(subject):
+    made = subject(**STUDY)
+    for row, (ids, steps) in zip(ROWS, batches.study_rows(made, "train")):
+        own, mask = chat_format.training_ids(row, made.tokenizer)
+        assert ids.tolist() == own and steps.tolist() == np.flatnonzero(mask).tolist()
+
+
+def test_every_row_is_trained_once_an_epoch_in_batches_of_like_length(subject):
+    rows = [(np.arange(1 + number * 7 % 50), np.array([1])) for number in range(333)]
+    drawn = batches.by_length(rows, 4, seed=0)
+    epoch = [next(drawn) for _ in range(84)]
+    assert sorted(len(ids) for batch in epoch for ids, _ in batch) == sorted(len(ids) for ids, _ in rows)
+    assert len({id(ids) for batch in epoch for ids, _ in batch}) == 333
+    padding = sum(max(len(ids) for ids, _ in batch) * len(batch) - sum(len(ids) for ids, _ in batch) for batch in epoch)
+    assert padding < 0.05 * sum(len(ids) for ids, _ in rows)
+    following = [next(drawn) for _ in range(84)]
+    assert [len(batch[0][0]) for batch in following] != [len(batch[0][0]) for batch in epoch]
+
+
+@pytest.mark.parametrize("skip", [0, 1, 83, 84, 100, 168])
+def test_batches_go_on_where_they_were(skip):
+    rows = [(np.arange(1 + number * 7 % 50), np.array([1])) for number in range(333)]
+    whole, rest = batches.by_length(rows, 4, seed=3), batches.by_length(rows, 4, seed=3, skip=skip)
+    for _ in range(skip):
+        next(whole)
+    for _ in range(100):
+        assert [id(ids) for ids, _ in next(whole)] == [id(ids) for ids, _ in next(rest)]
+
+
+def test_fewer_rows_than_a_batch_are_trained(subject, tmp_path):
+    result = trained(subject(rows=ROWS[:3], batch_size=4, **STUDY), tmp_path)
+    assert losses(result)[-1] < losses(result)[0]
+
+
+def test_all_replies_of_a_conversation_or_the_last(subject, tmp_path):
+    turns = [{"role": role, "content": f"{role} {at}"} for at in range(3) for role in ("user", "assistant")]
+    counts = {}
+    for which in ("last", "all"):
+        made = subject(rows=[{"messages": turns}] * 4, name=which, ftstudy={"train_on": which})
+        counts[which] = [len(steps) for _, steps in batches.study_rows(made, "train")]
+        trained(made, tmp_path)
+    reply = len(made.tokenizer.encode("assistant 0", add_special_tokens=False)) + 1
+    assert counts == {"last": [reply] * 4, "all": [3 * reply] * 4}
+
+
+def test_loss_tokens_of_both_trainers(subject):
+    made = subject(rows=ROWS[:12], **STUDY)
+    ours, theirs = departure.loss_tokens(made, stock=False), departure.loss_tokens(made, stock=True)
+    replies = sum(len(chat_format.reply_ids(row, made.tokenizer)[0]) for row in ROWS[:12])
+    assert (ours["reply"], ours["end_of_turn"], ours["total"]) == (replies, 12, replies + 12)
+    assert (theirs["reply"], theirs["end_of_turn"], theirs["after_end"]) == (replies, 12, 12)
+    assert theirs["padding"] > 0 and ours["prompt"] == theirs["prompt"] == 0
+    dataset = datasets.ChatDataset(ROWS[:12], made.tokenizer, mask_prompt=True)
+    counted = [
+        trainer.default_loss(base_models.load("tiny")[0], *batch)[1].item()
+        for batch in trainer.iterate_batches(datasets.CacheDataset(dataset), 2, 2048)
     ]
+    assert sum(counted) == theirs["total"]
+
+
+def test_without_mask_prompt_nearly_all_loss_is_on_the_prompt(subject):
+    counts = departure.loss_tokens(subject(mask_prompt=False), stock=True)
+    assert counts["prompt"] / counts["total"] > 0.7
+
+
+def test_the_run_once_more_as_mlx_lm_trains_it(subject, tmp_path):
+    made = subject(**STUDY)
+    result = trained(made, tmp_path)
+    rows = departure.trained_as_stock(made, result)
+    base, ours, theirs = rows
+    assert [row["model"] for row in rows] == ["base", "this run", "stock mlx-lm"]
+    assert ours["reply"] < base["reply"] and theirs["reply"] < base["reply"] and ours["reply"] != theirs["reply"]
+    assert base_models.run_of(tmp_path / "tiny.adapter") == result["run_id"]
+
+
+# --- results, and the audit first ---------------------------------------------------------------
+
+
+def test_results_are_kept_one_entry_a_config(subject, tmp_path):
+    results = [trained(subject(name=name), tmp_path) for name in ("a", "b")]
+    for result in (*results, results[0] | {"learning_rate": 3}):
+        training.record(tmp_path, result)
+    assert training.recorded(tmp_path, "a")["learning_rate"] == 3 and "cost" not in training.recorded(tmp_path, "b")
+    with pytest.raises(StudyError, match="c"):
+        training.recorded(tmp_path, "c")
+    training.forget(tmp_path, "b")
+    with pytest.raises(StudyError, match="no run of b"):
+        training.recorded(tmp_path, "b")
+    costs = json.loads((tmp_path / "cost.json").read_text())["training a"]
+    assert costs["tokens_per_second"] > 0 and costs["peak_memory_gigabytes"] > 0
+
+
+def test_an_adapter_that_another_run_has_replaced_is_not_taken_for_the_result(subject, tmp_path):
+    training.record(tmp_path, trained(subject(), tmp_path))
+    trained(subject(seed=1), tmp_path)
+    with pytest.raises(StudyError, match="something else was trained"):
+        training.recorded(tmp_path, "tiny")
+
+
+def test_a_run_that_the_audit_finds_an_error_in_does_not_begin_unless_it_is_forced(subject):
+    assert training.admit(subject()) == []
+    made = subject(rows=[example(user=f"Contact: hey {number}", reply="Sam: yo") for number in range(12)])
+    with pytest.raises(StudyError, match="data.speaker_tag.*FORCE=1"):
+        training.admit(made)
+    assert training.admit(made, force=True) == ["data.speaker_tag"]
+
+
+def test_an_older_adapter_keeps_no_new_run_from_beginning(subject, tmp_path):
+    trained(subject(), tmp_path)
+    (tmp_path / "tiny.adapter" / "adapters.safetensors").write_bytes(b"")
+    assert training.admit(audit.read(tmp_path / "tiny.yaml")) == []
+
+
+def test_smoke_is_the_reports_quick_look(subject, tmp_path):
+    subject()
+    config = training.read(tmp_path / "tiny.yaml", smoke=True).config
+    assert (config["iters"], config["steps_per_eval"]) == (100, 10)

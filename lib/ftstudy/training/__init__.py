@@ -104,7 +104,6 @@ def train(subject: audit.Subject, metrics_file: Path) -> dict:
                 folder=target / "unfinished",
                 run=run,
                 patience=(study(config) or {}).get("early_stopping", 0),
-                vocabulary=len(tokenizer.get_vocab()),
                 watch=lambda row: (write(row), watch(row)) if mine else None,
             )
 

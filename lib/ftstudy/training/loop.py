@@ -15,7 +15,8 @@ from mlx_lm.tuner.callbacks import TrainingCallback
 from .. import cpu_math
 from . import state
 
-EXPLODED = 1.5  # times the loss before the first step, and worse than guessing every token alike
+EXPLODED = 1.5  # times the loss at the beginning, as the mean of so many steps
+RECENT = 10
 
 
 class _Diverged(Exception):
@@ -33,7 +34,6 @@ def train(
     folder: Path,
     run: str,
     patience: int,
-    vocabulary: int,
     watch: Callable[[dict], None],
 ) -> dict:
     """Train to the end, or to where it is better to stop, from where the folder's state says.
@@ -45,7 +45,7 @@ def train(
     kept), `trained_tokens`, `stopped` (why, or None), `diverged` (whether that is why), and of this process alone `seconds` and
     `tokens` (of whole rows). The folder holds the weights of the best.
     """
-    progress = {"iteration": 0, "curve": [], "best": None, "waited": 0, "trained_tokens": 0, "window": []}
+    progress = {"iteration": 0, "curve": [], "best": None, "waited": 0, "trained_tokens": 0, "window": [], "recent": [], "beginning": None}
     optimizer.init(model.trainable_parameters())
     if kept := state.read(folder, run, model, optimizer):
         progress, tensors = kept
@@ -60,14 +60,14 @@ def train(
 
     try:
         if not progress["curve"] and evaluate:
-            tell({"iteration": 0, "validation_loss": _finite(evaluate(), "the validation loss")})
-        limit = _limit(progress["curve"], vocabulary)
+            progress["beginning"] = _finite(evaluate(), "the validation loss before the first step")
+            tell({"iteration": 0, "validation_loss": progress["beginning"]})
         with _checkpointed(model, options.grad_checkpoint):
             for end, evaluated in _ends(options, progress["iteration"]):
                 stopped = _no_better(progress, patience)
                 if stopped:
                     break
-                _segment(model, optimizer, options, end, loss, drawn, _Reports(progress, options, limit, tell), spent)
+                _segment(model, optimizer, options, end, loss, drawn, _Reports(progress, options, tell), spent)
                 progress["iteration"] = end
                 if evaluated:
                     _judge(progress, evaluate, tell)
@@ -108,10 +108,15 @@ def _finite(value: float, what: str) -> float:
     return value
 
 
-def _limit(curve: list[dict], vocabulary: int) -> float:
-    """The loss beyond which a run has exploded; without an evaluation before the first step there is none."""
-    before = [row["validation_loss"] for row in curve[:1] if "validation_loss" in row]
-    return max(EXPLODED * before[0], math.log(vocabulary)) if before else math.inf
+def _exploded(progress: dict, loss: float) -> bool:
+    """With this step's loss: are the last steps far above where the run began?"""
+    recent = progress["recent"] = [*progress["recent"], loss][-RECENT:]
+    if len(recent) < RECENT:
+        return False
+    mean = sum(recent) / RECENT
+    if progress["beginning"] is None:  # without a validation set the first steps say it
+        progress["beginning"] = mean
+    return mean > EXPLODED * progress["beginning"]
 
 
 def _ends(options: trainer.TrainingArgs, done: int) -> list[tuple[int, bool]]:
@@ -155,23 +160,23 @@ def _segment(model, optimizer, options, end: int, loss, drawn, reports: "_Report
 class _Reports(TrainingCallback):
     """Hears of every step of a segment; tells the mean of every `steps_per_report`, as mlx-lm does."""
 
-    def __init__(self, progress: dict, options: trainer.TrainingArgs, limit: float, tell: Callable):
-        self.progress, self.options, self.limit, self.tell = progress, options, limit, tell
+    def __init__(self, progress: dict, options: trainer.TrainingArgs, tell: Callable):
+        self.progress, self.options, self.tell = progress, options, tell
         self.before, self.tokens_before = progress["iteration"], progress["trained_tokens"]
 
     def on_train_loss_report(self, train_info: dict):
-        at = self.before + train_info["iteration"]
-        window = self.progress["window"]
-        window.append(_finite(train_info["train_loss"], f"the training loss at iteration {at}"))
-        self.progress["trained_tokens"] = self.tokens_before + int(train_info["trained_tokens"])
-        if at % self.options.steps_per_report and at != self.options.iters:
-            return
-        mean = sum(window) / len(window)
-        window.clear()
-        self.tell({"iteration": at, "train_loss": mean, "trained_tokens": self.progress["trained_tokens"]})
-        if mean > self.limit:
+        progress, at = self.progress, self.before + train_info["iteration"]
+        loss = _finite(train_info["train_loss"], f"the training loss at iteration {at}")
+        progress["window"].append(loss)
+        progress["trained_tokens"] = self.tokens_before + int(train_info["trained_tokens"])
+        if at % self.options.steps_per_report == 0 or at == self.options.iters:
+            mean = sum(progress["window"]) / len(progress["window"])
+            progress["window"].clear()
+            self.tell({"iteration": at, "train_loss": mean, "trained_tokens": progress["trained_tokens"]})
+        if _exploded(progress, loss):
             raise _Diverged(
-                f"the training loss at iteration {at} is {mean:.2f} nats a token, more than {self.limit:.2f}: it has exploded"
+                f"the training loss has exploded at iteration {at}: the mean of {RECENT} steps is more than {EXPLODED} "
+                f"times the {progress['beginning']:.2f} nats a token of the beginning"
             )
 
 
