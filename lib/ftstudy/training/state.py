@@ -75,7 +75,8 @@ def restore(tensors: dict, model, optimizer) -> None:
             parts[part].append((inside, value))
     model.load_weights(parts["model"], strict=False)
     optimizer.state = tree_unflatten(parts["optimizer"])
-    mx.random.state[0] = tensors["random"]
+    high, low = tensors["random"].tolist()
+    mx.random.seed(high << 32 | low)  # the two halves of a seed are mlx's whole state
     mx.eval(model.parameters(), optimizer.state)
 
 
