@@ -52,7 +52,7 @@ def trained(tmp_path_factory):
         (folder / "data").mkdir()
         for name in ("train", "valid"):
             (folder / "data" / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
-        training.train(configs.load(write(folder, fine_tune_type=kind)), folder / "metrics.jsonl")
+        training.train(training.read(write(folder, fine_tune_type=kind)), folder / "metrics.jsonl")
     return made
 
 

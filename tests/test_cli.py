@@ -206,5 +206,7 @@ def test_a_clean_audit_writes_the_contract_and_training_keeps_it(config, tmp_pat
     assert audited.returncode == 0, audited.stdout
     contract = tmp_path / "adapter" / "prompt_contract.json"
     before = contract.read_bytes()
-    training.train(configs.load(config) | {"iters": 2}, tmp_path / "metrics.jsonl")
+    subject = training.read(config)
+    subject.config["iters"] = 2
+    training.train(subject, tmp_path / "metrics.jsonl")
     assert contract.read_bytes() == before and (tmp_path / "adapter" / "adapters.safetensors").is_file()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import mlx.core as mx
 
-from ... import contract
+from ... import base_models, contract
 from ...errors import StudyError
 from ...paths import shown
 from .. import architecture
@@ -37,6 +37,7 @@ CHECKS = {
         "Tokenizer, chat template or base model are not those of the adapter's prompt_contract.json; warning where "
         "that file is damaged.",
     ),
+    "adapter.two_runs": ("error", "adapter_config.json bears another run's id than the weights."),
     "adapter.unreadable": ("error or warning", "The weights or adapter_config.json are missing or cannot be read."),
     **numbers.CHECKS,
 }
@@ -47,7 +48,7 @@ STRUCTURE = {"fine_tune_type", "num_layers", "lora_parameters"}
 LEARNED = {  # settings that change the weights
     *STRUCTURE,
     *"data mask_prompt max_seq_length iters batch_size grad_accumulation_steps".split(),
-    *"learning_rate lr_schedule optimizer optimizer_config seed".split(),
+    *"learning_rate lr_schedule optimizer optimizer_config seed ftstudy".split(),
 }
 
 
@@ -96,7 +97,7 @@ def _check(subject, folder: Path, weights: Path, compared: set) -> list[dict]:
         found += _base_model(subject, made, folder)
         found += _differs(subject, made, folder, compared)
         if not any(item["check"] == "adapter.config_newer" for item in found):
-            found += _newer(folder, weights)
+            found += _two_runs(folder, weights) or _newer(folder, weights)
     return found + numbers.values(subject, made or {}, tensors, weights)
 
 
@@ -110,6 +111,26 @@ def _made_with(folder: Path) -> tuple[dict | None, list[dict]]:
         return made, []
     except (OSError, ValueError, RecursionError) as error:
         return None, [_unreadable(path, error)]
+
+
+def _two_runs(folder: Path, weights: Path) -> list[dict]:
+    if weights != folder / WEIGHTS:
+        return []
+    try:
+        base_models.run_of(folder)
+        return []
+    except StudyError as error:
+        return [
+            say(
+                "adapter.two_runs",
+                "error",
+                f"{shown(folder)} holds the config of one run and the weights of another",
+                [str(error)[:200]],
+                "A crash came between the two, or a file was copied there.",
+                "Train again.",
+                folder,
+            )
+        ]
 
 
 def _unreadable(path: Path, error: Exception) -> dict:
@@ -239,9 +260,18 @@ def _same_model(theirs: str, ours: str, folder: Path | None) -> bool:
     return names[0] == names[1] and (Path(theirs).is_absolute() or Path(ours).is_absolute() or "/" not in theirs + ours)
 
 
+def _as_asked(made: dict) -> dict:
+    """With the rank that the config had: PiSSA's difference from the base model has twice that rank."""
+    block, lora = made.get("ftstudy"), made.get("lora_parameters")
+    rank = lora.get("rank") if isinstance(lora, dict) else None
+    if not isinstance(block, dict) or block.get("method") != "pissa" or type(rank) is not int:
+        return made
+    return made | {"lora_parameters": lora | {"rank": rank // 2}}
+
+
 def _differs(subject, made: dict, folder: Path, compared: set) -> list[dict]:
     model_layers = architecture.layers(subject.model)
-    ours, theirs = _settings(subject.config, model_layers), _settings(made, model_layers)
+    ours, theirs = _settings(subject.config, model_layers), _settings(_as_asked(made), model_layers)
     names = [key for key in ours if key.split(".")[0] in compared and key.split(".")[0] in made]
     names += [key for key in theirs if key not in ours and key.split(".")[0] in compared]
     different = [

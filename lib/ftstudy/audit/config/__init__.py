@@ -4,11 +4,11 @@ A module a subject; `values` and `trainer_keys` are what they share: how a value
 values mlx-lm can use, and which keys it reads.
 """
 
-from . import duplicates, hub_data, keys, learning_rate, lora, places, training, value_types
+from . import duplicates, hub_data, keys, learning_rate, lora, places, study_block, training, value_types
 from .places import place
 
 __all__ = ["CHECKS", "check", "place"]
-SUBJECTS = (keys, duplicates, places, hub_data, value_types, lora, learning_rate, training)
+SUBJECTS = (keys, study_block, duplicates, places, hub_data, value_types, lora, learning_rate, training)
 CHECKS = {name: told for subject in SUBJECTS for name, told in subject.CHECKS.items()}
 
 

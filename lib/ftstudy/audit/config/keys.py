@@ -1,11 +1,10 @@
 """The keys themselves: those that mlx-lm never reads, and those that never apply."""
 
+from ...configs import STUDY as OUR_KEYS
 from . import lora
 from .trainer_keys import installed, optimizer_options
 from .values import enumerated, say, shown_key, shown_value, sound
 
-# The block `ftstudy:` of a config is ours: what mlx-lm has no key for.
-OUR_KEYS = ("method", "early_stopping", "train_on")
 CHECKS = {
     "config.unknown_key": (
         "error or warning",

@@ -1,5 +1,6 @@
 """How much a config trains: how often each row is seen, what is validated, saved and updated."""
 
+from ...configs import study
 from ..rendering import render
 from .values import say, sound
 
@@ -104,8 +105,7 @@ def _validation(subject, values) -> list[dict]:
 
 
 def _kept(subject, values) -> list[dict]:
-    ours = subject.given.get("ftstudy")
-    if isinstance(ours, dict) and ours.get("early_stopping"):
+    if study(subject.config):  # keeps the best
         return []
     every = values["steps_per_eval"]
     return [
@@ -124,7 +124,7 @@ def _kept(subject, values) -> list[dict]:
 
 
 def _drawn(subject, asked: int, batch: int, rows: int) -> list[dict]:
-    if asked * batch >= rows // batch * batch:
+    if asked * batch >= rows // batch * batch or study(subject.config):  # whose rows are the same every time
         return []
     return [
         say(
@@ -143,7 +143,7 @@ def _epochs(subject, values) -> list[dict]:
     iters, batch = values["iters"], values["batch_size"]
     split = subject.splits.get("train")
     rows = len(split.rows) if split else 0
-    if not rows or rows < batch:  # then mlx-lm can make no batch, and aborts
+    if not rows or rows < batch and not study(subject.config):  # then mlx-lm can make no batch, and aborts
         return []
     seen, epochs = iters * batch, iters * batch / rows
     tokens = _tokens_a_row(subject, values["max_seq_length"])

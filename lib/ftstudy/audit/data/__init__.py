@@ -7,6 +7,7 @@ first row. A fault there aborts every run; one in a later row aborts when that r
 import json
 from pathlib import Path
 
+from ...configs import study
 from ...paths import shown
 from ...training_data import SPLITS
 from ..evidence import counted, listed
@@ -58,7 +59,9 @@ def check(subject: Subject) -> list[dict]:
             )
         ]
     flags = {"test": bool(config.get("test")), "mask_prompt": bool(config.get("mask_prompt"))}
-    return _findings(subject.folder, subject.splits, config.get("batch_size"), **flags)
+    # The study's own trainer takes every row, whatever the batch size.
+    batch_size = None if study(config) else config.get("batch_size")
+    return _findings(subject.folder, subject.splits, batch_size, **flags)
 
 
 def check_data(folder: Path, batch_size: int) -> list[dict]:

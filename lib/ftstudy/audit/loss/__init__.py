@@ -1,7 +1,8 @@
-"""On which tokens does the loss fall? mlx-lm's mask and batches, replayed on every row."""
+"""On which tokens does the loss fall? The trainer's mask and batches, replayed on every row."""
 
 import numpy
 
+from ...configs import study
 from ..evidence import counted, listed, quoted
 from ..findings import finding
 from ..subject import Subject
@@ -15,6 +16,7 @@ CHECKS = {
     "loss.shares": ("info", "What the loss falls on: the reply, the end of turn, what comes behind it, padding."),
     "loss.truncated": ("error, warning or info", "max_seq_length cuts replies away, whole or in part."),
     "loss.padding": ("info", "How much of the batches is padding."),
+    "loss.earlier_replies": ("warning", "With `train_on: all`: a template that writes earlier replies otherwise."),
 } | reply_borders.CHECKS
 NAMES = {
     "prompt": "prompt",
@@ -37,32 +39,40 @@ def check(subject: Subject) -> list[dict]:
         found = replayed(subject, split)
         if found is None:
             continue
-        where = subject.splits[split].where
-        findings += _nan_batches(found, where, subject.config.get("iters"), split == "train")
+        where, stock = subject.splits[split].where, found.train_on is None
+        if stock:
+            findings += _nan_batches(found, where, subject.config.get("iters"), split == "train")
         findings += _truncated(found, where, split == "train")
         if split == "train":
-            masked = bool(subject.config.get("mask_prompt"))
+            masked = stock and bool(subject.config.get("mask_prompt"))
             findings += _shares(found, where, subject.tokenizer, masked)
-            findings += _padding(found, where)
+            findings += _padding(found, where) if stock else _earlier_lost(found, where)
             findings += reply_borders.check(found, where, subject.tokenizer, masked)
     return findings
 
 
 def replayed(subject: Subject, split: str) -> Replay | None:
-    """The split as mlx-lm would train on it; None where there is no row, or no usable setting."""
+    """The split as the run would train on it; None where there is no row, or no usable setting."""
     batch_size, limit = (subject.config.get(key) for key in ("batch_size", "max_seq_length"))
     usable = all(type(value) is int and value > 0 for value in (batch_size, limit))
     rendering = subject.rendering(split)
     if not usable or not rendering.ids:
         return None
-    mask_prompt = bool(subject.config.get("mask_prompt"))
-    return replay(rendering, subject.tokenizer, mask_prompt=mask_prompt, batch_size=batch_size, limit=limit)
+    block = study(subject.config)
+    return replay(
+        rendering,
+        subject.tokenizer,
+        mask_prompt=bool(subject.config.get("mask_prompt")),
+        batch_size=batch_size,
+        limit=limit,
+        train_on=block and ("all" if block["train_on"] == "all" else "last"),
+    )
 
 
 def _refused(subject: Subject, split: str) -> list[dict]:
     rendering, where = subject.rendering(split), subject.splits[split].where
     lines, aborts = rendering.refused, True
-    if not subject.config.get("mask_prompt"):  # then mlx-lm does not render prompts
+    if not subject.config.get("mask_prompt") and not study(subject.config):  # then mlx-lm does not render prompts
         rendered = set(rendering.prompts_refused)
         lines = [line for line in lines if line not in rendered]
         if not lines:
@@ -75,7 +85,11 @@ def _refused(subject: Subject, split: str) -> list[dict]:
             "error" if aborts else "warning",
             f"The chat template refuses {counted(len(lines), 'row')} of {split}.jsonl",
             evidence=listed(lines),
-            cause="mlx-lm renders a row when its batch comes up, and aborts at the first that the template refuses."
+            cause=(
+                "Training aborts at a row that the template refuses."
+                if study(subject.config)
+                else "mlx-lm renders a row when its batch comes up, and aborts at the first that the template refuses."
+            )
             if aborts
             else "Training takes these rows, but no app can ask like this: the template refuses their prompts.",
             fix="Write the data for this model (where its template has no system role, put that text into the first "
@@ -142,6 +156,20 @@ def _shares(found: Replay, where: str, tokenizer, masked: bool) -> list[dict]:
                 where=where,
             )
         ]
+    if found.train_on:
+        return [
+            finding(
+                "loss.shares",
+                "info",
+                f"{shares['reply']:.0%} of the loss is on the reply, {shares['end_of_turn']:.0%} on the end of turn",
+                evidence=evidence,
+                cause="`ftstudy:` trains "
+                + ("every reply of a row" if found.train_on == "all" else "a row's last reply")
+                + " and the token that ends its turn, and nothing else.",
+                fix="Nothing to mend.",
+                where=where,
+            )
+        ]
     behind = shares["after_end"] + shares["padding"]
     return [
         finding(
@@ -176,7 +204,7 @@ def _truncated(found: Replay, where: str, training: bool) -> list[dict]:
             evidence=row_lines(
                 found, rows, lambda row: f"{found.lengths[row]:,} tokens, its reply begins at {found.starts[row]:,}"
             ),
-            cause="mlx-lm cuts rows from the right: first goes the end of turn, then the reply.",
+            cause="Rows are cut from the right: first goes the end of turn, then the reply.",
             fix=f"Raise max_seq_length (the longest row has {found.lengths.max():,} tokens), or shorten the context.",
             where=where,
         )
@@ -197,6 +225,24 @@ def _padding(found: Replay, where: str) -> list[dict]:
             cause="mlx-lm fills the rows of a batch up to its longest. It means to sort them by length first, but of "
             "a conversation it counts the keys.",
             fix="Nothing to mend: it costs time, not quality.",
+            where=where,
+        )
+    ]
+
+
+def _earlier_lost(found: Replay, where: str) -> list[dict]:
+    if not found.lost:
+        return []
+    rows = numpy.array(found.lost)
+    return [
+        finding(
+            "loss.earlier_replies",
+            "warning",
+            f"In {len(rows):,} of {counted(len(found.lengths), 'row')} an earlier reply is not trained",
+            evidence=row_lines(found, rows, lambda row: f"{len(found.rendering.rows[row]['messages'])} messages"),
+            cause="The chat template writes an earlier reply otherwise once the conversation has gone on (without its "
+            "thinking, say), so that no prompt asks for what stands there.",
+            fix="Extract one row for each reply, and set `train_on: last`.",
             where=where,
         )
     ]

@@ -55,7 +55,7 @@ def _end_of_turn(found: Replay, where: str, tokenizer) -> list[dict]:
                 "error",
                 f"{len(cut):,} of {total:,} replies lose their end of turn to max_seq_length {found.limit:,}",
                 evidence=row_lines(found, cut, lambda row: f"{found.lengths[row]:,} tokens"),
-                cause="mlx-lm cuts rows from the right, so the end of turn goes first: the model does not learn to stop.",
+                cause="Rows are cut from the right, so the end of turn goes first: the model does not learn to stop.",
                 fix=f"Raise max_seq_length; the longest row has {found.lengths.max():,} tokens.",
                 where=where,
             )
@@ -131,6 +131,8 @@ def _only_whitespace(found: Replay, row: int, tokenizer) -> bool:
 
 
 def _nothing_trained(found: Replay, where: str) -> list[dict]:
+    if found.train_on:
+        return _without_reply(found, where)
     rows = numpy.flatnonzero((found.offsets > found.ends) | (found.offsets >= found.lengths))
     if not len(rows):
         return []
@@ -149,6 +151,33 @@ def _nothing_trained(found: Replay, where: str) -> list[dict]:
             cause="The prompt alone is as long as prompt and reply together: the template writes something into "
             "prompts only. mlx-lm's mask then covers the whole reply.",
             fix=LIKE_THE_WHOLE,
+            where=where,
+        )
+    ]
+
+
+def _without_reply(found: Replay, where: str) -> list[dict]:
+    """With the study's trainer: rows that it leaves out."""
+    rows = [row for row in range(len(found.lengths)) if not len(found.trained_positions(row))]
+    if not rows:
+        return []
+    return [
+        finding(
+            "loss.nothing_trained",
+            "error" if len(rows) == len(found.lengths) else "warning",
+            f"{len(rows):,} of {counted(len(found.lengths), 'row')} have no reply to train on, and are left out",
+            evidence=row_lines(
+                found,
+                numpy.array(rows),
+                lambda row: (
+                    f"its last message is the {found.rendering.rows[row]['messages'][-1]['role']}'s"
+                    if found.lengths[row] <= found.limit
+                    else f"{found.lengths[row]:,} tokens, cut at {found.limit:,}"
+                ),
+            ),
+            cause="`ftstudy:` trains replies alone; in these rows none is left below max_seq_length, or the last message "
+            "is not the assistant's.",
+            fix="Raise max_seq_length, or extract rows that end with a reply; with `train_on: all` earlier ones count.",
             where=where,
         )
     ]
