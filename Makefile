@@ -16,6 +16,7 @@ SHELL := /bin/sh
 # MODEL    in place of the config's model          INFERENCE  how your app builds its prompt
 # APP      your app's code, searched for special tokens typed into it
 # CONFIGS  for `make sweep`: the configs to train     HOSTS    for `make train`: machines, or a number of processes
+# STOCK=no the report leaves out the second training, which shows what our loss is worth beside mlx-lm's
 # SMOKE=1  100 iterations, evaluated every 10         FORCE=1  train although the audit finds errors
 RUN ?= demo
 CONFIG ?= ft_configs/demo_135m_lora_variable.yaml
@@ -125,10 +126,11 @@ $(RESULTS)/01_extract.ipynb: notebooks/01_extract.ipynb $(RESULTS)/variables $(L
 # apart from the demo's, and does not stage the original report's history.
 ADAPTER = $(if $(filter demo,$(RUN)),,data/adapters/$(RUN)/$(basename $(notdir $(CONFIG))))
 AUDIT = -p app "$(APP)" -p adapter "$(ADAPTER)" -p stage_history $(if $(filter data/demo/chat.db,$(SOURCE)),true,false)
-TRAIN = -p adapter "$(ADAPTER)" -p iterations $(or $(ITERS),0) -p force $(if $(FORCE),true,false)
+TRAIN = -p adapter "$(ADAPTER)" -p iterations $(or $(ITERS),0) -p evaluate_every 0 -p force $(if $(FORCE),true,false) \
+    -p stock $(if $(filter no No NO,$(STOCK)),false,true)
 COMPARE = -p replies 40 -p samples 6
 
-VARIABLES = $(SOURCE) $(KIND) $(ME) $(CONTACTS) $(DATE_ORDER) $(ZONE) $(MASK) $(OWNER) $(DATA) $(CONFIG) $(MODEL) $(INFERENCE) $(APP) $(ITERS)
+VARIABLES = $(SOURCE) $(KIND) $(ME) $(CONTACTS) $(DATE_ORDER) $(ZONE) $(MASK) $(OWNER) $(DATA) $(CONFIG) $(MODEL) $(INFERENCE) $(APP) $(ITERS) $(STOCK)
 
 # Changes when a variable does, so that the same RUN with another SOURCE is not taken for done.
 $(RESULTS)/variables: always

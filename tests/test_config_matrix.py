@@ -29,7 +29,7 @@ def test_the_reports_models_methods_and_variants_are_all_there():
     assert {
         f"personal_{size}_{method}_{variant}.yaml"
         for size in ("0.3b", "0.7b", "1.2b", "2.6b")
-        for method in ("lora", "dora", "full")
+        for method in ("lora", "dora", "full", "pissa", "galore")
         for variant in ("variable", "rawstyle")
     } <= set(MATRIX)
 
@@ -38,7 +38,8 @@ def test_the_reports_models_methods_and_variants_are_all_there():
 def test_a_config_has_live_keys_only_and_floats_that_are_floats(name):
     text = (COMMITTED / name).read_text()
     keys = yaml.safe_load(text)
-    assert set(keys) <= {key.split(".")[0] for key in installed().live}
+    assert set(keys) <= {key.split(".")[0] for key in installed().live} | {"ftstudy"}
+    assert set(keys["ftstudy"]) <= set(configs.STUDY)
     assert re.search(r"^learning_rate: \d\.\de-\d\d$", text, re.MULTILINE)  # 2e-4 would be a text to YAML
     assert isinstance(keys["learning_rate"], float)
 

@@ -36,7 +36,7 @@ reason why there is none, and by the tests that hold it: here, or in `file::test
       test_a_prompt_that_is_no_prefix_moves_the_mask_into_the_reply, test_a_mask_past_the_end_trains_nothing
 10  One padding token is trained: loss.shares.
       test_audit_loss::test_the_replay_trains_the_same_positions_as_mlx_lm
-      test_training::test_loss_tokens_are_counted_as_the_trainer_masks_them
+      test_training::test_loss_tokens_of_both_trainers
 11  Rows are cut from the right: loss.truncated, loss.end_of_turn, loss.nan_batch; NaN is saved: adapter.nan.
       test_audit_loss::test_the_replay_is_the_trainer_whatever_the_rows
       test_one_batch_without_a_target_makes_the_saved_adapter_nan

@@ -5,8 +5,9 @@ from matplotlib.figure import Figure
 COLOURS = {"base": "#8a8f98", "tuned": "#0b6e99"}
 
 
-def loss_curve(curve: list[dict]) -> Figure:
-    """Training and validation loss (nats a trained token) over iterations."""
+def loss_curve(curve: list[dict], kept: dict | None = None) -> Figure:
+    """Training and validation loss (nats a trained token) over iterations, with a ring about the checkpoint that was
+    kept, {"iteration", "validation_loss"}."""
     figure = Figure(figsize=(7, 3.4))
     axes = figure.subplots()
     for key, label, style in (("train_loss", "training", ".-"), ("validation_loss", "validation", "o--")):
@@ -15,6 +16,9 @@ def loss_curve(curve: list[dict]) -> Figure:
             axes.plot(
                 *zip(*points), style, label=label, markersize=4, color="#0b6e99" if key == "train_loss" else "#d1495b"
             )
+    if kept and kept["validation_loss"] is not None:
+        at = (kept["iteration"], kept["validation_loss"])
+        axes.plot(*at, "o", markersize=11, fillstyle="none", color="#d1495b", label="kept")
     axes.set(xlabel="iteration", ylabel="loss (nats a trained token)")
     axes.grid(alpha=0.25)
     axes.legend(frameon=False)

@@ -24,7 +24,7 @@ def build(run: Path) -> Path:
         between=_between(comparison),
         pictures={
             "loss": render.picture(
-                charts.loss_curve(training["curve"]), "Training and validation loss over iterations"
+                charts.loss_curve(training["curve"], training["kept"]), "Training and validation loss over iterations"
             ),
             "arms": render.picture(
                 charts.arms(comparison["arms"]), "Nats per reply token of each arm with its interval"

@@ -59,9 +59,11 @@ def check(subject: Subject) -> list[dict]:
             )
         ]
     flags = {"test": bool(config.get("test")), "mask_prompt": bool(config.get("mask_prompt"))}
-    # The study's own trainer takes every row, whatever the batch size.
-    batch_size = None if study(config) else config.get("batch_size")
-    return _findings(subject.folder, subject.splits, batch_size, **flags)
+    if not study(config):
+        return _findings(subject.folder, subject.splits, config.get("batch_size"), **flags)
+    # The study's own trainer takes every row, whatever the batch size, and leaves out one that ends without a reply.
+    found = _findings(subject.folder, subject.splits, None, **flags)
+    return [item for item in found if item["check"] != "data.last_role"]
 
 
 def check_data(folder: Path, batch_size: int) -> list[dict]:
