@@ -151,9 +151,10 @@ baseline: | $(READY) ## run the notebooks on the sample and store their outputs,
 	$(PYTHON) -m ftstudy baseline
 	$(PYTHON) -m ftstudy checks --markdown > docs/checks.md
 
-bench: | $(READY) ## measure extraction and audit: seconds, memory, and injected faults that are found, also by others
+bench: | $(READY) ## measure extraction, audit and training: seconds, memory, ratios to others, and injected faults that are found
 	$(PYTHON) bench/extraction.py
 	$(PYTHON) bench/audit.py
+	$(PYTHON) bench/training.py
 
 lab: | $(READY) ## open the notebooks in JupyterLab
 	$(PYTHON) -m jupyterlab --notebook-dir notebooks $(LAB)

@@ -19,7 +19,7 @@ from mlx_lm.models.cache import ArraysCache, KVCache, make_prompt_cache
 from . import blas, cpu_math
 
 WIDTH = 16  # positions are padded to a multiple, so that few shapes have to be compiled
-WORTH_SHARING = 8  # tokens
+WORTH_SHARING = 64  # tokens a batch that need not be read; below, one more pass through the layers costs more
 
 Row = tuple[np.ndarray, np.ndarray]  # token ids, and the positions (from 1) of the tokens that count
 
@@ -88,9 +88,9 @@ def parallel() -> int:
     return blas.threads() if cpu_math.applies() else 1
 
 
-def shared_prefix(model, rows: Iterable[Row]) -> np.ndarray:
-    """The tokens with which all rows begin and of which none counts; none where that is too few
-    to be worth it, or where the model's kind of cache cannot share them."""
+def shared_prefix(model, rows: Iterable[Row], batch_size: int) -> np.ndarray:
+    """The tokens with which all rows begin and of which none counts; none where sharing them among the
+    rows of a batch is not worth it, or where the model's kind of cache cannot."""
     rows = list(rows)
     first = rows[0][0] if rows else np.zeros(0, dtype=np.int32)
     length = len(first)
@@ -99,7 +99,7 @@ def shared_prefix(model, rows: Iterable[Row]) -> np.ndarray:
         apart = np.flatnonzero(ids[:own] != first[:own])
         length = int(apart[0]) if len(apart) else own
     prefix = first[:length]
-    return prefix if length >= WORTH_SHARING and _shares(model, prefix) else prefix[:0]
+    return prefix if length * (batch_size - 1) >= WORTH_SHARING and _shares(model, prefix) else prefix[:0]
 
 
 def _shares(model, prefix: np.ndarray) -> bool:

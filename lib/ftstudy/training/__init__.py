@@ -89,7 +89,7 @@ def train(subject: audit.Subject, metrics_file: Path) -> dict:
     def own_training(model, optimizer, args, **_) -> None:
         optimizer, outcome["adapter"] = methods.prepare(model, optimizer, config)
         data = _data(subject, tokenizer)
-        prefix = reply_logits.shared_prefix(model, [] if args.grad_checkpoint else data["rows"])
+        prefix = reply_logits.shared_prefix(model, [] if args.grad_checkpoint else data["rows"], args.batch_size)
         nats = reply_logits.nats_function(model, prefix)
         with watching(args.iters) as watch, _metrics(metrics_file, mine) as write:
             outcome["progress"] = loop.train(

@@ -57,14 +57,13 @@ def trained_as_stock(subject: audit.Subject, result: dict) -> list[dict]:
 def _nats(subject: audit.Subject, adapter: str | None) -> dict:
     """Nats a token of the validation rows' replies, and of the tokens that end their turns."""
     model, tokenizer = base_models.load(subject.config["model"], adapter)
-    rows = batches.spread(
-        batches.study_rows(subject, "valid"), subject.config["val_batches"], subject.config["batch_size"]
-    )
-    prefix = reply_logits.shared_prefix(model, rows)
+    size = subject.config["batch_size"]
+    rows = batches.spread(batches.study_rows(subject, "valid"), subject.config["val_batches"], size)
+    prefix = reply_logits.shared_prefix(model, rows, size)
     nats_of, stops = reply_logits.nats_function(model, prefix), list(chat_format.end_of_turn_ids(tokenizer))
     sums, counts = np.zeros(2), np.zeros(2)
-    for at in range(0, len(rows), subject.config["batch_size"]):
-        groups = reply_logits.grouped(rows[at : at + subject.config["batch_size"]], len(prefix))
+    for at in range(0, len(rows), size):
+        groups = reply_logits.grouped(rows[at : at + size], len(prefix))
         nats = nats_of(model, groups)
         mx.eval(nats)
         for found, (_, _, targets, mask) in zip(nats, groups):

@@ -1,0 +1,93 @@
+"""Several configs to one table, and one config on several processes."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+from conftest import example
+
+from ftstudy import base_models, paths, training
+from ftstudy.training import sweep
+
+ROWS = [example(user=f"Contact: hey {number}", reply="yo " * (number % 5 + 1)) for number in range(13)]
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """A run's folder below reports/, which the processes that are started also see."""
+    folder = paths.REPORTS / f"test-{tmp_path.name}"
+    yield folder
+    import shutil
+
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def config(tmp_path, write_split):
+    for name in ("train", "valid", "test"):
+        write_split(tmp_path / "data", name, ROWS)
+
+    def make(name, **settings):
+        keys = {"model": "tiny", "data": f"{tmp_path}/data", "adapter_path": f"{tmp_path}/{name}", "train": True}
+        keys |= {"num_layers": 2, "batch_size": 4, "iters": 6, "learning_rate": 1e-2, "steps_per_report": 1}
+        keys |= {"steps_per_eval": 3, "val_batches": 2, "mask_prompt": True, "ftstudy": {"train_on": "last"}, **settings}
+        path = tmp_path / f"{name}.yaml"
+        path.write_text("".join(f"{key}: {json.dumps(value)}\n" for key, value in keys.items()))
+        return path
+
+    return make
+
+
+def ftstudy(*arguments):
+    return subprocess.run([sys.executable, "-m", "ftstudy", *map(str, arguments)], capture_output=True, text=True)
+
+
+@pytest.mark.slow
+def test_a_sweep_goes_past_failures_skips_what_is_done_and_ends_in_a_table(config, run, tmp_path):
+    good, dora = config("good"), config("dora", fine_tune_type="dora")
+    bad = config("bad", data=str(tmp_path / "nowhere"))
+    made = ftstudy("sweep", bad, good, dora, "--run", run.name)
+    assert made.returncode == 1 and "Traceback" not in made.stderr
+    rows = {row["config"]: row for row in json.loads((run / "sweep.json").read_text())["configs"]}
+    assert [rows[name]["status"] for name in ("bad", "good", "dora")] == ["failed", "trained", "trained"]
+    assert "nowhere" in rows["bad"]["why"] and rows["good"]["best"] < rows["good"]["before"]
+    assert {"tokens_per_second", "seconds", "peak_memory_gigabytes"} <= rows["dora"].keys()
+    table = made.stdout.splitlines()
+    assert re.search(r"config +status", made.stdout) and any(re.match(r"good +trained", line) for line in table)
+    # Again: what is complete is kept; what has changed since is trained.
+    config("dora", fine_tune_type="dora", seed=3)
+    ftstudy("sweep", good, dora, "--run", run.name)
+    again = {row["config"]: row["status"] for row in json.loads((run / "sweep.json").read_text())["configs"]}
+    assert again == {"good": "kept from before", "dora": "trained"}
+
+
+@pytest.mark.slow
+def test_a_config_that_fails_now_is_not_taken_for_its_older_run(config, run, tmp_path):
+    path = config("mine")
+    assert ftstudy("train", "--config", path, "--run", run.name).returncode == 0
+    assert training.recorded(run, "mine")
+    (tmp_path / "data" / "train.jsonl").write_text("")
+    rows = sweep.sweep([path], run, None, None, [])
+    assert rows[0]["status"] == "failed"
+    assert training.entry_of(run, "mine") is None and (tmp_path / "mine" / "adapters.safetensors").is_file()
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_loss_of_one(config, run, tmp_path):
+    """mlx's ring on the loopback: the same global batches, so the same curve but for rounding."""
+    alone, together = config("alone"), config("together")
+    assert ftstudy("train", "--config", alone, "--run", run.name).returncode == 0
+    made = ftstudy("train", "--config", together, "--run", run.name, "--hosts", "2")
+    assert made.returncode == 0, made.stderr
+    curves = [training.recorded(run, name)["curve"] for name in ("alone", "together")]
+    assert [row.keys() for row in curves[0]] == [row.keys() for row in curves[1]]
+    for one, two in zip(*curves):
+        assert one.get("trained_tokens") == two.get("trained_tokens") and one["iteration"] == two["iteration"]
+        for key in one.keys() & {"train_loss", "validation_loss"}:
+            assert two[key] == pytest.approx(one[key], abs=1e-4)
+    assert base_models.run_of(tmp_path / "together")
+    assert made.stdout.count("kept: iteration") == 1  # the first process alone speaks
+    broken = config("together", data=str(tmp_path / "nowhere"))
+    assert ftstudy("train", "--config", broken, "--run", run.name, "--hosts", "2").returncode == 2
