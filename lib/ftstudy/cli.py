@@ -253,11 +253,11 @@ def _train(options) -> int:
     run, name = run_folder(options.run), options.config.stem
     if options.hosts:
         return _train_on_hosts(options, run, name)
+    first = training.is_first_machine()
+    if first:  # before anything can fail: an older result is none of this run
+        training.forget(run, name)
     subject = training.read(options.config, options.data, options.model, smoke=options.smoke)
     forced = training.admit(subject, options.force)
-    first = training.is_first_machine()
-    if first:
-        training.forget(run, name)
     result = training.train(subject, run / f"{name}.metrics.jsonl")
     if first:
         training.record(run, result | {"forced": forced})
