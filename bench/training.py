@@ -72,7 +72,9 @@ def compare(options, batches: Path) -> None:
         name: statistics.median(sum(run["tokens"][WARM:]) / sum(run["seconds"][WARM:]) for run in runs)
         for name, runs in found.items()
     }
-    print(f"\n{SETTINGS['batch_size']} rows a step, {SETTINGS['num_layers']} layers, {options.steps} steps, {options.rounds} rounds")
+    print(
+        f"\n{SETTINGS['batch_size']} rows a step, {SETTINGS['num_layers']} layers, {options.steps} steps, {options.rounds} rounds"
+    )
     print(f"{'':52} {'tokens/s':>9} {'study is':>9}")
     for name in names:
         print(f"{CONTESTANTS[name]:52} {speed[name]:9.1f} {speed['study'] / speed[name]:8.2f}×")
@@ -142,7 +144,12 @@ def stock(steps: int, batches: list) -> dict:
     from mlx_lm.tuner.callbacks import TrainingCallback
 
     config = lora.CONFIG_DEFAULTS | yaml.load((ROOT / CONFIG).read_text(), lora.yaml_loader) | SETTINGS
-    config |= {"iters": steps, "save_every": steps + 1, "model": str(ROOT / config["model"]), "data": str(ROOT / config["data"])}
+    config |= {
+        "iters": steps,
+        "save_every": steps + 1,
+        "model": str(ROOT / config["model"]),
+        "data": str(ROOT / config["data"]),
+    }
     seconds, losses = [], []
 
     class Hear(TrainingCallback):
@@ -172,7 +179,9 @@ def torch(_, steps: int, batches: str) -> dict:
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     layers = range(model.config.num_hidden_layers)[-SETTINGS["num_layers"] :]
     modules = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-    settings = LoraConfig(r=8, lora_alpha=160, lora_dropout=0.0, target_modules=modules, layers_to_transform=list(layers))
+    settings = LoraConfig(
+        r=8, lora_alpha=160, lora_dropout=0.0, target_modules=modules, layers_to_transform=list(layers)
+    )
     model = get_peft_model(model, settings)
     optimizer = torch.optim.Adam([value for value in model.parameters() if value.requires_grad], lr=2e-4)
     seconds, tokens, losses = [], [], []

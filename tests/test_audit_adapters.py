@@ -376,3 +376,22 @@ def test_a_run_that_crashes_leaves_its_config_beside_the_older_weights(run, monk
     assert all(mx.array_equal(before[name], after[name]).item() for name in before)
     (found,) = adapters.check(subject.read(path))
     assert (found["check"], found["severity"]) == ("adapter.config_newer", "error")
+
+
+def test_config_and_weights_of_two_runs(run):
+    folder = run()
+    made = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps(made | {"ftstudy_run": "000000000000"}))
+    assert ("adapter.two_runs", "error") in checks(run.check())
+    (folder / "adapter_config.json").write_text(json.dumps({k: v for k, v in made.items() if k != "ftstudy_run"}))
+    assert ("adapter.two_runs", "error") in checks(run.check())
+
+
+def test_an_adapter_from_pissa_has_twice_the_configs_rank_and_is_clean(run, tmp_path):
+    lora = {"rank": 4, "scale": 1.0, "dropout": 0.0}
+    config = run.config("lora", lora_parameters=lora, ftstudy={"method": "pissa"})
+    training.train(training.read(config), tmp_path / "metrics.jsonl")
+    found = adapters.check(subject.read(config))
+    assert [item for item in found if item["severity"] != "info"] == []
+    other = run.config("lora", lora_parameters=lora | {"rank": 8}, ftstudy={"method": "pissa"})
+    assert ("adapter.config_differs", "warning") in checks(adapters.check(subject.read(other)))

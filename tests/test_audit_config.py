@@ -282,6 +282,38 @@ def test_each_fault_is_found_under_its_own_id(audit, changes, check, severity, w
     )
 
 
+BLOCKS = [
+    ({"train_on": "first"}, {}, "error", "`last` or `all`"),
+    ({"method": "lisa"}, {}, "error", "`pissa` or `galore`"),
+    ({"method": ["pissa"]}, {}, "error", "`pissa` or `galore`"),
+    ({"early_stopping": -1}, {}, "error", "whole number"),
+    ({"early_stopping": True}, {}, "error", "whole number"),
+    ({"method": "pissa"}, {"fine_tune_type": "full"}, "error", "fine_tune_type: lora"),
+    ({"method": "galore"}, {}, "error", "fine_tune_type: full"),
+    ({"galore": {"rank": 8}}, {}, "warning", "method: galore"),
+    ({"method": "galore", "galore": {"rank": 0}}, {"fine_tune_type": "full"}, "error", "from 1"),
+    ({"method": "galore", "galore": {"rnk": 8}}, {"fine_tune_type": "full"}, "error", "rank, update_every, scale"),
+    ({"method": "galore", "galore": 8}, {"fine_tune_type": "full"}, "error", "a block"),
+    ({"method": "pissa"}, {"lora_parameters": {"rank": 8, "scale": 1.0, "dropout": 0.05}}, "warning", "dropout: 0.0"),
+    ({"train_on": "last"}, {"mask_prompt": None}, "info", "mask_prompt: true"),
+]
+
+
+@pytest.mark.parametrize("block, changes, severity, fix", BLOCKS, ids=lambda value: str(value)[:40])
+def test_the_studys_block_is_checked(audit, block, changes, severity, fix):
+    found = one(audit({"ftstudy": block, **changes}), "config.study_block")
+    assert found["severity"] == severity and fix in found["fix"]
+
+
+@pytest.mark.parametrize(
+    "block", [{}, {"train_on": "all", "early_stopping": 3}, {"method": "pissa"}, {"train_on": "last"}]
+)
+def test_a_sound_block_is_clean_and_says_nothing_of_what_mlx_lm_alone_does(audit, block):
+    lora = {"rank": 8, "scale": 1.0, "dropout": 0.0} if block.get("method") else None
+    found = audit({"ftstudy": block, "val_batches": 1, **({"lora_parameters": lora} if lora else {})})
+    assert above_info(found) == set() and not {"config.kept_adapter", "config.val_batches"} & infos(found)
+
+
 def test_a_misnamed_key_is_shown_with_its_live_name_and_what_applies(audit):
     found = one(audit({"lora_alpha": 32}), "config.unknown_key")
     assert "`lora_parameters.scale`" in found["fix"] and "scale 20.0" in found["title"]

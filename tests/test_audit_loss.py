@@ -12,7 +12,7 @@ from mlx_lm.tuner import trainer
 from mlx_lm.tuner.datasets import CacheDataset, ChatDataset
 from templates import FAMILIES, PROMPT, TOKENIZERS, TURNS, tokenizer_folder
 
-from ftstudy import base_models, render
+from ftstudy import base_models, chat_format, render
 from ftstudy.audit import loss, subject
 from ftstudy.audit.loss.replay import KINDS, replay
 from ftstudy.audit.loss.trained_tokens import masked_rows
@@ -33,6 +33,62 @@ ROWS = [row(number) for number in range(11)]
 
 
 # --- the replay is the trainer ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", sorted(TOKENIZERS))
+def test_the_studys_trainer_trains_the_reply_and_its_end_of_turn_in_every_row(family):
+    tokenizer = TOKENIZERS[family]()
+    rendering = rendered(list(enumerate(ROWS, 1)), tokenizer)
+    for limit in (2048, 60, 45):
+        found = replay(rendering, tokenizer, mask_prompt=False, batch_size=4, limit=limit, train_on="last")
+        counts = found.counts()
+        for at, (number, row_) in enumerate(zip(rendering.numbers, rendering.rows)):
+            ids, mask = chat_format.training_ids(row_, tokenizer)
+            own = [place for place, on in enumerate(mask) if on and 0 < place < limit]
+            assert found.trained_positions(at).tolist() == own, (family, number, limit)
+            assert counts[at].sum() == len(own) and not counts[at][[0, 3, 4]].any()
+            assert {found.kind(at, place) for place in own} <= {"reply", "end_of_turn"}
+
+
+@pytest.mark.parametrize("family", ["chatml", "llama3", "gemma"])
+def test_every_reply_of_a_conversation_is_trained_where_that_is_asked(family):
+    tokenizer = TOKENIZERS[family]()
+    turns = [{"role": role, "content": f"{role} number {at}"} for at in range(3) for role in ("user", "assistant")]
+    for messages, replies in ((turns, 3), (turns[:-1], 2), (turns[:2], 1)):
+        rendering = rendered([(1, {"messages": messages})], tokenizer)
+        found = replay(rendering, tokenizer, mask_prompt=False, batch_size=1, limit=2048, train_on="all")
+        trained = found.trained_positions(0)
+        ids = rendering.ids[0]
+        text = tokenizer.decode(ids[trained].tolist())
+        assert [f"assistant number {at}" in text for at in range(3)] == [at < replies for at in range(3)]
+        assert "user" not in text and found.lost == []
+        assert found.counts()[0].tolist() == [0, len(trained) - replies, replies, 0, 0]
+
+
+def test_a_template_that_rewrites_earlier_replies_is_told(audited, with_template):
+    turns = TURNS.replace("+ message['content']", "+ (message['content'] if loop.last else 'hm')")
+    assert turns != TURNS
+    messages = [{"role": role, "content": f"{role} number {at}"} for at in range(2) for role in ("user", "assistant")]
+    tokenizer = with_template(turns + PROMPT)
+    block = {"ftstudy": '{"train_on": "all"}'}
+    found = severities(audited([{"messages": messages}] * 4, tokenizer, **block))
+    assert found["loss.earlier_replies"] == "warning"
+    assert "loss.earlier_replies" not in severities(audited([{"messages": messages}] * 4, **block))
+
+
+def test_with_the_block_nothing_is_said_of_what_mlx_lm_alone_does(audited):
+    rows = [row(number, length=30 if number in (3, 6, 7, 8) else 1) for number in range(10)]
+    stock = severities(audited(rows, max_seq_length=200, mask_prompt=False, batch_size=4))
+    ours = severities(
+        audited(rows, max_seq_length=200, mask_prompt=False, batch_size=4, ftstudy='{"train_on": "last"}')
+    )
+    assert {"loss.on_prompt", "loss.padding"} <= set(stock)
+    assert not {"loss.on_prompt", "loss.padding", "loss.nan_batch"} & set(ours)
+    assert (
+        ours["loss.truncated"] == "error"
+        and ours["loss.nothing_trained"] == "warning"
+        and ours["loss.shares"] == "info"
+    )
 
 
 def theirs(rows, tokenizer, mask_prompt, batch_size, limit):

@@ -1,6 +1,5 @@
 """Logits where they count, shared beginnings and rows side by side: always what the plain way gives."""
 
-
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np

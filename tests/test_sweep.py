@@ -32,7 +32,13 @@ def config(tmp_path, write_split):
     def make(name, **settings):
         keys = {"model": "tiny", "data": f"{tmp_path}/data", "adapter_path": f"{tmp_path}/{name}", "train": True}
         keys |= {"num_layers": 2, "batch_size": 4, "iters": 6, "learning_rate": 1e-2, "steps_per_report": 1}
-        keys |= {"steps_per_eval": 3, "val_batches": 2, "mask_prompt": True, "ftstudy": {"train_on": "last"}, **settings}
+        keys |= {
+            "steps_per_eval": 3,
+            "val_batches": 2,
+            "mask_prompt": True,
+            "ftstudy": {"train_on": "last"},
+            **settings,
+        }
         path = tmp_path / f"{name}.yaml"
         path.write_text("".join(f"{key}: {json.dumps(value)}\n" for key, value in keys.items()))
         return path

@@ -176,7 +176,9 @@ def rising(first, then, at):
 @pytest.mark.parametrize("factor, told", [(1e33, "nan|inf"), (3e3, "exploded")])
 @pytest.mark.parametrize("valid", [ROWS, None], ids=["validated", "not validated"])
 def test_a_run_that_diverges_keeps_its_last_good_state(subject, tmp_path, factor, told, valid):
-    start = subject(name="start", iters=120, num_layers=-1, fine_tune_type="full", learning_rate=5e-3, **STUDY)  # something that can be lost again
+    start = subject(
+        name="start", iters=120, num_layers=-1, fine_tune_type="full", learning_rate=5e-3, **STUDY
+    )  # something that can be lost again
     trained(start, tmp_path)
     resumed = {"resume_adapter_file": f"{start.config['adapter_path']}/adapters.safetensors"}
     (tmp_path / "data" / "valid.jsonl").unlink()
@@ -202,7 +204,9 @@ def test_config_and_weights_bear_one_run_id(subject, tmp_path):
 def test_the_run_id_follows_from_what_the_result_follows_from(subject):
     first = training.run_id(subject())
     assert training.run_id(subject(name="other")) == first
-    assert len({first} | {training.run_id(subject(**change)) for change in (STUDY, {"seed": 1}, {"rows": ROWS[:9]})}) == 4
+    assert (
+        len({first} | {training.run_id(subject(**change)) for change in (STUDY, {"seed": 1}, {"rows": ROWS[:9]})}) == 4
+    )
 
 
 # --- going on after a kill ----------------------------------------------------------------------
@@ -214,7 +218,9 @@ def killed_after(made, tmp_path, rows: int) -> None:
     """Run in a process of its own and kill it as soon as its curve has so many rows."""
     metrics = tmp_path / "metrics.jsonl"
     metrics.unlink(missing_ok=True)
-    process = subprocess.Popen([sys.executable, "-c", RUN, made.config["config"], str(metrics)], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-c", RUN, made.config["config"], str(metrics)], stdout=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < deadline:
         if metrics.is_file() and len(metrics.read_text().splitlines()) >= rows:

@@ -236,6 +236,18 @@ def _masks():
             "error",
             follows,
         )
+    for key, value in {"train_on": "first", "method": "lisa", "early_stopping": 2.5}.items():
+        yield f"ftstudy.{key} {value}", PLAIN, with_keys(ftstudy={key: value}), "config.study_block", "error"
+    yield "galore with LoRA", OTHERS[0], with_keys(ftstudy={"method": "galore"}), "config.study_block", "error"
+    yield "a misspelt key of the block", OTHERS[1], with_keys(ftstudy={"train": "all"}), "config.unknown_key", "warning"
+    yield (
+        "max_seq_length 64, trained by the study",
+        PLAIN,
+        with_keys(max_seq_length=64, ftstudy={"train_on": "last"}),
+        "loss.truncated",
+        "error",
+        ("loss.nothing_trained", "loss.end_of_turn"),
+    )
     yield "one message of thousands of words", PLAIN, pasted_article, "loss.truncated", "error"
 
     def alone(study):

@@ -30,6 +30,15 @@ def test_a_clean_run_has_no_finding_above_info(name, seed, tmp_path):
     assert report["summary"]["error"] == report["summary"]["warning"] == 0, told(report)
 
 
+@pytest.mark.parametrize("train_on", ["last", "all"])
+@pytest.mark.parametrize("name", PLANS)
+def test_a_clean_run_of_the_studys_own_trainer_has_none_either(name, train_on, tmp_path):
+    study = build(name, tmp_path)
+    study.configure(ftstudy={"train_on": train_on, "early_stopping": 3})
+    report = study.audit()
+    assert report["summary"]["error"] == report["summary"]["warning"] == 0, told(report)
+
+
 def test_the_matrix_is_as_broad_as_it_claims():
     assert len(CASES) >= 60 and len(PLANS) >= 12
     assert len({case.name for case in CASES}) == len(CASES)

@@ -104,9 +104,7 @@ def _read(file: Path) -> pandas.DataFrame:
         connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
         people = _people(database, connection)
         return make_table(
-            _row(message, files.get(message.rowid, []), people)
-            for page, files in _pages(database)
-            for message in page
+            _row(message, files.get(message.rowid, []), people) for page, files in _pages(database) for message in page
         )
 
 

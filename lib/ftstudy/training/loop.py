@@ -45,7 +45,16 @@ def train(
     kept), `trained_tokens`, `stopped` (why, or None), `diverged` (whether that is why), and of this process alone `seconds` and
     `tokens` (of whole rows). The folder holds the weights of the best.
     """
-    progress = {"iteration": 0, "curve": [], "best": None, "waited": 0, "trained_tokens": 0, "window": [], "recent": [], "beginning": None}
+    progress = {
+        "iteration": 0,
+        "curve": [],
+        "best": None,
+        "waited": 0,
+        "trained_tokens": 0,
+        "window": [],
+        "recent": [],
+        "beginning": None,
+    }
     optimizer.init(model.trainable_parameters())
     if kept := state.read(folder, run, model, optimizer):
         progress, tensors = kept
