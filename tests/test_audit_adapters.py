@@ -14,7 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from mlx_lm import lora
 
-from ftstudy import base_models, configs, contract, training
+from ftstudy import base_models, contract, training
 from ftstudy.audit import adapters, contract_writer, subject
 from ftstudy.errors import StudyError
 

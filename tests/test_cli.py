@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from ftstudy import cli, configs, paths, training
+from ftstudy import cli, paths, training
 
 SAMPLE = paths.DATA / "sample" / "chat.db"
 
