@@ -113,7 +113,7 @@ max_seq_length: 1024
 # what is reported
 steps_per_report: 10
 steps_per_eval: 50
-val_batches: 6
+val_batches: 12
 save_every: 100
 
 # what mlx-lm has no key for: `make train` reads it, and plain mlx_lm.lora passes over it

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from .. import charts, cost
+from .. import charts, cost, render
 from ..progress import bar, watched
 
 
@@ -39,9 +39,15 @@ def _live_curve() -> Callable[[dict], None]:
 
     curve, handle = [], display("The first evaluation is under way.", display_id=True)
 
+    drawn = 0.0
+
     def tell(row: dict) -> None:
+        nonlocal drawn
         curve.append(row)
-        handle.update(charts.loss_curve(curve))
+        if cost.clock() - drawn < 1 and "validation_loss" not in row:  # drawing should not slow a quick run down
+            return
+        drawn = cost.clock()
+        handle.update(render.show_picture(charts.loss_curve(curve), "The loss so far"))
 
     return tell
 
