@@ -139,7 +139,9 @@ def test_emoji_and_scripts_do_not_shift_the_regions(tokenizer):
 @pytest.fixture
 def config(tmp_path, clean):
     path = tmp_path / "config.yaml"
-    path.write_text(f"model: tiny\ndata: {clean}\nbatch_size: 2\nnum_layers: 2\niters: 10\ntrain: true\nmask_prompt: true\n")
+    path.write_text(
+        f"model: tiny\ndata: {clean}\nbatch_size: 2\nnum_layers: 2\niters: 10\ntrain: true\nmask_prompt: true\n"
+    )
     return path
 
 

@@ -314,6 +314,11 @@ def test_a_sound_block_is_clean_and_says_nothing_of_what_mlx_lm_alone_does(audit
     assert above_info(found) == set() and not {"config.kept_adapter", "config.val_batches"} & infos(found)
 
 
+@pytest.mark.parametrize("lora", [5, [1], "x"])
+def test_pissa_beside_lora_parameters_that_are_no_block(audit, lora):
+    assert "config.type" in {item["check"] for item in audit({"ftstudy": {"method": "pissa"}, "lora_parameters": lora})}
+
+
 def test_a_misnamed_key_is_shown_with_its_live_name_and_what_applies(audit):
     found = one(audit({"lora_alpha": 32}), "config.unknown_key")
     assert "`lora_parameters.scale`" in found["fix"] and "scale 20.0" in found["title"]

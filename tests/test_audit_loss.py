@@ -491,3 +491,19 @@ def test_the_picture_shows_what_is_trained_and_escapes_the_rest(audited):
     assert shown.count('<mark title="end of turn, trained"') == 3  # one a row, and the legend's
     assert "⏎\n" in shown and "·" in shown and "‹U+200B›" in shown and "👩" in shown
     assert "in no batch" not in shown and "padding without loss" in shown
+
+
+@pytest.mark.parametrize("train_on, replies", [("last", 1), ("all", 2)])
+def test_the_picture_marks_what_the_studys_trainer_trains(audited, train_on, replies):
+    turns = [{"role": role, "content": f"{role} number {at}"} for at in range(2) for role in ("user", "assistant")]
+    made = audited([{"messages": turns}] * 2, ftstudy=f'{{"train_on": "{train_on}"}}')
+    (shown,) = masked_rows(made, count=1)
+    marked = "".join(token["text"] for token in shown["tokens"] if token["trained"])
+    assert marked == "".join(f"assistant number {at}<|im_end|>" for at in range(2 - replies, 2))
+    assert shown["in_batch"] and shown["padding"] == 0
+
+
+def test_the_picture_tells_a_row_that_is_left_out(audited):
+    rows = [{"messages": row(0)["messages"] + row(1)["messages"][:1]}, row(1)]
+    first, second = masked_rows(audited(rows, ftstudy='{"train_on": "last"}'))
+    assert not first["in_batch"] and not any(token["trained"] for token in first["tokens"]) and second["in_batch"]

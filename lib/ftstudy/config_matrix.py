@@ -75,7 +75,7 @@ METHODS = {
     "pissa": Method(
         "PiSSA",
         "lora",
-        "2.0e-04",
+        "2.0e-05",
         scale="1.0",
         block="  method: pissa           # LoRA from the principal singular vectors; plain mlx_lm.lora trains LoRA\n",
     ),

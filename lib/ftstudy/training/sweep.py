@@ -93,4 +93,4 @@ def table(rows: list[dict]) -> str:
 
 
 def _cell(value) -> str:
-    return "" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -51,7 +51,7 @@ def _values(subject, block: dict) -> list[dict]:
         for key, value, is_allowed, may_be in given
         if not is_allowed(value)
     ]
-    for key in options.keys() - GALORE.keys():
+    for key in [key for key in options if key not in GALORE]:
         told = f"ftstudy.galore.{shown_key(key)}"
         found.append(
             _say(
@@ -91,7 +91,8 @@ def _together(subject, block: dict) -> list[dict]:
                 "Set `method: galore`, or take them out.",
             )
         )
-    dropout = (subject.config.get("lora_parameters") or {}).get("dropout") if method == "pissa" else None
+    lora = subject.config.get("lora_parameters")
+    dropout = lora.get("dropout") if method == "pissa" and isinstance(lora, dict) else None
     if type(dropout) in (int, float) and dropout > 0:
         found.append(
             _say(

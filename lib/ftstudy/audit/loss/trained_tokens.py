@@ -25,12 +25,16 @@ def _masked(found: Replay, row: int, tokenizer) -> dict:
     batch = numpy.flatnonzero((found.batches == row).any(axis=1))
     width = int(found.widths[batch[0]]) if len(batch) else 0
     kept = int(found.kept[row])
-    first, last = (int(values[row]) for values in found.trained(width))
-    shown = max(kept, last + 1)
+    if found.train_on is None:
+        first, last = (int(values[row]) for values in found.trained(width))
+        carries = set(range(first, last + 1))
+    else:  # with `all`, in several places
+        carries = set(found.trained_positions(row).tolist())
+    shown = max(kept, max(carries, default=-1) + 1)
     ids = found.rendering.ids[row][:kept].tolist() + [0] * (shown - kept)
     tokens, held = [], []
     for position, token in enumerate(ids):
-        kind, trained = found.kind(row, position), first <= position <= last
+        kind, trained = found.kind(row, position), position in carries
         if held and tokens and (kind, trained) != (tokens[-1]["kind"], tokens[-1]["trained"]):
             held = []
         held.append(token)
@@ -43,7 +47,7 @@ def _masked(found: Replay, row: int, tokenizer) -> dict:
             held = []
     return {
         "line": found.rendering.numbers[row],
-        "in_batch": bool(len(batch)),
+        "in_batch": bool(len(batch)) and (found.train_on is None or bool(carries)),
         "tokens": tokens,
         "cut": int(found.lengths[row]) - kept,
         "padding": max(width - shown, 0),
