@@ -19,19 +19,17 @@ def watching(iterations: int) -> Iterator[Callable[[dict], None]]:
         yield _live_curve()
     elif watched():
         with bar(total=iterations, desc="training", unit="iteration") as shown:
-            yield lambda row: _move(shown, row)
+            seen: dict = {}
+            yield lambda row: _move(shown, row, seen)
     elif os.environ.get("FTSTUDY_HEADLESS"):
         yield lambda row: None
     else:
         yield _lines()
 
 
-def told(row: dict) -> str:
-    """A row of the curve in words."""
-    losses = {"train_loss": "training loss", "validation_loss": "validation loss"}
-    return f"iteration {row['iteration']:>5}  " + "  ".join(
-        f"{label} {row[key]:.3f}" for key, label in losses.items() if key in row
-    )
+def _losses(row: dict) -> str:
+    labels = {"train_loss": "training loss", "validation_loss": "validation loss"}
+    return ", ".join(f"{label} {row[key]:.3f}" for key, label in labels.items() if key in row)
 
 
 def _live_curve() -> Callable[[dict], None]:
@@ -52,15 +50,16 @@ def _live_curve() -> Callable[[dict], None]:
     return tell
 
 
-def _move(shown, row: dict) -> None:
+def _move(shown, row: dict, seen: dict) -> None:
+    seen |= row  # the last of either loss
     shown.update(row["iteration"] - shown.n)
-    shown.set_postfix_str(told(row).split("  ", 1)[1].strip())
+    shown.set_postfix_str(_losses(seen))
 
 
 def _lines() -> Callable[[dict], None]:
     started = cost.clock()
 
     def tell(row: dict) -> None:
-        print(f"{told(row)}  ({cost.clock() - started:.0f} s)", flush=True)
+        print(f"iteration {row['iteration']:>5}  {_losses(row)}  ({cost.clock() - started:.0f} s)", flush=True)
 
     return tell
