@@ -99,6 +99,16 @@ def test_likelihoods_are_the_plain_ones(kind, lengths, shared, seed):
     assert ours(model, rows, prefix) == pytest.approx(plainly(model, rows), abs=1e-4)
 
 
+def test_where_steps_are_compiled_few_lengths_are(monkeypatch):
+    monkeypatch.setattr(reply_logits.cpu_math, "applies", lambda: False)
+    model = MODELS["llama"]()
+    rows = made_rows([5, 9, 14, 3], 12)
+    groups = reply_logits.grouped(rows)
+    assert len(groups) == 1 and groups[0][0].shape[1] % reply_logits.LENGTH == 0
+    for prefix in (np.zeros(0, dtype=np.int32), reply_logits.shared_prefix(model, rows, 64)):
+        assert ours(model, rows, prefix) == pytest.approx(plainly(model, rows), abs=1e-4)
+
+
 @pytest.mark.parametrize("kind", MODELS)
 def test_gradients_are_the_plain_ones(kind):
     model = MODELS[kind]()

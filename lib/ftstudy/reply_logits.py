@@ -18,7 +18,8 @@ from mlx_lm.models.cache import ArraysCache, KVCache, make_prompt_cache
 
 from . import blas, cpu_math
 
-WIDTH = 16  # positions are padded to a multiple, so that few shapes have to be compiled
+# Positions, and lengths where they matter, are padded to a multiple, so that few shapes have to be compiled.
+WIDTH, LENGTH = 16, 32
 WORTH_SHARING = 64  # tokens a batch that need not be read; below, one more pass through the layers costs more
 
 Row = tuple[np.ndarray, np.ndarray]  # token ids, and the positions (from 1) of the tokens that count
@@ -61,6 +62,8 @@ def padded(rows: list[Row], start: int = 0) -> tuple[mx.array, mx.array, mx.arra
     are padded on the right, where no position that counts can see it.
     """
     length = max(len(ids) for ids, _ in rows) - start
+    if not cpu_math.applies():  # there the step is compiled, for each length anew
+        length = -(-length // LENGTH) * LENGTH + 1
     width = -(-max(len(steps) for _, steps in rows) // WIDTH) * WIDTH or WIDTH
     tokens = np.zeros((len(rows), length), dtype=np.int32)
     positions, targets = np.zeros((2, len(rows), width), dtype=np.int32)
