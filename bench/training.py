@@ -5,7 +5,7 @@
 Each contestant runs in a process of its own, one after another in every round, since these machines
 are noisy: the ratios count. Speed is in real tokens a second, padding not counted, without the first
 two steps. `--torch` names a Python that has torch, transformers and peft, if this one has not;
-`--reference` adds stock mlx-lm as it is installed, with its slow BLAS: minutes a round.
+`--reference` adds stock mlx-lm as it is installed, with its slow BLAS: five minutes a round, or more.
 """
 
 import argparse
