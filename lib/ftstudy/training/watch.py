@@ -1,6 +1,5 @@
 """What a person sees of a run: a live curve in JupyterLab, a bar in a terminal, plain lines in a log."""
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from ..progress import bar, watched
 def watching(iterations: int) -> Iterator[Callable[[dict], None]]:
     """Give a function to be told every row of the curve.
 
-    Headless notebooks show nothing: their outputs are compared between runs, and hold the curve later.
+    Notebooks that nobody watches show nothing: their outputs are compared between runs, and hold the curve later.
     """
     if watched() and "ipykernel" in sys.modules:
         yield _live_curve()
@@ -21,7 +20,7 @@ def watching(iterations: int) -> Iterator[Callable[[dict], None]]:
         with bar(total=iterations, desc="training", unit="iteration") as shown:
             seen: dict = {}
             yield lambda row: _move(shown, row, seen)
-    elif os.environ.get("FTSTUDY_HEADLESS"):
+    elif "ipykernel" in sys.modules:
         yield lambda row: None
     else:
         yield _lines()
