@@ -76,6 +76,8 @@ def load(name_or_path: str | Path, adapter: str | Path | None = None) -> tuple:
 
     try:
         model, tokenizer = utils.load(str(folder), adapter_path=str(adapter) if adapter else None)[:2]
+        if adapter:
+            _refuse_partial(model, adapter)
         cpu_math.speed_up(model)
         return model, tokenizer
     except (ValueError, RuntimeError, KeyError, AttributeError, TypeError) as error:
@@ -86,6 +88,38 @@ def load(name_or_path: str | Path, adapter: str | Path | None = None) -> tuple:
             "an adapter that was trained on this very model, or fetch or train it again if a "
             "file is damaged."
         ) from error
+
+
+def _refuse_partial(model, adapter: Path) -> None:
+    """StudyError for an adapter that lacks tensors: mlx-lm leaves the base model's, or LoRA's random start, there."""
+    from mlx.utils import tree_flatten
+
+    config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    if config.get("fine_tune_type") == "full":
+        trained = model.layers[-max(config["num_layers"], 0) :]
+        wanted = {
+            f"layers.{at}.{name}"
+            for at, layer in enumerate(model.layers)
+            if any(layer is one for one in trained)
+            for name, _ in tree_flatten(layer.parameters())
+        }
+    else:
+        names = [name for name, _ in tree_flatten(model.parameters())]
+        adapted = {name.rpartition(".")[0] for name in names if name.endswith(".lora_a")}
+        wanted = {name for name in names if name.rpartition(".")[0] in adapted}
+        wanted = {name for name in wanted if name.rpartition(".")[2] in ("lora_a", "lora_b", "m")}
+    there = _tensors(adapter / "adapters.safetensors")
+    missing = [name for name in sorted(wanted) if not any(has == name or has.endswith(f".{name}") for has in there)]
+    if missing:
+        raise StudyError(
+            f"{shown(adapter / 'adapters.safetensors')} lacks {len(missing)} of {len(wanted)} tensors, {missing[0]} "
+            "among them; where they are missing the model would be the base model. Train again, or restore the file."
+        )
+
+
+def _tensors(weights: Path) -> set[str]:
+    with open(weights, "rb") as file:
+        return set(json.loads(file.read(int.from_bytes(file.read(8), "little")))) - {"__metadata__"}
 
 
 def run_of(adapter: Path) -> str | None:

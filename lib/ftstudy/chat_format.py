@@ -65,7 +65,7 @@ def load_profile(source: str | Path | dict, owner: str = "") -> dict:
     """An inference profile from a YAML file, a name out of `named_profiles`, or a dict.
 
     Keys: `kind` (messages, template, callable, captured), `name`, `instruction`, and per
-    kind `system` and `user` texts; `template`, the whole prompt string; `function`,
+    kind `system` (false: the app sends none) and `user` texts; `template`, the whole prompt string; `function`,
     `module:name`; `file`, JSONL rows `{"split", "row", "prompt" or "ids"}`. Texts may hold
     {system}, {context}, {last_message} and {instruction}. A `template` profile's `user`
     is what its template is meant to say, so that both renderings can be compared.
@@ -113,10 +113,12 @@ def _checked_profile(profile, where: str, internal: tuple = ()) -> dict:
         )
     profile = {key: value for key, value in profile.items() if value is not None}
     for key, text in profile.items():
+        if (key, text, kind) == ("system", False, "messages"):
+            continue  # this app sends no system message
         if key not in internal and not _is_text(text):
             raise StudyError(f"{where} has {text!r} as its `{key}:`, which has to be a text.")
     for key in ("system", "user", "template"):
-        for name in re.findall(r"\{(\w+)\}", profile.get(key, "")):
+        for name in re.findall(r"\{(\w+)\}", profile.get(key) or ""):
             if name not in PLACEHOLDERS:
                 raise StudyError(
                     f"{where} has the placeholder {{{name}}} in `{key}:`, which nothing fills in; the placeholders are "
@@ -225,13 +227,20 @@ def messages_for(example: dict, profile: dict | None = None) -> list[dict]:
     """The example's messages, with the profile's system text and user form put in."""
     profile = profile or {}
     messages = [dict(message) for message in example["messages"]]
-    if profile.get("system") is not None:
-        system = {"role": "system", "content": _fill(profile["system"], example, profile)}
+    if profile.get("system") is False:
+        messages = [message for message in messages if message["role"] != "system"]
+    elif profile.get("system") is not None:
+        system = {"role": "system", "content": fill(profile["system"], example, profile)}
         messages = [system] + [message for message in messages if message["role"] != "system"]
     if profile.get("user") is not None:
         last = next((message for message in reversed(messages) if message["role"] == "user"), None)
         if last:
-            last["content"] = _fill(profile["user"], example, profile)
+            last["content"] = fill(profile["user"], example, profile)
+    if shots := profile.get("shots"):
+        shown = [turn for shot in shots for turn in messages_for(shot, profile | {"shots": None})]
+        shown = [turn for turn in shown if turn["role"] != "system"]
+        at = len([message for message in messages if message["role"] == "system"])
+        messages[at:at] = shown
     return messages
 
 
@@ -246,7 +255,7 @@ def prompt_of(
     profile = profile or {"kind": "messages"}
     kind = profile["kind"]
     if kind == "template":
-        return _as_prompt(_fill(profile["template"], example, profile), "the inference profile's template")
+        return _as_prompt(fill(profile["template"], example, profile), "the inference profile's template")
     if kind == "callable":
         function, name = function_of(profile["function"]), profile["function"]
         try:
@@ -356,7 +365,7 @@ def common_prefix(left: list, right: list) -> int:
     return next((index for index, (a, b) in enumerate(zip(left, right)) if a != b), min(len(left), len(right)))
 
 
-def _fill(text: str, example: dict, profile: dict) -> str:
+def fill(text: str, example: dict, profile: dict) -> str:
     """Placeholders filled in one pass: braces inside a person's message stay as they are."""
     values = {
         "instruction": lambda: profile.get("instruction") or "",
@@ -365,8 +374,8 @@ def _fill(text: str, example: dict, profile: dict) -> str:
         # A profile's system text may itself quote the example's.
         "system": lambda: (
             _content(example, "system")
-            if profile.get("system") in (None, text)
-            else _fill(profile["system"], example, profile)
+            if profile.get("system") in (None, False, text)
+            else fill(profile["system"], example, profile)
         ),
     }
     return re.sub(r"\{(%s)\}" % "|".join(PLACEHOLDERS), lambda match: values[match[1]](), text)

@@ -1,0 +1,164 @@
+"""What can be wrong with a prompt, one thing at a time and in every combination.
+
+A *format* is plain data: {"name", "faults", and for what is no combination of faults "profile"}.
+An app's inference profile is taken apart into the faults that it consists of, so that each one's
+cost can be measured; a profile that only gives whole prompts stays whole.
+"""
+
+from itertools import chain, combinations, product
+
+from .. import chat_format
+from ..errors import StudyError
+
+FAULTS = {
+    "system": "another system text than in training",
+    "no system": "no system message: the template puts in its default, if it has one",
+    "user": "the user turn in another form",
+    "template": "control tokens written into the app, in place of the tokenizer's chat template",
+    "no template": "no chat template at all: the bare texts",
+    "missing BOS": "the prompt without its beginning-of-sequence token",
+    "doubled BOS": "two beginning-of-sequence tokens",
+}
+# Two of one group cannot be combined. The first of each is what the original report's app did.
+GROUPS = (("system", "no system"), ("user",), ("template", "no template"), ("missing BOS", "doubled BOS"))
+ALIGNED = {"name": "aligned", "faults": []}
+
+
+def formats(app: dict, examples: list[dict], tokenizer, rows: list[int], owner: str, every: bool = False) -> list[dict]:
+    """The formats to compare: aligned, and every combination of the app's own faults.
+
+    `app`: its inference profile. `every`: also the faults that this app does not have; of those
+    that it lacks, the original report's texts are taken. The app's own prompt comes last but for
+    `every`, under its own name; `whole` says that it could not be taken apart. Combinations that
+    cannot be rendered for this model are left out.
+    """
+    own = parts(app, examples[0], ("test", rows[0]))
+    whole = {"name": app["name"], "faults": [], "profile": app, "whole": True}
+    complete = {"name": app["name"], "faults": sorted(own, key=list(FAULTS).index)}
+    made = [ALIGNED]
+    if own and _same(complete, whole, app, examples, tokenizer, rows):
+        made += [_named(chosen) for chosen in _subsets(complete["faults"]) if chosen and len(chosen) < len(own)]
+        made.append(complete)
+    elif app["name"] != "aligned":
+        made.append(whole)
+    if every:
+        known = {tuple(one["faults"]) for one in made}
+        all_of_them = (tuple(filter(None, chosen)) for chosen in product(*((None, *group) for group in GROUPS)))
+        made += [_named(chosen) for chosen in all_of_them if chosen not in known]
+    return [one for one in made if _renders(one, app, examples[0], tokenizer, rows[0], owner)]
+
+
+def few_shot(shots: list[dict]) -> dict:
+    """The aligned format with examples in the prompt, as earlier turns."""
+    profile = {"kind": "messages", "shots": shots}
+    return {"name": f"aligned, {len(shots)} examples", "faults": [], "profile": profile, "shots": len(shots)}
+
+
+def _named(faults) -> dict:
+    return {"name": " + ".join(faults), "faults": list(faults)}
+
+
+def _subsets(items: list) -> list[tuple]:
+    return list(chain.from_iterable(combinations(items, count) for count in range(len(items) + 1)))
+
+
+def parts(app: dict, example: dict, where: tuple[str, int]) -> set[str]:
+    """The faults that an app's prompt consists of; none where it gives whole prompts alone."""
+    if app["kind"] == "template":
+        separable = {"system"} if app.get("system") and "{system}" in app["template"] else set()
+        return separable | {"template"} | ({"user"} if app.get("user") and app["user"] in app["template"] else set())
+    try:
+        theirs = _app_messages(app, example, where)
+    except StudyError:
+        return set()
+    if theirs is None:
+        return set()
+    ours = example["messages"][:-1]
+    found = {role for role in ("system", "user") if _content(ours, role) != _content(theirs, role)}
+    return found - {"system"} | {"no system"} if "system" in found and _content(theirs, "system") is None else found
+
+
+def prompt_ids(
+    example: dict, tokenizer, one: dict, app: dict, where: tuple[str, int] | None = None, owner: str = ""
+) -> list[int]:
+    """Token ids of the prompt under a format. Raises StudyError and what a chat template raises."""
+    if "profile" in one:
+        return chat_format.prompt_ids(example, tokenizer, one["profile"], where)
+    faults, messages = set(one["faults"]), [dict(message) for message in example["messages"][:-1]]
+    if faults & {"system", "user"}:
+        messages = _with(messages, faults, example, app, where, owner)
+    if "no system" in faults:
+        messages = [message for message in messages if message["role"] != "system"]
+    if "template" in faults:
+        ids = chat_format.encode_prompt(_written_out(messages, faults, example, app), tokenizer)
+    elif "no template" in faults:
+        ids = chat_format.encode_prompt("\n\n".join(message["content"] for message in messages) + "\n", tokenizer)
+    else:
+        ids = chat_format.encoded(messages, tokenizer, example.get("tools"))
+    return _with_bos(ids, faults, tokenizer)
+
+
+def _with(messages: list[dict], faults: set, example: dict, app: dict, where, owner: str) -> list[dict]:
+    """Messages with the app's system text, user turn, or both."""
+    theirs = _app_messages(app, example, where) or []
+    reported = chat_format.messages_for(example, chat_format.named_profiles(owner)["historical"])[:-1]
+    for role in faults & {"system", "user"}:
+        ours = _content(messages, role)
+        content = next((text for text in (_content(theirs, role), _content(reported, role)) if text != ours), ours)
+        if role == "system":
+            messages = [{"role": role, "content": content}] + [one for one in messages if one["role"] != role]
+        else:
+            next(one for one in reversed(messages) if one["role"] == role)["content"] = content
+    return messages
+
+
+def _app_messages(app: dict, example: dict, where) -> list[dict] | None:
+    if app["kind"] == "template":
+        return chat_format.messages_for(example, app)[:-1]
+    prompt = chat_format.prompt_of(example, app, where)
+    return prompt if isinstance(prompt, list) and prompt and isinstance(prompt[0], dict) else None
+
+
+def _content(messages: list[dict], role: str) -> str | None:
+    return next((message["content"] for message in reversed(messages) if message["role"] == role), None)
+
+
+def _written_out(messages: list[dict], faults: set, example: dict, app: dict) -> str:
+    """The prompt as the app writes it out by hand: its own control tokens, or the report's ChatML."""
+    if app["kind"] != "template" or "no system" in faults:
+        turns = [f"<|im_start|>{message['role']}\n{message['content']}<|im_end|>\n" for message in messages]
+        return "".join(turns) + "<|im_start|>assistant\n"
+    user = app.get("user") if app.get("user") and app["user"] in app["template"] else None
+    pieces = app["template"].split(user) if user else [app["template"]]
+    turns = [one for one in messages if one["role"] == "system"]
+    turns += [one for one in example["messages"] if one["role"] != "system"]
+    filled = [chat_format.fill(piece, {"messages": turns}, app | {"system": None}) for piece in pieces]
+    return (_content(messages, "user") or "").join(filled)
+
+
+def _with_bos(ids: list[int], faults: set, tokenizer) -> list[int]:
+    """A tokenizer that puts no BOS before a text by itself has none that an app could lose or double."""
+    bos = tokenizer.bos_token_id
+    if bos is None or list(tokenizer.encode("x"))[0] != bos:
+        return ids
+    if "missing BOS" in faults and ids[:1] == [bos]:
+        return ids[1:]
+    return [bos, *ids] if "doubled BOS" in faults and ids[:1] == [bos] else ids
+
+
+def _same(left: dict, right: dict, app: dict, examples, tokenizer, rows) -> bool:
+    return all(
+        prompt_ids(example, tokenizer, left, app, ("test", row))
+        == prompt_ids(example, tokenizer, right, app, ("test", row))
+        for example, row in zip(examples, rows)
+    )
+
+
+def _renders(one: dict, app: dict, example: dict, tokenizer, row: int, owner: str) -> bool:
+    """Some templates refuse a conversation without, or with, a system message."""
+    try:
+        return one["name"] == "aligned" or bool(prompt_ids(example, tokenizer, one, app, ("test", row), owner))
+    except StudyError:
+        raise
+    except Exception:  # a template raises what it likes
+        return False

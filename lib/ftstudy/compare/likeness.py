@@ -1,0 +1,174 @@
+"""How near generated replies come to the person's own: do they stop, are they as long, in that style,
+copied from training, or an assistant's?
+
+The style distance is the mean of five Jensen-Shannon distances (the root of the divergence to base
+2, between 0 and 1: Lin 1991, Endres & Schindelin 2003), of the distributions of
+
+    length        words in a reply, in bins
+    case          how a reply begins: lower case, upper case, all in capitals, no letter
+    punctuation   the mark it ends with
+    abbreviations none, such as "idk", contractions without an apostrophe, both
+    characters    its character trigrams, lower-cased
+
+A distance depends on how many replies are compared, for few replies are further from anything. So it
+has a floor, the base model's replies, and a ceiling of as many of the person's own replies: one half
+of them against as many drawn from the other half.
+"""
+
+import re
+from collections import Counter
+from statistics import median
+
+import numpy as np
+
+from . import intervals
+
+PARTS = ("length", "case", "punctuation", "abbreviations", "characters")
+ABBREVIATIONS = set(
+    "u ur r y n k kk ok idk idc ikr lol lmao rofl omg btw tbh imo imho fyi asap brb ttyl gtg np ty thx tho cuz coz bc "
+    "pls plz ppl rn tmrw tmr msg txt gonna wanna gotta kinda sorta dunno lemme gimme ya yea yeah yep nah nope haha hehe".split()
+)
+CONTRACTIONS = set(
+    "im ive id ill dont doesnt didnt cant couldnt wont wouldnt isnt arent wasnt werent havent hasnt hadnt shouldnt "
+    "youre youve theyre theyve thats whats hes shes lets theres aint".split()
+)
+ASSISTANT = re.compile(
+    r"\bas an? (?:ai|language model|assistant)\b|\bi(?:'|’)?m (?:here|happy|glad) to (?:help|assist)\b"
+    r"|\bi(?:'|’)?d be (?:happy|glad) to\b|\bhow (?:can|may) i (?:help|assist)\b|\b(?:feel free|don'?t hesitate) to\b"
+    r"|\bplease (?:let me know|provide)\b|\blet me know if\b|\bi (?:apologi[sz]e|understand (?:that|your))\b"
+    r"|^(?:certainly|absolutely|of course|sure thing|great question)[!,.]|\bit(?:'|’)s (?:important|worth noting)\b"
+    r"|^\s*(?:\d+\.|[-*]) .*\n\s*(?:\d+\.|[-*]) |\*\*|^#+ ",
+    re.IGNORECASE | re.MULTILINE,
+)
+OTHER_SPEAKER = re.compile(r"^Contact(?: \d+)?: ", re.MULTILINE)  # it goes on with the conversation by itself
+COPIED_WORDS = 5  # a shorter reply that stands in training is most people's
+TRIGRAMS = 3000  # of the person's commonest ones; the others are one
+DRAWS = 200
+
+
+def reference(own: list[str], size: int, seed: int = 0) -> dict:
+    """What replies are compared with: one half of the person's own, and its `ceiling`, {"mean", "interval"},
+    for as many replies as `size`, drawn from the other half."""
+    generator = np.random.default_rng(seed)
+    shuffled = [own[at] for at in generator.permutation(len(own))]
+    half = len(own) // 2
+    kept, other = shuffled[:half] or shuffled, shuffled[half:] or shuffled
+    common = Counter(trigram for text in kept for trigram in _trigrams(text)).most_common(TRIGRAMS)
+    made = {"places": {trigram: at for at, (trigram, _) in enumerate(common)}}
+    made["counts"] = _summed(kept, made)
+    features = [_counts(text, made) for text in other]
+    size = min(size, len(other))
+    drawn = [
+        _total(_distances([features[at] for at in generator.choice(len(other), size, replace=False)], made))
+        for _ in range(DRAWS)
+    ]
+    return made | {"ceiling": {"mean": float(np.mean(drawn)), "interval": intervals.bounds(np.array(drawn))}}
+
+
+def distance(replies: list[str], to: dict) -> dict:
+    """The style distance of replies to the reference, `total` and each of PARTS."""
+    parts = _distances([_counts(text, to) for text in replies], to)
+    return {"total": _total(parts)} | dict(zip(PARTS, parts))
+
+
+def distance_difference(left: list[str], right: list[str], conversations: list[str], to: dict) -> dict:
+    """Left's distance minus right's, replies to the same prompts, with interval and verdict; better is nearer."""
+    features = [[_counts(text, to) for text in replies] for replies in (left, right)]
+    stacked = [[np.stack(part) for part in zip(*rows)] for rows in features]
+    drawn = []
+    for weights in intervals.weights(conversations, DRAWS):
+        ours, theirs = (_total(_between([weights @ part for part in parts], to)) for parts in stacked)
+        drawn.append(ours - theirs)
+    interval = intervals.bounds(np.array(drawn)) if len(left) > 1 else None
+    value = _total(_distances(features[0], to)) - _total(_distances(features[1], to))
+    return {"distance": value, "interval": interval, "verdict": intervals.verdict(interval)}
+
+
+def measures(replies: list[dict], true: list[str], trained: set[str]) -> dict:
+    """Shares between 0 and 1 of generated replies, and words in the middle one, beside the person's own.
+
+    `trained`: the replies of the training split, normalized (`normal`).
+    """
+    texts = [reply["text"] for reply in replies]
+
+    def share(hits) -> float:
+        hits = list(hits)
+        return sum(hits) / len(hits) if hits else 0.0
+
+    return {
+        "end_of_turn_rate": share(reply["stopped"] for reply in replies),
+        "words": median(len(text.split()) for text in texts),
+        "true_words": median(len(text.split()) for text in true),
+        "empty": share(not text for text in texts),
+        "copied": share(copied(text, trained) for text in texts),
+        "assistant": share(bool(ASSISTANT.search(text)) for text in texts),
+        "other_speaker": share(bool(OTHER_SPEAKER.search(text)) for text in texts),
+    }
+
+
+def normal(text: str) -> str:
+    return " ".join(text.lower().split())
+
+
+def copied(text: str, trained: set[str]) -> bool:
+    """Is it, word for word, a reply of the training split, and not a short one?"""
+    return len(text.split()) >= COPIED_WORDS and normal(text) in trained
+
+
+# --- features ---------------------------------------------------------------------------------
+
+
+def _counts(text: str, to: dict) -> list[np.ndarray]:
+    """A reply's counts for each of PARTS."""
+    letters = [letter for letter in text if letter.isalpha()]
+    words = set(re.findall(r"[a-z]+(?:['’][a-z]+)?", text.lower()))
+    stripped = text.rstrip()
+    case = 3 if not letters else 2 if len(letters) > 1 and text.isupper() else 1 if letters[0].isupper() else 0
+    characters = np.zeros(len(to["places"]) + 1)
+    for trigram in _trigrams(text):
+        characters[to["places"].get(trigram, -1)] += 1
+    return [
+        _one(int(np.searchsorted((0, 1, 2, 4, 8, 16, 32), len(text.split()))), 8),
+        _one(case, 4),
+        _one(".!?…,)".find(stripped[-1]) + 1 if stripped else 0, 7),
+        _one(bool(words & ABBREVIATIONS) + 2 * bool(words & CONTRACTIONS), 4),
+        characters,
+    ]
+
+
+def _trigrams(text: str) -> list[str]:
+    padded = f" {normal(text)} "
+    return [padded[at : at + 3] for at in range(len(padded) - 2)]
+
+
+def _one(place: int, size: int) -> np.ndarray:
+    counts = np.zeros(size)
+    counts[place] = 1
+    return counts
+
+
+def _summed(texts: list[str], to: dict) -> list[np.ndarray]:
+    return [np.sum(part, axis=0) for part in zip(*(_counts(text, to) for text in texts))]
+
+
+def _distances(features: list[list[np.ndarray]], to: dict) -> list[float]:
+    return _between([np.sum(part, axis=0) for part in zip(*features)], to)
+
+
+def _between(counts: list[np.ndarray], to: dict) -> list[float]:
+    return [_jensen_shannon(ours, theirs) for ours, theirs in zip(counts, to["counts"])]
+
+
+def _total(parts: list[float]) -> float:
+    return float(np.mean(parts))
+
+
+def _jensen_shannon(left: np.ndarray, right: np.ndarray) -> float:
+    if not left.sum() or not right.sum():
+        return 0.0 if left.sum() == right.sum() else 1.0
+    left, right = left / left.sum(), right / right.sum()
+    middle = (left + right) / 2
+    divergence = sum(
+        0.5 * (side[side > 0] * np.log2(side[side > 0] / middle[side > 0])).sum() for side in (left, right)
+    )
+    return float(np.sqrt(max(divergence, 0.0)))
