@@ -16,6 +16,8 @@ SHELL := /bin/sh
 # MODEL    in place of the config's model          INFERENCE  how your app builds its prompt
 # APP      your app's code, searched for special tokens typed into it
 # CONFIGS  for `make sweep`: the configs to train     HOSTS    for `make train`: machines, or a number of processes
+# FULL=1   `make report` trains option A too, both with three seeds, and compares every combination of faults
+# ALSO     further configs for the report to train and compare: other models, methods or lengths of training
 # STOCK=no the report leaves out the second training, which shows what our loss is worth beside mlx-lm's
 # SMOKE=1  100 iterations, evaluated every 10         FORCE=1  train although the audit finds errors
 RUN ?= demo
@@ -34,6 +36,8 @@ INFERENCE ?= historical
 APP ?=
 CONFIGS ?= $(wildcard ft_configs/demo_135m_*_variable.yaml)
 HOSTS ?=
+FULL ?=
+ALSO ?=
 
 ifneq ($(RUN),$(notdir $(firstword $(RUN))))
 $(error RUN="$(RUN)" cannot name a run: it becomes a folder in reports/, so write one plain word, like RUN=personal)
@@ -102,11 +106,18 @@ NOTEBOOK = $(PYTHON) -m ftstudy notebook --run "$(RUN)"
 report: $(RESULTS)/index.html ## run the four notebooks and write reports/RUN/index.html (RUN=demo unless given)
 	@echo "The report of this run: $(RESULTS)/index.html"
 
-$(RESULTS)/index.html: $(RESULTS)/04_compare.ipynb $(wildcard lib/ftstudy/templates/*) | $(READY)
+$(RESULTS)/index.html: $(RESULTS)/04_compare.ipynb $(wildcard lib/ftstudy/templates/* $(RESULTS)/preferences.json) | $(READY)
 	@$(PYTHON) -m ftstudy report --run "$(RUN)"
 
 $(RESULTS)/04_compare.ipynb: notebooks/04_compare.ipynb $(RESULTS)/02_format_audit.ipynb $(RESULTS)/03_train.ipynb $(PROFILE) | $(READY)
-	@$(NOTEBOOK) 04_compare -p config "$(CONFIG)" -p owner "$(OWNER)" -p inference "$(INFERENCE)" $(COMPARE)
+ifneq ($(filter-out 0,$(FULL)),)
+	@$(PYTHON) -m ftstudy repeats --config "$(CONFIG)" --adapters "$(REPEATS)" --iterations $(or $(ITERS),0) $(TRAINING)
+endif
+ifneq ($(ALSO),)
+	@$(PYTHON) -m ftstudy sweep $(ALSO) $(TRAINING)
+endif
+	@$(PYTHON) -m ftstudy compare --run "$(RUN)" $(COMPARE)
+	@$(NOTEBOOK) 04_compare $(COMPARE)
 
 $(RESULTS)/03_train.ipynb: notebooks/03_train.ipynb $(RESULTS)/01_extract.ipynb $(wildcard $(CONFIG)) | $(READY)
 	@$(NOTEBOOK) 03_train -p config "$(CONFIG)" -p data "$(DATA)" -p model "$(MODEL)" $(TRAIN)
@@ -128,9 +139,13 @@ ADAPTER = $(if $(filter demo,$(RUN)),,data/adapters/$(RUN)/$(basename $(notdir $
 AUDIT = -p app "$(APP)" -p adapter "$(ADAPTER)" -p stage_history $(if $(filter data/demo/chat.db,$(SOURCE)),true,false)
 TRAIN = -p adapter "$(ADAPTER)" -p iterations $(or $(ITERS),0) -p evaluate_every 0 -p force $(if $(FORCE),true,false) \
     -p stock $(if $(filter no No NO,$(STOCK)),false,true)
-COMPARE = -p replies 40 -p samples 6
+COMPARE = -p config "$(CONFIG)" -p owner "$(OWNER)" -p inference "$(INFERENCE)" -p replies 40 -p shots 4 -p longest 48 \
+    -p samples 6 -p every $(if $(filter-out 0,$(FULL)),true,false) -p also '[$(subst $(space),$(comma),$(strip $(ALSO)))]'
+REPEATS = data/adapters/$(RUN)/repeats
+comma := ,
+space := $(subst ,, )
 
-VARIABLES = $(SOURCE) $(KIND) $(ME) $(CONTACTS) $(DATE_ORDER) $(ZONE) $(MASK) $(OWNER) $(DATA) $(CONFIG) $(MODEL) $(INFERENCE) $(APP) $(ITERS) $(STOCK)
+VARIABLES = $(SOURCE) $(KIND) $(ME) $(CONTACTS) $(DATE_ORDER) $(ZONE) $(MASK) $(OWNER) $(DATA) $(CONFIG) $(MODEL) $(INFERENCE) $(APP) $(ITERS) $(STOCK) $(FULL) $(ALSO)
 
 # Changes when a variable does, so that the same RUN with another SOURCE is not taken for done.
 $(RESULTS)/variables: always

@@ -27,14 +27,47 @@ def loss_curve(curve: list[dict], kept: dict | None = None) -> Figure:
 
 def arms(arms: list[dict]) -> Figure:
     """Nats per reply token of each arm with its 95% interval; further left is better."""
-    figure = Figure(figsize=(7, 0.9 + 0.45 * len(arms)))
+    rows = [(f"{arm['model']}, {arm['format']}", arm["nats_per_reply_token"], arm["interval"]) for arm in arms]
+    colours = [COLOURS.get(arm["model"], "#0b6e99") for arm in arms]
+    return _intervals(rows, colours, "negative log-likelihood (nats per reply token)")
+
+
+def attribution(found: dict) -> Figure:
+    """Each fault's Shapley share of what the prompt costs, with its 95% interval, by model; right of zero it costs."""
+    shares = [(model, one) for model, result in found.items() if result for one in result["shares"]]
+    rows = [(f"{model}: {one['fault']}", one["nats_per_reply_token"], one["interval"]) for model, one in shares]
+    figure = _intervals(rows, [COLOURS.get(model, "#0b6e99") for model, _ in shares], "cost (nats per reply token)")
+    figure.axes[0].axvline(0, color="#1d2430", linewidth=0.8)
+    return figure
+
+
+def quality(rows: list[dict]) -> Figure:
+    """Bits per byte of the replies over the seconds of training; lower and further left is better."""
+    figure = Figure(figsize=(7, 3.6))
     axes = figure.subplots()
-    for at, arm in enumerate(reversed(arms)):
-        colour = COLOURS.get(arm["model"], "#0b6e99")
-        axes.plot(arm["interval"], [at, at], color=colour, linewidth=3, alpha=0.45, solid_capstyle="round")
-        axes.plot([arm["nats_per_reply_token"]], [at], "o", color=colour)
-    axes.set_yticks(range(len(arms)), [f"{arm['model']}, {arm['format']}" for arm in reversed(arms)])
-    axes.set(xlabel="negative log-likelihood (nats per reply token)")
+    for row in rows:
+        if row["seconds"] is not None and row["bits_per_byte"] is not None:
+            axes.plot(row["seconds"], row["bits_per_byte"], "o", color=COLOURS.get(row["model"], "#0b6e99"))
+            axes.annotate(
+                row["model"], (row["seconds"], row["bits_per_byte"]), xytext=(6, 4), textcoords="offset points"
+            )
+    axes.set(xlabel="training (seconds)", ylabel="bits per byte of the reply")
+    axes.margins(0.2)
+    axes.grid(alpha=0.25)
+    return figure
+
+
+def _intervals(rows: list[tuple], colours: list[str], label: str) -> Figure:
+    """(name, value, interval or None) rows, the first on top."""
+    figure = Figure(figsize=(7, 0.9 + 0.36 * max(len(rows), 1)))
+    axes = figure.subplots()
+    for at, ((_, value, interval), colour) in enumerate(zip(reversed(rows), reversed(colours))):
+        if interval is not None:
+            axes.plot(interval, [at, at], color=colour, linewidth=3, alpha=0.45, solid_capstyle="round")
+        if value is not None:
+            axes.plot([value], [at], "o", color=colour)
+    axes.set_yticks(range(len(rows)), [name for name, _, _ in reversed(rows)])
+    axes.set(xlabel=label)
     axes.margins(y=0.2)
     axes.grid(axis="x", alpha=0.25)
     return figure

@@ -214,6 +214,18 @@ def _speaker(text: str, start: int) -> str | None:
     return match[1] if match else None
 
 
+def ends_with_reply(example) -> bool:
+    """Is it a conversation that ends with a reply, and not with an empty one?"""
+    messages = example.get("messages") if isinstance(example, dict) else None
+    return (
+        isinstance(messages, list)
+        and len(messages) > 1
+        and all(isinstance(turn, dict) and isinstance(turn.get("content"), str) for turn in messages)
+        and messages[-1].get("role") == "assistant"
+        and bool(messages[-1]["content"].strip())
+    )
+
+
 def _content(example: dict, role: str) -> str:
     """The last content of that role, or an empty text."""
     texts = [message["content"] for message in example["messages"] if message["role"] == role]

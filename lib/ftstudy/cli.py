@@ -111,6 +111,27 @@ def _parser() -> argparse.ArgumentParser:
     _training_options(verb)
     verb.set_defaults(verb=_sweep)
 
+    verb = verbs.add_parser("repeats", help="for a full comparison: train option A too, and both with three seeds")
+    verb.add_argument("--config", required=True, type=_here)
+    verb.add_argument("--adapters", required=True, type=_here, help="folder that receives a folder an adapter")
+    verb.add_argument("--iterations", type=_at_least(0, int), default=0, help="instead of the config's")
+    _training_options(verb)
+    verb.set_defaults(verb=_repeats)
+
+    verb = verbs.add_parser("compare", help="measure a comparison's arms, for notebook 04; goes on where it was stopped")
+    verb.add_argument("--run", default="demo")
+    verb.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
+    verb.set_defaults(verb=_compare)
+
+    verb = verbs.add_parser("archaeology", help="in which prompt format was an adapter trained?")
+    verb.add_argument("--adapter", required=True, type=_here)
+    verb.add_argument("--data", required=True, type=_here, help="a variant's folder with a test.jsonl")
+    verb.add_argument("--model", help="the adapter's base model (default: as adapter_config.json says)")
+    verb.add_argument("--owner", help="the owner's name in the prompts (default: as the data says)")
+    verb.add_argument("--inference", action="append", default=[], help="one more candidate, a YAML profile")
+    verb.add_argument("--replies", type=_at_least(2), default=40)
+    verb.set_defaults(verb=_archaeology)
+
     verb = verbs.add_parser(
         "check", help="are the inputs of a whole run there and readable? Before minutes are spent on it"
     )
@@ -287,6 +308,39 @@ def _sweep(options) -> int:
     rows = sweep.sweep(options.configs, run_folder(options.run), data, options.model, flags)
     print(sweep.table(rows))
     return 1 if any(row["status"] in ("failed", "diverged") for row in rows) else 0
+
+
+def _repeats(options) -> int:
+    from .compare import repeats
+    from .training import sweep
+
+    run = run_folder(options.run)
+    made = repeats.write(
+        str(options.config), options.data or "", options.model or "", run, options.adapters, options.iterations
+    )
+    flags = ["--force"] if options.force else []
+    print(sweep.table(sweep.sweep(made, run, None, None, flags)))
+
+
+def _compare(options) -> None:
+    """With the parameters of notebook 04, which finds here what it would measure."""
+    from . import notebooks
+    from .compare import plan
+
+    given = notebooks.parameters("04_compare", {"run": options.run, **dict(options.parameter)})
+    asked = {name: given[name] for name in ("replies", "shots", "also", "every")}
+    planned = plan.plan(run_folder(options.run), given["config"], given["owner"], given["inference"], **asked)
+    measured = plan.measure(planned, **{name: given[name] for name in ("longest", "temperature", "seed")})
+    print(f"{len(measured['scores'])} arms measured, {len(measured['left_out'])} left out")
+
+
+def _archaeology(options) -> None:
+    from .compare import archaeology
+
+    rows = archaeology.candidates_ranked(
+        options.adapter, options.data, options.model, options.owner, options.inference, options.replies
+    )
+    print(archaeology.listing(rows))
 
 
 def _check(options) -> None:

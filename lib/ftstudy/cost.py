@@ -13,9 +13,12 @@ clock = time.perf_counter
 
 def record(run: Path, step: str, seconds: float, **more) -> None:
     """Add `{step: {"seconds", "peak_memory_gigabytes", …}}` to the run's cost.json."""
-    path = run / "cost.json"
-    costs = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux kilobytes
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
-    costs[step] = {"seconds": round(seconds, 1), "peak_memory_gigabytes": round(peak, 2), **more}
-    write_json(path, costs)
+    put(run, step, {"seconds": round(seconds, 1), "peak_memory_gigabytes": round(peak, 2), **more})
+
+
+def put(run: Path, name: str, value: dict) -> None:
+    path = run / "cost.json"
+    costs = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    write_json(path, costs | {name: value})

@@ -1,5 +1,6 @@
 """Running a notebook of the study with papermill, and failing in one paragraph."""
 
+import ast
 import os
 import sys
 from contextlib import chdir, contextmanager
@@ -24,12 +25,7 @@ def execute(name: str, run: Path, parameters: dict[str, str]) -> Path:
     beside it as `<name>.failed.ipynb`. Raises StudyError where a cell does, with the
     cell's own paragraph where it has one, and for a parameter the notebook does not have.
     """
-    source = ROOT / "notebooks" / f"{name}.ipynb"
-    if not source.is_file():
-        raise StudyError(f"There is no notebook {shown(source)}; the study's are {', '.join(names())}.")
-    known = papermill.inspect_notebook(source)
-    if unknown := set(parameters) - set(known):
-        raise StudyError(f"{shown(source)} has no parameter {', '.join(sorted(unknown))}; it has {', '.join(known)}.")
+    source, given = _source(name), _given(name, parameters)
     run.mkdir(parents=True, exist_ok=True)
     failed = run / f"{name}.failed.ipynb"
     try:
@@ -37,7 +33,7 @@ def execute(name: str, run: Path, parameters: dict[str, str]) -> Path:
             papermill.execute_notebook(
                 source,
                 failed,
-                parameters={key: _typed(value, known[key]) for key, value in parameters.items()},
+                parameters=given,
                 cwd=source.parent,
                 kernel_name="python3",
                 progress_bar=sys.stderr.isatty(),
@@ -47,6 +43,30 @@ def execute(name: str, run: Path, parameters: dict[str, str]) -> Path:
         reason = error.evalue if error.ename == "StudyError" else f"{error.ename}: {error.evalue}"
         raise StudyError(f"{reason} (The notebook up to this error: {shown(failed)}.)") from error
     return failed.replace(run / f"{name}.ipynb")
+
+
+def parameters(name: str, given: dict[str, str]) -> dict:
+    """A notebook's parameters: its own defaults, and those given in their place."""
+    known = papermill.inspect_notebook(_source(name))
+    defaults = {key: ast.literal_eval(parameter["default"]) for key, parameter in known.items()}
+    return defaults | _given(name, given)
+
+
+def _source(name: str) -> Path:
+    source = ROOT / "notebooks" / f"{name}.ipynb"
+    if not source.is_file():
+        raise StudyError(f"There is no notebook {shown(source)}; the study's are {', '.join(names())}.")
+    return source
+
+
+def _given(name: str, parameters: dict[str, str]) -> dict:
+    """The given parameters, each of its type. StudyError for one that the notebook does not have."""
+    known = papermill.inspect_notebook(_source(name))
+    if unknown := set(parameters) - set(known):
+        raise StudyError(
+            f"{shown(_source(name))} has no parameter {', '.join(sorted(unknown))}; it has {', '.join(known)}."
+        )
+    return {key: _typed(value, known[key]) for key, value in parameters.items()}
 
 
 @contextmanager

@@ -21,7 +21,9 @@ def number(value, digits: int = 3, signed: bool = False) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def interval(values: list[float], signed: bool = False) -> str:
+def interval(values: list[float] | None, signed: bool = False) -> str:
+    if values is None:
+        return "–"
     return f"[{number(values[0], signed=signed)}, {number(values[1], signed=signed)}]"
 
 

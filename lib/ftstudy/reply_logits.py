@@ -156,17 +156,20 @@ def _copied(cache: ArraysCache, rows: int) -> ArraysCache:
 # --- likelihood -------------------------------------------------------------------------------
 
 
-def nats_function(model, prefix: np.ndarray) -> Callable:
+def nats_function(model, prefix: np.ndarray, fixed: bool = False) -> Callable:
     """`(model, groups) -> [nats (rows, width)]`, negative log-likelihoods of the groups' targets.
 
     `groups`: what `padded` gives, with `start=len(prefix)`; each is computed by a core of its own.
+    `fixed`: the weights stay as they are, so the prefix is read once, not with every batch.
     """
     logits_at = logits_function(model)
     device = mx.default_device()
     streams = [mx.new_stream(device) for _ in range(parallel())] if parallel() > 1 else [mx.default_stream(device)]
 
+    read = _after(model, prefix) if fixed and len(prefix) else None
+
     def nats(model, groups):
-        caches = _after(model, prefix) if len(prefix) else None
+        caches = read or (_after(model, prefix) if len(prefix) else None)
         found = []
         for at, (inputs, positions, targets, _) in enumerate(groups):
             with mx.stream(streams[at % len(streams)]):

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from . import charts, render
+from .compare import likeness, preference, tables
 from .files import read_json, write_text
 
 RESULTS = ("extraction", "findings", "format_audit", "training", "comparison", "cost")
@@ -14,36 +15,58 @@ def build(run: Path) -> Path:
     Raises StudyError where one of the run's results is missing.
     """
     results = {name: read_json(run / f"{name}.json") for name in RESULTS}
-    training = results["training"]["configs"][0]
-    comparison = results["comparison"]
+    comparison, cost = results["comparison"], results["cost"]
+    entries = {entry["name"]: entry for entry in results["training"]["configs"]}
+    trained = entries[comparison["trained"]]
+    quality = tables.quality(comparison["arms"], comparison["models"], cost)
     page = render.fragment(
         "report",
         run=run.name,
         **results,
-        trained=training,
+        trained=trained,
         between=_between(comparison),
+        copied_words=likeness.COPIED_WORDS,
+        preference=preference.result(comparison["preference_pairs"], preference.choices(run)),
+        tables={
+            "arms": render.table(*tables.arms(comparison["arms"])),
+            "differences": render.table(*tables.differences(comparison["differences"])),
+            "attribution": render.table(*tables.attribution(comparison["attribution"])),
+            "training_formats": render.table(*tables.training_formats(comparison["training_formats"])),
+            "archaeology": render.table(*tables.archaeology(comparison["archaeology"]["ranked"])),
+            "generated": render.table(*tables.generated(comparison["generated"])),
+            "style": render.table(*tables.style(comparison["generated"])),
+            "quality": render.table(*quality),
+            "costs": render.table(*tables.costs(cost.get("arms", {}))),
+            "left_out": render.table(*tables.left_out(comparison["left_out"])),
+        },
         pictures={
             "loss": render.picture(
-                charts.loss_curve(training["curve"], training["kept"]), "Training and validation loss over iterations"
+                charts.loss_curve(trained["curve"], trained["kept"]), "Training and validation loss over iterations"
             ),
             "arms": render.picture(
                 charts.arms(comparison["arms"]), "Nats per reply token of each arm with its interval"
             ),
+            "attribution": render.picture(
+                charts.attribution(comparison["attribution"]), "Each fault's Shapley share of the cost, with its interval"
+            ),
+            "quality": render.picture(charts.quality(quality[0]), "Bits per byte over seconds of training"),
         },
-        samples_shown=comparison["samples"][:6],
     )
     write_text(run / "index.html", str(page))
     return run / "index.html"
 
 
+UNKNOWN = {"nats_per_reply_token": None, "interval": None, "verdict": "not measured", "end_of_turn": None}
+
+
 def _between(comparison: dict) -> dict:
-    """The differences that the report speaks of: tuned minus base under each format, and
+    """The differences that the report speaks of: tuned minus base under each of the two formats, and
     what the inference format costs (`mismatch`) each model, where there is one."""
     by_arms = {(*row["left"], *row["right"]): row for row in comparison["differences"]}
-    formats = comparison["formats"]
+    app = comparison["app"]
+    asked = dict.fromkeys(("aligned", app))
+    costs = {model: by_arms.get((model, app, model, "aligned")) for model in ("base", "tuned")}
     return {
-        "gain": {name: by_arms["tuned", name, "base", name] for name in formats},
-        "mismatch": {
-            model: by_arms[model, formats[1], model, formats[0]] for model in ("base", "tuned") if len(formats) > 1
-        },
+        "gain": {name: by_arms.get(("tuned", name, "base", name), UNKNOWN) for name in asked},
+        "mismatch": {model: cost for model, cost in costs.items() if cost},
     }

@@ -1,12 +1,24 @@
 """In which format was an adapter of unknown origin trained?
 
 An adapter helps most under the prompt that it was trained with. So each candidate format is asked
-how much the adapter lowers the loss of the true replies under it, and the candidates are ranked.
+how much the adapter lowers the loss of the true replies under it, and the candidates are ranked. A
+format under which the base model is bad leaves more to gain, so the gain alone can mislead: where the
+loss with the adapter is lowest under another format, the two disagree, and nothing is claimed.
 """
+
+from pathlib import Path
 
 import numpy as np
 
-from . import intervals
+from .. import base_models, chat_format, training_data
+from ..errors import StudyError
+from ..files import read_json
+from ..progress import bar
+from ..render import interval, number
+from . import faults, intervals, likelihood
+from .tested import held_out
+
+TAGGED = "<conversation>\n{context}\n</conversation>\n<last_message>\n{last_message}\n</last_message>"
 
 
 def rank(base: dict, tuned: dict, conversations: list[str]) -> list[dict]:
@@ -14,37 +26,110 @@ def rank(base: dict, tuned: dict, conversations: list[str]) -> list[dict]:
 
     `base`, `tuned`: a format's name -> scores without and with the adapter. Each row has `format`,
     `gain` (nats per reply token that the adapter saves) with `interval`; `first`, the share of
-    resamples in which this format gains most (shared among equals); and `behind`, the paired
+    resamples in which this format gains most (shared among equals); `loss`, the nats with the
+    adapter; and `behind`, the paired
     difference to the leading format with its interval, None for the leader itself.
     """
-    tokens = next(iter(base.values()))["tokens"]
-    saved = {name: base[name]["reply"] - tuned[name]["reply"] for name in base}
+    saved = {name: base[name]["reply"] - tuned[name]["reply"] for name in tuned if name in base}
+    if not saved:
+        return []
+    tokens = next(iter(tuned.values()))["tokens"]
     drawn = np.stack([intervals.draws(nats, tokens, conversations) for nats in saved.values()])
     winners = np.isclose(drawn, drawn.max(axis=0), rtol=0, atol=1e-9)
     first = (winners / winners.sum(axis=0)).mean(axis=1)
     rows = []
     for (name, nats), share in zip(saved.items(), first):
         gain, interval = intervals.mean(nats, tokens, conversations)
-        rows.append({"format": name, "gain": gain, "interval": interval, "first": float(share)})
+        loss, _ = intervals.mean(tuned[name]["reply"], tokens, conversations)
+        rows.append({"format": name, "gain": gain, "interval": interval, "first": float(share), "loss": loss})
     rows.sort(key=lambda row: -(row["gain"] or 0))
     for row in rows:
         behind, interval = intervals.mean(saved[rows[0]["format"]] - saved[row["format"]], tokens, conversations)
         row["behind"] = None if row is rows[0] else {"nats_per_reply_token": behind, "interval": interval}
+    lowest = min(rows, key=lambda row: row["loss"])["format"]
+    for row in rows:
+        above = intervals.difference(tuned[row["format"]], tuned[lowest], conversations)
+        row["above_lowest"] = {key: above[key] for key in ("nats_per_reply_token", "interval", "verdict")}
     return rows
 
 
 def told(rows: list[dict]) -> str:
     """What the ranking says, in a sentence."""
+    if not rows:
+        return "The adapter was not measured, so its origin cannot be told."
     level = [row["format"] for row in rows[1:] if not _is_behind(row)]
     best = rows[0]
     if not best["gain"] or best["gain"] <= 0:
         return "The adapter lowers the loss under none of the formats: its origin cannot be told by them."
+    lowest = min(rows, key=lambda row: row["loss"])
+    if best["above_lowest"]["verdict"] == intervals.WORSE:
+        return (
+            f"It helps most under {best['format']}, but the loss with it is lowest under {lowest['format']}: "
+            "the two disagree, so the origin cannot be told. (A base model that is bad under a format leaves more to gain.)"
+        )
     if level:
         return (
             f"It helps most under {best['format']}, but {len(level)} of {len(rows) - 1} other formats "
             f"({', '.join(level)}) are not distinguishable from it: the origin cannot be told."
         )
     return f"It was trained under {best['format']}, or under something closer to it than to any other candidate."
+
+
+def candidates(owner: str, inference: list[str]) -> list[dict]:
+    """The formats that an adapter is held against: the study's named ones, the tagged form of its variants,
+    a prompt without a system message, one without a template, and the given profiles."""
+    own = chat_format.named_profiles(owner)
+    own |= {"tagged": {"kind": "messages", "user": TAGGED}, "no system": {"kind": "messages", "system": False}}
+    own |= {profile["name"]: profile for profile in (chat_format.load_profile(name, owner) for name in inference)}
+    made = [{"name": name, "faults": [], "profile": profile} for name, profile in own.items()]
+    return [*made, {"name": "no template", "faults": ["no template"]}]
+
+
+def candidates_ranked(adapter: Path, data: Path, model, owner, inference: list[str], replies: int) -> dict:
+    """`rank` of an adapter over `candidates`, on the test split of a variant's folder.
+
+    `model`, `owner`: None for what the adapter and the data say. Returns `ranked`, and `refused`, the names of
+    the candidates that this model's template does not take. Raises StudyError where something is missing.
+    """
+    if model is None:
+        config = read_json(adapter / "adapter_config.json")
+        model = config.get("model") if isinstance(config, dict) else None
+        if not model:
+            raise StudyError(f"{adapter.name}/adapter_config.json names no base model; give it with --model.")
+    test = training_data.load_examples(data, "test")
+    tested = held_out(test, training_data.conversations_of(data, "test", len(test)), replies)
+    owner = owner or training_data.origin_of(data).get("owner", "")
+    scores, refused = {None: {}, adapter: {}}, []
+    for which, found in scores.items():
+        loaded, tokenizer = base_models.load(model, which)
+        targets = [chat_format.reply_ids(example, tokenizer) for example in tested["examples"]]
+        for one in bar(candidates(owner, inference), desc="with the adapter" if which else "without", unit="format"):
+            try:
+                prompts = [
+                    faults.prompt_ids(example, tokenizer, one, {}, ("test", row), owner)
+                    for example, row in zip(tested["examples"], tested["rows"])
+                ]
+            except StudyError:
+                raise
+            except Exception:  # a template raises what it likes
+                refused.append(one["name"])
+                continue
+            found[one["name"]] = likelihood.score(loaded, prompts, targets)
+    return {
+        "ranked": rank(scores[None], scores[adapter], tested["conversations"]),
+        "refused": list(dict.fromkeys(refused)),
+    }
+
+
+def listing(found: dict) -> str:
+    """The ranking for a terminal."""
+    lines = [
+        f"{row['format']:<14} saves {number(row['gain'], signed=True)} {interval(row['interval'], signed=True)} nats a reply token, "
+        f"first in {row['first']:.0%}; {number(row['loss'])} nats with the adapter"
+        for row in found["ranked"]
+    ]
+    refused = [f"Not taken by this model's template: {', '.join(found['refused'])}"] if found["refused"] else []
+    return "\n".join([*lines, *refused, told(found["ranked"])])
 
 
 def _is_behind(row: dict) -> bool:

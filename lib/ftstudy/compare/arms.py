@@ -24,19 +24,19 @@ from . import faults, generation, likelihood
 FORM = 1  # of what is kept; another number lets nothing older be taken
 
 
-def models(trained: list[dict], formats: list[dict], app: str, every: bool = False) -> list[dict]:
+def models(trained: list[dict], formats: list[dict], app: str, wrapped: str, every: bool = False) -> list[dict]:
     """The models of runs in training.json, the main one's first, each base model before what was tuned from it.
 
     The main base and the main tuned model are asked in all formats, and write replies when aligned
-    and as the app asks; other models are asked in these two. `every`: all are asked in all formats,
+    and as the app asks; other models are asked in these two, and option A in the wrapped form. `every`: all are asked in all formats,
     and those of the first seed write in all.
     """
     aligned = [name for name in dict.fromkeys(("aligned", app))]
     own = [one["name"] for one in formats]
     made = {}
     for at, entry in enumerate(trained):
-        main, option = at == 0, entry.get("option", "B" if at == 0 else None)
-        asked = None if main or every else list(dict.fromkeys([*aligned, *(["user"] if option == "A" else [])]))
+        main, option = at == 0, entry.get("option")
+        asked = None if main or every else list(dict.fromkeys([*aligned, *([wrapped] if option == "A" else [])]))
         first = entry.get("repeat", 0) == 0
         writes = own if every and first else [name for name in aligned if first]
         base = "base" if entry["model"] == trained[0]["model"] else f"base {Path(entry['model']).name}"
@@ -87,6 +87,9 @@ def measure(
                 except Exception as error:  # and so does a model of odd shape
                     result["left_out"].append({"arm": f"{model['name']}, {one['name']}", "why": _why(error)})
                 shown.update()
+    if not result["scores"]:
+        why = result["left_out"][0]["why"] if result["left_out"] else "there is no model"
+        raise StudyError(f"None of the arms could be measured: {why}")
     return result
 
 
@@ -127,7 +130,9 @@ def _measure(folder, model, one, loaded, key, targets, writing, result) -> None:
     kept = _kept(folder, [*key, targets], scored)
     scores = {name: np.array(kept[name], float) for name in ("reply", "tokens", "end")}
     if not np.isfinite(scores["reply"]).all():
-        raise StudyError("The loss of its replies is not a number: its weights are broken, as after a diverged training.")
+        raise StudyError(
+            "The loss of its replies is not a number: its weights are broken, as after a diverged training."
+        )
     result["scores"][arm] = scores
     result["costs"][f"scoring {label}"] = kept["cost"]
     if one in model["writes"]:

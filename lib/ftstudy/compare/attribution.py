@@ -38,8 +38,7 @@ def attribute(scores: dict, faults: list[str], conversations: list[str]) -> dict
             {"fault": fault} | effect({one: (1 if fault in one else -1) / size for one in sets}) for fault in faults
         ],
         "interactions": [
-            {"faults": list(pair)}
-            | effect({one: (1 if len(one & set(pair)) != 1 else -1) / size for one in sets})
+            {"faults": list(pair)} | effect({one: (1 if len(one & set(pair)) != 1 else -1) / size for one in sets})
             for pair in combinations(faults, 2)
         ],
         "shares": [{"fault": fault} | effect(_shapley(fault, faults, sets)) for fault in faults],
@@ -60,24 +59,27 @@ def _subsets(faults: list[str]) -> list[frozenset]:
     return [frozenset(chosen) for count in range(len(faults) + 1) for chosen in combinations(faults, count)]
 
 
-def factors(formats: list[dict], prompts: dict) -> tuple[list[str], list[dict]]:
-    """The faults to combine, and the single ones that change nothing.
+def factors(formats: list[dict], same: dict[str, str]) -> tuple[list[str], list[str]]:
+    """The faults to combine, and those that alone change no token for this model.
 
-    `prompts`: a format's name -> its prompts' token ids. A fault is a factor where alone it changes
-    the tokens of some prompt, and where every combination with the other factors was made; of two
-    that exclude each other the first is taken.
+    `same`: a format's name -> the name of the one with the same tokens. A fault is a factor where
+    every combination with the factors before it was made; of two that exclude each other it is the first.
     """
-    by_faults = {frozenset(one["faults"]): one["name"] for one in formats if "profile" not in one}
-    aligned, chosen, without = prompts["aligned"], [], []
-    for one in formats:
-        if len(one["faults"]) != 1 or "profile" in one:
-            continue
-        (fault,) = one["faults"]
-        changed = sum(left != right for left, right in zip(prompts[one["name"]], aligned))
-        if not changed:
-            without.append({"fault": fault, "prompts": len(aligned)})
-        elif all(frozenset(more) in by_faults for more in _subsets([*chosen, fault])):
-            chosen.append(fault)
+    made = {frozenset(one["faults"]) for one in formats if "profile" not in one}
+    singles = [one for one in formats if len(one["faults"]) == 1 and "profile" not in one]
+    without = [one["faults"][0] for one in singles if same.get(one["name"]) == "aligned"]
+    chosen = []
+    for one in singles:
+        if one["faults"][0] not in without and all(set_ in made for set_ in _subsets([*chosen, *one["faults"]])):
+            chosen += one["faults"]
     return chosen, without
 
 
+def of_model(scores: dict, formats: list[dict], same: dict[str, str], conversations: list[str]) -> dict | None:
+    """`attribute` for one model's scores, format -> scores; None where no fault changes a token, or an arm is missing."""
+    chosen, _ = factors(formats, same)
+    names = {frozenset(one["faults"]): one["name"] for one in formats if "profile" not in one}
+    by_faults = {one: scores.get(same.get(names[one], names[one])) for one in _subsets(chosen)}
+    if not chosen or None in by_faults.values():
+        return None
+    return attribute(by_faults, chosen, conversations)

@@ -48,6 +48,20 @@ def formats(app: dict, examples: list[dict], tokenizer, rows: list[int], owner: 
     return [one for one in made if _renders(one, app, examples[0], tokenizer, rows[0], owner)]
 
 
+def distinct(formats: list[dict], app: dict, tested: dict, tokenizer, owner: str) -> tuple[list[dict], dict[str, str]]:
+    """The formats that differ in a token of some prompt, and for each other one the name of its equal."""
+    ranked = sorted(formats, key=lambda one: (one["name"] != "aligned", one["name"] != app["name"]))
+    first, same = {}, {}
+    for one in ranked:
+        prompts = tuple(
+            tuple(prompt_ids(example, tokenizer, one, app, ("test", row), owner))
+            for example, row in zip(tested["examples"], tested["rows"])
+        )
+        if first.setdefault(prompts, one["name"]) != one["name"]:
+            same[one["name"]] = first[prompts]
+    return [one for one in formats if one["name"] not in same], same
+
+
 def few_shot(shots: list[dict]) -> dict:
     """The aligned format with examples in the prompt, as earlier turns."""
     profile = {"kind": "messages", "shots": shots}

@@ -32,9 +32,7 @@ def generate(
     )
     order = sorted(range(len(prompts)), key=lambda at: len(prompts[at]))  # neighbours need little padding
     samplers = [_sampler(temperature, seed, at) for at in order] if temperature else None
-    places = generator.insert(
-        [prompts[at] for at in order], max_tokens=[longest] * len(order), samplers=samplers
-    )
+    places = generator.insert([prompts[at] for at in order], max_tokens=[longest] * len(order), samplers=samplers)
     at_place, written, stopped = dict(zip(places, order)), [[] for _ in prompts], [False] * len(prompts)
     with bar(total=len(prompts), desc=label or "writing", unit="reply") as shown:
         while responses := generator.next_generated():

@@ -22,7 +22,7 @@ def score(model, prompts: list[list[int]], targets: list[tuple[list[int], list[i
         for prompt, (reply, end) in zip(prompts, targets)
     ]
     prefix = reply_logits.shared_prefix(model, rows, BATCH)
-    nats_of = reply_logits.nats_function(model, prefix)
+    nats_of = reply_logits.nats_function(model, prefix, fixed=True)
     losses = [np.zeros(0)] * len(rows)
     order = sorted(range(len(rows)), key=lambda at: len(rows[at][0]))
     with blas.threads_beside(reply_logits.parallel()):

@@ -1,0 +1,66 @@
+"""What a comparison consists of: the same for the notebook, and for the terminal that measures it before."""
+
+from pathlib import Path
+
+from .. import base_models, chat_format, training_data
+from ..paths import from_root
+from . import arms, faults, repeats
+from .tested import held_out
+
+
+def plan(
+    run: Path,
+    config: str,
+    owner: str,
+    inference: str,
+    *,
+    replies: int,
+    shots: int = 0,
+    also: list[str] = (),
+    every: bool = False,
+) -> dict:
+    """Which models, formats and replies are compared.
+
+    `inference`: the app's profile; `replies`: how many held-out replies; `shots`: examples in the
+    prompt of one more format of the base models; `also`: other configs of this run; `every`: every
+    combination of faults, in every model. Returns `trained` (the main run), `tested`, `app`,
+    `formats` (that differ in a token), `combinations` (all that were made), `same` (a format without a
+    difference -> its equal), `models`, `own` (the replies of the training split) and `left_out`.
+    """
+    trained, left_out = repeats.entries(run, config, list(also))
+    main = trained[0]
+    data = from_root(main["data"])
+    test = training_data.load_examples(data, "test")
+    tested = held_out(test, training_data.conversations_of(data, "test", len(test)), replies)
+    train = [row for row in training_data.load_examples(data, "train") if chat_format.ends_with_reply(row)]
+    app = chat_format.load_profile(inference, owner)
+    tokenizer = base_models.load_tokenizer(main["model"])
+    made = faults.formats(app, tested["examples"], tokenizer, tested["rows"], owner, every)
+    if any(entry.get("option") == "A" for entry in trained):
+        made.append({"name": "wrapped", "faults": [], "profile": chat_format.named_profiles(owner)["wrapped"]})
+    formats, same = faults.distinct(made, app, tested, tokenizer, owner)
+    if shots and len(train) >= shots:
+        formats.append(faults.few_shot([train[len(train) * at // shots] for at in range(shots)]))
+    if tested["unusable"]:
+        why = "they end with no reply, or with an empty one"
+        left_out.append({"arm": f"{tested['unusable']} of {len(test)} test rows", "why": why})
+    return {
+        "run": run,
+        "owner": owner,
+        "trained": main,
+        "data": data,
+        "tested": tested,
+        "app": app,
+        "formats": formats,
+        "combinations": made,
+        "same": same,
+        "models": arms.models(trained, formats, *(same.get(name, name) for name in (app["name"], "wrapped")), every),
+        "own": [row["messages"][-1]["content"] for row in train],
+        "left_out": left_out,
+    }
+
+
+def measure(plan: dict, **writing) -> dict:
+    """Every arm of the plan, as `arms.measure` gives them; what was measured before is read."""
+    given = (plan["models"], plan["formats"], plan["tested"], plan["app"], plan["owner"])
+    return arms.measure(plan["run"] / "arms", *given, **writing)

@@ -1,0 +1,75 @@
+"""The configs of a full comparison: option A beside option B, and each with more seeds.
+
+Option B is the config as it is; option A trains on the variant `wrapped`, the form in which the
+original report's app asked. A verdict on two ways of training needs several seeds of each.
+"""
+
+from pathlib import Path
+
+import yaml
+
+from .. import configs, training
+from ..errors import StudyError
+from ..files import write_text
+from ..paths import from_root, shown
+
+SEEDS = 3
+OPTION_A = "wrapped"
+
+
+def write(config: str, data: str, model: str, run: Path, adapters: Path, iterations: int = 0) -> list[Path]:
+    """Write the configs that a full comparison trains besides the main one into the run; its seed comes first.
+
+    `data`: the folder of variants, `model`: in place of the config's, both may be empty. `adapters`: the
+    folder that receives a folder for each. `iterations`: in place of the config's; 0 keeps them.
+    """
+    own = configs.given(config)
+    settings = configs.load(config, data=data, model=model)
+    trained = from_root(settings["data"])
+    written = []
+    for option, folder in (("B", trained), ("A", trained.parent / OPTION_A)):
+        for repeat in range(SEEDS):
+            if (option, repeat) == ("B", 0) or option == "A" and folder == trained:
+                continue  # the main run itself
+            path = run / "configs" / f"{name_of(Path(config).stem, option, repeat)}.yaml"
+            changes = {"model": settings["model"], "data": shown(folder), "seed": settings["seed"] + repeat}
+            changes["adapter_path"] = shown(adapters / path.stem)
+            changes |= {"iters": iterations} if iterations else {}
+            body = yaml.safe_dump(own | changes, sort_keys=False, allow_unicode=True)
+            write_text(path, f"# {shown(config)} as option {option}, seed {changes['seed']}\n{body}")
+            written.append(path)
+    return written
+
+
+def name_of(stem: str, option: str, repeat: int) -> str:
+    return stem + ("_option_a" if option == "A" else "") + (f"_seed{repeat + 1}" if repeat else "")
+
+
+def entries(run: Path, config: str, also: list[str]) -> tuple[list[dict], list[dict]]:
+    """The main run's entry of training.json, then those of its repeats and of the configs `also` that are there.
+
+    A repeat's has `option`, `repeat` (0 for the config's own seed) and `label`. Second: those that cannot be
+    taken, [{"arm", "why"}]. Raises StudyError where the main config was not trained.
+    """
+    stem = Path(config).stem
+    main = training.recorded(run, stem)
+    option = "A" if Path(main["data"]).name == OPTION_A else "B"
+    found, left_out = [main | {"option": option, "repeat": 0, "label": "tuned"}], []
+    wanted = [(Path(other).stem, {"label": Path(other).stem}) for other in also]
+    for option in ("B", "A"):
+        for repeat in range(SEEDS):
+            name = name_of(stem, option, repeat)
+            label = ("option A" if option == "A" else "tuned") + (f", seed {repeat + 1}" if repeat else "")
+            if name != stem and training.entry_of(run, name):
+                wanted.append((name, {"option": option, "repeat": repeat, "label": label}))
+    for name, more in wanted:
+        try:
+            entry = training.recorded(run, name)
+            if "option" in more and training.run_id(training.read(entry["config"])) != entry["run_id"]:
+                raise StudyError(
+                    "It was trained on other data, or with other settings: `make report FULL=1` trains it again."
+                )
+            found.append(entry | more)
+        except StudyError as error:
+            left_out.append({"arm": more["label"], "why": str(error)})
+    return found, left_out

@@ -1,0 +1,151 @@
+"""The results of a comparison as plain data."""
+
+import numpy as np
+
+from .. import chat_format
+from . import archaeology, intervals, likeness, preference
+from .intervals import RESAMPLES
+
+
+def arm(model: str, one: dict, scores: dict, tested: dict) -> dict:
+    """One arm's measures: nats per reply token, bits per byte of the reply, nats per end of turn.
+
+    Bits per byte (the same nats, over the bytes of the reply) compare between models whose
+    tokenizers cut a reply into other tokens. Intervals are 95%.
+    """
+    conversations = tested["conversations"]
+    value, interval = intervals.mean(scores["reply"], scores["tokens"], conversations)
+    sizes = np.array([len(example["messages"][-1]["content"].encode()) for example in tested["examples"]])
+    bits, bits_interval = intervals.mean(scores["reply"] / np.log(2), sizes, conversations)
+    ended = ~np.isnan(scores["end"])
+    names = [name for name, on in zip(conversations, ended) if on]
+    end, end_interval = intervals.mean(scores["end"][ended], np.ones(ended.sum()), names)
+    return {
+        "model": model,
+        "format": one["name"],
+        "faults": one["faults"],
+        "replies": len(conversations),
+        "conversations": len(set(conversations)),
+        "resampled": "conversations" if len(set(conversations)) > 1 else "replies",
+        "reply_tokens": int(scores["tokens"].sum()),
+        "nats_per_reply_token": value,
+        "interval": interval,
+        "bits_per_byte": bits,
+        "bits_interval": bits_interval,
+        "nats_per_end_of_turn": end,
+        "end_interval": end_interval,
+    }
+
+
+def differences(scores: dict, models: list[dict], formats: list[dict], conversations: list[str]) -> list[dict]:
+    """The paired differences that answer something, each left minus right.
+
+    Of every tuned model its gain over its base, under every format; of every model what each format
+    costs against the aligned one; and the examples in the prompt against the bare one.
+    """
+    names = [one["name"] for one in formats]
+    pairs = [((model["name"], name), (model["base"], name)) for model in models if model["base"] for name in names]
+    pairs += [((model["name"], name), (model["name"], "aligned")) for model in models for name in names[1:]]
+    shot = next((one["name"] for one in formats if one.get("shots")), None)
+    pairs += [((model["name"], "aligned"), (model["base"], shot)) for model in models if model["base"] and shot]
+    return [
+        {"left": list(left), "right": list(right), **intervals.difference(scores[left], scores[right], conversations)}
+        for left, right in pairs
+        if left in scores and right in scores
+    ]
+
+
+def training_formats(scores: dict, models: list[dict], conversations: list[str], wrapped: str, app: str) -> dict | None:
+    """Option B minus option A: each trained, and each asked in its own form, and in the app's prompt.
+
+    `wrapped`, `app`: the names of these formats. Every seed that both have counts, in pairs. None where
+    option A was not trained.
+    """
+    of = {option: {model["seed"]: model for model in models if model.get("option") == option} for option in ("A", "B")}
+    made = {}
+    for asked, names in (("own", {"A": wrapped, "B": "aligned"}), ("app", {"A": app, "B": app})):
+        seeds = [
+            seed
+            for seed in sorted(of["A"].keys() & of["B"].keys())
+            if all((of[option][seed]["name"], names[option]) in scores for option in of)
+        ]
+        sides = {option: [scores[of[option][seed]["name"], names[option]] for seed in seeds] for option in ("A", "B")}
+        if seeds:
+            made[asked] = intervals.over_seeds(sides["B"], sides["A"], conversations) | {"formats": names}
+    return made or None
+
+
+def samples(tested: dict, written: dict, count: int) -> list[dict]:
+    """Side by side: the context, the true reply, and each arm's. `written`: (model, format) -> replies."""
+    examples = tested["examples"]
+    chosen = np.unique(np.linspace(0, len(examples) - 1, min(count, len(examples))).round().astype(int)).tolist()
+    return [
+        {
+            "context": chat_format.plain_context(
+                next((turn["content"] for turn in examples[at]["messages"][-2::-1] if turn["role"] == "user"), "")
+            ),
+            "true": examples[at]["messages"][-1]["content"],
+            "replies": [
+                {"model": model, "format": name, "text": replies[at]["text"], "stopped": replies[at]["stopped"]}
+                for (model, name), replies in written.items()
+            ],
+        }
+        for at in chosen
+    ]
+
+
+def likenesses(written: dict, tested: dict, own: list[str]) -> dict:
+    """What the arms write, beside the person's own replies (`own`: those of the training split).
+
+    `ceiling` is as many of the person's own replies; `arms` has one entry an arm, with its `measures`,
+    its style distance, and the paired difference to the first arm, the floor.
+    """
+    if not written:
+        return {"ceiling": None, "arms": []}
+    true = [example["messages"][-1]["content"] for example in tested["examples"]]
+    trained = {likeness.normal(text) for text in own}
+    to = likeness.reference(own, len(true))
+    texts = {key: [reply["text"] for reply in replies] for key, replies in written.items()}
+    floor = next(iter(texts.values()))
+    ended = [{"text": text, "stopped": True} for text in true]
+    return {
+        "ceiling": to["ceiling"] | {"measures": likeness.measures(ended, true, trained)},
+        "arms": [
+            {
+                "model": model,
+                "format": name,
+                **likeness.measures(written[model, name], true, trained),
+                "style_distance": likeness.distance(replies, to),
+                "to_floor": likeness.distance_difference(replies, floor, tested["conversations"], to),
+            }
+            for (model, name), replies in texts.items()
+        ],
+    }
+
+
+def summary(plan, measured, arms, differences, attribution, training_formats, ranked, generated, samples) -> dict:
+    """What comparison.json holds, but for the claims and for what was left out."""
+    own = {"base", "tuned"}
+    return {
+        "app": plan["same"].get(plan["app"]["name"], plan["app"]["name"]),
+        "formats": [{"name": one["name"], "faults": one["faults"]} for one in plan["formats"]],
+        "same": plan["same"],
+        "models": [
+            {key: model.get(key) for key in ("name", "base", "config", "seed", "option")} for model in plan["models"]
+        ],
+        "trained": plan["trained"]["name"],
+        "other_trainings": [
+            m["name"] for m in plan["models"] if m["base"] and not m["option"] and m["name"] not in own
+        ],
+        "resamples": RESAMPLES,
+        "arms": arms,
+        "differences": differences,
+        "attribution": attribution,
+        "training_formats": training_formats,
+        "archaeology": {"ranked": ranked, "told": archaeology.told(ranked)},
+        "generated": generated,
+        "samples": samples,
+        "preference_pairs": preference.pairs(
+            measured["written"], ("tuned", "aligned"), ("base", "aligned"), plan["tested"]
+        ),
+    }
