@@ -1,75 +1,445 @@
-"""Scores, intervals and replies."""
+"""The comparison through its public functions: faults, scores, intervals, attribution, arms and what is left out."""
+
+import itertools
+import json
+import shutil
 
 import mlx.core as mx
 import numpy as np
 import pytest
-from conftest import example
+from conftest import example, refused
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mlx_lm.generate import generate_step
+from templates import TOKENIZERS
+from test_reply_logits import MODELS
 
-from ftstudy import base_models, chat_format, compare
+from ftstudy import base_models, chat_format
+from ftstudy.compare import archaeology, arms, attribution, faults, generation, intervals, likelihood, results, tested
 
 ROWS = [example(user=f"Contact: hey {number}", reply="yo" + " there" * (number % 4)) for number in range(10)]
-PROFILE = {"kind": "messages"}
+NAMES = [f"chat {at // 2}" for at in range(10)]
+TESTED = {"examples": ROWS, "conversations": NAMES, "rows": list(range(10)), "unusable": 0}
+HISTORICAL = chat_format.load_profile("historical", "Sam")
 
 
-def test_scores_are_those_of_scoring_one_by_one():
+def rows_for(tokenizer):
+    """Rows that the template takes: Gemma's knows no system message."""
+    try:
+        tokenizer.apply_chat_template(ROWS[0]["messages"])
+        return ROWS
+    except Exception:  # what the template raises
+        return [{"messages": row["messages"][1:]} for row in ROWS]
+
+
+def prompts_of(tokenizer, one, app=HISTORICAL):
+    rows = rows_for(tokenizer)
+    return [faults.prompt_ids(row, tokenizer, one, app, ("test", at), "Sam") for at, row in enumerate(rows)]
+
+
+# --- faults -----------------------------------------------------------------------------------
+
+
+def formats_of(tokenizer, app=HISTORICAL, every=False):
+    rows = rows_for(tokenizer)
+    made = faults.formats(app, rows, tokenizer, list(range(10)), "Sam", every)
+    return made, *faults.distinct(made, app, TESTED | {"examples": rows}, tokenizer, "Sam")
+
+
+def test_the_apps_prompt_is_taken_apart_and_put_together_again(tokenizer):
+    made, formats, same = formats_of(tokenizer)
+    assert [one["name"] for one in formats] == ["aligned", "system", "user", "historical"]
+    assert same["template"] == "aligned" and same["system + user"] == "historical"  # ChatML is this model's own
+    whole = next(one for one in made if one["name"] == "historical")
+    assert prompts_of(tokenizer, whole) == [chat_format.prompt_ids(row, tokenizer, HISTORICAL) for row in ROWS]
+
+
+def test_each_fault_changes_what_its_name_says_and_nothing_else(tokenizer):
+    text = {
+        one["name"]: tokenizer.decode(prompts_of(tokenizer, one)[0]) for one in formats_of(tokenizer, every=True)[0]
+    }
+    assert "tech founder" in text["system"] and "Last Message" not in text["system"]
+    assert "Last Message: hey 0" in text["user"] and "tech founder" not in text["user"]
+    assert "You are Sam. Reply." not in text["no system"] and "Contact: hey 0" in text["no system"]
+    assert (
+        "<|im_start|>" not in text["no template"] and text["no template"] == "You are Sam. Reply.\n\nContact: hey 0\n"
+    )
+    assert text["system + no template"].startswith("You are Sam, a tech founder.")
+
+
+@pytest.mark.parametrize("family", TOKENIZERS)
+def test_every_combination_is_made_for_every_template_or_left_out(family):
+    tokenizer = TOKENIZERS[family]()
+    made, formats, same = formats_of(tokenizer, every=True)
+    names = [one["name"] for one in made]
+    assert len(names) == len(set(names)) and names[0] == "aligned"
+    for one in made:  # none holds two faults that exclude each other
+        assert all(len(set(one["faults"]) & set(group)) < 2 for group in faults.GROUPS)
+    assert {one["name"] for one in formats} | set(same) == set(names)
+    assert prompts_of(tokenizer, faults.ALIGNED) == [
+        chat_format.prompt_ids(row, tokenizer) for row in rows_for(tokenizer)
+    ]
+
+
+def test_bos_faults_exist_where_the_tokenizer_writes_one(tokenizer):
+    assert formats_of(tokenizer, every=True)[2]["doubled BOS"] == "aligned"
+    with_bos = TOKENIZERS["chatml_bos"]()
+    aligned, missing, doubled = (
+        prompts_of(with_bos, {"name": "x", "faults": found})[0] for found in ([], ["missing BOS"], ["doubled BOS"])
+    )
+    assert aligned[0] == with_bos.bos_token_id and missing == aligned[1:] and doubled == [aligned[0], *aligned]
+
+
+def test_a_hard_coded_template_is_a_fault_where_it_is_not_the_models_own():
+    gemma = TOKENIZERS["gemma"]()
+    _, formats, same = formats_of(gemma)
+    assert "template" not in same and "template" in [one["name"] for one in formats]
+
+
+@pytest.mark.parametrize(
+    "profile, parts",
+    [
+        ({"kind": "messages"}, set()),
+        ({"kind": "messages", "system": "Be brief."}, {"system"}),
+        ({"kind": "messages", "system": False}, {"no system"}),
+        ({"kind": "messages", "user": "Reply to: {last_message}"}, {"user"}),
+        ({"kind": "template", "template": "{context}\nSam:"}, {"template"}),
+        ({"kind": "template", "system": "Be brief.", "template": "[{system}] {context}"}, {"template", "system"}),
+        ({"kind": "callable", "function": "test_compare:app"}, {"system", "user"}),
+        ({"kind": "callable", "function": "test_compare:whole"}, set()),
+    ],
+)
+def test_an_app_consists_of_what_its_profile_says(profile, parts, tokenizer):
+    profile = chat_format.load_profile(profile) | {"name": "mine"}
+    assert faults.parts(profile, ROWS[0], ("test", 0)) == parts
+    made, _, _ = formats_of(tokenizer, profile)
+    assert made[-1]["name"] == "mine"
+    assert prompts_of(tokenizer, made[-1], profile) == [chat_format.prompt_ids(row, tokenizer, profile) for row in ROWS]
+
+
+def app(example):
+    return [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "!" + example["messages"][1]["content"]},
+    ]
+
+
+def whole(example):
+    return "> " + example["messages"][1]["content"]
+
+
+def test_examples_in_the_prompt_are_earlier_turns(tokenizer):
+    one = faults.few_shot([ROWS[8], ROWS[9]])
+    text = tokenizer.decode(prompts_of(tokenizer, one)[0])
+    assert text.index("hey 8") < text.index("hey 9") < text.index("hey 0")
+    assert text.count("You are Sam. Reply.") == 1 and one["name"] == "aligned, 2 examples"
+
+
+# --- likelihood -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("profile", ["aligned", "historical"])
+def test_scores_are_those_of_scoring_one_by_one(profile):
     model, tokenizer = base_models.load("tiny")
-    for profile in (PROFILE, chat_format.load_profile("historical", "Sam")):
-        scores = compare.score(model, tokenizer, ROWS, profile, list(range(10)), batch_size=4)
-        for at, row in enumerate(ROWS):
-            prompt = chat_format.prompt_ids(row, tokenizer, profile)
-            reply, end = chat_format.reply_ids(row, tokenizer)
-            ids = mx.array([prompt + reply + end])
-            logits = model(ids[:, :-1])[0].astype(mx.float32)
-            losses = np.array(mx.logsumexp(logits, -1) - mx.take_along_axis(logits, ids[0, 1:, None], -1)[:, 0])[
-                len(prompt) - 1 :
-            ]
-            assert scores["tokens"][at] == len(reply)
-            assert scores["reply"][at] == pytest.approx(losses[: len(reply)].sum(), abs=1e-4)
-            assert scores["end"][at] == pytest.approx(losses[-1], abs=1e-4)
+    prompts = [chat_format.prompt_ids(row, tokenizer, chat_format.load_profile(profile, "Sam")) for row in ROWS]
+    targets = [chat_format.reply_ids(row, tokenizer) for row in ROWS]
+    scores = likelihood.score(model, prompts, targets)
+    for at, (prompt, (reply, end)) in enumerate(zip(prompts, targets)):
+        ids = mx.array([prompt + reply + end])
+        logits = model(ids[:, :-1])[0].astype(mx.float32)
+        losses = mx.logsumexp(logits, -1) - mx.take_along_axis(logits, ids[0, 1:, None], -1)[:, 0]
+        losses = np.array(losses)[len(prompt) - 1 :]
+        assert scores["tokens"][at] == len(reply)
+        assert scores["reply"][at] == pytest.approx(losses[: len(reply)].sum(), abs=1e-4)
+        assert scores["end"][at] == pytest.approx(losses[-1], abs=1e-4)
 
 
-def scores(values):
-    return {"reply": np.array(values, float), "tokens": np.full(len(values), 2), "end": np.full(len(values), np.nan)}
+@pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
+def test_scores_and_replies_of_other_architectures_are_those_one_by_one(make):
+    model, generator = make(), np.random.default_rng(0)
+    shared = generator.integers(3, 60, 40).tolist()
+    prompts = [shared + generator.integers(3, 60, size).tolist() for size in (3, 9, 30, 4, 5)]
+    targets = [(generator.integers(3, 60, size).tolist(), [2]) for size in (1, 4, 2, 8, 3)]
+    scores = likelihood.score(model, prompts, targets)
+    for at, (prompt, (reply, end)) in enumerate(zip(prompts, targets)):
+        ids = mx.array([prompt + reply + end])
+        logits = model(ids[:, :-1])[0].astype(mx.float32)
+        losses = mx.logsumexp(logits, -1) - mx.take_along_axis(logits, ids[0, 1:, None], -1)[:, 0]
+        assert scores["reply"][at] == pytest.approx(np.array(losses)[len(prompt) - 1 : -1].sum(), abs=1e-4)
+    made = generation.generate(model, Letters, prompts, longest=6)
+    for prompt, reply in zip(prompts, made):
+        steps = generate_step(mx.array(prompt), model, max_tokens=6)
+        alone = [token for token, _ in itertools.takewhile(lambda step: step[0] != 2, steps)]
+        assert reply["text"] == Letters.decode(alone)
+
+
+class Letters:
+    """A tokenizer of which a model's test needs no more."""
+
+    eos_token_ids = {2}
+    decode = staticmethod(lambda ids: " ".join(map(str, ids)))
+
+
+def test_a_reply_that_does_not_end_has_no_end():
+    model, tokenizer = base_models.load("tiny")
+    scores = likelihood.score(model, [[5, 6, 7]], [([8, 9], [])])
+    assert np.isnan(scores["end"]).all() and scores["tokens"].tolist() == [2]
+    assert (
+        results.arm("m", faults.ALIGNED, scores, TESTED | {"examples": ROWS[:1], "conversations": ["a"]})[
+            "nats_per_end_of_turn"
+        ]
+        is None
+    )
+
+
+# --- intervals --------------------------------------------------------------------------------
+
+
+def scores(values, tokens=2):
+    return {
+        "reply": np.array(values, float),
+        "tokens": np.full(len(values), tokens),
+        "end": np.full(len(values), np.nan),
+    }
+
+
+def arm_of(values, names):
+    rows = [example(reply="four") for _ in names]
+    return results.arm("base", faults.ALIGNED, scores(values), {"examples": rows, "conversations": names})
 
 
 def test_an_arms_mean_is_per_token_and_its_interval_holds_it():
-    made = compare.arm("base", "aligned", scores([2, 4, 6, 8]), ["a", "a", "b", "c"])
+    made = arm_of([2, 4, 6, 8], ["a", "a", "b", "c"])
     assert made["nats_per_reply_token"] == 2.5
+    assert made["bits_per_byte"] == pytest.approx(5 / np.log(2) / 4)
     assert made["interval"][0] < 2.5 < made["interval"][1]
     assert (made["replies"], made["conversations"], made["reply_tokens"]) == (4, 3, 8)
-    assert made["nats_per_end_of_turn"] is None
+
+
+def test_one_reply_alone_has_no_interval_and_no_verdict():
+    made = arm_of([3], ["a"])
+    assert made["nats_per_reply_token"] == 1.5 and made["interval"] is None
+    found = intervals.difference(scores([1]), scores([9]), ["a"])
+    assert found["interval"] is None and found["verdict"] == "not distinguishable"
 
 
 def test_verdicts():
     names = [str(at) for at in range(40)]
     noise = np.random.default_rng(0).normal(0, 1, 40)
-    arms = {
-        ("tuned", "x"): scores(noise + 4),
-        ("base", "x"): scores(noise + 6),
-        ("other", "x"): scores(noise[::-1] + 4),
-    }
-    verdict = lambda left, right: compare.difference((left, "x"), (right, "x"), arms, names)["verdict"]  # noqa: E731
-    assert verdict("tuned", "base") == "better"
-    assert verdict("base", "tuned") == "worse"
-    assert verdict("tuned", "tuned") == "not distinguishable"
-    assert verdict("tuned", "other") == "not distinguishable"
+    tuned, base, other = scores(noise + 4), scores(noise + 6), scores(noise[::-1] + 4)
+    verdict = lambda left, right: intervals.difference(left, right, names)["verdict"]  # noqa: E731
+    assert verdict(tuned, base) == "better" and verdict(base, tuned) == "worse"
+    assert verdict(tuned, tuned) == verdict(tuned, other) == "not distinguishable"
 
 
 def test_the_bootstrap_resamples_conversations_not_replies():
-    values = scores([1] * 50 + [9] * 50)
-    together = compare.arm("m", "f", values, ["a"] * 50 + ["b"] * 50)["interval"]
-    apart = compare.arm("m", "f", values, [str(at) for at in range(100)])["interval"]
+    values = [1] * 50 + [9] * 50
+    together = arm_of(values, ["a"] * 50 + ["b"] * 50)["interval"]
+    apart = arm_of(values, [str(at) for at in range(100)])["interval"]
     assert together[1] - together[0] > 3 * (apart[1] - apart[0])
 
 
-def test_held_out_rows_are_spread_over_the_split():
-    _, conversations, rows = compare.held_out(list(range(100)), [str(at // 10) for at in range(100)], 10)
-    assert rows[0] == 0 and rows[-1] == 99 and len(set(conversations)) == 10
-    assert compare.held_out([1, 2], ["a", "b"], 50)[2] == [0, 1]
+def test_an_interval_over_seeds_is_wider_where_the_seeds_disagree():
+    names = [str(at) for at in range(40)]
+    noise = np.random.default_rng(0).normal(0, 0.1, 40)
+    sides = lambda shifts: [scores(noise + shift, 1) for shift in shifts]  # noqa: E731
+    agree = intervals.over_seeds(sides([1, 1.01, 0.99]), sides([0, 0, 0]), names)
+    disagree = intervals.over_seeds(sides([1, 3, -1]), sides([0, 0, 0]), names)
+    assert agree["verdict"] == "worse" and agree["covers"] == "test replies and training seeds"
+    assert disagree["nats_per_reply_token"] == pytest.approx(1) and disagree["verdict"] == "not distinguishable"
+    single = intervals.over_seeds(sides([1]), sides([0]), names)
+    assert single["covers"] == "test replies only" and single["seeds"] == 1
 
 
-def test_replies_end_or_are_said_to_be_cut():
+# --- attribution ------------------------------------------------------------------------------
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 4), st.integers(0, 2**31))
+def test_shapley_shares_add_up_and_factorial_effects_rebuild_every_arm(count, seed):
+    names = list("abcd")[:count]
+    generator = np.random.default_rng(seed)
+    by_set = {one: scores(generator.normal(4, 1, 12)) for one in attribution._subsets(names)}
+    found = attribution.attribute(by_set, names, [str(at // 3) for at in range(12)])
+    shares = [one["nats_per_reply_token"] for one in found["shares"]]
+    assert sum(shares) == pytest.approx(found["whole"]["nats_per_reply_token"])
+    if count == 2:  # 2² arms: v(ab) - v() = both main effects
+        assert sum(one["nats_per_reply_token"] for one in found["main"]) == pytest.approx(sum(shares))
+
+
+def test_effects_of_a_known_factorial():
+    """a costs 1, b costs 2, and both together 0.5 more."""
+    value = {(): 3, ("a",): 4, ("b",): 5, ("a", "b"): 6.5}
+    by_set = {frozenset(one): scores([cost] * 6, 1) for one, cost in value.items()}
+    found = attribution.attribute(by_set, ["a", "b"], list("aabbcc"))
+    assert [one["nats_per_reply_token"] for one in found["main"]] == [1.25, 2.25]
+    assert found["interactions"][0]["nats_per_reply_token"] == 0.25
+    assert [one["nats_per_reply_token"] for one in found["shares"]] == [1.25, 2.25]
+    assert found["whole"]["nats_per_reply_token"] == 3.5 and found["whole"]["verdict"] == "worse"
+
+
+def test_factors_are_the_faults_that_change_tokens_and_combine(tokenizer):
+    made, _, same = formats_of(tokenizer, every=True)
+    chosen, without = attribution.factors(made, same)
+    assert chosen == ["system", "user", "no template"] and "template" in without and "doubled BOS" in without
+    assert attribution.of_model({}, made, same, NAMES) is None  # no arm was measured
+
+
+# --- archaeology ------------------------------------------------------------------------------
+
+
+def test_archaeology_ranks_by_gain_and_says_when_it_cannot_tell():
+    names = [str(at) for at in range(20)]
+    noise = np.random.default_rng(0).normal(0, 0.1, 20)
+    base = {"x": scores(noise + 8), "y": scores(noise + 8), "z": scores(noise + 9)}
+    clear = archaeology.rank(base, {"x": scores(noise + 4), "y": scores(noise + 6), "z": scores(noise + 8)}, names)
+    assert [row["format"] for row in clear] == ["x", "y", "z"] and clear[0]["first"] == 1
+    assert archaeology.told(clear).startswith("It was trained under x")
+    level = archaeology.rank(base, {name: scores(noise + 4) for name in "xy"}, names)
+    assert "not distinguishable" in archaeology.told(level)
+    torn = archaeology.rank(base, {"x": scores(noise + 4), "z": scores(noise + 4.5)}, names)
+    assert torn[0]["format"] == "z" and "disagree" in archaeology.told(torn)
+    nothing = archaeology.rank(base, {"x": scores(noise + 9)}, names)
+    assert "none of the formats" in archaeology.told(nothing)
+    assert archaeology.rank(base, {}, names) == []
+
+
+# --- generation -------------------------------------------------------------------------------
+
+
+def test_batched_replies_are_those_of_a_plain_loop():
+    import mlx_lm
+
     model, tokenizer = base_models.load("tiny")
-    replies = compare.replies(model, tokenizer, ROWS[:3], PROFILE, [0, 1, 2], max_tokens=5)
-    assert len(replies) == 3
-    assert all(isinstance(reply["text"], str) and isinstance(reply["stopped"], bool) for reply in replies)
+    prompts = prompts_of(tokenizer, faults.ALIGNED)
+    made = generation.generate(model, tokenizer, prompts, longest=8)
+    alone = [mlx_lm.generate(model, tokenizer, prompt, max_tokens=8) for prompt in prompts]
+    assert [reply["text"] for reply in made] == [text.strip() for text in alone]
+    assert all(reply["stopped"] or reply["tokens"] == 8 for reply in made)
+
+
+def test_sampled_replies_depend_on_the_seed_and_not_on_the_batch():
+    model, tokenizer = base_models.load("tiny")
+    prompts = prompts_of(tokenizer, faults.ALIGNED)
+    write = lambda prompts, seed: [  # noqa: E731
+        reply["text"] for reply in generation.generate(model, tokenizer, prompts, 8, temperature=1.0, seed=seed)
+    ]
+    assert write(prompts, 1) == write(prompts, 1) != write(prompts, 2)
+    assert write(prompts, 1)[:2] == write(prompts[:2], 1)
+
+
+def test_a_model_that_never_stops_is_cut_and_said_to_be():
+    model, tokenizer = base_models.load("tiny")
+    made = generation.generate(model, tokenizer, prompts_of(tokenizer, faults.ALIGNED)[:2], longest=3)
+    assert [reply["tokens"] for reply in made if not reply["stopped"]] == [3] * sum(not r["stopped"] for r in made)
+
+
+# --- arms, and what cannot be measured --------------------------------------------------------
+
+
+@pytest.fixture
+def adapter(tmp_path):
+    """An adapter of the tiny model, as mlx-lm writes it; its LoRA changes nothing yet."""
+    from mlx.utils import tree_flatten
+    from mlx_lm.tuner.utils import linear_to_lora_layers
+
+    parameters = {"rank": 4, "scale": 2.0, "dropout": 0.0}
+    model, _ = base_models.load("tiny")
+    model.freeze()
+    linear_to_lora_layers(model, 2, parameters)
+    tensors = {name: value + 0.05 for name, value in tree_flatten(model.trainable_parameters())}
+    folder = tmp_path / "adapter"
+    folder.mkdir()
+    mx.save_safetensors(str(folder / "adapters.safetensors"), tensors)
+    config = {"fine_tune_type": "lora", "num_layers": 2, "lora_parameters": parameters, "model": "tiny"}
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    return folder
+
+
+def models_of(*adapters):
+    made = [{"name": "base", "model": "tiny", "adapter": None, "base": None, "formats": None, "writes": ["aligned"]}]
+    return made + [
+        {"name": path.name, "model": "tiny", "adapter": str(path), "base": "base", "formats": None, "writes": []}
+        for path in adapters
+    ]
+
+
+def measure(folder, *adapters, formats=(faults.ALIGNED,), rows=TESTED):
+    return arms.measure(folder, models_of(*adapters), list(formats), rows, HISTORICAL, "Sam", longest=4)
+
+
+def test_arms_are_measured_once_and_kept(tmp_path, adapter, monkeypatch):
+    first = measure(tmp_path / "arms", adapter)
+    assert not np.allclose(first["scores"]["base", "aligned"]["reply"], first["scores"]["adapter", "aligned"]["reply"])
+    monkeypatch.setattr(base_models, "load", lambda *_: pytest.fail("measured again"))
+    again = measure(tmp_path / "arms", adapter)
+    assert again["written"] == first["written"] and again["costs"] == first["costs"]
+    assert all((again["scores"][key]["reply"] == value["reply"]).all() for key, value in first["scores"].items())
+
+
+def test_a_damaged_file_is_measured_again(tmp_path):
+    first = measure(tmp_path / "arms")
+    for path in (tmp_path / "arms").iterdir():
+        path.write_text("{")
+    assert measure(tmp_path / "arms")["written"] == first["written"]
+
+
+def test_other_weights_are_not_taken_for_the_ones_that_were_measured(tmp_path, adapter):
+    first = measure(tmp_path / "arms", adapter)
+    tensors = mx.load(str(adapter / "adapters.safetensors"))
+    mx.save_safetensors(str(adapter / "adapters.safetensors"), {name: value * 3 for name, value in tensors.items()})
+    again = measure(tmp_path / "arms", adapter)
+    assert (first["scores"]["adapter", "aligned"]["reply"] != again["scores"]["adapter", "aligned"]["reply"]).any()
+
+
+def broken(adapter, name, change):
+    folder = adapter.parent / name
+    shutil.copytree(adapter, folder)
+    tensors = mx.load(str(folder / "adapters.safetensors"))
+    mx.save_safetensors(str(folder / "adapters.safetensors"), change(tensors))
+    return folder
+
+
+def test_a_model_that_cannot_be_loaded_is_left_out_and_the_others_go_on(tmp_path, adapter):
+    other = broken(adapter, "of_another_model", lambda tensors: {n: v[:3] for n, v in tensors.items()})
+    partial = broken(adapter, "partial", lambda tensors: dict(list(tensors.items())[1:]))
+    nowhere = tmp_path / "nowhere"
+    infinite = broken(adapter, "infinite", lambda tensors: {n: v * float("inf") for n, v in tensors.items()})
+    found = measure(tmp_path / "arms", other, partial, nowhere, infinite, adapter)
+    assert set(found["scores"]) == {("base", "aligned"), ("adapter", "aligned")}
+    why = {one["arm"]: one["why"] for one in found["left_out"]}
+    assert set(why) == {"of_another_model", "partial", "nowhere", "infinite, aligned"}
+    assert "trained on this very model" in why["of_another_model"]
+    assert "lacks 1 of" in why["partial"] and "nowhere" in why["nowhere"] and "not a number" in why["infinite, aligned"]
+
+
+def test_without_any_arm_it_says_why(tmp_path, monkeypatch):
+    monkeypatch.setattr(base_models, "load_tokenizer", lambda _: (_ for _ in ()).throw(ValueError("no such thing")))
+    refused(lambda: measure(tmp_path), "None of the arms", "no such thing")
+
+
+def test_one_row_goes_through_the_whole_comparison(tmp_path, adapter, tokenizer):
+    one = {"examples": ROWS[:1], "conversations": NAMES[:1], "rows": [0], "unusable": 0}
+    made, formats, same = formats_of(tokenizer)
+    found = measure(tmp_path, adapter, formats=formats, rows=one)
+    base, tuned = (arms.by_model(found["scores"], name) for name in ("base", "adapter"))
+    assert attribution.of_model(tuned, made, same, ["a"])["whole"]["verdict"] == "not distinguishable"
+    assert archaeology.told(archaeology.rank(base, tuned, ["a"]))
+    assert results.likenesses(found["written"], one, ["yo"])["arms"][0]["to_floor"]["interval"] is None
+
+
+# --- which replies ----------------------------------------------------------------------------
+
+
+def test_held_out_rows_are_spread_over_the_split():
+    rows = [example(reply=str(at)) for at in range(100)]
+    found = tested.held_out(rows, [str(at // 10) for at in range(100)], 10)
+    assert found["rows"][0] == 0 and found["rows"][-1] == 99 and len(set(found["conversations"])) == 10
+    assert tested.held_out(rows[:2], ["a", "b"], 50)["rows"] == [0, 1]
+
+
+def test_rows_without_a_reply_are_passed_over_and_counted():
+    rows = [example(reply=""), example(reply="hi"), {"messages": None}, "text", example(reply=" "), example(reply="yo")]
+    found = tested.held_out(rows, list("abcdef"), 9)
+    assert found["rows"] == [1, 5] and found["conversations"] == ["b", "f"] and found["unusable"] == 4
+    refused(lambda: tested.held_out(rows[:1], ["a"], 9), "None of the 1 rows", "make audit")

@@ -118,7 +118,9 @@ def _parser() -> argparse.ArgumentParser:
     _training_options(verb)
     verb.set_defaults(verb=_repeats)
 
-    verb = verbs.add_parser("compare", help="measure a comparison's arms, for notebook 04; goes on where it was stopped")
+    verb = verbs.add_parser(
+        "compare", help="measure a comparison's arms, for notebook 04; goes on where it was stopped"
+    )
     verb.add_argument("--run", default="demo")
     verb.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
     verb.set_defaults(verb=_compare)
@@ -324,13 +326,22 @@ def _repeats(options) -> int:
 
 def _compare(options) -> None:
     """With the parameters of notebook 04, which finds here what it would measure."""
-    from . import notebooks
+    from . import cost, notebooks
     from .compare import plan
+    from .progress import remaining, watched
 
     given = notebooks.parameters("04_compare", {"run": options.run, **dict(options.parameter)})
     asked = {name: given[name] for name in ("replies", "shots", "also", "every")}
     planned = plan.plan(run_folder(options.run), given["config"], given["owner"], given["inference"], **asked)
-    measured = plan.measure(planned, **{name: given[name] for name in ("longest", "temperature", "seed")})
+    started = cost.clock()
+
+    def tell(arm: str, done: int, total: int) -> None:
+        if not watched():  # in a terminal a bar says it
+            print(f"  {arm}: {remaining(done, total, cost.clock() - started)}", flush=True)
+
+    writing = {name: given[name] for name in ("longest", "temperature", "seed")}
+    print(f"comparing {len(planned['models'])} models: what was measured before is kept", flush=True)
+    measured = plan.measure(planned, tell=tell, **writing)
     print(f"{len(measured['scores'])} arms measured, {len(measured['left_out'])} left out")
 
 

@@ -15,3 +15,11 @@ def watched() -> bool:
     if os.environ.get("FTSTUDY_HEADLESS") or os.environ.get("PYTEST_VERSION"):
         return False
     return "ipykernel" in sys.modules or sys.stderr.isatty()
+
+
+def remaining(done: int, total: int, seconds: float) -> str:
+    """How far it is and how long the rest will take, as the part that is done took: "3 of 9 done, about 4 min left"."""
+    if not done or done == total:
+        return f"{done} of {total} done"
+    left = seconds / done * (total - done)
+    return f"{done} of {total} done, about " + (f"{left / 60:.0f} min left" if left > 90 else f"{left:.0f} s left")

@@ -47,7 +47,8 @@ def build(run: Path) -> Path:
                 charts.arms(comparison["arms"]), "Nats per reply token of each arm with its interval"
             ),
             "attribution": render.picture(
-                charts.attribution(comparison["attribution"]), "Each fault's Shapley share of the cost, with its interval"
+                charts.attribution(comparison["attribution"]),
+                "Each fault's Shapley share of the cost, with its interval",
             ),
             "quality": render.picture(charts.quality(quality[0]), "Bits per byte over seconds of training"),
         },

@@ -57,17 +57,26 @@ def models(trained: list[dict], formats: list[dict], app: str, wrapped: str, eve
 
 
 def measure(
-    folder: Path, models: list[dict], formats: list[dict], tested: dict, app: dict, owner: str, **writing
+    folder: Path,
+    models: list[dict],
+    formats: list[dict],
+    tested: dict,
+    app: dict,
+    owner: str,
+    tell: Callable = lambda arm, done, total: None,
+    **writing,
 ) -> dict:
-    """All arms. Returns `scores`, `prompts` and `written`, each (model, format) -> results; `costs`, a step's
+    """All arms. Returns `scores` and `written`, each (model, format) -> results; `costs`, a step's
     name -> seconds, tokens a second and gigabytes; and `left_out`, [{"arm", "why"}].
 
     What was measured before with the same model, prompts and replies is read from `folder`. A model that
-    cannot be loaded, or an arm that gives no numbers, is left out, and the others go on. `writing`: what
-    `generation.generate` takes (longest, temperature, seed).
+    cannot be loaded, or an arm that gives no numbers, is left out, and the others go on. `tell` is told
+    of every arm that is done. `writing`: what `generation.generate` takes (longest, temperature, seed).
     """
-    result = {"scores": {}, "prompts": {}, "written": {}, "costs": {}, "left_out": []}
-    with bar(total=sum(len(_asked(model, formats)) for model in models), desc="all arms", unit="arm") as shown:
+    result = {"scores": {}, "written": {}, "costs": {}, "left_out": []}
+    asked = {model["name"]: _asked(model, formats) for model in models}
+    total, done = sum(map(len, asked.values())), 0
+    with bar(total=total, desc="all arms", unit="arm") as shown:
         for model in models:
             try:
                 loaded, identity = _loaded_once(model), _identity(model)
@@ -76,17 +85,21 @@ def measure(
             except Exception as error:  # a chat template raises what it likes
                 result["left_out"].append({"arm": model["name"], "why": _why(error)})
                 continue
-            for one in _asked(model, formats):
+            for one in asked[model["name"]]:
                 try:
                     prompts = [
                         faults.prompt_ids(example, tokenizer, one, app, ("test", row), owner)
                         for example, row in zip(tested["examples"], tested["rows"])
                     ]
                     _measure(folder, model, one["name"], loaded, [identity, prompts], targets, writing, result)
-                    result["prompts"][model["name"], one["name"]] = prompts
+                except _NotLoaded as error:
+                    result["left_out"].append({"arm": model["name"], "why": str(error)})
+                    break
                 except Exception as error:  # and so does a model of odd shape
                     result["left_out"].append({"arm": f"{model['name']}, {one['name']}", "why": _why(error)})
                 shown.update()
+                done += 1
+                tell(f"{model['name']}, {one['name']}", done, total)
     if not result["scores"]:
         why = result["left_out"][0]["why"] if result["left_out"] else "there is no model"
         raise StudyError(f"None of the arms could be measured: {why}")
@@ -103,9 +116,21 @@ def _why(error: Exception) -> str:
     return told if isinstance(error, StudyError) else f"{type(error).__name__}: {told}"
 
 
+class _NotLoaded(Exception):
+    """The model itself is what fails, so none of its arms can be measured."""
+
+
 def _loaded_once(model: dict) -> Callable:
     """Loads the model when it is first needed: for what was kept, none is."""
-    return cache(lambda: base_models.load(model["model"], model["adapter"] and from_root(model["adapter"])))
+
+    @cache
+    def loaded():
+        try:
+            return base_models.load(model["model"], model["adapter"] and from_root(model["adapter"]))
+        except Exception as error:
+            raise _NotLoaded(_why(error)) from error
+
+    return loaded
 
 
 def _identity(model: dict) -> str:
@@ -113,8 +138,7 @@ def _identity(model: dict) -> str:
     digest = hashlib.sha256(json.dumps([FORM, contract.model_identity(base_models.resolve(model["model"]))]).encode())
     for name in ("adapter_config.json", "adapters.safetensors") if model["adapter"] else ():
         path = from_root(model["adapter"]) / name
-        if path.is_file():
-            digest.update(path.read_bytes())
+        digest.update(path.read_bytes() if path.is_file() else b"none, as `load` will say")
     return digest.hexdigest()
 
 

@@ -1,14 +1,16 @@
 """Replies that a model writes: batched, seeded, by mlx-lm's own batch generator."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import mlx.core as mx
-from mlx_lm.generate import BatchGenerator
+from mlx_lm.generate import BatchGenerator, generate_step
 
 from ..progress import bar
 
-LONGEST = 48  # tokens of a reply, unless told: four of five of the demo's true replies are shorter
+LONGEST = 48  # tokens of a reply, unless told
 BATCH = 64
+
+Written = tuple[int, list[int], bool]  # the prompt's place, the reply's token ids, whether it stopped
 
 
 def generate(
@@ -23,30 +25,62 @@ def generate(
     """A reply to each prompt: {"text", "stopped", "tokens"}; `stopped` is false at `longest` tokens.
 
     Greedy at temperature 0. Above, each reply has random numbers of its own from `seed` and its
-    place, so it does not depend on what else is in the batch.
+    place, so it does not depend on what else is in the batch. One by one where mlx-lm cannot batch
+    the architecture.
     """
-    generator = BatchGenerator(
-        model,
-        stop_tokens=[[token] for token in tokenizer.eos_token_ids],
-        completion_batch_size=BATCH,
-    )
-    order = sorted(range(len(prompts)), key=lambda at: len(prompts[at]))  # neighbours need little padding
-    samplers = [_sampler(temperature, seed, at) for at in order] if temperature else None
-    places = generator.insert([prompts[at] for at in order], max_tokens=[longest] * len(order), samplers=samplers)
-    at_place, written, stopped = dict(zip(places, order)), [[] for _ in prompts], [False] * len(prompts)
+    stops = list(tokenizer.eos_token_ids)
+    samplers = [_sampler(temperature, seed, at) for at in range(len(prompts))] if temperature else None
     with bar(total=len(prompts), desc=label or "writing", unit="reply") as shown:
+        try:
+            written = _shown(_batched(model, prompts, stops, longest, samplers), shown)
+        except (ValueError, AttributeError, NotImplementedError):  # masks of another shape, caches of another kind
+            shown.reset()
+            written = _shown(_one_by_one(model, prompts, stops, longest, temperature, seed), shown)
+    return [
+        {"text": tokenizer.decode(ids).strip(), "stopped": stopped, "tokens": len(ids) + stopped}
+        for _, ids, stopped in sorted(written)
+    ]
+
+
+def _shown(written: Iterator[Written], bar) -> list[Written]:
+    found = []
+    for one in written:
+        found.append(one)
+        bar.update()
+    return found
+
+
+def _batched(model, prompts, stops: list[int], longest: int, samplers: list | None) -> Iterator[Written]:
+    generator = BatchGenerator(model, stop_tokens=[[token] for token in stops], completion_batch_size=BATCH)
+    order = sorted(range(len(prompts)), key=lambda at: len(prompts[at]))  # neighbours need little padding
+    places = generator.insert(
+        [prompts[at] for at in order],
+        max_tokens=[longest] * len(order),
+        samplers=[samplers[at] for at in order] if samplers else None,
+    )
+    at_place, ids = dict(zip(places, order)), [[] for _ in prompts]
+    try:
         while responses := generator.next_generated():
             for response in responses:
-                at = at_place[response.uid]
-                stopped[at] = response.finish_reason == "stop"
-                if not stopped[at]:
-                    written[at].append(response.token)
-                shown.update(response.finish_reason is not None)
-    generator.close()
-    return [
-        {"text": tokenizer.decode(ids).strip(), "stopped": end, "tokens": len(ids) + end}
-        for ids, end in zip(written, stopped)
-    ]
+                at, stopped = at_place[response.uid], response.finish_reason == "stop"
+                if not stopped:
+                    ids[at].append(response.token)
+                if response.finish_reason is not None:
+                    yield at, ids[at], stopped
+    finally:
+        generator.close()
+
+
+def _one_by_one(model, prompts, stops: list[int], longest: int, temperature: float, seed: int) -> Iterator[Written]:
+    for at, prompt in enumerate(prompts):
+        sampler = _sampler(temperature, seed, at) if temperature else None
+        ids, stopped = [], False
+        for token, _ in generate_step(mx.array(prompt), model, max_tokens=longest, sampler=sampler):
+            stopped = token in stops
+            if stopped:
+                break
+            ids.append(token)
+        yield at, ids, stopped
 
 
 def _sampler(temperature: float, seed: int, at: int) -> Callable:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from .. import base_models
+from .. import base_models, cost
 from ..errors import StudyError
 from ..files import read_json, write_json
 from ..paths import from_root, shown
@@ -19,10 +19,14 @@ def sweep(configs: Iterable[Path], run: Path, data: str | None, model: str | Non
     (trained, kept from before, diverged, failed), `why` (of the last two), and what `_figures` gives. A
     config that fails has no entry in training.json, whatever adapter of an older run lies there.
     """
-    rows = []
-    for config in configs:
-        print(f"== {shown(config)}", flush=True)
+    rows, seconds, trained, configs = [], 0.0, 0, list(configs)
+    for at, config in enumerate(configs):
+        told = f", about {seconds / trained * (len(configs) - at) / 60:.0f} min left" if trained else ""
+        print(f"== {shown(config)} ({at + 1} of {len(configs)}{told})", flush=True)
+        started = cost.clock()
         rows.append({"config": config.stem} | _trained(config, run, data, model, flags))
+        if rows[-1]["status"] != "kept from before":
+            seconds, trained = seconds + cost.clock() - started, trained + 1
         write_json(run / "sweep.json", {"configs": rows})
     return rows
 
@@ -58,7 +62,7 @@ def _is_complete(config: Path, run: Path, data: str | None, model: str | None, f
 
 def _figures(run: Path, name: str) -> dict:
     """What the table shows of a run: its losses in nats a trained token, and its cost."""
-    entry, cost = entry_of(run, name), read_json(run / "cost.json").get(f"training {name}", {})
+    entry, spent = entry_of(run, name), read_json(run / "cost.json").get(f"training {name}", {})
     losses = [row["validation_loss"] for row in entry["curve"] if "validation_loss" in row]
     return {
         "iterations": entry["iterations"],
@@ -67,7 +71,7 @@ def _figures(run: Path, name: str) -> dict:
         "at": entry["kept"]["iteration"],
         "stopped": entry["stopped"],
         "diverged": entry["diverged"],
-        **cost,
+        **spent,
     }
 
 

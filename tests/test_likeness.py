@@ -1,0 +1,155 @@
+"""Style distance, copies and assistant's phrases; the blind test's choices."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ftstudy.compare import likeness, preference
+
+OWN = ["yeah idk", "lol ok", "omw", "thats fine w me", "u coming?", "nah im good", "haha true", "k", "see u there"] * 12
+FORMAL = [
+    "Certainly! How can I help you today?",
+    "I would be glad to assist you.",
+    "That is an excellent question.",
+] * 4
+
+
+def test_the_persons_own_replies_are_near_and_an_assistants_far():
+    to = likeness.reference(OWN, 12)
+    own, formal = (likeness.distance(replies, to)["total"] for replies in (OWN[:12], FORMAL))
+    assert own < 0.3 < 0.5 < formal <= 1
+    assert to["ceiling"]["interval"][0] <= to["ceiling"]["mean"] <= to["ceiling"]["interval"][1] < formal
+
+
+@pytest.mark.parametrize(
+    "part, changed",
+    [
+        ("case", [text.upper() for text in OWN[:20]]),
+        ("punctuation", [text + "!" for text in OWN[:20]]),
+        ("length", [f"{text} and then some more words after that one" for text in OWN[:20]]),
+        ("abbreviations", ["fine", "certainly", "coming along", "agreed"] * 5),
+    ],
+)
+def test_each_part_sees_its_own_trait(part, changed):
+    to = likeness.reference(OWN, 20)
+    assert likeness.distance(changed, to)[part] > likeness.distance(OWN[:20], to)[part] + 0.2
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.text(max_size=30), min_size=1, max_size=12))
+def test_a_distance_is_between_0_and_1_whatever_is_written(replies):
+    to = likeness.reference(OWN, len(replies))
+    assert all(0 <= value <= 1 for value in likeness.distance(replies, to).values())
+
+
+def test_a_paired_difference_has_a_verdict():
+    to, names = likeness.reference(OWN, 12), [str(at) for at in range(12)]
+    found = likeness.distance_difference(OWN[:12], FORMAL, names, to)
+    assert found["distance"] < 0 and found["verdict"] == "better"
+    same = likeness.distance_difference(FORMAL, FORMAL, names, to)
+    assert same == {"distance": 0.0, "interval": [0.0, 0.0], "verdict": "not distinguishable"}
+
+
+@pytest.mark.parametrize(
+    "text, sounds",
+    [
+        ("As an AI language model, I cannot text.", True),
+        ("I'm here to help! What do you need?", True),
+        ("Certainly! Here are three ideas.", True),
+        ("1. Bring ice\n2. Bring chairs", True),
+        ("let me know if you need anything else", True),
+        ("of course lol", False),
+        ("can u help me move", False),
+        ("im happy for u", False),
+        ("", False),
+    ],
+)
+def test_what_sounds_like_an_assistant(text, sounds):
+    assert bool(likeness.ASSISTANT.search(text)) is sounds
+
+
+def test_measures_are_shares_of_the_replies():
+    trained = {likeness.normal(text) for text in ["see you at the usual place", "ok"]}
+    texts = ["See you  at the usual place", "ok", "", "Contact: hi\nSam: hey"]
+    replies = [{"text": text, "stopped": text != ""} for text in texts]
+    found = likeness.measures(replies, ["a b", "c d e f"], trained)
+    assert found["copied"] == found["empty"] == found["other_speaker"] == 0.25
+    assert found["end_of_turn_rate"] == 0.75 and found["true_words"] == 3
+
+
+# --- the blind test ---------------------------------------------------------------------------
+
+LEFT, RIGHT = ("tuned", "aligned"), ("base", "aligned")
+TESTED = {
+    "rows": list(range(20)),
+    "examples": [
+        {"messages": [{"role": "user", "content": f"hey {at}"}, {"role": "assistant", "content": "yo"}]}
+        for at in range(20)
+    ],
+}
+WRITTEN = {
+    LEFT: [{"text": f"yo {at}"} for at in range(20)],
+    RIGHT: [{"text": "Hello!" if at else "yo 0"} for at in range(20)],
+}
+
+
+def test_the_order_is_hidden_and_equal_replies_are_left_out():
+    pairs = preference.pairs(WRITTEN, LEFT, RIGHT, TESTED)
+    assert len(pairs) == 19 and pairs == preference.pairs(WRITTEN, LEFT, RIGHT, TESTED)
+    first = [pair["arms"][0] for pair in pairs]
+    assert 4 < first.count("tuned, aligned") < 16
+    assert all(pair["texts"][pair["arms"].index("base, aligned")] == "Hello!" for pair in pairs)
+    assert preference.pairs({}, LEFT, RIGHT, TESTED) == []
+
+
+def choose_all(folder, pairs, choice):
+    for at, pair in enumerate(pairs):
+        preference.choose(folder, pair, choice(at, pair))
+
+
+def always_tuned(at, pair):
+    return str(pair["arms"].index("tuned, aligned") + 1)
+
+
+def test_choices_are_kept_as_they_are_made_and_win_rates_have_an_interval(tmp_path):
+    pairs = preference.pairs(WRITTEN, LEFT, RIGHT, TESTED)
+    assert preference.result(pairs, preference.choices(tmp_path)) is None
+    choose_all(tmp_path, pairs[:3], always_tuned)
+    assert preference.undecided(pairs, preference.choices(tmp_path)) == pairs[3:]
+    choose_all(tmp_path, pairs, lambda at, pair: "0" if at >= 12 else always_tuned(at, pair))
+    found = preference.result(pairs, preference.choices(tmp_path))
+    assert (found["wins"], found["losses"], found["ties"]) == (12, 0, 7)
+    assert found["left"] == "tuned, aligned" and found["win_rate"] == 1 and found["verdict"] == "better"
+    # Wilson's interval of 12 of 12, by its closed form z² / (n + z²)
+    assert found["interval"] == pytest.approx([12 / (12 + 1.959964**2), 1])
+
+
+def test_losing_every_pair_is_worse_and_half_of_them_tells_nothing(tmp_path):
+    pairs = preference.pairs(WRITTEN, LEFT, RIGHT, TESTED)
+    other = lambda at, pair: str(2 - pair["arms"].index("tuned, aligned"))  # noqa: E731
+    choose_all(tmp_path, pairs, other)
+    assert preference.result(pairs, preference.choices(tmp_path))["verdict"] == "worse"
+    choose_all(tmp_path, pairs, lambda at, pair: (other if at % 2 else always_tuned)(at, pair))
+    assert preference.result(pairs, preference.choices(tmp_path))["verdict"] == "not distinguishable"
+
+
+def test_choices_about_other_replies_do_not_count(tmp_path):
+    pairs = preference.pairs(WRITTEN, LEFT, RIGHT, TESTED)
+    choose_all(tmp_path, pairs, always_tuned)
+    retrained = WRITTEN | {LEFT: [{"text": f"yoo {at}"} for at in range(20)]}
+    assert preference.result(preference.pairs(retrained, LEFT, RIGHT, TESTED), preference.choices(tmp_path)) is None
+
+
+def test_the_widget_takes_keys_and_buttons(tmp_path):
+    pairs = preference.pairs(WRITTEN, LEFT, RIGHT, TESTED)[:3]
+    shown, row, said = preference.ask(tmp_path, pairs).children
+    field, first, _, neither = row.children
+    assert pairs[0]["texts"][0] in shown.value and "tuned" not in shown.value
+    field.value = "2"
+    assert field.value == "" and said.value.startswith("1 of 3")
+    field.value = "x"
+    assert said.value.startswith("1 of 3")
+    first.click()
+    neither.click()
+    assert [one["choice"] for one in preference.choices(tmp_path)] == [1, 0, None]
+    assert "Every pair is decided" in shown.value and "tuned" in said.value

@@ -1,0 +1,110 @@
+"""Option A and more seeds: which configs a full comparison trains, and how they come into one comparison."""
+
+import json
+import shutil
+
+import pytest
+from conftest import example, refused
+
+from ftstudy import chat_format, cli, configs, paths, training
+from ftstudy.compare import plan, repeats, results
+
+CONFIG = """\
+model: data/models/tiny
+data: {data}/raw_style_variable
+adapter_path: {data}/adapter
+train: true
+seed: 4
+num_layers: 2
+lora_parameters: {{rank: 4, scale: 10.0, dropout: 0.0}}
+mask_prompt: true
+iters: 2
+batch_size: 2
+learning_rate: 1.0e-3
+steps_per_eval: 2
+val_batches: 1
+ftstudy: {{train_on: last}}
+"""
+
+
+@pytest.fixture
+def study(tmp_path, write_split):
+    """A config with data for both options, and its run's folder."""
+    rows = [example(user=f"Contact: hey {at}\nContact: you there?", reply=f"yo {at}") for at in range(12)]
+    wrapped = [{"messages": chat_format.messages_for(row, {"user": chat_format.WRAPPER})} for row in rows]
+    for variant, found in (("raw_style_variable", rows), ("wrapped", wrapped)):
+        for split in ("train", "valid", "test"):
+            write_split(tmp_path / variant, split, found)
+    config = tmp_path / "mine.yaml"
+    config.write_text(CONFIG.format(data=tmp_path))
+    run = paths.run_folder("test-repeats")
+    yield config, run
+    shutil.rmtree(run, ignore_errors=True)
+
+
+def test_five_more_trainings_besides_the_main_one(study, tmp_path):
+    config, run = study
+    made = {path.stem: configs.load(path) for path in repeats.write(str(config), "", "", run, tmp_path / "repeats")}
+    assert set(made) == {"mine_seed2", "mine_seed3", "mine_option_a", "mine_option_a_seed2", "mine_option_a_seed3"}
+    assert [made[name]["seed"] for name in ("mine_option_a", "mine_seed2", "mine_option_a_seed3")] == [4, 5, 6]
+    assert len({one["adapter_path"] for one in made.values()}) == 5
+    assert all(("wrapped" in one["data"]) == ("option_a" in name) for name, one in made.items())
+    same = ("iters", "learning_rate", "lora_parameters", "ftstudy", "mask_prompt")
+    assert all(one[key] == configs.load(config)[key] for one in made.values() for key in same)
+
+
+def train(config, run):
+    subject = training.read(config)
+    training.record(run, training.train(subject, run / "metrics.jsonl"))
+
+
+@pytest.mark.slow
+def test_both_options_and_their_seeds_come_into_one_comparison(study, tmp_path):
+    config, run = study
+    train(config, run)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["repeats", "--config", str(config), "--adapters", str(tmp_path / "repeats"), "--run", run.name])
+    assert not ended.value.code
+    planned = plan.plan(run, str(config), "Sam", "historical", replies=6)
+    names = [model["name"] for model in planned["models"]]
+    assert names == [
+        "base",
+        "tuned",
+        "tuned, seed 2",
+        "tuned, seed 3",
+        "option A",
+        "option A, seed 2",
+        "option A, seed 3",
+    ]
+    assert planned["same"]["wrapped"] == "user" and not planned["left_out"]
+    measured = plan.measure(planned, longest=3)
+    found = results.training_formats(
+        measured["scores"], planned["models"], planned["tested"]["conversations"], "user", "historical"
+    )
+    assert found["own"]["seeds"] == found["app"]["seeds"] == 3
+    assert found["own"]["covers"] == "test replies and training seeds" and len(found["own"]["each_seed"]) == 3
+    assert {model for model, _ in measured["written"]} == {"base", "tuned", "option A"}
+
+    # other data: what was trained on the old is not compared with the new
+    for split in ("train", "valid"):
+        shutil.copy(tmp_path / "wrapped" / "test.jsonl", tmp_path / "wrapped" / f"{split}.jsonl")
+    (tmp_path / "wrapped" / "train.jsonl").write_text(json.dumps(example()) + "\n")
+    again = plan.plan(run, str(config), "Sam", "historical", replies=6)
+    assert [model["name"] for model in again["models"]] == ["base", "tuned", "tuned, seed 2", "tuned, seed 3"]
+    assert len(again["left_out"]) == 3 and "FULL=1" in again["left_out"][0]["why"]
+
+
+@pytest.mark.slow
+def test_other_trainings_are_compared_with_the_main_one(study, tmp_path):
+    config, run = study
+    train(config, run)
+    longer = tmp_path / "longer.yaml"
+    longer.write_text(config.read_text().replace("iters: 2", "iters: 4").replace("/adapter\n", "/longer\n"))
+    refused(lambda: plan.plan(run, str(longer), "Sam", "historical", replies=6), "longer", "train it first")
+    train(longer, run)
+    planned = plan.plan(run, str(config), "Sam", "historical", replies=6, also=[str(longer), "never.yaml"])
+    assert [model["name"] for model in planned["models"]] == ["base", "tuned", "longer"]
+    assert planned["models"][2]["formats"] == ["aligned", "historical"]
+    assert [one["arm"] for one in planned["left_out"]] == ["never"]
+    measured = plan.measure(planned, longest=3)
+    assert ("longer", "historical") in measured["scores"] and ("longer", "system") not in measured["scores"]
