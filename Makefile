@@ -18,7 +18,7 @@ SHELL := /bin/sh
 # CONFIGS  for `make sweep`: the configs to train     HOSTS    for `make train`: machines, or a number of processes
 # FULL=1   `make report` trains option A too, both with three seeds, and compares every combination of faults
 # ALSO     further configs for the report to train and compare: other models, methods or lengths of training
-# STOCK=no the report leaves out the second training, which shows what our loss is worth beside mlx-lm's
+# STOCK=yes the report trains once more as stock mlx-lm does, to show what our loss is worth (FULL=1 does, too)
 # SMOKE=1  100 iterations, evaluated every 10         FORCE=1  train although the audit finds errors
 RUN ?= demo
 CONFIG ?= ft_configs/demo_135m_lora_variable.yaml
@@ -38,6 +38,7 @@ CONFIGS ?= $(wildcard ft_configs/demo_135m_*_variable.yaml)
 HOSTS ?=
 FULL ?=
 ALSO ?=
+STOCK ?= $(if $(filter-out 0,$(FULL)),yes,no)
 
 ifneq ($(RUN),$(notdir $(firstword $(RUN))))
 $(error RUN="$(RUN)" cannot name a run: it becomes a folder in reports/, so write one plain word, like RUN=personal)
@@ -138,7 +139,7 @@ $(RESULTS)/01_extract.ipynb: notebooks/01_extract.ipynb $(RESULTS)/variables $(L
 ADAPTER = $(if $(filter demo,$(RUN)),,data/adapters/$(RUN)/$(basename $(notdir $(CONFIG))))
 AUDIT = -p app "$(APP)" -p adapter "$(ADAPTER)" -p stage_history $(if $(filter data/demo/chat.db,$(SOURCE)),true,false)
 TRAIN = -p adapter "$(ADAPTER)" -p iterations $(or $(ITERS),0) -p evaluate_every 0 -p force $(if $(FORCE),true,false) \
-    -p stock $(if $(filter no No NO,$(STOCK)),false,true)
+    -p stock $(if $(filter yes Yes YES,$(STOCK)),true,false)
 COMPARE = -p config "$(CONFIG)" -p owner "$(OWNER)" -p inference "$(INFERENCE)" -p replies 40 -p shots 4 -p longest 48 \
     -p samples 6 -p every $(if $(filter-out 0,$(FULL)),true,false) -p also '[$(subst $(space),$(comma),$(strip $(ALSO)))]'
 REPEATS = data/adapters/$(RUN)/repeats
@@ -166,10 +167,11 @@ baseline: | $(READY) ## run the notebooks on the sample and store their outputs,
 	$(PYTHON) -m ftstudy baseline
 	$(PYTHON) -m ftstudy checks --markdown > docs/checks.md
 
-bench: | $(READY) ## measure extraction, audit and training: seconds, memory, ratios to others, and injected faults that are found
+bench: | $(READY) ## measure extraction, audit, training and comparison: seconds, memory, ratios to others, injected faults found
 	$(PYTHON) bench/extraction.py
 	$(PYTHON) bench/audit.py
 	$(PYTHON) bench/training.py
+	$(PYTHON) bench/comparison.py
 
 lab: | $(READY) ## open the notebooks in JupyterLab
 	$(PYTHON) -m jupyterlab --notebook-dir notebooks $(LAB)

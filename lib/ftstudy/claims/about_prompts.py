@@ -80,7 +80,7 @@ def _differs(evidence: dict, number_: int, statement: str, fault: str) -> dict:
     return claim(
         number_,
         statement,
-        "token ids of both prompts, over held-out examples; the cost is its main effect in the factorial",
+        "token ids of both prompts, over held-out examples; the cost is its main effect in the factorial, and what the tuned model writes",
         "; ".join([where, *costs]),
         CONFIRMED if row else REFUTED,
     )

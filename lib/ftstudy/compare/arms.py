@@ -2,7 +2,7 @@
 
 A *model* is plain data: `name`; `model` and `adapter`, folders; `base`, the name of the model it was
 tuned from, or None; `formats`, the names of those it is asked in, None for all; `writes`, those in
-which it writes replies; and of a tuned one `config`, `seed` and `option` (the original report's A or B).
+which it writes replies; `own`, the one that it was trained in; and of a tuned one `config`, `seed` and `option` (the original report's A or B).
 """
 
 import hashlib
@@ -27,9 +27,9 @@ FORM = 1  # of what is kept; another number lets nothing older be taken
 def models(trained: list[dict], formats: list[dict], app: str, wrapped: str, every: bool = False) -> list[dict]:
     """The models of runs in training.json, the main one's first, each base model before what was tuned from it.
 
-    The main base and the main tuned model are asked in all formats, and write replies when aligned
-    and as the app asks; other models are asked in these two, and option A in the wrapped form. `every`: all are asked in all formats,
-    and those of the first seed write in all.
+    The main base and the main tuned model are asked in all formats, others when aligned and as the app asks,
+    option A in the wrapped form as well. Tuned models of the first seed write replies when aligned and as the
+    app asks, base models when aligned. `every`: all are asked in all formats, and write in all.
     """
     aligned = [name for name in dict.fromkeys(("aligned", app))]
     own = [one["name"] for one in formats]
@@ -39,10 +39,11 @@ def models(trained: list[dict], formats: list[dict], app: str, wrapped: str, eve
         asked = None if main or every else list(dict.fromkeys([*aligned, *([wrapped] if option == "A" else [])]))
         first = entry.get("repeat", 0) == 0
         writes = own if every and first else [name for name in aligned if first]
+        floor = own if every else aligned[:1]  # of a base model: what the others are held against
         base = "base" if entry["model"] == trained[0]["model"] else f"base {Path(entry['model']).name}"
-        shared = {"model": entry["model"], "formats": asked, "writes": writes}
+        shared = {"model": entry["model"], "formats": asked}
         if base not in made:
-            made[base] = {"name": base, "adapter": None, "base": None, **shared}
+            made[base] = {"name": base, "adapter": None, "base": None, "own": "aligned", "writes": floor, **shared}
         name = "tuned" if main else entry.get("label") or entry["name"]
         made[name] = {
             "name": name,
@@ -51,6 +52,8 @@ def models(trained: list[dict], formats: list[dict], app: str, wrapped: str, eve
             "config": entry["name"],
             "seed": entry.get("repeat", 0),
             "option": option,
+            "own": "aligned" if main or option != "A" else wrapped,
+            "writes": writes,
             **shared,
         }
     return list(made.values())

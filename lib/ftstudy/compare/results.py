@@ -98,7 +98,8 @@ def likenesses(written: dict, tested: dict, own: list[str]) -> dict:
     """What the arms write, beside the person's own replies (`own`: those of the training split).
 
     `ceiling` is as many of the person's own replies; `arms` has one entry an arm, with its `measures`,
-    its style distance, and the paired difference to the first arm, the floor.
+    its style distance, and two paired differences of it: to the first arm, the floor, and to the same
+    model under the aligned prompt (None for that one itself).
     """
     if not written:
         return {"ceiling": None, "arms": []}
@@ -117,6 +118,9 @@ def likenesses(written: dict, tested: dict, own: list[str]) -> dict:
                 **likeness.measures(written[model, name], true, trained),
                 "style_distance": likeness.distance(replies, to),
                 "to_floor": likeness.distance_difference(replies, floor, tested["conversations"], to),
+                "to_aligned": None
+                if name == "aligned" or (model, "aligned") not in texts
+                else likeness.distance_difference(replies, texts[model, "aligned"], tested["conversations"], to),
             }
             for (model, name), replies in texts.items()
         ],
@@ -131,7 +135,8 @@ def summary(plan, measured, arms, differences, attribution, training_formats, ra
         "formats": [{"name": one["name"], "faults": one["faults"]} for one in plan["formats"]],
         "same": plan["same"],
         "models": [
-            {key: model.get(key) for key in ("name", "base", "config", "seed", "option")} for model in plan["models"]
+            {key: model.get(key) for key in ("name", "base", "config", "seed", "option", "own")}
+            for model in plan["models"]
         ],
         "trained": plan["trained"]["name"],
         "other_trainings": [

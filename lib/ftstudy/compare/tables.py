@@ -131,14 +131,18 @@ def archaeology(found: list[dict]) -> Table:
 def generated(found: dict) -> Table:
     """`found`: what `compare.likenesses` gives."""
 
-    def cells(name: str, prompt: str, one: dict, distance: str, verdict: str) -> dict:
+    def told(difference: dict | None) -> str:
+        return f"{number(difference['distance'], signed=True)} {difference['verdict']}" if difference else "–"
+
+    def cells(name: str, prompt: str, one: dict, distance: str, floor: str, aligned: str = "–") -> dict:
         shares = ("end_of_turn_rate", "copied", "assistant", "other_speaker", "empty")
         return {
             "model": name,
             "format": prompt,
             "words": number(float(one["words"]), 1),
             "distance": distance,
-            "verdict": verdict,
+            "floor": floor,
+            "aligned": aligned,
             **{key: f"{one[key]:.0%}" for key in shares},
         }
 
@@ -148,22 +152,22 @@ def generated(found: dict) -> Table:
             arm["format"],
             arm,
             number(arm["style_distance"]["total"]),
-            "the floor"
-            if at == 0
-            else f"{number(arm['to_floor']['distance'], signed=True)} {arm['to_floor']['verdict']}",
+            "the floor" if at == 0 else told(arm["to_floor"]),
+            told(arm["to_aligned"]),
         )
         for at, arm in enumerate(found["arms"])
     ]
     if ceiling := found["ceiling"]:
-        told = f"{number(ceiling['mean'])} {interval(ceiling['interval'])}"
-        rows.append(cells("the person", "–", ceiling["measures"], told, "the ceiling"))
+        distance = f"{number(ceiling['mean'])} {interval(ceiling['interval'])}"
+        rows.append(cells("the person", "–", ceiling["measures"], distance, "the ceiling"))
     columns = {
         "model": "Model",
         "format": "Prompt",
         "end_of_turn_rate": "Stops",
         "words": "Words, median",
         "distance": "Style distance",
-        "verdict": "Against the floor",
+        "floor": "Against the floor",
+        "aligned": "Against the same model, aligned",
         "copied": "Copied from train",
         "assistant": "Sounds like an assistant",
         "other_speaker": "Writes the other's part",
@@ -183,7 +187,11 @@ def style(found: dict) -> Table:
 
 def costs(found: dict) -> Table:
     """`found`: a step's name -> its cost."""
-    rows = [{"step": name, **spent} for name, spent in found.items()]
+    digits = {"seconds": 1, "tokens_per_second": 0, "peak_memory_gigabytes": 2}
+    rows = [
+        {"step": name, **{key: number(spent[key], count) for key, count in digits.items()}}
+        for name, spent in found.items()
+    ]
     columns = {
         "step": "Step",
         "seconds": "Seconds",
@@ -194,32 +202,33 @@ def costs(found: dict) -> Table:
 
 
 def quality(arms: list[dict], models: list[dict], costs: dict) -> Table:
-    """Each model under the aligned prompt beside the seconds of its training and the speed of its reading."""
-    aligned = {arm["model"]: arm for arm in arms if arm["format"] == "aligned"}
+    """Each model under the prompt of its training beside the seconds of that and the speed of its reading."""
+    found = {(arm["model"], arm["format"]): arm for arm in arms}
     rows = []
     for model in models:
-        if arm := aligned.get(model["name"]):
+        if arm := found.get((model["name"], model["own"])):
             trained = costs.get(f"training {model['config']}", {}) if model["base"] else {}
-            read = costs.get("arms", {}).get(f"scoring {model['name']}, aligned", {})
+            read = costs.get("arms", {}).get(f"scoring {model['name']}, {model['own']}", {})
             rows.append(
                 {
                     "model": model["name"],
                     "bits_per_byte": arm["bits_per_byte"],
                     "range": interval(arm["bits_interval"]),
                     "seconds": trained.get("seconds", 0.0 if model["base"] is None else None),
-                    "speed": read.get("tokens_per_second"),
-                    "memory": read.get("peak_memory_gigabytes"),
+                    "trained": number(trained.get("seconds"), 0),
+                    "speed": number(read.get("tokens_per_second"), 0),
+                    "memory": number(read.get("peak_memory_gigabytes"), 2),
                 }
             )
     columns = {
         "model": "Model",
         "bits_per_byte": "Bits per byte of the reply",
         "range": "95% interval",
-        "seconds": "Seconds of training",
+        "trained": "Seconds of training",
         "speed": "Tokens read a second",
         "memory": "Gigabytes at most",
     }
-    return rows, columns, "Quality against cost, under the aligned prompt"
+    return rows, columns, "Quality against cost, each model under the prompt of its training"
 
 
 def claims(found: list[dict]) -> Table:
