@@ -5,9 +5,10 @@ import shutil
 
 import pytest
 from conftest import example, refused
+from templates import tokenizer_folder
 
 from ftstudy import chat_format, cli, configs, paths, training
-from ftstudy.compare import plan, repeats, results
+from ftstudy.compare import plan, repeats, results, tables
 
 CONFIG = """\
 model: data/models/tiny
@@ -108,3 +109,35 @@ def test_other_trainings_are_compared_with_the_main_one(study, tmp_path):
     assert [one["arm"] for one in planned["left_out"]] == ["never"]
     measured = plan.measure(planned, longest=3)
     assert ("longer", "historical") in measured["scores"] and ("longer", "system") not in measured["scores"]
+
+
+@pytest.mark.slow
+def test_several_models_come_into_one_comparison_and_one_that_refuses_is_left_out(study, tmp_path):
+    config, run = study
+    train(config, run)
+    for family in ("chatml_bos", "gemma"):  # LFM2's template, with a BOS of its own, and one without a system role
+        other = tmp_path / f"{family}.yaml"
+        text = config.read_text().replace("data/models/tiny", str(tokenizer_folder(family, tmp_path / family)))
+        other.write_text(text.replace("/adapter\n", f"/{family}_adapter\n"))
+        if family == "gemma":  # no row of this data can be trained on, so there is only an adapter in name
+            entry = training.entry_of(run, "chatml_bos")
+            training.record(
+                run, entry | {"name": family, "model": str(tmp_path / family), "cost": {"seconds": 1, "tokens": 1}}
+            )
+        else:
+            train(other, run)
+    also = [str(tmp_path / f"{family}.yaml") for family in ("chatml_bos", "gemma")]
+    planned = plan.plan(run, str(config), "Sam", "historical", replies=6, also=also)
+    names = ["base", "tuned", "base chatml_bos", "chatml_bos", "base gemma", "gemma"]
+    assert [model["name"] for model in planned["models"]] == names
+    measured = plan.measure(planned, longest=3)
+    assert {model for model, _ in measured["scores"]} == set(names[:4])
+    assert {one["arm"].split(",")[0] for one in measured["left_out"]} == {"base gemma", "gemma"}
+    assert "System role not supported" in measured["left_out"][0]["why"]
+    formats = {one["name"]: one for one in planned["formats"]}
+    arms = [
+        results.arm(model, formats[name], scores, planned["tested"])
+        for (model, name), scores in measured["scores"].items()
+    ]
+    rows = tables.quality(arms, planned["models"], {})[0]
+    assert [row["model"] for row in rows] == names[:4] and all(row["bits_per_byte"] > 0 for row in rows)
