@@ -229,8 +229,10 @@ def test_a_report_is_built_where_the_tuned_model_could_not_be_measured(run):
     comparison["archaeology"] = {"ranked": [], "told": archaeology.told([])}
     comparison["left_out"] = [{"arm": "tuned", "why": "its file is damaged"}]
     (run / "comparison.json").write_text(json.dumps(comparison))
-    page = report.build(run).read_text(encoding="utf-8")
-    (run / "comparison.json").write_text(kept)
+    try:
+        page = report.build(run).read_text(encoding="utf-8")
+    finally:
+        (run / "comparison.json").write_text(kept)
     assert "could not be measured" in page and "its file is damaged" in page
 
 
