@@ -47,7 +47,7 @@ def formats_of(tokenizer, app=HISTORICAL, every=False):
 
 
 def test_the_apps_prompt_is_taken_apart_and_put_together_again(tokenizer):
-    made, formats, same = formats_of(tokenizer)
+    made, formats, same, _ = formats_of(tokenizer)
     assert [one["name"] for one in formats] == ["aligned", "system", "user", "historical"]
     assert same["template"] == "aligned" and same["system + user"] == "historical"  # ChatML is this model's own
     whole = next(one for one in made if one["name"] == "historical")
@@ -70,12 +70,13 @@ def test_each_fault_changes_what_its_name_says_and_nothing_else(tokenizer):
 @pytest.mark.parametrize("family", TOKENIZERS)
 def test_every_combination_is_made_for_every_template_or_left_out(family):
     tokenizer = TOKENIZERS[family]()
-    made, formats, same = formats_of(tokenizer, every=True)
+    made, formats, same, refused = formats_of(tokenizer, every=True)
     names = [one["name"] for one in made]
     assert len(names) == len(set(names)) and names[0] == "aligned"
     for one in made:  # none holds two faults that exclude each other
         assert all(len(set(one["faults"]) & set(group)) < 2 for group in faults.GROUPS)
-    assert {one["name"] for one in formats} | set(same) == set(names)
+    assert {one["name"] for one in formats} | set(same) | set(refused) == set(names)
+    assert ("system" in refused) == (family == "gemma")
     assert prompts_of(tokenizer, faults.ALIGNED) == [
         chat_format.prompt_ids(row, tokenizer) for row in rows_for(tokenizer)
     ]
@@ -92,7 +93,7 @@ def test_bos_faults_exist_where_the_tokenizer_writes_one(tokenizer):
 
 def test_a_hard_coded_template_is_a_fault_where_it_is_not_the_models_own():
     gemma = TOKENIZERS["gemma"]()
-    _, formats, same = formats_of(gemma)
+    _, formats, same, _ = formats_of(gemma)
     assert "template" not in same and "template" in [one["name"] for one in formats]
 
 
@@ -112,7 +113,7 @@ def test_a_hard_coded_template_is_a_fault_where_it_is_not_the_models_own():
 def test_an_app_consists_of_what_its_profile_says(profile, parts, tokenizer):
     profile = chat_format.load_profile(profile) | {"name": "mine"}
     assert faults.parts(profile, ROWS[0], ("test", 0)) == parts
-    made, _, _ = formats_of(tokenizer, profile)
+    made, _, _, _ = formats_of(tokenizer, profile)
     assert made[-1]["name"] == "mine"
     assert prompts_of(tokenizer, made[-1], profile) == [chat_format.prompt_ids(row, tokenizer, profile) for row in ROWS]
 
@@ -126,6 +127,23 @@ def app(example):
 
 def whole(example):
     return "> " + example["messages"][1]["content"]
+
+
+def test_an_app_without_a_system_text_lends_none_to_the_other_combinations(tokenizer):
+    profile = chat_format.load_profile({"kind": "messages", "system": False}) | {"name": "mine"}
+    made, *_ = formats_of(tokenizer, profile, every=True)
+    text = {one["name"]: tokenizer.decode(prompts_of(tokenizer, one, profile)[0]) for one in made}
+    assert "tech founder" in text["system"] and not [name for name, found in text.items() if "None" in found]
+
+
+def test_an_app_that_fails_is_said_to_and_leaves_the_others(tokenizer):
+    profile = chat_format.load_profile({"kind": "callable", "function": "test_compare:fails"}) | {"name": "mine"}
+    _, formats, _, refused = formats_of(tokenizer, profile)
+    assert [one["name"] for one in formats] == ["aligned"] and "no such key" in refused["mine"]
+
+
+def fails(example):
+    raise KeyError("no such key")
 
 
 def test_examples_in_the_prompt_are_earlier_turns(tokenizer):
@@ -279,7 +297,7 @@ def test_effects_of_a_known_factorial():
 
 
 def test_factors_are_the_faults_that_change_tokens_and_combine(tokenizer):
-    made, _, same = formats_of(tokenizer, every=True)
+    made, _, same, _ = formats_of(tokenizer, every=True)
     chosen, without = attribution.factors(made, same)
     assert chosen == ["system", "user", "no template"] and "template" in without and "doubled BOS" in without
     assert attribution.of_model({}, made, same, NAMES) is None  # no arm was measured
@@ -420,7 +438,7 @@ def test_without_any_arm_it_says_why(tmp_path, monkeypatch):
 
 def test_one_row_goes_through_the_whole_comparison(tmp_path, adapter, tokenizer):
     one = {"examples": ROWS[:1], "conversations": NAMES[:1], "rows": [0], "unusable": 0}
-    made, formats, same = formats_of(tokenizer)
+    made, formats, same, _ = formats_of(tokenizer)
     found = measure(tmp_path, adapter, formats=formats, rows=one)
     base, tuned = (arms.by_model(found["scores"], name) for name in ("base", "adapter"))
     assert attribution.of_model(tuned, made, same, ["a"])["whole"]["verdict"] == "not distinguishable"
@@ -436,6 +454,11 @@ def test_held_out_rows_are_spread_over_the_split():
     found = tested.held_out(rows, [str(at // 10) for at in range(100)], 10)
     assert found["rows"][0] == 0 and found["rows"][-1] == 99 and len(set(found["conversations"])) == 10
     assert tested.held_out(rows[:2], ["a", "b"], 50)["rows"] == [0, 1]
+
+
+def test_of_a_recorded_app_the_recorded_rows_are_compared():
+    rows = [example(reply=str(at)) for at in range(20)]
+    assert tested.held_out(rows, ["a"] * 20, 9, recorded={3, 5, 7, 99})["rows"] == [3, 5, 7]
 
 
 def test_rows_without_a_reply_are_passed_over_and_counted():

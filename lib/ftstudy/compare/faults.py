@@ -29,8 +29,7 @@ def formats(app: dict, examples: list[dict], tokenizer, rows: list[int], owner: 
 
     `app`: its inference profile. `every`: also the faults that this app does not have; of those
     that it lacks, the original report's texts are taken. The app's own prompt comes last but for
-    `every`, under its own name; `whole` says that it could not be taken apart. Combinations that
-    cannot be rendered for this model are left out.
+    `every`, under its own name; `whole` says that it could not be taken apart.
     """
     own = parts(app, examples[0], ("test", rows[0]))
     whole = {"name": app["name"], "faults": [], "profile": app, "whole": True}
@@ -45,21 +44,29 @@ def formats(app: dict, examples: list[dict], tokenizer, rows: list[int], owner: 
         known = {tuple(one["faults"]) for one in made}
         all_of_them = (tuple(filter(None, chosen)) for chosen in product(*((None, *group) for group in GROUPS)))
         made += [_named(chosen) for chosen in all_of_them if chosen not in known]
-    return [one for one in made if _renders(one, app, examples[0], tokenizer, rows[0], owner)]
+    return made
 
 
-def distinct(formats: list[dict], app: dict, tested: dict, tokenizer, owner: str) -> tuple[list[dict], dict[str, str]]:
-    """The formats that differ in a token of some prompt, and for each other one the name of its equal."""
+def distinct(
+    formats: list[dict], app: dict, tested: dict, tokenizer, owner: str
+) -> tuple[list[dict], dict[str, str], dict[str, str]]:
+    """The formats that differ in a token of some prompt; for each other one the name of its equal; and why some
+    cannot be rendered: a template may take no system message, an app's function may fail."""
     ranked = sorted(formats, key=lambda one: (one["name"] != "aligned", one["name"] != app["name"]))
-    first, same = {}, {}
+    first, same, refused = {}, {}, {}
     for one in ranked:
-        prompts = tuple(
-            tuple(prompt_ids(example, tokenizer, one, app, ("test", row), owner))
-            for example, row in zip(tested["examples"], tested["rows"])
-        )
+        try:
+            prompts = tuple(
+                tuple(prompt_ids(example, tokenizer, one, app, ("test", row), owner))
+                for example, row in zip(tested["examples"], tested["rows"])
+            )
+        except Exception as error:  # a template raises what it likes
+            told = " ".join(str(error).split())
+            refused[one["name"]] = told if isinstance(error, StudyError) else f"{type(error).__name__}: {told}"
+            continue
         if first.setdefault(prompts, one["name"]) != one["name"]:
             same[one["name"]] = first[prompts]
-    return [one for one in formats if one["name"] not in same], same
+    return [one for one in formats if one["name"] not in same and one["name"] not in refused], same, refused
 
 
 def few_shot(shots: list[dict]) -> dict:
@@ -118,7 +125,8 @@ def _with(messages: list[dict], faults: set, example: dict, app: dict, where, ow
     reported = chat_format.messages_for(example, chat_format.named_profiles(owner)["historical"])[:-1]
     for role in faults & {"system", "user"}:
         ours = _content(messages, role)
-        content = next((text for text in (_content(theirs, role), _content(reported, role)) if text != ours), ours)
+        offered = (_content(theirs, role), _content(reported, role))
+        content = next((text for text in offered if text not in (None, ours)), ours)
         if role == "system":
             messages = [{"role": role, "content": content}] + [one for one in messages if one["role"] != role]
         else:
@@ -161,18 +169,11 @@ def _with_bos(ids: list[int], faults: set, tokenizer) -> list[int]:
 
 
 def _same(left: dict, right: dict, app: dict, examples, tokenizer, rows) -> bool:
-    return all(
-        prompt_ids(example, tokenizer, left, app, ("test", row))
-        == prompt_ids(example, tokenizer, right, app, ("test", row))
-        for example, row in zip(examples, rows)
-    )
-
-
-def _renders(one: dict, app: dict, example: dict, tokenizer, row: int, owner: str) -> bool:
-    """Some templates refuse a conversation without, or with, a system message."""
     try:
-        return one["name"] == "aligned" or bool(prompt_ids(example, tokenizer, one, app, ("test", row), owner))
-    except StudyError:
-        raise
-    except Exception:  # a template raises what it likes
+        return all(
+            prompt_ids(example, tokenizer, left, app, ("test", row))
+            == prompt_ids(example, tokenizer, right, app, ("test", row))
+            for example, row in zip(examples, rows)
+        )
+    except Exception:  # a template raises what it likes; `distinct` says so
         return False

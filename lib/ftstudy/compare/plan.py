@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from .. import base_models, chat_format, training_data
-from ..paths import from_root
+from ..errors import StudyError
+from ..paths import from_root, shown
 from . import arms, faults, repeats
 from .tested import held_out
 
@@ -24,21 +25,30 @@ def plan(
     `inference`: the app's profile; `replies`: how many held-out replies; `shots`: examples in the
     prompt of one more format of the base models; `also`: other configs of this run; `every`: every
     combination of faults, in every model. Returns `trained` (the main run), `tested`, `app`,
-    `formats` (that differ in a token), `combinations` (all that were made), `same` (a format without a
+    `formats` (that differ in a token), `combinations` (all that can be rendered), `same` (a format without a
     difference -> its equal), `models`, `own` (the replies of the training split) and `left_out`.
     """
     trained, left_out = repeats.entries(run, config, list(also))
     main = trained[0]
     data = from_root(main["data"])
     test = training_data.load_examples(data, "test")
-    tested = held_out(test, training_data.conversations_of(data, "test", len(test)), replies)
-    train = [row for row in training_data.load_examples(data, "train") if chat_format.ends_with_reply(row)]
     app = chat_format.load_profile(inference, owner)
+    if app["name"] in faults.FAULTS or app["name"] == "aligned" and len(app) > 2:
+        app["name"] = f"app {app['name']}"  # a file's name, which is taken
+    recorded = {row for split, row in app["rows"] if split == "test"} if app["kind"] == "captured" else None
+    tested = held_out(test, training_data.conversations_of(data, "test", len(test)), replies, recorded)
+    train = [row for row in training_data.load_examples(data, "train") if chat_format.ends_with_reply(row)]
     tokenizer = base_models.load_tokenizer(main["model"])
     made = faults.formats(app, tested["examples"], tokenizer, tested["rows"], owner, every)
     if any(entry.get("option") == "A" for entry in trained):
         made.append({"name": "wrapped", "faults": [], "profile": chat_format.named_profiles(owner)["wrapped"]})
-    formats, same = faults.distinct(made, app, tested, tokenizer, owner)
+    formats, same, refused = faults.distinct(made, app, tested, tokenizer, owner)
+    if "aligned" in refused:
+        raise StudyError(
+            f"The chat template of {main['model']} cannot render {shown(data / 'test.jsonl')}: {refused['aligned']}. "
+            "`make audit` says what is wrong; take another model, or extract the data in a form that it takes."
+        )
+    left_out += [{"arm": f"every model, {name}", "why": why} for name, why in refused.items()]
     if shots and len(train) >= shots:
         formats.append(faults.few_shot([train[len(train) * at // shots] for at in range(shots)]))
     if tested["unusable"]:
@@ -52,7 +62,7 @@ def plan(
         "tested": tested,
         "app": app,
         "formats": formats,
-        "combinations": made,
+        "combinations": [one for one in made if one["name"] not in refused],
         "same": same,
         "models": arms.models(trained, formats, *(same.get(name, name) for name in (app["name"], "wrapped")), every),
         "own": [row["messages"][-1]["content"] for row in train],

@@ -6,23 +6,26 @@ from .. import chat_format
 from ..errors import StudyError
 
 
-def held_out(examples: list[dict], conversations: list[str], count: int) -> dict:
+def held_out(examples: list[dict], conversations: list[str], count: int, recorded: set[int] | None = None) -> dict:
     """`count` examples spread evenly over the split, so that many conversations are heard.
 
-    Returns `examples`, their `conversations` and `rows` (numbers in the split), and `unusable`, the
+    `recorded`: the rows that an app was recorded at; where there are any, only these are taken. Returns `examples`, their `conversations` and `rows` (numbers in the split), and `unusable`, the
     number of rows without a reply to be compared with. Raises StudyError where nothing else is there.
     """
     usable = [at for at, example in enumerate(examples) if chat_format.ends_with_reply(example)]
+    unusable = len(examples) - len(usable)
     if not usable:
         raise StudyError(
             f"None of the {len(examples)} rows of the test split ends with a reply that is not empty, so there is "
             "nothing to compare with. `make audit` says what is wrong with the rows; extract them again."
         )
+    if recorded is not None:
+        usable = [at for at in usable if at in recorded] or usable
     chosen = np.unique(np.linspace(0, len(usable) - 1, min(count, len(usable))).round().astype(int)).tolist()
     rows = [usable[at] for at in chosen]
     return {
         "examples": [examples[row] for row in rows],
         "conversations": [conversations[row] for row in rows],
         "rows": rows,
-        "unusable": len(examples) - len(usable),
+        "unusable": unusable,
     }
