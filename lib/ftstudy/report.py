@@ -1,5 +1,6 @@
 """The debug report: one self-contained HTML file, built from a run's JSON results."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from . import charts, render
@@ -18,6 +19,8 @@ def build(run: Path) -> Path:
     comparison, cost = results["comparison"], results["cost"]
     entries = {entry["name"]: entry for entry in results["training"]["configs"]}
     trained = entries[comparison["trained"]]
+    arms, other_arms = _apart(comparison["arms"], comparison, lambda arm: (arm["model"], arm["format"]))
+    differences, other_differences = _apart(comparison["differences"], comparison, lambda row: row["left"])
     quality = tables.quality(comparison["arms"], comparison["models"], cost)
     page = render.fragment(
         "report",
@@ -28,9 +31,12 @@ def build(run: Path) -> Path:
         copied_words=likeness.COPIED_WORDS,
         preference=preference.result(comparison["preference_pairs"], preference.choices(run)),
         tables={
-            "arms": render.table(*tables.arms(comparison["arms"])),
-            "differences": render.table(*tables.differences(comparison["differences"])),
+            "arms": render.table(*tables.arms(arms)),
+            "differences": render.table(*tables.differences(differences)),
+            "other_arms": render.table(*tables.arms(other_arms)) if other_arms else None,
+            "other_differences": render.table(*tables.differences(other_differences)),
             "attribution": render.table(*tables.attribution(comparison["attribution"])),
+            "attribution_every": render.table(*tables.attribution(comparison["attribution_every"])),
             "training_formats": render.table(*tables.training_formats(comparison["training_formats"])),
             "archaeology": render.table(*tables.archaeology(comparison["archaeology"]["ranked"])),
             "generated": render.table(*tables.generated(comparison["generated"])),
@@ -43,9 +49,7 @@ def build(run: Path) -> Path:
             "loss": render.picture(
                 charts.loss_curve(trained["curve"], trained["kept"]), "Training and validation loss over iterations"
             ),
-            "arms": render.picture(
-                charts.arms(comparison["arms"]), "Nats per reply token of each arm with its interval"
-            ),
+            "arms": render.picture(charts.arms(arms), "Nats per reply token of each arm with its interval"),
             "attribution": render.picture(
                 charts.attribution(comparison["attribution"]),
                 "Each fault's Shapley share of the cost, with its interval",
@@ -55,6 +59,16 @@ def build(run: Path) -> Path:
     )
     write_text(run / "index.html", str(page))
     return run / "index.html"
+
+
+def _apart(rows: list[dict], comparison: dict, arm_of: Callable) -> tuple[list[dict], list[dict]]:
+    """The rows on the main models, and on others as they were trained or asked; and the rest, a long list in a full run."""
+    own = {model["name"]: model["own"] for model in comparison["models"]}
+    shown = [
+        arm_of(row)[0] in ("base", "tuned") or arm_of(row)[1] in (own[arm_of(row)[0]], "aligned", comparison["app"])
+        for row in rows
+    ]
+    return [row for row, on in zip(rows, shown) if on], [row for row, on in zip(rows, shown) if not on]
 
 
 UNKNOWN = {"nats_per_reply_token": None, "interval": None, "verdict": "not measured", "end_of_turn": None}

@@ -59,14 +59,16 @@ def _subsets(faults: list[str]) -> list[frozenset]:
     return [frozenset(chosen) for count in range(len(faults) + 1) for chosen in combinations(faults, count)]
 
 
-def factors(formats: list[dict], same: dict[str, str]) -> tuple[list[str], list[str]]:
+def factors(formats: list[dict], same: dict[str, str], among: list[str] | None = None) -> tuple[list[str], list[str]]:
     """The faults to combine, and those that alone change no token for this model.
 
     `same`: a format's name -> the name of the one with the same tokens. A fault is a factor where
     every combination with the factors before it was made; of two that exclude each other it is the first.
+    `among`: only these faults are looked at.
     """
     made = {frozenset(one["faults"]) for one in formats if "profile" not in one}
     singles = [one for one in formats if len(one["faults"]) == 1 and "profile" not in one]
+    singles = [one for one in singles if among is None or one["faults"][0] in among]
     without = [one["faults"][0] for one in singles if same.get(one["name"]) == "aligned"]
     chosen = []
     for one in singles:
@@ -75,9 +77,21 @@ def factors(formats: list[dict], same: dict[str, str]) -> tuple[list[str], list[
     return chosen, without
 
 
-def of_model(scores: dict, formats: list[dict], same: dict[str, str], conversations: list[str]) -> dict | None:
+def of_models(scores: dict, plan: dict, among: list[str] | None = None) -> dict[str, dict | None]:
+    """A model's name -> `of_model`, for every model that was asked in all formats. `scores`: (model, format) -> scores."""
+    names = [model["name"] for model in plan["models"] if model["formats"] is None]
+    given = (plan["combinations"], plan["same"], plan["tested"]["conversations"], among)
+    return {
+        name: of_model({one: found for (whose, one), found in scores.items() if whose == name}, *given)
+        for name in names
+    }
+
+
+def of_model(
+    scores: dict, formats: list[dict], same: dict[str, str], conversations: list[str], among: list[str] | None = None
+) -> dict | None:
     """`attribute` for one model's scores, format -> scores; None where no fault changes a token, or an arm is missing."""
-    chosen, _ = factors(formats, same)
+    chosen, _ = factors(formats, same, among)
     names = {frozenset(one["faults"]): one["name"] for one in formats if "profile" not in one}
     by_faults = {one: scores.get(same.get(names[one], names[one])) for one in _subsets(chosen)}
     if not chosen or None in by_faults.values():

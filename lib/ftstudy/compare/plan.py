@@ -25,8 +25,8 @@ def plan(
     `inference`: the app's profile; `replies`: how many held-out replies; `shots`: examples in the
     prompt of one more format of the base models; `also`: other configs of this run; `every`: every
     combination of faults, in every model. Returns `trained` (the main run), `tested`, `app`,
-    `formats` (that differ in a token), `combinations` (all that can be rendered), `same` (a format without a
-    difference -> its equal), `models`, `own` (the replies of the training split) and `left_out`.
+    `formats` (that differ in a token), `combinations` (all that can be rendered), `own_faults` (the app's),
+    `same` (a format without a difference -> its equal), `models`, `own` (the replies of the training split) and `left_out`.
     """
     trained, left_out = repeats.entries(run, config, list(also))
     main = trained[0]
@@ -63,6 +63,7 @@ def plan(
         "app": app,
         "formats": formats,
         "combinations": [one for one in made if one["name"] not in refused],
+        "own_faults": next((one["faults"] for one in made if one["name"] == app["name"]), []),
         "same": same,
         "models": arms.models(trained, formats, *(same.get(name, name) for name in (app["name"], "wrapped")), every),
         "own": [row["messages"][-1]["content"] for row in train],

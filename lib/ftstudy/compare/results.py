@@ -127,7 +127,9 @@ def likenesses(written: dict, tested: dict, own: list[str]) -> dict:
     }
 
 
-def summary(plan, measured, arms, differences, attribution, training_formats, ranked, generated, samples) -> dict:
+def summary(
+    plan, measured, arms, differences, attribution, attribution_every, training_formats, ranked, generated, samples
+) -> dict:
     """What comparison.json holds, but for the claims and for what was left out."""
     own = {"base", "tuned"}
     return {
@@ -146,6 +148,7 @@ def summary(plan, measured, arms, differences, attribution, training_formats, ra
         "arms": arms,
         "differences": differences,
         "attribution": attribution,
+        "attribution_every": attribution_every,
         "training_formats": training_formats,
         "archaeology": {"ranked": ranked, "told": archaeology.told(ranked)},
         "generated": generated,
