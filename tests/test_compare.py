@@ -322,6 +322,16 @@ def test_archaeology_ranks_by_gain_and_says_when_it_cannot_tell():
     assert archaeology.rank(base, {}, names) == []
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.floats(3, 9), min_size=2, max_size=5), st.integers(0, 99))
+def test_an_adapter_that_learned_nothing_about_formats_has_no_origin(handicaps, seed):
+    """Its replies cost the same under every format, however bad the base model is under some."""
+    names, random = [str(at) for at in range(20)], np.random.default_rng(seed)
+    base = {str(at): scores(random.normal(cost, 0.1, 20)) for at, cost in enumerate(handicaps)}
+    tuned = {name: scores(np.full(20, 2.0)) for name in base}
+    assert "cannot be told" in archaeology.told(archaeology.rank(base, tuned, names))
+
+
 # --- generation -------------------------------------------------------------------------------
 
 

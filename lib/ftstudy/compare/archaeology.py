@@ -1,9 +1,12 @@
 """In which format was an adapter of unknown origin trained?
 
 An adapter helps most under the prompt that it was trained with. So each candidate format is asked
-how much the adapter lowers the loss of the true replies under it, and the candidates are ranked. A
-format under which the base model is bad leaves more to gain, so the gain alone can mislead: where the
-loss with the adapter is lowest under another format, the two disagree, and nothing is claimed.
+how much the adapter lowers the loss of the true replies under it, and the candidates are ranked.
+
+The gain alone misleads: a format under which the base model is bad leaves more to gain, also for an
+adapter that has learned nothing about formats. The loss with the adapter errs the other way, towards
+what the base model likes. So an origin is claimed only where both name the same format, each
+distinguishably.
 """
 
 from pathlib import Path
@@ -57,16 +60,17 @@ def told(rows: list[dict]) -> str:
     """What the ranking says, in a sentence."""
     if not rows:
         return "The adapter was not measured, so its origin cannot be told."
-    level = [row["format"] for row in rows[1:] if not _is_behind(row)]
-    best = rows[0]
+    best, lowest = rows[0], min(rows, key=lambda row: row["loss"])
     if not best["gain"] or best["gain"] <= 0:
         return "The adapter lowers the loss under none of the formats: its origin cannot be told by them."
-    lowest = min(rows, key=lambda row: row["loss"])
-    if best["above_lowest"]["verdict"] == intervals.WORSE:
+    if len(rows) == 1:
+        return "There is only one format to ask it in, so its origin cannot be told."
+    if lowest is not best:
         return (
             f"It helps most under {best['format']}, but the loss with it is lowest under {lowest['format']}: "
             "the two disagree, so the origin cannot be told. (A base model that is bad under a format leaves more to gain.)"
         )
+    level = [row["format"] for row in rows[1:] if not (_is_behind(row) and row["above_lowest"]["verdict"] == "worse")]
     if level:
         return (
             f"It helps most under {best['format']}, but {len(level)} of {len(rows) - 1} other formats "
