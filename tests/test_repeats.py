@@ -8,7 +8,7 @@ from conftest import example, refused
 from templates import tokenizer_folder
 
 from ftstudy import chat_format, cli, configs, paths, training
-from ftstudy.compare import plan, repeats, results, tables
+from ftstudy.compare import generation, plan, repeats, results, tables
 
 CONFIG = """\
 model: data/models/tiny
@@ -142,3 +142,41 @@ def test_several_models_come_into_one_comparison_and_one_that_refuses_is_left_ou
     ]
     rows = tables.quality(arms, planned["models"], {})[0]
     assert [row["model"] for row in rows] == names[:4] and all(row["bits_per_byte"] > 0 for row in rows)
+
+
+def said(capsys, *arguments):
+    with pytest.raises(SystemExit) as ended:
+        cli.main([str(argument) for argument in arguments])
+    return ended.value.code, *capsys.readouterr()
+
+
+@pytest.mark.slow
+def test_the_terminal_measures_what_the_notebook_will_find(study, tmp_path, capsys, monkeypatch):
+    config, run = study
+    train(config, run)
+    given = {"config": config, "replies": 6, "longest": 3}
+    arguments = [part for key, value in given.items() for part in ("-p", key, value)]
+    capsys.readouterr()
+    status, printed, _ = said(capsys, "compare", "--run", run.name, *arguments)
+    assert status == 0 and "9 of 9 done" in printed and "about" in printed and "9 arms measured" in printed
+    monkeypatch.setattr(generation, "generate", lambda *_, **__: pytest.fail("written again"))
+    assert said(capsys, "compare", "--run", run.name, *arguments)[0] == 0
+    status, _, told = said(capsys, "compare", "--run", run.name, "-p", "sauce", "x")
+    assert status == 2 and "sauce" in told
+
+
+@pytest.mark.slow
+def test_an_adapters_origin_is_asked_for_in_a_terminal(study, tmp_path, capsys):
+    config, run = study
+    train(config, run)
+    capsys.readouterr()
+    given = ("--adapter", tmp_path / "adapter", "--data", tmp_path / "raw_style_variable")
+    status, printed, _ = said(capsys, "archaeology", *given, "--replies", 4)
+    lines = printed.splitlines()
+    assert status == 0 and len(lines) == 8 and all(" nats a reply token, first in " in line for line in lines[:7])
+    assert {line.split("  ")[0] for line in lines[:7]} >= {"aligned", "wrapped", "no template", "tagged"}
+    settings = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps({**settings, "model": None}))
+    status, _, told = said(capsys, "archaeology", *given)
+    assert status == 2 and "--model" in told
+    assert said(capsys, "archaeology", *given, "--model", "tiny", "--replies", 4)[0] == 0
