@@ -156,7 +156,7 @@ def _measure(folder, model, one, loaded, key, targets, writing, result) -> None:
 
     kept = _kept(folder, [*key, targets], scored)
     scores = {name: np.array(kept[name], float) for name in ("reply", "tokens", "end")}
-    if not np.isfinite(scores["reply"]).all():
+    if not np.isfinite(scores["reply"]).all() or np.isinf(scores["end"]).any():
         raise StudyError(
             "The loss of its replies is not a number: its weights are broken, as after a diverged training."
         )

@@ -116,6 +116,11 @@ def likenesses(written: dict, tested: dict, own: list[str]) -> dict:
                 "model": model,
                 "format": name,
                 **likeness.measures(written[model, name], true, trained),
+                "end_of_turn_interval": intervals.mean(
+                    np.array([reply["stopped"] for reply in written[model, name]], float),
+                    np.ones(len(replies)),
+                    tested["conversations"],
+                )[1],
                 "style_distance": likeness.distance(replies, to),
                 "to_floor": likeness.distance_difference(replies, floor, tested["conversations"], to),
                 "to_aligned": None

@@ -135,7 +135,7 @@ def generated(found: dict) -> Table:
         return f"{number(difference['distance'], signed=True)} {difference['verdict']}" if difference else "–"
 
     def cells(name: str, prompt: str, one: dict, distance: str, floor: str, aligned: str = "–") -> dict:
-        shares = ("end_of_turn_rate", "copied", "assistant", "other_speaker", "empty")
+        shares = ("copied", "assistant", "other_speaker", "empty")
         return {
             "model": name,
             "format": prompt,
@@ -144,6 +144,7 @@ def generated(found: dict) -> Table:
             "floor": floor,
             "aligned": aligned,
             **{key: f"{one[key]:.0%}" for key in shares},
+            "stops": f"{one['end_of_turn_rate']:.0%}" + _percent(one.get("end_of_turn_interval")),
         }
 
     rows = [
@@ -163,7 +164,7 @@ def generated(found: dict) -> Table:
     columns = {
         "model": "Model",
         "format": "Prompt",
-        "end_of_turn_rate": "Stops",
+        "stops": "Stops",
         "words": "Words, median",
         "distance": "Style distance",
         "floor": "Against the floor",
@@ -174,6 +175,10 @@ def generated(found: dict) -> Table:
         "empty": "Empty",
     }
     return rows, columns, "Generated replies, beside as many of the person's own"
+
+
+def _percent(interval: list[float] | None) -> str:
+    return f" [{interval[0]:.0%}, {interval[1]:.0%}]" if interval else ""
 
 
 def style(found: dict) -> Table:
