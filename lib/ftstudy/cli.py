@@ -326,18 +326,17 @@ def _repeats(options) -> int:
 
 def _compare(options) -> None:
     """With the parameters of notebook 04, which finds here what it would measure."""
-    from . import cost, notebooks
+    from . import notebooks
     from .compare import plan
     from .progress import remaining, watched
 
     given = notebooks.parameters("04_compare", {"run": options.run, **dict(options.parameter)})
     asked = {name: given[name] for name in ("replies", "shots", "also", "every")}
     planned = plan.plan(run_folder(options.run), given["config"], given["owner"], given["inference"], **asked)
-    started = cost.clock()
 
-    def tell(arm: str, done: int, total: int) -> None:
+    def tell(arm: str, done: int, total: int, seconds: float) -> None:
         if not watched():  # in a terminal a bar says it
-            print(f"  {arm}: {remaining(done, total, cost.clock() - started)}", flush=True)
+            print(f"  {arm}: {remaining(done, total, seconds)}", flush=True)
 
     writing = {name: given[name] for name in ("longest", "temperature", "seed")}
     print(f"comparing {len(planned['models'])} models: what was measured before is kept", flush=True)

@@ -66,7 +66,7 @@ def measure(
     tested: dict,
     app: dict,
     owner: str,
-    tell: Callable = lambda arm, done, total: None,
+    tell: Callable = lambda arm, done, total, seconds: None,
     **writing,
 ) -> dict:
     """All arms. Returns `scores` and `written`, each (model, format) -> results; `costs`, a step's
@@ -74,7 +74,7 @@ def measure(
 
     What was measured before with the same model, prompts and replies is read from `folder`. A model that
     cannot be loaded, or an arm that gives no numbers, is left out, and the others go on. `tell` is told
-    of every arm that is done. `writing`: what `generation.generate` takes (longest, temperature, seed).
+    of every arm that is done, how many are of how many, and what they cost when they were measured. `writing`: what `generation.generate` takes (longest, temperature, seed).
     """
     result = {"scores": {}, "written": {}, "costs": {}, "left_out": []}
     asked = {model["name"]: _asked(model, formats) for model in models}
@@ -102,7 +102,8 @@ def measure(
                     result["left_out"].append({"arm": f"{model['name']}, {one['name']}", "why": _why(error)})
                 shown.update()
                 done += 1
-                tell(f"{model['name']}, {one['name']}", done, total)
+                seconds = sum(spent["seconds"] for spent in result["costs"].values())
+                tell(f"{model['name']}, {one['name']}", done, total, seconds)
     if not result["scores"]:
         why = result["left_out"][0]["why"] if result["left_out"] else "there is no model"
         raise StudyError(f"None of the arms could be measured: {why}")
