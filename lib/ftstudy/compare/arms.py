@@ -2,7 +2,8 @@
 
 A *model* is plain data: `name`; `model` and `adapter`, folders; `base`, the name of the model it was
 tuned from, or None; `formats`, the names of those it is asked in, None for all; `writes`, those in
-which it writes replies; `own`, the one that it was trained in; and of a tuned one `config`, `seed` and `option` (the original report's A or B).
+which it writes replies; `own`, the one that it was trained in; and of a tuned one `config`,
+`seed` and `option` (the original report's A or B).
 """
 
 import hashlib
@@ -74,7 +75,8 @@ def measure(
 
     What was measured before with the same model, prompts and replies is read from `folder`. A model that
     cannot be loaded, or an arm that gives no numbers, is left out, and the others go on. `tell` is told
-    of every arm that is done, how many are of how many, and what they cost when they were measured. `writing`: what `generation.generate` takes (longest, temperature, seed).
+    of every arm that is done, how many are of how many, and what they cost when they were measured.
+    `writing`: what `generation.generate` takes (longest, temperature, seed).
     """
     result = {"scores": {}, "written": {}, "costs": {}, "left_out": []}
     asked = {model["name"]: _asked(model, formats) for model in models}

@@ -78,7 +78,10 @@ def factors(formats: list[dict], same: dict[str, str], among: list[str] | None =
 
 
 def of_models(scores: dict, plan: dict, among: list[str] | None = None) -> dict[str, dict | None]:
-    """A model's name -> `of_model`, for every model that was asked in all formats. `scores`: (model, format) -> scores."""
+    """A model's name -> `of_model`, for every model that was asked in all formats.
+
+    `scores`: (model, format) -> scores; `plan`: what `plan.plan` gives.
+    """
     names = [model["name"] for model in plan["models"] if model["formats"] is None]
     given = (plan["combinations"], plan["same"], plan["tested"]["conversations"], among)
     return {
@@ -90,7 +93,10 @@ def of_models(scores: dict, plan: dict, among: list[str] | None = None) -> dict[
 def of_model(
     scores: dict, formats: list[dict], same: dict[str, str], conversations: list[str], among: list[str] | None = None
 ) -> dict | None:
-    """`attribute` for one model's scores, format -> scores; None where no fault changes a token, or an arm is missing."""
+    """`attribute` for one model's scores, format -> scores.
+
+    None where no fault changes a token, or where an arm is missing.
+    """
     chosen, _ = factors(formats, same, among)
     names = {frozenset(one["faults"]): one["name"] for one in formats if "profile" not in one}
     by_faults = {one: scores.get(same.get(names[one], names[one])) for one in _subsets(chosen)}

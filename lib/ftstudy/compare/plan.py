@@ -26,7 +26,8 @@ def plan(
     prompt of one more format of the base models; `also`: other configs of this run; `every`: every
     combination of faults, in every model. Returns `trained` (the main run), `tested`, `app`,
     `formats` (that differ in a token), `combinations` (all that can be rendered), `own_faults` (the app's),
-    `same` (a format without a difference -> its equal), `models`, `own` (the replies of the training split) and `left_out`.
+    `same` (a format without a difference -> its equal), `models`, `own` (the replies of the
+    training split) and `left_out`.
     """
     trained, left_out = repeats.entries(run, config, list(also))
     main = trained[0]

@@ -1,4 +1,7 @@
-"""The results of a comparison as tables: (rows, columns, caption), for `render.table`, in the notebook and in the report."""
+"""The results of a comparison as tables, the same in the notebook and in the report.
+
+Each is (rows, columns, caption), for `render.table`.
+"""
 
 from ..render import interval, number
 from .likeness import PARTS

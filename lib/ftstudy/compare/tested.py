@@ -9,8 +9,9 @@ from ..errors import StudyError
 def held_out(examples: list[dict], conversations: list[str], count: int, recorded: set[int] | None = None) -> dict:
     """`count` examples spread evenly over the split, so that many conversations are heard.
 
-    `recorded`: the rows that an app was recorded at; where there are any, only these are taken. Returns `examples`, their `conversations` and `rows` (numbers in the split), and `unusable`, the
-    number of rows without a reply to be compared with. Raises StudyError where nothing else is there.
+    `recorded`: the rows that an app was recorded at; where there are any, only these are taken. Returns
+    `examples`, their `conversations` and `rows` (numbers in the split), and `unusable`, the number of
+    rows without a reply to be compared with. Raises StudyError where nothing else is there.
     """
     usable = [at for at, example in enumerate(examples) if chat_format.ends_with_reply(example)]
     unusable = len(examples) - len(usable)
