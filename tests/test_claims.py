@@ -64,7 +64,7 @@ def evidence(tokenizer):
                 "base": None,
             },
             "training_formats": None,
-            "other_trainings": [],
+            "scaling": [],
             "generated": {"arms": [arm(*one, end_of_turn_rate=0.5, to_floor={"verdict": "better"}) for one in arms]},
         },
         "statistics": {
@@ -151,14 +151,31 @@ def test_a_verdict_on_two_ways_of_training_needs_three_seeds(evidence, seeds, sa
     assert verdict(evidence, 15, lambda e: e["comparison"].update(training_formats={"own": own})) == said
 
 
-@pytest.mark.parametrize("bits, said", [(0.9, "refuted"), (0.995, "confirmed")])
-def test_scaling_first_is_held_against_aligning_first(evidence, bits, said):
-    def change(evidence):
-        evidence["comparison"]["arms"][1]["bits_per_byte"] = 1.01
-        evidence["comparison"]["arms"].append(arm("larger", "aligned", bits))
-        evidence["comparison"]["other_trainings"] = ["larger"]
+@pytest.mark.parametrize(
+    "interval, said",
+    [
+        ([-0.3, -0.1], "refuted"),
+        ([0.1, 0.3], "confirmed"),
+        ([-0.1, 0.1], "not testable here"),
+        (None, "not testable here"),
+    ],
+)
+def test_scaling_first_is_held_against_aligning_first(evidence, interval, said):
+    ahead = {"bits_per_byte": 0.0, "interval": interval}
+    other = {"model": "larger", "saved": 0.2, "aligned": 0.01, "aligning_ahead": ahead}
+    assert verdict(evidence, 19, lambda e: e["comparison"].update(scaling=[other])) == said
 
-    assert verdict(evidence, 19, change) == said
+
+def test_an_interval_that_is_too_wide_refutes_nothing(evidence):
+    for number in (1, 13, 24):
+        assert verdict(evidence, number, gains(UNSURE)) == "not testable here"
+    assert verdict(evidence, 1, gains(UNSURE | {"interval": None})) == "not testable here"
+
+    def no_gap(evidence):
+        gains(WORSE)(evidence)
+        evidence["comparison"]["differences"][2].update(UNSURE)
+
+    assert verdict(evidence, 24, no_gap) == "partly"  # worse, but not by the mismatch
 
 
 def test_the_data_claims_follow_the_folders(evidence):

@@ -136,6 +136,44 @@ def test_an_app_without_a_system_text_lends_none_to_the_other_combinations(token
     assert "tech founder" in text["system"] and not [name for name, found in text.items() if "None" in found]
 
 
+def test_an_app_that_differs_on_some_rows_only_is_taken_apart_all_the_same(tokenizer):
+    same_system = (
+        "<|im_start|>system\n{system}<|im_end|>\n<|im_start|>user\n> {context}<|im_end|>\n<|im_start|>assistant\n"
+    )
+    profile = {"kind": "template", "template": same_system, "system": "You are Sam. Reply.", "user": "> {context}"}
+    made, *_ = formats_of(tokenizer, chat_format.load_profile(profile) | {"name": "mine"})
+    assert [one["name"] for one in made] == ["aligned", "user", "template", "mine"]
+    profile = chat_format.load_profile({"kind": "callable", "function": "test_compare:sometimes"}) | {"name": "mine"}
+    made, *_ = formats_of(tokenizer, profile)
+    assert [one["name"] for one in made] == ["aligned", "system", "user", "mine"] and made[-1]["faults"]
+
+
+def sometimes(example):
+    text = example["messages"][1]["content"]
+    return [{"role": "system", "content": "Be brief."}, {"role": "user", "content": text.replace("hey 3", "yo")}]
+
+
+def test_a_row_without_a_user_message_stays_as_it_is(tokenizer):
+    row = {"messages": [ROWS[0]["messages"][0], ROWS[0]["messages"][2]]}
+    made = {"name": "user", "faults": ["user"], "own": {"user"}}
+    aligned = faults.prompt_ids(row, tokenizer, faults.ALIGNED, HISTORICAL)
+    assert faults.prompt_ids(row, tokenizer, made, HISTORICAL, owner="Sam") == aligned
+
+
+def test_scaling_is_a_paired_difference():
+    rows = {"examples": [example(reply="four")] * 20, "conversations": [str(at) for at in range(20)]}
+    noise = np.random.default_rng(0).normal(0, 0.1, 20)
+    found = {("tuned", "aligned"): 8, ("tuned", "app"): 9, ("larger", "aligned"): 5, ("base", "aligned"): 9}
+    found = {key: scores(noise + cost) for key, cost in found.items()}
+    models = [{"name": name, "base": base, "option": option} for name, base, option in (
+        ("base", None, None), ("tuned", "base", "B"), ("larger", "base", None), ("gone", "base", None)
+    )]  # fmt: skip
+    (one,) = results.scaling(found, models, "app", rows)
+    assert one["model"] == "larger" and one["saved"] == pytest.approx(3 / np.log(2) / 4)
+    assert one["aligning_ahead"]["interval"][1] < 0
+    assert results.scaling(found, models, "gone", rows) == []
+
+
 def test_an_app_that_fails_is_said_to_and_leaves_the_others(tokenizer):
     profile = chat_format.load_profile({"kind": "callable", "function": "test_compare:fails"}) | {"name": "mine"}
     _, formats, _, refused = formats_of(tokenizer, profile)

@@ -54,6 +54,12 @@ def test_five_more_trainings_besides_the_main_one(study, tmp_path):
     assert all(one[key] == configs.load(config)[key] for one in made.values() for key in same)
 
 
+def test_option_a_and_b_start_from_the_plain_form(study, tmp_path):
+    config, run = study
+    config.write_text(config.read_text().replace("/raw_style_variable", "/wrapped"))
+    refused(lambda: repeats.write(str(config), "", "", run, tmp_path / "repeats"), "wrapped", "raw_style_variable")
+
+
 def train(config, run):
     subject = training.read(config)
     training.record(run, training.train(subject, run / "metrics.jsonl"))
@@ -85,6 +91,16 @@ def test_both_options_and_their_seeds_come_into_one_comparison(study, tmp_path):
     assert found["own"]["seeds"] == found["app"]["seeds"] == 3
     assert found["own"]["covers"] == "test replies and training seeds" and len(found["own"]["each_seed"]) == 3
     assert {model for model, _ in measured["written"]} == {"base", "tuned", "option A"}
+
+    # another length, or another base: not the same training with another seed
+    kept = (run / "training.json").read_text()
+    changed = json.loads(kept)
+    for entry in changed["configs"]:
+        entry["iterations"] += 5 if entry["name"] == "mine" else 0
+    (run / "training.json").write_text(json.dumps(changed))
+    longer = plan.plan(run, str(config), "Sam", "historical", replies=6)
+    assert [model["name"] for model in longer["models"]] == ["base", "tuned"] and len(longer["left_out"]) == 5
+    (run / "training.json").write_text(kept)
 
     # other data: what was trained on the old is not compared with the new
     for split in ("train", "valid"):

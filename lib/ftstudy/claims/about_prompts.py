@@ -36,7 +36,10 @@ def _as_trained(examples: list[dict], tokenizer) -> list[dict]:
         for row in examples
     )
     printed = history.PRINTED_TRAINING_TEXT
-    rendered = tokenizer.apply_chat_template(history.PRINTED_EXAMPLE["messages"], tokenize=False)
+    try:
+        rendered = tokenizer.apply_chat_template(history.PRINTED_EXAMPLE["messages"], tokenize=False)
+    except Exception as error:  # a template raises what it likes
+        rendered = f"the template refuses it: {' '.join(str(error).split())}"
     same_text = rendered.rstrip("\n") == printed
     breaks = printed.count("\n<|im_end|>"), rendered.count("\n<|im_end|>")
     return [
@@ -118,7 +121,8 @@ def _system_needed(comparison: dict) -> dict:
     statement = "Identical system prompts are needed"
     effects = dict(_main_effects(comparison, "system"))
     if "tuned" not in effects:
-        return untestable(14, statement, "the app's system text is the one of training, or cannot be varied on its own")
+        why = "the app's system text is the one of training, cannot be varied on its own, or an arm was not measured"
+        return untestable(14, statement, why)
     effect = effects["tuned"]
     return claim(
         14,
@@ -130,15 +134,23 @@ def _system_needed(comparison: dict) -> dict:
 
 
 def _template(examples: list[dict], tokenizer, profile: dict) -> dict:
-    by_template = [
-        chat_format.prompt_ids({"messages": chat_format.messages_for(row, profile)}, tokenizer)
-        == chat_format.prompt_ids(row, tokenizer, profile)
-        for row in examples
-    ]
+    statement = "apply_chat_template instead of the hard-coded string changes something"
+    try:
+        by_template = _equal_by_template(examples, tokenizer, profile)
+    except Exception as error:  # a template raises what it likes
+        return untestable(16, statement, f"this model's template refuses it: {' '.join(str(error).split())}")
     return claim(
         16,
-        "apply_chat_template instead of the hard-coded string changes something",
+        statement,
         "the historical messages through the template, against the hard-coded string",
         f"{sum(by_template)} of {len(by_template)} prompts are equal token for token",
         REFUTED if all(by_template) else CONFIRMED,
     )
+
+
+def _equal_by_template(examples: list[dict], tokenizer, profile: dict) -> list[bool]:
+    return [
+        chat_format.prompt_ids({"messages": chat_format.messages_for(row, profile)}, tokenizer)
+        == chat_format.prompt_ids(row, tokenizer, profile)
+        for row in examples
+    ]

@@ -1,7 +1,7 @@
 """Claims on what training did, and on which way would be better."""
 
-from ..render import number
-from .verdicts import CONFIRMED, PARTLY, REFUTED, claim, holds, told, too_wide, untestable
+from ..render import interval, number
+from .verdicts import CONFIRMED, PARTLY, REFUTED, UNTESTABLE, claim, holds, told, too_wide, untestable
 
 
 def claims(evidence: dict) -> list[dict]:
@@ -14,7 +14,7 @@ def claims(evidence: dict) -> list[dict]:
         *_learned(evidence, {name: gain for name, gain in gains.items() if gain}),
         _options(comparison["training_formats"]),
         _alignment_seen(training, app, gap),
-        _scaling(comparison, gap),
+        _scaling(comparison["scaling"]),
         _two_causes(gains.get(app), gap, app),
         _recommended_fix(app, gap),
     ]
@@ -30,7 +30,9 @@ def _learned(evidence: dict, gains: dict) -> list[dict]:
         return [untestable(n, text, "an arm of base or tuned model is missing") for n, text in statements.items()]
     told_gains = "; ".join(f"{name}: {told(row)}, {row['verdict']}" for name, row in gains.items())
     verdicts = {row["verdict"] for row in gains.values()}
-    worse = CONFIRMED if verdicts == {"worse"} else PARTLY if "worse" in verdicts else REFUTED
+    each = [holds(row, "worse") for row in gains.values()]
+    worse = next((each[0] for _ in each if len(set(each)) == 1), PARTLY if CONFIRMED in each else UNTESTABLE)
+    told_gains += "".join(dict.fromkeys(too_wide(row, "worse") for row in gains.values()))
     styles = {
         arm["format"]: arm["to_floor"]["verdict"]
         for arm in evidence["comparison"]["generated"]["arms"]
@@ -81,8 +83,8 @@ def _options(formats: dict | None) -> dict:
 
 def _alignment_seen(training: dict, app: str, gap: dict | None) -> dict:
     statement = f"{training['iterations']} iterations are enough to see whether formats align"
-    if gap is None:
-        return untestable(17, statement, "the app asks in the format of training")
+    if gap is None or gap["interval"] is None:
+        return untestable(17, statement, _no_gap(app))
     return claim(
         17,
         statement,
@@ -92,34 +94,43 @@ def _alignment_seen(training: dict, app: str, gap: dict | None) -> dict:
     )
 
 
-def _scaling(comparison: dict, gap: dict | None) -> dict:
+def _no_gap(app: str) -> str:
+    asked = "the app asks in the format of training"
+    return (
+        asked if app == "aligned" else f"the tuned model was not measured under the {app} prompt, or on one reply alone"
+    )
+
+
+def _scaling(found: list[dict]) -> dict:
     statement = "Larger models, or GaLore and PiSSA, come only after"
-    arms = {arm["model"]: arm["bits_per_byte"] for arm in comparison["arms"] if arm["format"] == "aligned"}
-    others = {name: arms[name] for name in comparison["other_trainings"] if name in arms}
-    if not others or "tuned" not in arms:
-        return untestable(
-            19,
-            statement,
-            'needs other models or methods trained as well: `make report ALSO="ft_configs/… ft_configs/…"`',
-        )
-    ours = {(arm["model"], arm["format"]): arm["bits_per_byte"] for arm in comparison["arms"]}
-    aligning = ours.get(("tuned", comparison["app"]), arms["tuned"]) - arms["tuned"]
-    best = min(others, key=others.get)
-    scaling = arms["tuned"] - others[best]
+    if not found:
+        how = 'needs other models or methods trained as well: `make report ALSO="ft_configs/… ft_configs/…"`'
+        return untestable(19, statement, how)
+    best = max(found, key=lambda one: one["saved"])
+    ahead = best["aligning_ahead"]
+    measured = (
+        f"aligning saves {number(best['aligned'], 4, signed=True)} bits per byte, the best other training, {best['model']}, "
+        f"{number(best['saved'], 4, signed=True)}; aligning is ahead by {number(ahead['bits_per_byte'], 4, signed=True)} "
+        f"{interval(ahead['interval'], signed=True)}"
+    )
+    if ahead["interval"] is None or ahead["interval"][0] <= 0 <= ahead["interval"][1]:
+        return untestable(19, statement, f"{measured}: the two are not distinguishable")
     return claim(
         19,
         statement,
-        "what aligning the prompt saves, against what the best other training saves, in bits per byte",
-        f"aligning {number(aligning, 4, signed=True)}; {best} {number(scaling, 4, signed=True)}",
-        CONFIRMED if scaling <= aligning else REFUTED,
+        "what aligning the prompt saves the tuned model, against what another model or method saves",
+        measured,
+        CONFIRMED if ahead["interval"][0] > 0 else REFUTED,
     )
 
 
 def _two_causes(gain: dict | None, gap: dict | None, app: str) -> dict:
     statement = "Two issues, empty data and the prompt mismatch, explain worse-than-baseline results"
     if gain is None or gap is None:
-        return untestable(24, statement, "the app asks in the format of training, or an arm is missing")
+        return untestable(24, statement, _no_gap(app))
     measured = f"tuned minus base under the {app} prompt {told(gain)}; of it the mismatch {told(gap)}"
+    if holds(gain, "worse") == UNTESTABLE:
+        return untestable(24, statement, measured + too_wide(gain, "worse"))
     if gain["verdict"] != "worse":
         why = "with data, the tuned model is not worse than its base even under the app's prompt"
         return claim(
@@ -129,7 +140,7 @@ def _two_causes(gain: dict | None, gap: dict | None, app: str) -> dict:
             f"{why}: {measured}",
             REFUTED,
         )
-    explained = gap["nats_per_reply_token"] >= gain["nats_per_reply_token"]
+    explained = gap["verdict"] == "worse" and gap["nats_per_reply_token"] >= gain["nats_per_reply_token"]
     return claim(
         24,
         statement,
@@ -142,7 +153,7 @@ def _two_causes(gain: dict | None, gap: dict | None, app: str) -> dict:
 def _recommended_fix(app: str, gap: dict | None) -> dict:
     statement = "Making inference build the prompt of training improves the replies (its recommended fix)"
     if gap is None:
-        return untestable(25, statement, "the app asks in the format of training")
+        return untestable(25, statement, _no_gap(app))
     end = gap["end_of_turn"]
     ending = f"; end of turn {number(end['nats'], signed=True)} nats, {end['verdict']}" if end else ""
     return claim(

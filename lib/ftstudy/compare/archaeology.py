@@ -103,7 +103,7 @@ def candidates_ranked(adapter: Path, data: Path, model, owner, inference: list[s
     test = training_data.load_examples(data, "test")
     tested = held_out(test, training_data.conversations_of(data, "test", len(test)), replies)
     owner = owner or training_data.origin_of(data).get("owner", "")
-    scores, refused = {None: {}, adapter: {}}, []
+    scores, refused, seen = {None: {}, adapter: {}}, [], {}
     for which, found in scores.items():
         loaded, tokenizer = base_models.load(model, which)
         targets = [chat_format.reply_ids(example, tokenizer) for example in tested["examples"]]
@@ -118,7 +118,8 @@ def candidates_ranked(adapter: Path, data: Path, model, owner, inference: list[s
             except Exception:  # a template raises what it likes
                 refused.append(one["name"])
                 continue
-            found[one["name"]] = likelihood.score(loaded, prompts, targets)
+            if seen.setdefault(str(prompts), one["name"]) == one["name"]:  # equal prompts are one candidate
+                found[one["name"]] = likelihood.score(loaded, prompts, targets)
     return {
         "ranked": rank(scores[None], scores[adapter], tested["conversations"]),
         "refused": list(dict.fromkeys(refused)),

@@ -34,14 +34,14 @@ def models(trained: list[dict], formats: list[dict], app: str, wrapped: str, eve
     """
     aligned = [name for name in dict.fromkeys(("aligned", app))]
     own = [one["name"] for one in formats]
-    made = {}
+    made, bases = {}, {}
     for at, entry in enumerate(trained):
         main, option = at == 0, entry.get("option")
         asked = None if main or every else list(dict.fromkeys([*aligned, *([wrapped] if option == "A" else [])]))
         first = entry.get("repeat", 0) == 0
         writes = own if every and first else [name for name in aligned if first]
         floor = own if every else aligned[:1]  # of a base model: what the others are held against
-        base = "base" if entry["model"] == trained[0]["model"] else f"base {Path(entry['model']).name}"
+        base = bases.setdefault(entry["model"], _base_name(entry["model"], bases))
         shared = {"model": entry["model"], "formats": asked}
         if base not in made:
             made[base] = {"name": base, "adapter": None, "base": None, "own": "aligned", "writes": floor, **shared}
@@ -58,6 +58,11 @@ def models(trained: list[dict], formats: list[dict], app: str, wrapped: str, eve
             **shared,
         }
     return list(made.values())
+
+
+def _base_name(model: str, others: dict[str, str]) -> str:
+    name = f"base {Path(model).name}" if others else "base"
+    return f"base {model}" if name in others.values() else name
 
 
 def measure(

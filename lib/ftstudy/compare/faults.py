@@ -31,19 +31,20 @@ def formats(app: dict, examples: list[dict], tokenizer, rows: list[int], owner: 
     that it lacks, the original report's texts are taken. The app's own prompt comes last but for
     `every`, under its own name; `whole` says that it could not be taken apart.
     """
-    own = parts(app, examples[0], ("test", rows[0]))
+    own = set().union(*(parts(app, example, ("test", row)) for example, row in zip(examples, rows)))
     whole = {"name": app["name"], "faults": [], "profile": app, "whole": True}
-    complete = {"name": app["name"], "faults": sorted(own, key=list(FAULTS).index)}
+    complete = {"name": app["name"], "faults": sorted(own, key=list(FAULTS).index), "own": own}
     made = [ALIGNED]
     if own and _same(complete, whole, app, examples, tokenizer, rows):
-        made += [_named(chosen) for chosen in _subsets(complete["faults"]) if chosen and len(chosen) < len(own)]
+        smaller = [chosen for chosen in _subsets(complete["faults"]) if chosen and len(chosen) < len(own)]
+        made += [_named(chosen, own) for chosen in smaller]
         made.append(complete)
     elif app["name"] != "aligned":
         made.append(whole)
     if every:
         known = {tuple(one["faults"]) for one in made}
         all_of_them = (tuple(filter(None, chosen)) for chosen in product(*((None, *group) for group in GROUPS)))
-        made += [_named(chosen) for chosen in all_of_them if chosen not in known]
+        made += [_named(chosen, own) for chosen in all_of_them if chosen not in known]
     return made
 
 
@@ -75,8 +76,8 @@ def few_shot(shots: list[dict]) -> dict:
     return {"name": f"aligned, {len(shots)} examples", "faults": [], "profile": profile, "shots": len(shots)}
 
 
-def _named(faults) -> dict:
-    return {"name": " + ".join(faults), "faults": list(faults)}
+def _named(faults, own: set) -> dict:
+    return {"name": " + ".join(faults), "faults": list(faults), "own": own}
 
 
 def _subsets(items: list) -> list[tuple]:
@@ -86,8 +87,13 @@ def _subsets(items: list) -> list[tuple]:
 def parts(app: dict, example: dict, where: tuple[str, int]) -> set[str]:
     """The faults that an app's prompt consists of; none where it gives whole prompts alone."""
     if app["kind"] == "template":
-        separable = {"system"} if app.get("system") and "{system}" in app["template"] else set()
-        return separable | {"template"} | ({"user"} if app.get("user") and app["user"] in app["template"] else set())
+        ours, theirs = example["messages"][:-1], _app_messages(app, example, where)
+        written = {"system": "{system}", "user": app.get("user") or "{user}"}
+        return {"template"} | {
+            role
+            for role, text in written.items()
+            if app.get(role) and text in app["template"] and _content(ours, role) != _content(theirs, role)
+        }
     try:
         theirs = _app_messages(app, example, where)
     except StudyError:
@@ -107,7 +113,7 @@ def prompt_ids(
         return chat_format.prompt_ids(example, tokenizer, one["profile"], where)
     faults, messages = set(one["faults"]), [dict(message) for message in example["messages"][:-1]]
     if faults & {"system", "user"}:
-        messages = _with(messages, faults, example, app, where, owner)
+        messages = _with(messages, faults, one.get("own", ()), example, app, where, owner)
     if "no system" in faults:
         messages = [message for message in messages if message["role"] != "system"]
     if "template" in faults:
@@ -119,18 +125,19 @@ def prompt_ids(
     return _with_bos(ids, faults, tokenizer)
 
 
-def _with(messages: list[dict], faults: set, example: dict, app: dict, where, owner: str) -> list[dict]:
-    """Messages with the app's system text, user turn, or both."""
+def _with(messages: list[dict], faults: set, own, example: dict, app: dict, where, owner: str) -> list[dict]:
+    """Messages with the app's system text, user turn, or both; where it has no such fault, the original report's."""
     theirs = _app_messages(app, example, where) or []
     reported = chat_format.messages_for(example, chat_format.named_profiles(owner)["historical"])[:-1]
     for role in faults & {"system", "user"}:
         ours = _content(messages, role)
-        offered = (_content(theirs, role), _content(reported, role))
-        content = next((text for text in offered if text not in (None, ours)), ours)
+        offered = _content(theirs if role in own else reported, role)
+        content = ours if offered is None else offered
         if role == "system":
             messages = [{"role": role, "content": content}] + [one for one in messages if one["role"] != role]
         else:
-            next(one for one in reversed(messages) if one["role"] == role)["content"] = content
+            last = next((one for one in reversed(messages) if one["role"] == role), {})
+            last |= {"content": content}
     return messages
 
 

@@ -57,9 +57,9 @@ def reference(own: list[str], size: int, seed: int = 0) -> dict:
     made = {"places": {trigram: at for at, (trigram, _) in enumerate(common)}}
     made["counts"] = _summed(kept, made)
     features = [_counts(text, made) for text in other]
-    size = min(size, len(other))
+    few = len(other) < 2 * size  # then draws without replacement would all be nearly the same replies
     drawn = [
-        _total(_distances([features[at] for at in generator.choice(len(other), size, replace=False)], made))
+        _total(_distances([features[at] for at in generator.choice(len(other), size, replace=few)], made))
         for _ in range(DRAWS)
     ]
     return made | {"ceiling": {"mean": float(np.mean(drawn)), "interval": intervals.bounds(np.array(drawn))}}

@@ -34,14 +34,15 @@ def plan(
     data = from_root(main["data"])
     test = training_data.load_examples(data, "test")
     app = chat_format.load_profile(inference, owner)
-    if app["name"] in faults.FAULTS or app["name"] == "aligned" and len(app) > 2:
+    named = chat_format.named_profiles(owner).get(app["name"])
+    if app["name"] in faults.FAULTS or named is not None and app != {"name": app["name"], **named}:
         app["name"] = f"app {app['name']}"  # a file's name, which is taken
     recorded = {row for split, row in app["rows"] if split == "test"} if app["kind"] == "captured" else None
     tested = held_out(test, training_data.conversations_of(data, "test", len(test)), replies, recorded)
     train = [row for row in training_data.load_examples(data, "train") if chat_format.ends_with_reply(row)]
     tokenizer = base_models.load_tokenizer(main["model"])
     made = faults.formats(app, tested["examples"], tokenizer, tested["rows"], owner, every)
-    if any(entry.get("option") == "A" for entry in trained):
+    if any(entry.get("option") == "A" for entry in trained) and app["name"] != "wrapped":
         made.append({"name": "wrapped", "faults": [], "profile": chat_format.named_profiles(owner)["wrapped"]})
     formats, same, refused = faults.distinct(made, app, tested, tokenizer, owner)
     if "aligned" in refused:

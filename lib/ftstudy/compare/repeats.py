@@ -8,13 +8,14 @@ from pathlib import Path
 
 import yaml
 
-from .. import configs, training
+from .. import configs, training, variants
 from ..errors import StudyError
 from ..files import write_text
 from ..paths import from_root, shown
 
 SEEDS = 3
-OPTION_A = "wrapped"
+OPTION_B, OPTION_A = variants.DEFAULT, "wrapped"
+MAY_DIFFER = ("seed", "data", "adapter_path", "model", "iters")  # of a repeat's config and the main one's
 
 
 def write(config: str, data: str, model: str, run: Path, adapters: Path, iterations: int = 0) -> list[Path]:
@@ -26,10 +27,15 @@ def write(config: str, data: str, model: str, run: Path, adapters: Path, iterati
     own = configs.given(config)
     settings = configs.load(config, data=data, model=model)
     trained = from_root(settings["data"])
+    if trained.name != OPTION_B:
+        raise StudyError(
+            f"FULL=1 compares option B, trained on {OPTION_B}, with option A, trained on {OPTION_A}; {shown(config)} "
+            f"trains on {trained.name}. Give a config on {OPTION_B}."
+        )
     written = []
     for option, folder in (("B", trained), ("A", trained.parent / OPTION_A)):
         for repeat in range(SEEDS):
-            if (option, repeat) == ("B", 0) or option == "A" and folder == trained:
+            if (option, repeat) == ("B", 0):
                 continue  # the main run itself
             path = run / "configs" / f"{name_of(Path(config).stem, option, repeat)}.yaml"
             changes = {"model": settings["model"], "data": shown(folder), "seed": settings["seed"] + repeat}
@@ -53,10 +59,11 @@ def entries(run: Path, config: str, also: list[str]) -> tuple[list[dict], list[d
     """
     stem = Path(config).stem
     main = training.recorded(run, stem)
-    option = "A" if Path(main["data"]).name == OPTION_A else "B"
+    variant = Path(main["data"]).name
+    option = "B" if variant == OPTION_B else None
     found, left_out = [main | {"option": option, "repeat": 0, "label": "tuned"}], []
     wanted = [(Path(other).stem, {"label": Path(other).stem}) for other in also]
-    for option in ("B", "A"):
+    for option in ("B", "A") if option else ():
         for repeat in range(SEEDS):
             name = name_of(stem, option, repeat)
             label = ("option A" if option == "A" else "tuned") + (f", seed {repeat + 1}" if repeat else "")
@@ -65,11 +72,28 @@ def entries(run: Path, config: str, also: list[str]) -> tuple[list[dict], list[d
     for name, more in wanted:
         try:
             entry = training.recorded(run, name)
-            if "option" in more and training.run_id(training.read(entry["config"])) != entry["run_id"]:
+            if "option" in more and not _repeats(entry, main):
                 raise StudyError(
                     "It was trained on other data, or with other settings: `make report FULL=1` trains it again."
+                )
+            if "option" not in more and Path(entry["data"]).name != variant:
+                raise StudyError(
+                    f"It was trained on {Path(entry['data']).name}, whose prompt is another than that of {variant}: "
+                    f"compare it in a run of its own, with CONFIG={entry['config']}."
                 )
             found.append(entry | more)
         except StudyError as error:
             left_out.append({"arm": more["label"], "why": str(error)})
     return found, left_out
+
+
+def _repeats(entry: dict, main: dict) -> bool:
+    """Is it the main training once more, but for the seed or the option, on the data that lies there now?"""
+    ours, theirs = (
+        {key: value for key, value in configs.given(one["config"]).items() if key not in MAY_DIFFER}
+        for one in (main, entry)
+    )
+    length = configs.load(entry["config"])["iters"]
+    as_long = length == main["iterations"] or bool(main["stopped"]) and length >= main["iterations"]
+    same = ours == theirs and entry["model"] == main["model"] and as_long
+    return same and training.run_id(training.read(entry["config"])) == entry["run_id"]

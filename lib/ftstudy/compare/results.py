@@ -75,6 +75,35 @@ def training_formats(scores: dict, models: list[dict], conversations: list[str],
     return made or None
 
 
+def scaling(scores: dict, models: list[dict], app: str, tested: dict) -> list[dict]:
+    """What other trainings save against the main one, and whether aligning the app's prompt saves more.
+
+    In bits per byte of the reply, which compare between tokenizers, on the same replies: `saved`, `aligned`,
+    and `aligning_ahead`, the paired difference of both with its interval. Empty where there is no other, or
+    where an arm is missing.
+    """
+    aligned, asked = scores.get(("tuned", "aligned")), scores.get(("tuned", app))
+    if aligned is None or asked is None:
+        return []
+    sizes = np.array([len(example["messages"][-1]["content"].encode()) for example in tested["examples"]])
+    found = []
+    for model in models:
+        other = scores.get((model["name"], "aligned"))
+        if model["base"] is None or model["option"] or model["name"] == "tuned" or other is None:
+            continue
+        saved, gap = ((one["reply"] - two["reply"]) / np.log(2) for one, two in ((aligned, other), (asked, aligned)))
+        value, interval = intervals.mean(gap - saved, sizes, tested["conversations"])
+        found.append(
+            {
+                "model": model["name"],
+                "saved": float(saved.sum() / sizes.sum()),
+                "aligned": float(gap.sum() / sizes.sum()),
+                "aligning_ahead": {"bits_per_byte": value, "interval": interval},
+            }
+        )
+    return found
+
+
 def samples(tested: dict, written: dict, count: int) -> list[dict]:
     """Side by side: the context, the true reply, and each arm's. `written`: (model, format) -> replies."""
     examples = tested["examples"]
@@ -136,9 +165,9 @@ def summary(
     plan, measured, arms, differences, attribution, attribution_every, training_formats, ranked, generated, samples
 ) -> dict:
     """What comparison.json holds, but for the claims and for what was left out."""
-    own = {"base", "tuned"}
+    app = plan["same"].get(plan["app"]["name"], plan["app"]["name"])
     return {
-        "app": plan["same"].get(plan["app"]["name"], plan["app"]["name"]),
+        "app": app,
         "formats": [{"name": one["name"], "faults": one["faults"]} for one in plan["formats"]],
         "same": plan["same"],
         "models": [
@@ -146,9 +175,7 @@ def summary(
             for model in plan["models"]
         ],
         "trained": plan["trained"]["name"],
-        "other_trainings": [
-            m["name"] for m in plan["models"] if m["base"] and not m["option"] and m["name"] not in own
-        ],
+        "scaling": scaling(measured["scores"], plan["models"], app, plan["tested"]),
         "resamples": RESAMPLES,
         "arms": arms,
         "differences": differences,
