@@ -312,7 +312,7 @@ def _sweep(options) -> int:
     return 1 if any(row["status"] in ("failed", "diverged") for row in rows) else 0
 
 
-def _repeats(options) -> int:
+def _repeats(options) -> None:
     from .compare import repeats
     from .training import sweep
 

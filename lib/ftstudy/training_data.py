@@ -8,8 +8,10 @@ origin.json                           which source, owner and settings it was ma
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from .errors import StudyError
 from .files import replace_folder, write_json, write_jsonl, write_text
@@ -83,6 +85,12 @@ def load_examples(folder: Path, name: str) -> list[dict]:
             return [json.loads(line) for line in lines if line.strip()]
     except ValueError as error:
         raise StudyError(f"{shown(path)} is not JSONL ({error}); extract it again, or mend that line.") from error
+
+
+def spread(rows: Sequence, count: int) -> list:
+    """`count` of the rows, evenly over all; all of them where there are fewer."""
+    count = min(len(rows), count)
+    return [rows[at] for at in np.unique(np.linspace(0, len(rows) - 1, count).round().astype(int))] if count else []
 
 
 def conversations_of(folder: Path, name: str, rows: int) -> list[str]:

@@ -30,8 +30,8 @@ def _learned(evidence: dict, gains: dict) -> list[dict]:
         return [untestable(n, text, "an arm of base or tuned model is missing") for n, text in statements.items()]
     told_gains = "; ".join(f"{name}: {told(row)}, {row['verdict']}" for name, row in gains.items())
     verdicts = {row["verdict"] for row in gains.values()}
-    each = [holds(row, "worse") for row in gains.values()]
-    worse = next((each[0] for _ in each if len(set(each)) == 1), PARTLY if CONFIRMED in each else UNTESTABLE)
+    each = {holds(row, "worse") for row in gains.values()}
+    worse = each.pop() if len(each) == 1 else PARTLY if CONFIRMED in each else UNTESTABLE
     told_gains += "".join(dict.fromkeys(too_wide(row, "worse") for row in gains.values()))
     styles = {
         arm["format"]: arm["to_floor"]["verdict"]

@@ -30,8 +30,8 @@ def rank(base: dict, tuned: dict, conversations: list[str]) -> list[dict]:
     `base`, `tuned`: a format's name -> scores without and with the adapter. Each row has `format`,
     `gain` (nats per reply token that the adapter saves) with `interval`; `first`, the share of
     resamples in which this format gains most (shared among equals); `loss`, the nats with the
-    adapter; and `behind`, the paired
-    difference to the leading format with its interval, None for the leader itself.
+    adapter; `above_lowest`, the paired difference to the lowest loss of all; and `behind`, the one to the
+    leading gain, None for the leader itself. Empty where there is nothing to rank.
     """
     saved = {name: base[name]["reply"] - tuned[name]["reply"] for name in tuned if name in base}
     if not saved:

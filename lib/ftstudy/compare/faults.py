@@ -29,10 +29,10 @@ def formats(app: dict, examples: list[dict], tokenizer, rows: list[int], owner: 
 
     `app`: its inference profile. `every`: also the faults that this app does not have; of those
     that it lacks, the original report's texts are taken. The app's own prompt comes last but for
-    `every`, under its own name; `whole` says that it could not be taken apart.
+    `every`, under its own name, and as a profile where it could not be taken apart.
     """
     own = set().union(*(parts(app, example, ("test", row)) for example, row in zip(examples, rows)))
-    whole = {"name": app["name"], "faults": [], "profile": app, "whole": True}
+    whole = {"name": app["name"], "faults": [], "profile": app}
     complete = {"name": app["name"], "faults": sorted(own, key=list(FAULTS).index), "own": own}
     made = [ALIGNED]
     if own and _same(complete, whole, app, examples, tokenizer, rows):

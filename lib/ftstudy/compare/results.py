@@ -3,6 +3,7 @@
 import numpy as np
 
 from .. import chat_format
+from ..training_data import spread
 from . import archaeology, intervals, likeness, preference
 from .intervals import RESAMPLES
 
@@ -107,7 +108,6 @@ def scaling(scores: dict, models: list[dict], app: str, tested: dict) -> list[di
 def samples(tested: dict, written: dict, count: int) -> list[dict]:
     """Side by side: the context, the true reply, and each arm's. `written`: (model, format) -> replies."""
     examples = tested["examples"]
-    chosen = np.unique(np.linspace(0, len(examples) - 1, min(count, len(examples))).round().astype(int)).tolist()
     return [
         {
             "context": chat_format.plain_context(
@@ -119,7 +119,7 @@ def samples(tested: dict, written: dict, count: int) -> list[dict]:
                 for (model, name), replies in written.items()
             ],
         }
-        for at in chosen
+        for at in spread(range(len(examples)), count)
     ]
 
 

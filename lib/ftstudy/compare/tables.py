@@ -30,14 +30,21 @@ def arms(found: list[dict]) -> Table:
     return rows, columns, "Negative log-likelihood of the true replies"
 
 
+def _effect(one: dict) -> dict:
+    return {
+        "nats": number(one["nats_per_reply_token"], signed=True),
+        "range": interval(one["interval"], signed=True),
+        "verdict": one["verdict"],
+    }
+
+
 def differences(found: list[dict]) -> Table:
     rows = [
         {
             **row,
             "left": ", ".join(row["left"]),
             "right": ", ".join(row["right"]),
-            "nats": number(row["nats_per_reply_token"], signed=True),
-            "range": interval(row["interval"], signed=True),
+            **_effect(row),
             "end": f"{number(row['end_of_turn']['nats'], signed=True)} {row['end_of_turn']['verdict']}"
             if row["end_of_turn"]
             else "–",
@@ -69,9 +76,7 @@ def attribution(found: dict) -> Table:
             {
                 "model": model,
                 "effect": label,
-                "nats": number(one["nats_per_reply_token"], signed=True),
-                "range": interval(one["interval"], signed=True),
-                "verdict": one["verdict"],
+                **_effect(one),
             }
             for label, one in effects
         ]
@@ -89,9 +94,7 @@ def training_formats(found: dict | None) -> Table:
     rows = [
         {
             "asked": {"own": "each in its own form", "app": "both as the app asks"}[asked],
-            "nats": number(result["nats_per_reply_token"], signed=True),
-            "range": interval(result["interval"], signed=True),
-            "verdict": result["verdict"],
+            **_effect(result),
             "each": ", ".join(number(one, signed=True) for one in result["each_seed"]),
             "covers": result["covers"],
         }

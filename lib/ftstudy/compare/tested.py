@@ -1,9 +1,8 @@
 """The held-out replies that are compared."""
 
-import numpy as np
-
 from .. import chat_format
 from ..errors import StudyError
+from ..training_data import spread
 
 
 def held_out(examples: list[dict], conversations: list[str], count: int, recorded: set[int] | None = None) -> dict:
@@ -22,8 +21,7 @@ def held_out(examples: list[dict], conversations: list[str], count: int, recorde
         )
     if recorded is not None:
         usable = [at for at in usable if at in recorded] or usable
-    chosen = np.unique(np.linspace(0, len(usable) - 1, min(count, len(usable))).round().astype(int)).tolist()
-    rows = [usable[at] for at in chosen]
+    rows = spread(usable, count)
     return {
         "examples": [examples[row] for row in rows],
         "conversations": [conversations[row] for row in rows],

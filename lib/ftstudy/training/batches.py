@@ -10,7 +10,7 @@ from itertools import count
 import numpy as np
 from mlx_lm.tuner import datasets, trainer
 
-from .. import audit
+from .. import audit, training_data
 from ..audit.loss import replayed
 from ..errors import StudyError
 from ..reply_logits import Row
@@ -79,5 +79,4 @@ def _stock_rows(batch, lengths) -> list[Row]:
 
 def spread(rows: Sequence, batches: int, batch_size: int) -> list:
     """A fixed choice of rows: `batches` times `batch_size`, evenly over all; all of them for -1."""
-    wanted = len(rows) if batches == -1 else min(len(rows), batches * batch_size)
-    return [rows[at] for at in np.unique(np.linspace(0, len(rows) - 1, wanted).round().astype(int))] if wanted else []
+    return training_data.spread(rows, len(rows) if batches == -1 else batches * batch_size)
