@@ -107,7 +107,7 @@ NOTEBOOK = $(PYTHON) -m ftstudy notebook --run "$(RUN)"
 report: $(RESULTS)/index.html ## run the four notebooks and write reports/RUN/index.html (RUN=demo unless given)
 	@echo "The report of this run: $(RESULTS)/index.html"
 
-$(RESULTS)/index.html: $(RESULTS)/04_compare.ipynb $(wildcard lib/ftstudy/templates/* $(RESULTS)/preferences.json) | $(READY)
+$(RESULTS)/index.html: $(RESULTS)/04_compare.ipynb $(wildcard lib/ftstudy/report/templates/* $(RESULTS)/preferences.json) | $(READY)
 	@$(PYTHON) -m ftstudy report --run "$(RUN)"
 
 $(RESULTS)/04_compare.ipynb: notebooks/04_compare.ipynb $(RESULTS)/02_format_audit.ipynb $(RESULTS)/03_train.ipynb $(PROFILE) | $(READY)
@@ -157,7 +157,7 @@ $(RESULTS)/variables: always
 always:
 demo-data: | $(READY)
 ifeq ($(SOURCE),data/demo/chat.db)
-	@$(PYTHON) -m ftstudy.demo
+	@$(PYTHON) -m ftstudy.demo.build
 endif
 
 test: | $(READY) ## run the tests, and the notebooks against their stored outputs
@@ -195,7 +195,7 @@ sweep: | $(READY) ## train several configs one after another, to one table: CONF
 	@$(PYTHON) -m ftstudy sweep $(CONFIGS) $(TRAINING)
 
 configs: | $(READY) ## write ft_configs/ again from its matrix, or configs for your own data: DATA=data/personal
-	@$(PYTHON) -m ftstudy.config_matrix $(if $(filter-out file,$(origin DATA)),"$(DATA)")
+	@$(PYTHON) -m ftstudy.original_report.config_matrix $(if $(filter-out file,$(origin DATA)),"$(DATA)")
 
 setup: | $(READY) ## only set up what the others need
 

@@ -23,9 +23,10 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ftstudy import audit, base_models, paths
-from ftstudy.audit import subject
+from ftstudy import audit, paths
+from ftstudy.audit import run_inputs
 from ftstudy.files import write_jsonl, write_text
+from ftstudy.models import base_models
 
 sys.path.insert(0, str(paths.ROOT / "tests"))
 
@@ -299,7 +300,7 @@ def measure(number: int) -> dict:
         nonlocal before
         seconds[step], before = time.perf_counter() - before, time.perf_counter()
 
-    looked_at = subject.read(folder / "config.yaml", inference="aligned", owner="Sam")
+    looked_at = run_inputs.read(folder / "config.yaml", inference="aligned", owner="Sam")
     done("reading")
     looked_at.tokenizer
     before = time.perf_counter()

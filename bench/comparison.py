@@ -34,7 +34,7 @@ def main() -> None:
 
 def compare(options) -> None:
     if not (ROOT / "data" / VARIANT / "test.jsonl").is_file():
-        subprocess.run([sys.executable, "-m", "ftstudy.demo"], cwd=ROOT, check=True)
+        subprocess.run([sys.executable, "-m", "ftstudy.demo.build"], cwd=ROOT, check=True)
         given = ["--source", "data/demo/chat.db", "--owner", "Sam", "--out", "data"]
         subprocess.run([sys.executable, "-m", "ftstudy", "extract", *given], cwd=ROOT, check=True)
     found = {name: [] for name in CONTESTANTS}
@@ -59,9 +59,11 @@ def compare(options) -> None:
 
 
 def prepared(replies: int) -> tuple:
-    from ftstudy import base_models, chat_format, paths, training_data
+    from ftstudy import chat_format, paths
+    from ftstudy.extract import variant_folder
+    from ftstudy.models import base_models
 
-    test = training_data.load_examples(paths.from_root(f"data/{VARIANT}"), "test")
+    test = variant_folder.load_examples(paths.from_root(f"data/{VARIANT}"), "test")
     rows = test[:: max(len(test) // replies, 1)][:replies]
     tokenizer = base_models.load_tokenizer(MODEL)
     prompts = [chat_format.prompt_ids(row, tokenizer) for row in rows]
@@ -88,9 +90,9 @@ def plain(replies: int) -> dict:
 
 
 def study(replies: int) -> dict:
-    from ftstudy import base_models
     from ftstudy.compare import generation, likelihood
     from ftstudy.cost import clock
+    from ftstudy.models import base_models
 
     prompts, targets, folder = prepared(replies)
     model, tokenizer = base_models.load(folder)

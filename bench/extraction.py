@@ -13,8 +13,9 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from ftstudy import paths, privacy, reply_pairs, sources, variants
-from ftstudy.apple_messages import write_chat_db
+from ftstudy import paths, privacy, sources
+from ftstudy.demo.apple_messages import write_chat_db
+from ftstudy.extract import reply_pairs, variants
 from ftstudy.files import replace_file
 
 FOLDER = paths.DATA / "bench"

@@ -51,7 +51,7 @@ def compare(options, batches: Path) -> None:
         names.remove("torch")
         print("PyTorch + PEFT is not compared: no torch and peft here (pip install torch peft, or --torch PYTHON)")
     if not (ROOT / "data" / "raw_style_variable" / "train.jsonl").is_file():
-        subprocess.run([sys.executable, "-m", "ftstudy.demo"], cwd=ROOT, check=True)
+        subprocess.run([sys.executable, "-m", "ftstudy.demo.build"], cwd=ROOT, check=True)
         given = ["--source", "data/demo/chat.db", "--owner", "Sam", "--out", "data"]
         subprocess.run([sys.executable, "-m", "ftstudy", "extract", *given], cwd=ROOT, check=True)
     alone = batches.parent / "train"  # without valid.jsonl, so that nothing is evaluated
@@ -93,7 +93,8 @@ def write_batches(path: Path, steps: int) -> None:
 
 
 def prepared(contestant: str, steps: int, data: Path):
-    from ftstudy import base_models, training
+    from ftstudy import training
+    from ftstudy.models import base_models
 
     subject = training.read(CONFIG, data)
     subject.config |= SETTINGS | {"iters": steps, "steps_per_eval": steps + 1, "save_every": steps + 1}

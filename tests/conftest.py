@@ -4,10 +4,10 @@ import json
 import os
 
 import pytest
-
-from ftstudy import base_models, paths
+from ftstudy import paths
 from ftstudy.errors import StudyError
-from ftstudy.reply_pairs import Message
+from ftstudy.extract.reply_pairs import Message
+from ftstudy.models import base_models
 from ftstudy.sources import make_table
 
 os.environ["FTSTUDY_HEADLESS"] = "1"  # no progress bars, nor in the kernels that tests start

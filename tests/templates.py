@@ -20,8 +20,8 @@ import tempfile
 from functools import cache, partial
 from pathlib import Path
 
-from ftstudy import base_models
-from ftstudy.model_recipes import TINY_RECIPE
+from ftstudy.models import base_models
+from ftstudy.models.recipes import TINY_RECIPE
 
 TURNS = "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}{% endfor %}"
 PROMPT = "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"

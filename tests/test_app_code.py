@@ -6,11 +6,10 @@ import types
 
 import pytest
 from conftest import refused
+from ftstudy.audit import app_code
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from templates import TOKENIZERS
-
-from ftstudy.audit import app_code
 
 
 def places(folder, tokenizer=None):

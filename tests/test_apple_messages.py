@@ -6,10 +6,8 @@ from datetime import UTC, datetime
 import imessage_chatdb
 import pytest
 import typedstream
-from hypothesis import example, given, settings
-from hypothesis import strategies
-
-from ftstudy import apple_messages
+from ftstudy.demo import apple_messages
+from hypothesis import example, given, settings, strategies
 
 
 @settings(deadline=None)

@@ -4,11 +4,11 @@ import json
 
 import pytest
 from conftest import example
+from ftstudy import audit, chat_format, cli, paths
+from ftstudy.errors import StudyError
+from ftstudy.original_report import history
 from hypothesis import given
 from hypothesis import strategies as st
-
-from ftstudy import audit, chat_format, cli, history, paths
-from ftstudy.errors import StudyError
 
 ROWS = [example(user=f"Contact: hey {number}", reply=f"yo {number}") for number in range(8)]
 

@@ -9,14 +9,15 @@ import mlx.core as mx
 import pytest
 import yaml
 from conftest import example
+from ftstudy import training
+from ftstudy.audit import adapters, contract_writer, run_inputs
+from ftstudy.chat_format import contract
+from ftstudy.errors import StudyError
+from ftstudy.models import base_models
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from mlx_lm import lora, utils
-
-from ftstudy import base_models, contract, training
-from ftstudy.audit import adapters, contract_writer, subject
-from ftstudy.errors import StudyError
 
 ROWS = [example(user=f"Contact: hey {number}", reply=f"yo {number}") for number in range(8)]
 WEIGHTS, CONFIG = "adapters.safetensors", "adapter_config.json"
@@ -67,7 +68,7 @@ def run(trained, tmp_path):
     run.config = lambda kind="lora", **changes: write(
         tmp_path, **({"data": str(trained[kind] / "data"), "fine_tune_type": kind} | changes)
     )
-    run.check = lambda kind="lora", **changes: adapters.check(subject.read(run.config(kind, **changes)))
+    run.check = lambda kind="lora", **changes: adapters.check(run_inputs.read(run.config(kind, **changes)))
     return run
 
 
@@ -102,7 +103,7 @@ def test_a_run_that_was_not_trained_yet_is_clean(run):
 def test_the_adapter_of_this_very_config_is_clean_and_has_an_effect(run, kind):
     run(kind)
     assert run.check(kind) == []
-    assert adapters.effect(subject.read(run.config(kind))) > 1e-4
+    assert adapters.effect(run_inputs.read(run.config(kind))) > 1e-4
 
 
 @pytest.mark.parametrize("dtype", [mx.float16, mx.bfloat16])
@@ -287,7 +288,7 @@ def test_an_adapter_without_effect_is_found_by_asking_it_unless_the_model_is_lar
     change_weights(run(), lambda tensors: {name: value * 1e-12 for name, value in tensors.items()})
     assert checks(run.check()) == {("adapter.no_effect", "error")}
     monkeypatch.setattr(mx, "default_device", lambda: mx.Device(mx.cpu))
-    monkeypatch.setattr(adapters.numbers, "QUICK", 1)
+    monkeypatch.setattr(adapters.tensors_of, "QUICK", 1)
     assert run.check() == []
 
 
@@ -306,7 +307,7 @@ def test_a_template_that_changed_since_training_is_found(run, tmp_path):
     shutil.copytree(base_models.resolve("tiny"), model)
     folder, asked = run(), {"model": str(model)}
     change_config(folder, model=str(model))
-    contract_writer.write(subject.read(run.config(**asked)), [], folder)
+    contract_writer.write(run_inputs.read(run.config(**asked)), [], folder)
     assert run.check(**asked) == []
     changed = json.loads((model / "tokenizer_config.json").read_text())
     changed["chat_template"] = changed["chat_template"].replace("<|im_start|>", "<|im_start|> ")
@@ -327,14 +328,14 @@ def test_the_adapter_to_resume_from_is_looked_at_as_well(run, tmp_path):
 
 
 def test_without_the_model_the_weights_are_still_looked_at(run, monkeypatch):
-    monkeypatch.setattr(subject.Subject, "model", None)
+    monkeypatch.setattr(run_inputs.RunInputs, "model", None)
     change_weights(run(), no_b)
     assert checks(run.check()) == {("adapter.zero_b", "error")}
 
 
 def test_the_effect_of_an_adapter_that_is_not_there_is_refused(run):
     with pytest.raises(StudyError, match="no adapter folder"):
-        adapters.effect(subject.read(run.config()))
+        adapters.effect(run_inputs.read(run.config()))
 
 
 def test_every_finding_has_a_documented_id(run):
@@ -376,7 +377,7 @@ def test_a_run_that_crashes_leaves_its_config_beside_the_older_weights(run, monk
         lora.main()
     after = mx.load(str(folder / WEIGHTS))
     assert all(mx.array_equal(before[name], after[name]).item() for name in before)
-    (found,) = adapters.check(subject.read(path))
+    (found,) = adapters.check(run_inputs.read(path))
     assert (found["check"], found["severity"]) == ("adapter.config_newer", "error")
 
 
@@ -393,7 +394,7 @@ def test_an_adapter_from_pissa_has_twice_the_configs_rank_and_is_clean(run, tmp_
     lora = {"rank": 4, "scale": 1.0, "dropout": 0.0}
     config = run.config("lora", lora_parameters=lora, ftstudy={"method": "pissa"})
     training.train(training.read(config), tmp_path / "metrics.jsonl")
-    found = adapters.check(subject.read(config))
+    found = adapters.check(run_inputs.read(config))
     assert [item for item in found if item["severity"] != "info"] == []
     other = run.config("lora", lora_parameters=lora | {"rank": 8}, ftstudy={"method": "pissa"})
-    assert ("adapter.config_differs", "warning") in checks(adapters.check(subject.read(other)))
+    assert ("adapter.config_differs", "warning") in checks(adapters.check(run_inputs.read(other)))

@@ -14,17 +14,17 @@ import mlx_lm
 import pytest
 import yaml
 from conftest import example
+from ftstudy import configs
+from ftstudy.audit import config, run_inputs
+from ftstudy.audit.config import hub_data, other_names, trainer_keys
+from ftstudy.errors import StudyError
+from ftstudy.models import base_models
+from ftstudy.paths import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlx import optimizers
 from mlx_lm import lora
 from mlx_lm.tuner import trainer as tuner
-
-from ftstudy import base_models, configs
-from ftstudy.audit import config, subject
-from ftstudy.audit.config import hub_data, other_names, trainer_keys
-from ftstudy.errors import StudyError
-from ftstudy.paths import ROOT
 
 ROWS = [example(user=f"Contact: hey {number}", reply=f"yo {number}") for number in range(8)]
 PACKAGE = Path(mlx_lm.__file__).parent
@@ -69,7 +69,7 @@ def write(tmp_path, write_split):
 
 @pytest.fixture
 def audit(write):
-    return lambda changes=None: config.check(subject.read(write(changes)))
+    return lambda changes=None: config.check(run_inputs.read(write(changes)))
 
 
 def above_info(findings):
@@ -98,9 +98,9 @@ def test_a_sound_config_has_only_the_numbers_of_its_training(audit):
 @pytest.mark.parametrize("path", sorted((ROOT / "ft_configs").glob("[dps]*.yaml")), ids=lambda path: path.stem)
 @pytest.mark.parametrize("data", [True, False])
 def test_our_own_configs_are_clean_with_data_and_without(path, data, tmp_path, write_split, monkeypatch):
-    monkeypatch.setattr(subject.Subject, "model", None)  # the demo's model is large to build
+    monkeypatch.setattr(run_inputs.RunInputs, "model", None)  # the demo's model is large to build
     folder = write_split(tmp_path / "data", "train", ROWS * 1000) if data else tmp_path / "none"
-    assert above_info(config.check(subject.read(path, data_folder=folder, model="tiny"))) == set()
+    assert above_info(config.check(run_inputs.read(path, data_folder=folder, model="tiny"))) == set()
 
 
 @pytest.mark.parametrize(
@@ -384,7 +384,7 @@ def audit_text(write):
     def audit_text(text, check="config.duplicate_key"):
         path = write()
         path.write_text(path.read_text() + text)
-        return [item for item in config.check(subject.read(path)) if item["check"] == check]
+        return [item for item in config.check(run_inputs.read(path)) if item["check"] == check]
 
     return audit_text
 
@@ -441,11 +441,11 @@ def test_what_is_normal_for_the_trainer_is_said_and_no_more(audit):
 
 
 def test_without_a_model_only_the_form_of_the_keys_is_judged(write, monkeypatch):
-    monkeypatch.setattr(subject.Subject, "model", None)
+    monkeypatch.setattr(run_inputs.RunInputs, "model", None)
 
     def checks(keys):
         path = write({"lora_parameters": LORA | {"keys": keys}, "num_layers": 99})
-        return above_info(config.check(subject.read(path)))
+        return above_info(config.check(run_inputs.read(path)))
 
     assert checks(["q_proj"]) == {("config.lora_keys", "error")}
     assert checks(["attention.q_proj", "lm_head"]) == set()
@@ -693,7 +693,7 @@ def check_text(folder: Path, text: str):
     no_network = mock.patch.object(base_models, "_from_hub", side_effect=StudyError("no network in tests"))
     try:
         with no_network:
-            found = config.check(subject.read(path))
+            found = config.check(run_inputs.read(path))
     except StudyError:
         return []
     for item in found:
@@ -772,4 +772,4 @@ def test_a_config_that_cannot_be_read_is_refused_with_what_to_mend(tmp_path, tex
 def test_a_number_for_the_data_is_a_finding_and_no_traceback(write):
     path = write({"data": 5})
     assert configs.load(path)["data"] == "5"
-    assert ("config.type", "error") in above_info(config.check(subject.read(path)))
+    assert ("config.type", "error") in above_info(config.check(run_inputs.read(path)))

@@ -5,16 +5,15 @@ from types import SimpleNamespace
 
 import pytest
 from conftest import example
+from ftstudy.audit import content, data, splits
+from ftstudy.audit.content import characters
+from ftstudy.audit.evidence import quoted
+from ftstudy.audit.run_inputs import RunInputs, read_split
+from ftstudy.extract.variant_folder import origin_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mlx_lm.tuner import datasets
 from mlx_lm.tuner.trainer import iterate_batches
-
-from ftstudy.audit import content, data, splits
-from ftstudy.audit.content import characters
-from ftstudy.audit.evidence import quoted
-from ftstudy.audit.subject import Subject, read_split
-from ftstudy.training_data import origin_of
 
 SPLITS = ("train", "valid", "test")
 TOPICS = "tent ladder invoice ticket passport lasagne charger projector tulips folder camera bike".split()
@@ -35,7 +34,7 @@ def folder(tmp_path, write_split):
 def subject_of(folder, tokenizer, owner="Sam", **config):
     config = {"model": "tiny", "config": "config.yaml", "batch_size": 2, "mask_prompt": True} | config
     found = {name: read_split(folder, name, config) for name in SPLITS if (folder / f"{name}.jsonl").is_file()}
-    subject = Subject(config, {}, folder, found, None, owner)
+    subject = RunInputs(config, {}, folder, found, None, owner)
     subject.tokenizer = tokenizer
     return subject
 

@@ -6,17 +6,18 @@ import mlx.core as mx
 import numpy
 import pytest
 from conftest import example
+from ftstudy import chat_format
+from ftstudy.audit import loss, run_inputs
+from ftstudy.audit.loss.trained_tokens import masked_rows
+from ftstudy.chat_format.loss_mask import KINDS, replay
+from ftstudy.chat_format.rendering import render as rendered
+from ftstudy.models import base_models
+from ftstudy.report import render
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlx_lm.tuner import trainer
 from mlx_lm.tuner.datasets import CacheDataset, ChatDataset
 from templates import FAMILIES, PROMPT, TOKENIZERS, TURNS, tokenizer_folder
-
-from ftstudy import base_models, chat_format, render
-from ftstudy.audit import loss, subject
-from ftstudy.audit.loss.replay import KINDS, replay
-from ftstudy.audit.loss.trained_tokens import masked_rows
-from ftstudy.audit.rendering import render as rendered
 
 PIECES = ("yo", "not tonight, sorry", "ok 😀", "see you at seven then, I will bring something to drink")
 
@@ -206,7 +207,7 @@ def audited(tmp_path, write_split):
         keys = {"model": "tiny", "data": str(tmp_path / "data"), "batch_size": 2, "mask_prompt": True} | settings
         config = tmp_path / "config.yaml"
         config.write_text("".join(f"{key}: {value}\n" for key, value in keys.items() if value is not None))
-        made = subject.read(config)
+        made = run_inputs.read(config)
         made.tokenizer = tokenizer or TOKENIZERS["chatml"]()
         return made
 
@@ -454,10 +455,10 @@ def test_no_row_stops_the_checks(tmp_path_factory, data):
     rows = data.draw(
         st.lists(st.fixed_dictionaries({"messages": st.lists(message, min_size=1, max_size=4)}), max_size=9)
     )
-    made = subject.Subject(
+    made = run_inputs.RunInputs(
         config={"batch_size": 2, "max_seq_length": data.draw(st.integers(1, 60)), "mask_prompt": data.draw(st.booleans())},
         given={}, folder=tmp_path_factory.getbasetemp(), profile=None, owner="Sam",
-        splits={"train": subject.Split("train", tmp_path_factory.getbasetemp() / "train.jsonl", len(rows), rows, [*range(len(rows))])},
+        splits={"train": run_inputs.Split("train", tmp_path_factory.getbasetemp() / "train.jsonl", len(rows), rows, [*range(len(rows))])},
     )  # fmt: skip
     made.tokenizer = TOKENIZERS[data.draw(st.sampled_from([*TOKENIZERS]))]()
     for item in loss.check(made):

@@ -4,13 +4,12 @@ import json
 
 import pytest
 from conftest import example
+from ftstudy import chat_format
+from ftstudy.audit import parity, run_inputs
+from ftstudy.errors import StudyError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from templates import BLOCK, FAMILIES, INJECTED, TOKENIZERS, _loaded, tokenizer_folder
-
-from ftstudy import chat_format
-from ftstudy.audit import parity, subject
-from ftstudy.errors import StudyError
 
 SYSTEM = "You are Sam. Reply to text messages the way Sam texts.\n\nBe short."
 WITH_SYSTEM = [name for name in TOKENIZERS if name != "gemma"]
@@ -316,7 +315,7 @@ def test_the_start_token(monkeypatch, name):
 
 def test_a_start_token_that_mlx_lm_adds_to_a_string(monkeypatch, tmp_path):
     # The template writes no BOS, so training has none; the tokenizer puts one before a string.
-    from ftstudy import base_models
+    from ftstudy.models import base_models
 
     folder = tokenizer_folder("chatml_bos", tmp_path / "model")
     settings_file = folder / "tokenizer_config.json"
@@ -404,7 +403,7 @@ def test_a_think_block_does_not_hide_another_system_text(monkeypatch):
 
 
 def test_tools_that_the_app_leaves_out(monkeypatch, tmp_path):
-    from ftstudy import base_models
+    from ftstudy.models import base_models
 
     folder = tokenizer_folder("chatml", tmp_path / "model")
     written = json.loads((folder / "tokenizer_config.json").read_text())
@@ -433,7 +432,7 @@ def audited(tmp_path, write_split, models):
         config.write_text(f"model: tiny\ndata: {tmp_path / 'data'}\n{more}")
         path = tmp_path / "app.yaml"
         path.write_text(profile if isinstance(profile, str) else json.dumps(profile))
-        return parity.check(subject.read(config, inference=path))
+        return parity.check(run_inputs.read(config, inference=path))
 
     return check
 
@@ -444,7 +443,7 @@ def ids_of(found):
 
 def test_without_a_profile_that_is_all_there_is_to_say(tmp_path, write_split):
     (tmp_path / "config.yaml").write_text(f"model: tiny\ndata: {write_split(tmp_path / 'data', 'train', [short()])}\n")
-    assert ids_of(parity.check(subject.read(tmp_path / "config.yaml"))) == {("parity.no_profile", "info")}
+    assert ids_of(parity.check(run_inputs.read(tmp_path / "config.yaml"))) == {("parity.no_profile", "info")}
 
 
 def test_all_rows_of_all_splits_are_compared_and_the_first_that_differs_is_shown(audited):

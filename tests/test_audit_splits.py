@@ -5,9 +5,8 @@ import random
 
 import pytest
 from conftest import example
-from test_audit_data import SPLITS, subject_of
-
 from ftstudy.audit import splits
+from test_audit_data import SPLITS, subject_of
 
 STOCK = ["ok", "yes please", "on my way", "see you soon", "lol", "thanks!!", "no worries", "haha", "good night x"]
 WORDS = """apple river quiet engine purple seven garden letter window coffee marble ticket yellow mountain paper

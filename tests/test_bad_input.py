@@ -6,9 +6,8 @@ import zipfile
 from datetime import UTC, datetime, timedelta
 
 import pytest
-
 from ftstudy import cli
-from ftstudy.apple_messages import write_chat_db
+from ftstudy.demo.apple_messages import write_chat_db
 from ftstudy.sources import READERS, exports, read_messages
 
 START = datetime(2024, 5, 1, 12, tzinfo=UTC)

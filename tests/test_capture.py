@@ -5,9 +5,10 @@ import json
 
 import pytest
 from conftest import example
-
-from ftstudy import base_models, capture, chat_format
+from ftstudy import chat_format
 from ftstudy.audit import parity
+from ftstudy.chat_format import capture
+from ftstudy.models import base_models
 
 APP = """\
 import mlx_lm

@@ -4,12 +4,11 @@ import sys
 
 import pytest
 from conftest import example, make_pair
-from hypothesis import given
-from hypothesis import strategies as st
-
 from ftstudy import chat_format
 from ftstudy.errors import StudyError
-from ftstudy.variants import to_example
+from ftstudy.extract.variants import to_example
+from hypothesis import given
+from hypothesis import strategies as st
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40).filter(lambda text: "<|" not in text)
 

@@ -4,9 +4,7 @@ import copy
 
 import pytest
 from conftest import example
-
-from ftstudy import claims
-from ftstudy.claims import verdicts
+from ftstudy.original_report import claims, verdicts
 
 ROWS = [example(user=f"Contact: hey {number}", reply="yo") for number in range(3)]
 

@@ -6,7 +6,6 @@ import subprocess
 import sys
 
 import pytest
-
 from ftstudy import cli, paths, training
 
 SAMPLE = paths.DATA / "sample" / "chat.db"
@@ -88,7 +87,7 @@ def test_every_parameter_of_the_pairs_changes_them(tmp_path, capsys, option, val
 
 @pytest.fixture
 def no_messages(tmp_path):
-    from ftstudy.demo import write_chat_db
+    from ftstudy.demo.build import write_chat_db
 
     return write_chat_db([], tmp_path / "none.db")
 

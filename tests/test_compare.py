@@ -8,14 +8,14 @@ import mlx.core as mx
 import numpy as np
 import pytest
 from conftest import example, refused
+from ftstudy import chat_format
+from ftstudy.compare import archaeology, arms, attribution, faults, generation, heldout, intervals, likelihood, results
+from ftstudy.models import base_models
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlx_lm.generate import generate_step
 from templates import TOKENIZERS
 from test_reply_logits import MODELS
-
-from ftstudy import base_models, chat_format
-from ftstudy.compare import archaeology, arms, attribution, faults, generation, intervals, likelihood, results, tested
 
 ROWS = [example(user=f"Contact: hey {number}", reply="yo" + " there" * (number % 4)) for number in range(10)]
 NAMES = [f"chat {at // 2}" for at in range(10)]
@@ -499,18 +499,18 @@ def test_one_row_goes_through_the_whole_comparison(tmp_path, adapter, tokenizer)
 
 def test_held_out_rows_are_spread_over_the_split():
     rows = [example(reply=str(at)) for at in range(100)]
-    found = tested.held_out(rows, [str(at // 10) for at in range(100)], 10)
+    found = heldout.held_out(rows, [str(at // 10) for at in range(100)], 10)
     assert found["rows"][0] == 0 and found["rows"][-1] == 99 and len(set(found["conversations"])) == 10
-    assert tested.held_out(rows[:2], ["a", "b"], 50)["rows"] == [0, 1]
+    assert heldout.held_out(rows[:2], ["a", "b"], 50)["rows"] == [0, 1]
 
 
 def test_of_a_recorded_app_the_recorded_rows_are_compared():
     rows = [example(reply=str(at)) for at in range(20)]
-    assert tested.held_out(rows, ["a"] * 20, 9, recorded={3, 5, 7, 99})["rows"] == [3, 5, 7]
+    assert heldout.held_out(rows, ["a"] * 20, 9, recorded={3, 5, 7, 99})["rows"] == [3, 5, 7]
 
 
 def test_rows_without_a_reply_are_passed_over_and_counted():
     rows = [example(reply=""), example(reply="hi"), {"messages": None}, "text", example(reply=" "), example(reply="yo")]
-    found = tested.held_out(rows, list("abcdef"), 9)
+    found = heldout.held_out(rows, list("abcdef"), 9)
     assert found["rows"] == [1, 5] and found["conversations"] == ["b", "f"] and found["unusable"] == 4
-    refused(lambda: tested.held_out(rows[:1], ["a"], 9), "None of the 1 rows", "make audit")
+    refused(lambda: heldout.held_out(rows[:1], ["a"], 9), "None of the 1 rows", "make audit")

@@ -7,11 +7,11 @@ import sys
 import pytest
 import yaml
 from conftest import example
-
-from ftstudy import audit, config_matrix, configs
+from ftstudy import audit, configs
 from ftstudy.audit.config.trainer_keys import installed
-from ftstudy.base_models import resolve
 from ftstudy.errors import StudyError
+from ftstudy.models.base_models import resolve
+from ftstudy.original_report import config_matrix
 from ftstudy.paths import ROOT
 
 ROWS = [example(user=f"Contact: hey {number}", reply="yo " * (number % 5 + 1)) for number in range(12)]

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 from conftest import refused
-from ftstudy import contacts
+from ftstudy.privacy import contacts
 from ftstudy.sources import check, make_table
 from hypothesis import given, strategies
 

@@ -5,10 +5,11 @@ import shutil
 
 import pytest
 from conftest import refused
+from ftstudy import chat_format
+from ftstudy.audit import contract_writer, parity, run_inputs
+from ftstudy.chat_format import contract
+from ftstudy.models import base_models
 from templates import FAMILIES, TOKENIZERS, tokenizer_folder
-
-from ftstudy import base_models, chat_format, contract
-from ftstudy.audit import contract_writer, parity, subject
 
 SYSTEM = "You are Sam. Reply to text messages the way Sam texts."
 
@@ -31,7 +32,7 @@ def study(tmp_path, write_split):
         tokenizer_folder(name, tmp_path / "model")
         write_split(tmp_path / "data", "train", rows)
         (tmp_path / "config.yaml").write_text(f"model: {tmp_path / 'model'}\ndata: {tmp_path / 'data'}\n")
-        return subject.read(tmp_path / "config.yaml")
+        return run_inputs.read(tmp_path / "config.yaml")
 
     return read
 
@@ -174,7 +175,8 @@ def test_data_without_a_conversation_has_no_contract(study, tmp_path):
     study("chatml")
     (tmp_path / "data" / "train.jsonl").write_text('{"text": "hi"}\n')
     refused(
-        lambda: contract_writer.write(subject.read(tmp_path / "config.yaml"), [], tmp_path / "adapter"), "conversation"
+        lambda: contract_writer.write(run_inputs.read(tmp_path / "config.yaml"), [], tmp_path / "adapter"),
+        "conversation",
     )
 
 

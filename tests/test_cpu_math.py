@@ -4,12 +4,12 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 import pytest
+from ftstudy.engine import cpu_math
+from ftstudy.models import base_models
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from mlx_lm.models import activations, base
-
-from ftstudy import base_models, cpu_math
 
 FLOATS = hnp.arrays(np.float32, st.integers(1, 300), elements=st.floats(-100, 100, width=32))
 

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 import chitchat_dataset
 import pandas
 import pytest
-
-from ftstudy import apple_messages, demo, paths
+from ftstudy import paths
+from ftstudy.demo import apple_messages, build
 from ftstudy.errors import StudyError
 from ftstudy.sources import read_messages
 
@@ -17,7 +17,7 @@ SENDER = "549cc1d1"
 
 @pytest.fixture(scope="module")
 def demo_path(tmp_path_factory):
-    return demo.build_demo(tmp_path_factory.mktemp("demo") / "chat.db")
+    return build.build_demo(tmp_path_factory.mktemp("demo") / "chat.db")
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def sessions(chat):
 def test_no_synthetic_row_could_become_a_target(table):
     rows = synthetic(table)
     assert not (rows["kind"].eq("text") & ~rows["is_group"]).any()
-    marked = table["text"].str.contains(demo.SYNTHETIC, regex=False)
+    marked = table["text"].str.contains(build.SYNTHETIC, regex=False)
     assert not (marked & ~table["message_id"].isin(rows["message_id"])).any()
     unmarked = rows[~marked.loc[rows.index]]
     assert set(unmarked["text"]) <= {"", "[photo]"}
@@ -147,24 +147,24 @@ def test_addresses_are_fictional(table):
 
 
 def test_two_builds_are_the_same_bytes(demo_path, tmp_path):
-    assert demo.build_demo(tmp_path / "again.db").read_bytes() == demo_path.read_bytes()
+    assert build.build_demo(tmp_path / "again.db").read_bytes() == demo_path.read_bytes()
 
 
 def test_built_once_and_again_when_the_recipe_changes(tmp_path):
-    path = demo.build_demo(tmp_path / "chat.db", sender="720840be")
+    path = build.build_demo(tmp_path / "chat.db", sender="720840be")
     first = path.stat().st_ino, path.stat().st_mtime_ns
-    assert demo.build_demo(path, sender="720840be") == path
+    assert build.build_demo(path, sender="720840be") == path
     assert (path.stat().st_ino, path.stat().st_mtime_ns) == first
     connection = sqlite3.connect(path)
     connection.execute("UPDATE _SqliteDatabaseProperties SET value = 'older'")
     connection.commit()
     connection.close()
-    demo.build_demo(path, sender="720840be")
+    build.build_demo(path, sender="720840be")
     assert path.stat().st_mtime_ns != first[1]
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("module", [demo, apple_messages])
+@pytest.mark.parametrize("module", [build, apple_messages])
 def test_the_recipe_covers_the_code_that_builds_it(demo_path, tmp_path, monkeypatch, module):
     class Rebuilt(Exception):
         pass
@@ -172,18 +172,18 @@ def test_the_recipe_covers_the_code_that_builds_it(demo_path, tmp_path, monkeypa
     def rebuild(_):
         raise Rebuilt
 
-    monkeypatch.setattr(demo, "_conversations", rebuild)
-    assert demo.build_demo(demo_path) == demo_path
+    monkeypatch.setattr(build, "_conversations", rebuild)
+    assert build.build_demo(demo_path) == demo_path
     (tmp_path / "changed.py").write_text("# another recipe")
     monkeypatch.setattr(module, "__file__", str(tmp_path / "changed.py"))
     with pytest.raises(Rebuilt):
-        demo.build_demo(demo_path)
+        build.build_demo(demo_path)
 
 
 @pytest.mark.parametrize("sender, count", [("nobody", 0), ("5", None)])
 def test_a_sender_that_is_not_exactly_one(tmp_path, sender, count):
     with pytest.raises(StudyError, match="exactly one") as caught:
-        demo.build_demo(tmp_path / "chat.db", sender=sender)
+        build.build_demo(tmp_path / "chat.db", sender=sender)
     assert count is None or str(caught.value).startswith(f"{count} senders")
     assert list(tmp_path.iterdir()) == []
 
@@ -192,12 +192,12 @@ def test_a_sender_that_is_not_exactly_one(tmp_path, sender, count):
 
 
 def test_the_committed_sample_is_what_its_readable_form_says(tmp_path):
-    assert dump(demo.build_sample(tmp_path / "chat.db")) == dump(demo.SAMPLE)
-    assert demo.SAMPLE.stat().st_size < 150_000
+    assert dump(build.build_sample(tmp_path / "chat.db")) == dump(build.SAMPLE)
+    assert build.SAMPLE.stat().st_size < 150_000
 
 
 def test_the_sample_has_enough_replies_for_three_splits_and_every_special_case():
-    table = read_messages(demo.SAMPLE)
+    table = read_messages(build.SAMPLE)
     direct = table[~table["is_group"] & table["kind"].eq("text")]
     replies, last_days = [], timedelta(0)
     for _, chat in direct.groupby("conversation"):
@@ -216,8 +216,8 @@ def test_the_sample_has_enough_replies_for_three_splits_and_every_special_case()
 
 def test_the_command_prints_one_line(monkeypatch, capsys):
     for arguments, name in ([], "build_demo"), (["sample"], "build_sample"):
-        monkeypatch.setattr(demo, name, lambda: paths.DATA / "sample" / "chat.db")
-        assert demo.main(arguments) == 0
+        monkeypatch.setattr(build, name, lambda: paths.DATA / "sample" / "chat.db")
+        assert build.main(arguments) == 0
         assert capsys.readouterr().out == "data/sample/chat.db: 0.1 MB\n"
-    assert demo.main(["nonsense"]) == 2
+    assert build.main(["nonsense"]) == 2
     assert "usage" in capsys.readouterr().err

@@ -5,11 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 from conftest import refused
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-
 from ftstudy.errors import StudyError
 from ftstudy.sources import COLUMNS, check, discord, read_messages
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 ME, ANNA, BEN = "1001", "1002", "1003"
 

@@ -8,13 +8,12 @@ import mlx.optimizers as optimizers
 import numpy as np
 import pytest
 from conftest import example, refused
+from ftstudy.models import base_models
+from ftstudy.training import galore
+from ftstudy.training.galore import GaLore
 from mlx.utils import tree_flatten, tree_unflatten
 from mlx_lm.tuner import datasets, trainer
 from mlx_lm.tuner.callbacks import TrainingCallback
-
-from ftstudy import base_models
-from ftstudy.training import galore
-from ftstudy.training.galore import GaLore
 
 SHAPES = {"wide": (6, 10), "tall": (9, 5), "square": (7, 7), "thin": (3, 20), "row": (8,), "cube": (8, 6, 6)}
 

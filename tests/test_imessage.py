@@ -5,13 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import imessage_chatdb
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies
-
-from ftstudy import contacts
-from ftstudy.apple_messages import write_chat_db
+from ftstudy.demo.apple_messages import write_chat_db
 from ftstudy.errors import StudyError
+from ftstudy.privacy import contacts
 from ftstudy.sources import COLUMNS, KINDS, check, imessage, read_messages
+from hypothesis import HealthCheck, given, settings, strategies
 
 ANNA, ANNA_MAIL, BEN = "+12125550111", "anna@example.org", "+12125550122"
 GROUP = {"chat7": {"name": "Team", "members": [ANNA, BEN]}}

@@ -1,10 +1,9 @@
 """Style distance, copies and assistant's phrases; the blind test's choices."""
 
 import pytest
+from ftstudy.compare import preference, style_similarity
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from ftstudy.compare import likeness, preference
 
 OWN = ["yeah idk", "lol ok", "omw", "thats fine w me", "u coming?", "nah im good", "haha true", "k", "see u there"] * 12
 FORMAL = [
@@ -15,8 +14,8 @@ FORMAL = [
 
 
 def test_the_persons_own_replies_are_near_and_an_assistants_far():
-    to = likeness.reference(OWN, 12)
-    own, formal = (likeness.distance(replies, to)["total"] for replies in (OWN[:12], FORMAL))
+    to = style_similarity.reference(OWN, 12)
+    own, formal = (style_similarity.distance(replies, to)["total"] for replies in (OWN[:12], FORMAL))
     assert own < 0.3 < 0.5 < formal <= 1
     assert to["ceiling"]["interval"][0] <= to["ceiling"]["mean"] <= to["ceiling"]["interval"][1] < formal
 
@@ -31,22 +30,22 @@ def test_the_persons_own_replies_are_near_and_an_assistants_far():
     ],
 )
 def test_each_part_sees_its_own_trait(part, changed):
-    to = likeness.reference(OWN, 20)
-    assert likeness.distance(changed, to)[part] > likeness.distance(OWN[:20], to)[part] + 0.2
+    to = style_similarity.reference(OWN, 20)
+    assert style_similarity.distance(changed, to)[part] > style_similarity.distance(OWN[:20], to)[part] + 0.2
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.text(max_size=30), min_size=1, max_size=12))
 def test_a_distance_is_between_0_and_1_whatever_is_written(replies):
-    to = likeness.reference(OWN, len(replies))
-    assert all(0 <= value <= 1 for value in likeness.distance(replies, to).values())
+    to = style_similarity.reference(OWN, len(replies))
+    assert all(0 <= value <= 1 for value in style_similarity.distance(replies, to).values())
 
 
 def test_a_paired_difference_has_a_verdict():
-    to, names = likeness.reference(OWN, 12), [str(at) for at in range(12)]
-    found = likeness.distance_difference(OWN[:12], FORMAL, names, to)
+    to, names = style_similarity.reference(OWN, 12), [str(at) for at in range(12)]
+    found = style_similarity.distance_difference(OWN[:12], FORMAL, names, to)
     assert found["distance"] < 0 and found["verdict"] == "better"
-    same = likeness.distance_difference(FORMAL, FORMAL, names, to)
+    same = style_similarity.distance_difference(FORMAL, FORMAL, names, to)
     assert same == {"distance": 0.0, "interval": [0.0, 0.0], "verdict": "not distinguishable"}
 
 
@@ -65,14 +64,14 @@ def test_a_paired_difference_has_a_verdict():
     ],
 )
 def test_what_sounds_like_an_assistant(text, sounds):
-    assert bool(likeness.ASSISTANT.search(text)) is sounds
+    assert bool(style_similarity.ASSISTANT.search(text)) is sounds
 
 
 def test_measures_are_shares_of_the_replies():
-    trained = {likeness.normal(text) for text in ["see you at the usual place", "ok"]}
+    trained = {style_similarity.normal(text) for text in ["see you at the usual place", "ok"]}
     texts = ["See you  at the usual place", "ok", "", "Contact: hi\nSam: hey"]
     replies = [{"text": text, "stopped": text != ""} for text in texts]
-    found = likeness.measures(replies, ["a b", "c d e f"], trained)
+    found = style_similarity.measures(replies, ["a b", "c d e f"], trained)
     assert found["copied"] == found["empty"] == found["other_speaker"] == 0.25
     assert found["end_of_turn_rate"] == 0.75 and found["true_words"] == 3
 

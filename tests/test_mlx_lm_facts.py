@@ -88,14 +88,15 @@ import numpy
 import pytest
 import yaml
 from conftest import example
+from ftstudy import audit
+from ftstudy.chat_format import capture
+from ftstudy.models import base_models
 from mlx.utils import tree_flatten
 from mlx_lm import lora, stream_generate
 from mlx_lm.tuner import datasets, trainer
 from mlx_lm.tuner.callbacks import TrainingCallback
 from mlx_lm.tuner.utils import linear_to_lora_layers, load_adapters
 from templates import BLOCK, FAMILIES, TOKENIZERS, tokenizer_folder
-
-from ftstudy import audit, base_models, capture
 
 ROWS = [example("Be Sam.", f"hey {number}", "yo " * (number % 2 + 1)) for number in range(6)]
 WEIGHTS, CONFIG = "adapters.safetensors", "adapter_config.json"

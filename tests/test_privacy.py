@@ -5,7 +5,8 @@ import itertools
 import pandas
 import pytest
 from conftest import messages_table
-from ftstudy import contacts, privacy
+from ftstudy import privacy
+from ftstudy.privacy import contacts
 from ftstudy.sources import check, make_table
 from hypothesis import given, settings, strategies
 

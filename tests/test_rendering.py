@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from ftstudy.chat_format import rendering
+from ftstudy.models import base_models
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlx_lm.tokenizer_utils import TokenizerWrapper
@@ -10,9 +12,6 @@ from mlx_lm.tuner.datasets import ChatDataset
 from templates import FAMILIES, TOKENIZERS, TURNS, tokenizer_folder
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
-
-from ftstudy import base_models
-from ftstudy.audit import rendering
 
 TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}]
 

@@ -5,10 +5,9 @@ import shutil
 
 import pytest
 from conftest import example, refused
-from templates import tokenizer_folder
-
 from ftstudy import chat_format, cli, configs, paths, training
 from ftstudy.compare import generation, plan, repeats, results, tables
+from templates import tokenizer_folder
 
 CONFIG = """\
 model: data/models/tiny

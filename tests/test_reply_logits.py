@@ -5,13 +5,13 @@ import mlx.nn as nn
 import numpy as np
 import pytest
 from conftest import example
+from ftstudy.engine import blas, reply_logits
+from ftstudy.models import base_models
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlx_lm import utils
 from mlx_lm.tuner import datasets, trainer
 from mlx_lm.tuner.utils import linear_to_lora_layers
-
-from ftstudy import base_models, blas, reply_logits
 
 ROWS = [example(user=f"Contact: hey {number}", reply="yo " * (number % 5 + 1)) for number in range(12)]
 LFM2 = {

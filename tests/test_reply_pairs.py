@@ -2,10 +2,9 @@
 
 import pytest
 from conftest import messages_table
+from ftstudy.extract import reply_pairs, variants
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from ftstudy import reply_pairs, variants
 
 
 def replies(*rows, **options):

@@ -5,11 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from conftest import refused
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-
 from ftstudy.errors import StudyError
 from ftstudy.sources import COLUMNS, check, read_messages, signal
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 NOON = datetime(2024, 5, 1, 12)
 

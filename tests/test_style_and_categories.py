@@ -2,10 +2,9 @@
 
 import pytest
 from conftest import make_pair
+from ftstudy.extract import categories, style
 from hypothesis import given
 from hypothesis import strategies as st
-
-from ftstudy import categories, style
 
 
 def test_measures_are_shares_of_the_replies():

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 from conftest import example
-
-from ftstudy import base_models, paths, training
+from ftstudy import paths, training
+from ftstudy.models import base_models
 from ftstudy.training import sweep
 
 ROWS = [example(user=f"Contact: hey {number}", reply="yo " * (number % 5 + 1)) for number in range(13)]

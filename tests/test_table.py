@@ -12,12 +12,11 @@ import pandas
 import pyarrow
 import pytest
 from conftest import refused
+from ftstudy.errors import StudyError
+from ftstudy.sources import COLUMNS, check, read_messages, table
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
-
-from ftstudy.errors import StudyError
-from ftstudy.sources import COLUMNS, check, read_messages, table
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 HEADER = ["conversation", "sender", "timestamp", "text"]

@@ -5,11 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 from conftest import refused
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-
 from ftstudy.errors import StudyError
 from ftstudy.sources import COLUMNS, check, read_messages, telegram
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 ME, ANNA, BEN = 1001, 4711, 4712
 START = 1_714_564_800  # 2024-05-01 12:00 UTC

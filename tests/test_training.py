@@ -13,13 +13,14 @@ import mlx.core as mx
 import numpy as np
 import pytest
 from conftest import example
+from ftstudy import audit, chat_format, training
+from ftstudy.engine import reply_logits
+from ftstudy.errors import StudyError
+from ftstudy.models import base_models
+from ftstudy.training import batches, methods, stock_comparison
 from mlx_lm import lora, utils
 from mlx_lm.tuner import datasets, trainer
 from mlx_lm.tuner.callbacks import TrainingCallback
-
-from ftstudy import audit, base_models, chat_format, reply_logits, training
-from ftstudy.errors import StudyError
-from ftstudy.training import batches, departure, methods
 
 ROWS = [example(user=f"Contact: hey {number}", reply="yo " * (number % 5 + 1)) for number in range(13)]
 SETTINGS = {
@@ -375,7 +376,7 @@ def test_all_replies_of_a_conversation_or_the_last(subject, tmp_path):
 
 def test_loss_tokens_of_both_trainers(subject):
     made = subject(rows=ROWS[:12], **STUDY)
-    ours, theirs = departure.loss_tokens(made, stock=False), departure.loss_tokens(made, stock=True)
+    ours, theirs = stock_comparison.loss_tokens(made, stock=False), stock_comparison.loss_tokens(made, stock=True)
     replies = sum(len(chat_format.reply_ids(row, made.tokenizer)[0]) for row in ROWS[:12])
     assert (ours["reply"], ours["end_of_turn"], ours["total"]) == (replies, 12, replies + 12)
     assert (theirs["reply"], theirs["end_of_turn"], theirs["after_end"]) == (replies, 12, 12)
@@ -389,14 +390,14 @@ def test_loss_tokens_of_both_trainers(subject):
 
 
 def test_without_mask_prompt_nearly_all_loss_is_on_the_prompt(subject):
-    counts = departure.loss_tokens(subject(mask_prompt=False), stock=True)
+    counts = stock_comparison.loss_tokens(subject(mask_prompt=False), stock=True)
     assert counts["prompt"] / counts["total"] > 0.7
 
 
 def test_the_run_once_more_as_mlx_lm_trains_it(subject, tmp_path):
     made = subject(**STUDY)
     result = trained(made, tmp_path)
-    rows = departure.trained_as_stock(made, result)
+    rows = stock_comparison.trained_as_stock(made, result)
     base, ours, theirs = rows
     assert [row["model"] for row in rows] == ["base", "this run", "stock mlx-lm"]
     assert ours["reply"] < base["reply"] and theirs["reply"] < base["reply"] and ours["reply"] != theirs["reply"]

@@ -4,11 +4,10 @@ import json
 import subprocess
 
 from conftest import make_pair, messages_table, refused
+from ftstudy.extract import reply_pairs, variant_folder, variants
+from ftstudy.extract.variant_folder import HELDOUT, SPLITS
 from hypothesis import given
 from hypothesis import strategies as st
-
-from ftstudy import reply_pairs, training_data, variants
-from ftstudy.training_data import HELDOUT, SPLITS
 
 ORIGIN = {"source": "a.db", "owner": "Sam", "kind": "imessage"}
 
@@ -164,8 +163,8 @@ def test_files_are_written_in_mlx_lms_form_with_message_ids_beside_them(tmp_path
         "context_ids": ["ann 0 0 q"],
         "reply_ids": ["ann 0 0 a"],
     }
-    assert training_data.conversations_of(folder, "test", 6) == ["ann"] * 6
-    assert training_data.origin_of(folder)["parameters"]["system"].startswith("You are Sam.")
+    assert variant_folder.conversations_of(folder, "test", 6) == ["ann"] * 6
+    assert variant_folder.origin_of(folder)["parameters"]["system"].startswith("You are Sam.")
 
 
 def test_held_out_people_have_a_file_of_their_own(tmp_path):

@@ -11,10 +11,10 @@ from functools import cache
 from pathlib import Path
 
 import yaml
-from templates import tokenizer_folder
-
-from ftstudy import audit, base_models, chat_format
+from ftstudy import audit, chat_format
 from ftstudy.files import write_json, write_jsonl
+from ftstudy.models import base_models
+from templates import tokenizer_folder
 
 from . import conversations
 
@@ -188,11 +188,10 @@ def build(name: str, folder: Path, seed: int = 0) -> Study:
 def train(study: Study) -> None:
     """Leave an adapter as a run of the study's config leaves it: the config first, then the weights."""
     import mlx.core as mx
+    from ftstudy import configs
     from mlx.utils import tree_flatten
     from mlx_lm.tuner.utils import linear_to_lora_layers
     from mlx_lm.utils import load, save_config
-
-    from ftstudy import configs
 
     config = configs.load(study.folder / "config.yaml")
     model, _ = load(config["model"])

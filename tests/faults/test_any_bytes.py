@@ -5,11 +5,10 @@ import shutil
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-
 from ftstudy import cli
 from ftstudy.errors import StudyError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from .studies import CONFIG, Study, build
 

@@ -1,14 +1,18 @@
 """Would this fine-tuning run be wasted? One module a family of checks; all return findings."""
 
+from .. import engine  # noqa: F401  before MLX is imported
+
+# isort: split
+
 from ..progress import bar
 from . import adapters, app_code, config, content, data, loss, parity, splits
 from .contract_writer import offer as offer_contract
 from .findings import report
 from .loss.trained_tokens import masked_rows
-from .subject import Subject, read
+from .run_inputs import RunInputs, read
 
 __all__ = [
-    "Subject",
+    "RunInputs",
     "audit",
     "check",
     "check_before_training",
@@ -35,18 +39,18 @@ def audit(config, data_folder=None, model=None, inference=None, owner=None, app=
     return check(read(config, data_folder, model, inference, owner), app)
 
 
-def check(subject: Subject, app=None) -> dict:
+def check(inputs: RunInputs, app=None) -> dict:
     """All findings on what was read."""
-    return report(_found(subject, FAMILIES) + app_code.findings(subject, app))
+    return report(_found(inputs, FAMILIES) + app_code.findings(inputs, app))
 
 
-def check_before_training(subject: Subject) -> dict:
+def check_before_training(inputs: RunInputs) -> dict:
     """The findings that say whether training would be wasted; the app and an older adapter have no part in it."""
-    return report(_found(subject, BEFORE_TRAINING))
+    return report(_found(inputs, BEFORE_TRAINING))
 
 
-def _found(subject: Subject, families) -> list[dict]:
-    return [item for family in bar(families, desc="auditing", delay=1) for item in family.check(subject)]
+def _found(inputs: RunInputs, families) -> list[dict]:
+    return [item for family in bar(families, desc="auditing", delay=1) for item in family.check(inputs)]
 
 
 def documentation() -> list[dict]:

@@ -16,7 +16,7 @@ from ..paths import from_root, shown
 from .app_text import found_in, in_python, in_source, named, special_tokens
 from .evidence import counted, listed
 from .findings import finding
-from .subject import Subject
+from .run_inputs import RunInputs
 
 CHECKS = {
     "app.hard_coded_tokens": ("warning", "The app's code writes special tokens by hand, not with the chat template."),
@@ -31,12 +31,12 @@ OF_A_MODEL = {
 LARGEST = 1_000_000  # bytes of a file
 
 
-def findings(subject: Subject, folder: str | Path | None = None) -> list[dict]:
+def findings(inputs: RunInputs, folder: str | Path | None = None) -> list[dict]:
     """Findings on the app's folder; where none was named, on the function that a profile names."""
-    tokenizer = subject.tokenizer if subject.model else None
+    tokenizer = inputs.tokenizer if inputs.model else None
     if folder:
         return check(folder, tokenizer)
-    profile = subject.profile or {}
+    profile = inputs.profile or {}
     return check_function(profile["function"], tokenizer) if profile.get("kind") == "callable" else []
 
 

@@ -5,19 +5,19 @@ from pathlib import Path
 
 import mlx_lm
 
-from .. import contract
-from ..contract import NAME, VERSION, problems
+from ..chat_format import contract
+from ..chat_format.contract import NAME, VERSION, problems
+from ..chat_format.template import Template
 from ..errors import StudyError
 from ..files import write_json, write_text
 from ..paths import from_root, shown
-from .parity.regions import Template
-from .subject import Subject
+from .run_inputs import RunInputs
 
 GOLDEN = 5
 MOST_SYSTEM_TEXTS = 50
 
 
-def write(subject: Subject, findings: list[dict], folder: str | Path) -> Path:
+def write(inputs: RunInputs, findings: list[dict], folder: str | Path) -> Path:
     """Write the contract of an audited run into its adapter's folder, and return its path.
 
     StudyError where the audit has found an error, where there is no conversation, or where the config trains on
@@ -26,14 +26,14 @@ def write(subject: Subject, findings: list[dict], folder: str | Path) -> Path:
     errors = sorted({item["check"] for item in findings if item["severity"] == "error"})
     if errors:
         raise StudyError(
-            f"the audit of {subject.where} has errors ({', '.join(errors)}). Mend them and audit again; "
+            f"the audit of {inputs.where} has errors ({', '.join(errors)}). Mend them and audit again; "
             "a contract says that training and app agree."
         )
-    if subject.config.get("hf_dataset"):
-        raise StudyError(f"{subject.where} trains on its `hf_dataset`, which nobody has looked into.")
+    if inputs.config.get("hf_dataset"):
+        raise StudyError(f"{inputs.where} trains on its `hf_dataset`, which nobody has looked into.")
     if not str(folder).strip():
-        raise StudyError(f"{subject.where} names no adapter_path, beside which it would lie.")
-    agreed = made(subject)
+        raise StudyError(f"{inputs.where} names no adapter_path, beside which it would lie.")
+    agreed = made(inputs)
     path = from_root(folder) / NAME
     write_json(path, agreed)
     if not (path.parent / ".gitignore").exists():  # the golden texts are somebody's messages
@@ -41,11 +41,11 @@ def write(subject: Subject, findings: list[dict], folder: str | Path) -> Path:
     return path
 
 
-def offer(subject: Subject, findings: list[dict]) -> str:
+def offer(inputs: RunInputs, findings: list[dict]) -> str:
     """Write it where the config's adapter goes, and say in a sentence where it is, or why there is none."""
-    folder = subject.config["adapter_path"]
+    folder = inputs.config["adapter_path"]
     try:
-        return f"The prompt that was agreed on: {shown(write(subject, findings, folder))}"
+        return f"The prompt that was agreed on: {shown(write(inputs, findings, folder))}"
     except StudyError as reason:
         return f"No {NAME} was written: {reason}"
     except OSError as error:
@@ -54,29 +54,29 @@ def offer(subject: Subject, findings: list[dict]) -> str:
         )
 
 
-def made(subject: Subject) -> dict:
+def made(inputs: RunInputs) -> dict:
     """The contract as plain data. StudyError where there is no conversation."""
-    tokenizer = subject.tokenizer
+    tokenizer = inputs.tokenizer
     rows = [
         (row, whole, prompt)
-        for name in subject.splits
-        for rendering in [subject.rendering(name)]
+        for name in inputs.splits
+        for rendering in [inputs.rendering(name)]
         for row, whole, prompt in zip(rendering.rows, rendering.ids, rendering.prompts)
         if row["messages"][-1]["role"] == "assistant"
     ]
     if not rows:
-        raise StudyError(f"{shown(subject.folder)} has no conversation, so there is nothing to write a contract about.")
+        raise StudyError(f"{shown(inputs.folder)} has no conversation, so there is nothing to write a contract about.")
     template = Template(tokenizer)
     system = _system_texts([row for row, _, _ in rows], template)
     rendered = template.render(rows[0][0]["messages"][:-1], rows[0][0].get("tools")) or ""
     agreed = {
         "version": VERSION,
         "note": "Holds messages of the training data: keep it where the data is kept.",
-        "config": subject.where,
+        "config": inputs.where,
         "mlx_lm": mlx_lm.__version__,
         "tokenizer": contract.tokenizer_identity(tokenizer),
         "chat_template": contract.template_identity(tokenizer),
-        "model": contract.model_identity(subject.model),
+        "model": contract.model_identity(inputs.model),
         "bos": tokenizer.bos_token if template.bos_stands_alone else None,
         "starts": template.without_bos(rendered)[0],
         "system": system if len(system) <= MOST_SYSTEM_TEXTS else None,

@@ -3,11 +3,11 @@
 import json
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ..paths import shown
 from .findings import finding
-from .subject import Subject
+from .run_inputs import RunInputs
 
 LINES = 5
 
@@ -44,7 +44,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def rows_found(
-    subject: Subject, check: str, severity: str, hits: list[tuple[str, int, str]], what: str, cause: str, fix: str
+    inputs: RunInputs, check: str, severity: str, hits: list[tuple[str, int, str]], what: str, cause: str, fix: str
 ) -> list[dict]:
     """The finding on rows: `hits` are (split, line number, what stands there); none, no finding.
 
@@ -55,7 +55,7 @@ def rows_found(
     files = Counter(split for split, _, _ in hits)
     told = ", ".join(f"{split}.jsonl: {number:,}" for split, number in files.items())
     one = next(iter(files)) if len(files) == 1 else None
-    folder = subject.folder / f"{one}.jsonl" if one else subject.folder
+    folder = inputs.folder / f"{one}.jsonl" if one else inputs.folder
     return [
         finding(
             check,
@@ -67,3 +67,9 @@ def rows_found(
             fix=fix,
         )
     ]
+
+
+def row_lines(found, rows, describe: Callable[[int], str]) -> list[str]:
+    """Evidence on rows of a `loss_mask.Replay`: the first few described, the others only counted."""
+    told = [f"line {found.rendering.numbers[row]}: {describe(row)}" for row in rows[:LINES].tolist()]
+    return listed(told + [""] * (len(rows) - len(told)))

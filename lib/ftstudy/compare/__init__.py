@@ -9,3 +9,7 @@ generation   replies that a model writes   archaeology  which format an adapter 
 likeness     how near they come            preference   a blind test by eye
 intervals    bootstrap and verdicts        repeats      option A, and more seeds
 """
+
+from .. import engine  # noqa: F401  before MLX is imported
+# isort: split
+

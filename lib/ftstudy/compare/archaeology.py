@@ -13,13 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import base_models, chat_format, training_data
+from .. import chat_format
 from ..errors import StudyError
+from ..extract import variant_folder
 from ..files import read_json
+from ..models import base_models
 from ..progress import bar
-from ..render import interval, number
+from ..report.render import interval, number
 from . import faults, intervals, likelihood
-from .tested import held_out
+from .heldout import held_out
 
 TAGGED = "<conversation>\n{context}\n</conversation>\n<last_message>\n{last_message}\n</last_message>"
 
@@ -100,9 +102,9 @@ def candidates_ranked(adapter: Path, data: Path, model, owner, inference: list[s
         model = config.get("model") if isinstance(config, dict) else None
         if not model:
             raise StudyError(f"{adapter.name}/adapter_config.json names no base model; give it with --model.")
-    test = training_data.load_examples(data, "test")
-    tested = held_out(test, training_data.conversations_of(data, "test", len(test)), replies)
-    owner = owner or training_data.origin_of(data).get("owner", "")
+    test = variant_folder.load_examples(data, "test")
+    tested = held_out(test, variant_folder.conversations_of(data, "test", len(test)), replies)
+    owner = owner or variant_folder.origin_of(data).get("owner", "")
     scores, refused, seen = {None: {}, adapter: {}}, [], {}
     for which, found in scores.items():
         loaded, tokenizer = base_models.load(model, which)

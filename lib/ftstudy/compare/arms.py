@@ -15,9 +15,11 @@ from pathlib import Path
 import mlx.core as mx
 import numpy as np
 
-from .. import base_models, chat_format, contract, cost
+from .. import chat_format, cost
+from ..chat_format import contract
 from ..errors import StudyError
 from ..files import write_json
+from ..models import base_models
 from ..paths import from_root
 from ..progress import bar
 from . import faults, generation, likelihood

@@ -3,7 +3,7 @@
 import mlx.core as mx
 import numpy as np
 
-from .. import blas, reply_logits
+from ..engine import blas, reply_logits
 from ..progress import bar
 
 BATCH = 8

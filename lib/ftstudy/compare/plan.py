@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
-from .. import base_models, chat_format, training_data
+from .. import chat_format
 from ..errors import StudyError
+from ..extract import variant_folder
+from ..models import base_models
 from ..paths import from_root, shown
 from . import arms, faults, repeats
-from .tested import held_out
+from .heldout import held_out
 
 
 def plan(
@@ -32,14 +34,14 @@ def plan(
     trained, left_out = repeats.entries(run, config, list(also))
     main = trained[0]
     data = from_root(main["data"])
-    test = training_data.load_examples(data, "test")
+    test = variant_folder.load_examples(data, "test")
     app = chat_format.load_profile(inference, owner)
     named = chat_format.named_profiles(owner).get(app["name"])
     if app["name"] in faults.FAULTS or named is not None and app != {"name": app["name"], **named}:
         app["name"] = f"app {app['name']}"  # a file's name, which is taken
     recorded = {row for split, row in app["rows"] if split == "test"} if app["kind"] == "captured" else None
-    tested = held_out(test, training_data.conversations_of(data, "test", len(test)), replies, recorded)
-    train = [row for row in training_data.load_examples(data, "train") if chat_format.ends_with_reply(row)]
+    tested = held_out(test, variant_folder.conversations_of(data, "test", len(test)), replies, recorded)
+    train = [row for row in variant_folder.load_examples(data, "train") if chat_format.ends_with_reply(row)]
     tokenizer = base_models.load_tokenizer(main["model"])
     made = faults.formats(app, tested["examples"], tokenizer, tested["rows"], owner, every)
     if any(entry.get("option") == "A" for entry in trained) and app["name"] != "wrapped":

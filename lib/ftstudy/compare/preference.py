@@ -88,7 +88,7 @@ def ask(run: Path, pairs: list[dict]):
     """The test as a widget: click into its field, then the keys 1 and 2 choose and 0 chooses neither."""
     import ipywidgets
 
-    from .. import render
+    from ..report import render
 
     shown, field, said = ipywidgets.HTML(), ipywidgets.Text(placeholder="press 1, 2 or 0 here"), ipywidgets.HTML()
     field.layout.width = "12em"

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import yaml
 
-from .. import configs, training, variants
+from .. import configs, training
 from ..errors import StudyError
+from ..extract import variants
 from ..files import write_text
 from ..paths import from_root, shown
 

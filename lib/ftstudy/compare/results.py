@@ -3,8 +3,8 @@
 import numpy as np
 
 from .. import chat_format
-from ..training_data import spread
-from . import archaeology, intervals, likeness, preference
+from ..extract.variant_folder import spread
+from . import archaeology, intervals, preference, style_similarity
 from .intervals import RESAMPLES
 
 
@@ -133,28 +133,30 @@ def likenesses(written: dict, tested: dict, own: list[str]) -> dict:
     if not written:
         return {"ceiling": None, "arms": []}
     true = [example["messages"][-1]["content"] for example in tested["examples"]]
-    trained = {likeness.normal(text) for text in own}
-    to = likeness.reference(own, len(true))
+    trained = {style_similarity.normal(text) for text in own}
+    to = style_similarity.reference(own, len(true))
     texts = {key: [reply["text"] for reply in replies] for key, replies in written.items()}
     floor = next(iter(texts.values()))
     ended = [{"text": text, "stopped": True} for text in true]
     return {
-        "ceiling": to["ceiling"] | {"measures": likeness.measures(ended, true, trained)},
+        "ceiling": to["ceiling"] | {"measures": style_similarity.measures(ended, true, trained)},
         "arms": [
             {
                 "model": model,
                 "format": name,
-                **likeness.measures(written[model, name], true, trained),
+                **style_similarity.measures(written[model, name], true, trained),
                 "end_of_turn_interval": intervals.mean(
                     np.array([reply["stopped"] for reply in written[model, name]], float),
                     np.ones(len(replies)),
                     tested["conversations"],
                 )[1],
-                "style_distance": likeness.distance(replies, to),
-                "to_floor": likeness.distance_difference(replies, floor, tested["conversations"], to),
+                "style_distance": style_similarity.distance(replies, to),
+                "to_floor": style_similarity.distance_difference(replies, floor, tested["conversations"], to),
                 "to_aligned": None
                 if name == "aligned" or (model, "aligned") not in texts
-                else likeness.distance_difference(replies, texts[model, "aligned"], tested["conversations"], to),
+                else style_similarity.distance_difference(
+                    replies, texts[model, "aligned"], tested["conversations"], to
+                ),
             }
             for (model, name), replies in texts.items()
         ],

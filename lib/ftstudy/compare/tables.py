@@ -3,8 +3,8 @@
 Each is (rows, columns, caption), for `render.table`.
 """
 
-from ..render import interval, number
-from .likeness import PARTS
+from ..report.render import interval, number
+from .style_similarity import PARTS
 
 Table = tuple[list[dict], dict[str, str], str]
 

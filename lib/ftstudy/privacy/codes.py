@@ -4,7 +4,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 
-from .numbers import ALONE_BEFORE, ALONE_BEHIND
+from .phones_and_cards import ALONE_BEFORE, ALONE_BEHIND
 
 NEAR = 100  # characters between a one-time code and the words for it
 

@@ -5,7 +5,7 @@ from hashlib import blake2b
 
 import pandas
 
-from .. import contacts as address_book
+from . import contacts as address_book
 from .names import Known, mentions
 from .people import NO_NAMES
 from .pseudonyms import OURS

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from .walls import WALL
+from .masked_view import WALL
 
 _BEGINS = r"(?:[a-z][a-z0-9+.-]{1,20}://|www\.)"
 _IN_LINK = rf"[^\s<>\"“”{WALL}]"

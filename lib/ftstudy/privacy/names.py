@@ -7,9 +7,9 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from .forms import RUN, WORD, forms_of, words_of
+from .masked_view import WALL, Span
 from .ordinary_words import ORDINARY
 from .pseudonyms import Pseudonyms
-from .walls import WALL, Span
 
 # Between two words of a name.
 _GAP = re.compile(r"[ \t\u00a0.'’-]{1,3}")

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 import pandas
 
-from .. import contacts as address_book
 from ..sources import OWNER_SENDER
+from . import contacts as address_book
 
 NO_NAMES = (OWNER_SENDER, "unknown", "deleted")  # what readers write in the place of a name
 # A short code, an address that takes no reply, or the pseudonym of one.

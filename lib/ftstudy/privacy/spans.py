@@ -8,9 +8,9 @@ from itertools import cycle, islice
 from .addresses import find_emails, find_streets
 from .codes import find_codes
 from .links import find_links
+from .masked_view import Span, Walled
 from .names import Known, find_names, lookup, may_name
-from .numbers import find_cards, find_phones
-from .walls import Span, Walled
+from .phones_and_cards import find_cards, find_phones
 
 ROUNDS = 20  # no message that somebody typed takes more than three
 UNKNOWN = lookup(())

@@ -1,12 +1,16 @@
 """One run from a config, on mlx-lm's own trainer: evaluated, kept while it goes, its best checkpoint at the end.
 
-    subject = audit.read("ft_configs/….yaml")
-    forced = admit(subject)                      # the audit first
-    result = train(subject, metrics_file)        # goes on where a killed run stopped
+    inputs = audit.read("ft_configs/….yaml")
+    forced = admit(inputs)                      # the audit first
+    result = train(inputs, metrics_file)        # goes on where a killed run stopped
 
 With a block `ftstudy:` in the config the loss falls on replies and their end-of-turn tokens alone,
 of every row; without one, on what mlx-lm trains. Either way the adapter is mlx-lm's own form.
 """
+
+from .. import engine  # noqa: F401  before MLX is imported
+
+# isort: split
 
 import hashlib
 import json
@@ -22,13 +26,18 @@ from mlx.utils import tree_flatten
 from mlx_lm import lora
 from mlx_lm.tuner import datasets, trainer
 
-from .. import audit, base_models, blas, cost, reply_logits
+from .. import (
+    audit,
+    cost,  # noqa: F401  (before MLX is imported)
+)
 from ..configs import study
+from ..engine import blas, reply_logits
 from ..errors import StudyError
 from ..files import move_files, new_folder, read_json, write_json, write_jsonl
+from ..models import base_models
 from ..paths import from_root, shown
 from . import batches, loop, methods, state
-from .watch import watching
+from .live_display import watching
 
 # Keys that change nothing in the results.
 ASIDE = ("config", "adapter_path", "report_to", "project_name", "train", "test", "test_batches")
@@ -38,29 +47,29 @@ ASIDE = ("config", "adapter_path", "report_to", "project_name", "train", "test",
 SMOKE = {"iters": 100, "steps_per_eval": 10}
 
 
-def read(config, data=None, model=None, *, adapter=None, smoke: bool = False) -> audit.Subject:
+def read(config, data=None, model=None, *, adapter=None, smoke: bool = False) -> audit.RunInputs:
     """What is trained, as `audit.read` gives it; `smoke`: 100 iterations, evaluated every 10."""
-    subject = audit.read(config, data, model, adapter=adapter)
-    subject.config |= SMOKE if smoke else {}
-    return subject
+    inputs = audit.read(config, data, model, adapter=adapter)
+    inputs.config |= SMOKE if smoke else {}
+    return inputs
 
 
-def admit(subject: audit.Subject, force: bool = False) -> list[str]:
+def admit(inputs: audit.RunInputs, force: bool = False) -> list[str]:
     """Let a run begin that the audit finds no error in, or that is forced: then the ids of its errors.
 
     Raises StudyError with the errors otherwise.
     """
-    errors = [item for item in audit.check_before_training(subject)["findings"] if item["severity"] == "error"]
+    errors = [item for item in audit.check_before_training(inputs)["findings"] if item["severity"] == "error"]
     if errors and not force:
         told = "; ".join(f"{item['check']}: {item['title']}" for item in errors)
         raise StudyError(
-            f"{subject.where} is not trained, for the run would be wasted: {told}. "
-            f"`make audit CONFIG={subject.where}` says what to mend; FORCE=1 trains it all the same."
+            f"{inputs.where} is not trained, for the run would be wasted: {told}. "
+            f"`make audit CONFIG={inputs.where}` says what to mend; FORCE=1 trains it all the same."
         )
     return [item["check"] for item in errors]
 
 
-def train(subject: audit.Subject, metrics_file: Path) -> dict:
+def train(inputs: audit.RunInputs, metrics_file: Path) -> dict:
     """Train as the config says, and return the results.
 
     The adapter's files appear when training is complete, and not before: what a stopped run leaves
@@ -72,7 +81,7 @@ def train(subject: audit.Subject, metrics_file: Path) -> dict:
     Raises StudyError where there is no data to train on, or where the loss is not a number before
     anything could be kept.
     """
-    config = subject.config
+    config = inputs.config
     methods.check(config)
     folder = from_root(config["data"])
     if not (folder / "train.jsonl").is_file():
@@ -82,13 +91,13 @@ def train(subject: audit.Subject, metrics_file: Path) -> dict:
         )
     model, tokenizer = base_models.load(config["model"])
     parameters = sum(value.size for _, value in tree_flatten(model.parameters()))
-    target, run = from_root(config["adapter_path"]), run_id(subject)
+    target, run = from_root(config["adapter_path"]), run_id(inputs)
     mine = is_first_machine()
     outcome = {}
 
     def own_training(model, optimizer, args, **_) -> None:
         optimizer, outcome["adapter"] = methods.prepare(model, optimizer, config)
-        data = _data(subject, tokenizer)
+        data = _data(inputs, tokenizer)
         prefix = reply_logits.shared_prefix(model, [] if args.grad_checkpoint else data["rows"], args.batch_size)
         nats = reply_logits.nats_function(model, prefix)
         with watching(args.iters) as watch, _metrics(metrics_file, mine) as write:
@@ -143,8 +152,8 @@ def train(subject: audit.Subject, metrics_file: Path) -> dict:
         "learning_rate": config["learning_rate"],
         "parameters_trained": sum(value.size for _, value in tree_flatten(model.trainable_parameters())),
         "parameters": parameters,
-        "examples": len(subject.splits["train"].rows),
-        "epochs": progress["iteration"] * config["batch_size"] / max(len(subject.splits["train"].rows), 1),
+        "examples": len(inputs.splits["train"].rows),
+        "epochs": progress["iteration"] * config["batch_size"] / max(len(inputs.splits["train"].rows), 1),
         "tokens_in_loss": progress["trained_tokens"],
         "curve": progress["curve"],
         "cost": {"seconds": progress["seconds"], "tokens": progress["tokens"]},
@@ -187,22 +196,22 @@ def told(result: dict) -> str:
     return "\n".join([*lines, f"adapter: {result['adapter']}"])
 
 
-def run_id(subject: audit.Subject) -> str:
+def run_id(inputs: audit.RunInputs) -> str:
     """What a run's result follows from, as 12 hexadecimal digits: settings, data, model and software.
 
     Two equal runs have the same; an adapter's config and weights bear it, and so does an unfinished run.
     """
     digest = hashlib.sha256()
-    config = {key: value for key, value in subject.config.items() if key not in (*ASIDE, "model", "data")}
+    config = {key: value for key, value in inputs.config.items() if key not in (*ASIDE, "model", "data")}
     versions = {name: metadata.version(name) for name in ("mlx", "mlx-lm")}
     arithmetic = {key: blas.describe()[key] for key in ("library", "version", "core_type", "threads")}
     setting = {"config": config, "versions": versions, "blas": arithmetic, "machines": mx.distributed.init().size()}
     digest.update(json.dumps(setting, sort_keys=True, default=str).encode())
-    model = base_models.resolve(subject.config["model"])
-    files = [subject.folder / "train.jsonl", subject.folder / "valid.jsonl"]
+    model = base_models.resolve(inputs.config["model"])
+    files = [inputs.folder / "train.jsonl", inputs.folder / "valid.jsonl"]
     files += [path for path in sorted(model.iterdir()) if path.suffix in (".safetensors", ".json", ".jinja", ".model")]
-    if subject.config.get("resume_adapter_file"):
-        files.append(Path(subject.config["resume_adapter_file"]))
+    if inputs.config.get("resume_adapter_file"):
+        files.append(Path(inputs.config["resume_adapter_file"]))
     for path in files:
         if path.is_file() and path.name != base_models.RECIPE:
             with path.open("rb") as file:
@@ -213,14 +222,14 @@ def run_id(subject: audit.Subject) -> str:
 # --- what is trained --------------------------------------------------------------------------
 
 
-def _data(subject: audit.Subject, tokenizer) -> dict:
+def _data(inputs: audit.RunInputs, tokenizer) -> dict:
     """`rows` (all whose tokens may share a beginning), `batches(skip)`, and the fixed `validation` batches."""
-    config = subject.config
+    config = inputs.config
     size, seed = config["batch_size"], config["seed"]
     if study(config):
-        rows, valid = (batches.study_rows(subject, split) for split in ("train", "valid"))
+        rows, valid = (batches.study_rows(inputs, split) for split in ("train", "valid"))
         if not rows:
-            raise StudyError(f"{subject.splits['train'].where} holds no reply to train on. Extract it again.")
+            raise StudyError(f"{inputs.splits['train'].where} holds no reply to train on. Extract it again.")
         chosen = sorted(batches.spread(valid, config["val_batches"], size), key=lambda row: len(row[0]))
         validation = [chosen[at : at + size] for at in range(0, len(chosen), size)]
         return {
@@ -228,7 +237,7 @@ def _data(subject: audit.Subject, tokenizer) -> dict:
             "batches": lambda skip: batches.by_length(rows, size, seed, skip),
             "validation": validation,
         }
-    arguments = types.SimpleNamespace(**{**config, "data": str(subject.folder), "train": True, "test": False})
+    arguments = types.SimpleNamespace(**{**config, "data": str(inputs.folder), "train": True, "test": False})
     train_set, valid_set, _ = datasets.load_dataset(arguments, tokenizer)
     limit = config["max_seq_length"]
     validation = batches.stock_once(valid_set, size, limit, config["val_batches"]) if len(valid_set) else []

@@ -10,28 +10,29 @@ from itertools import count
 import numpy as np
 from mlx_lm.tuner import datasets, trainer
 
-from .. import audit, training_data
+from .. import audit
 from ..audit.loss import replayed
+from ..engine.reply_logits import Row
 from ..errors import StudyError
-from ..reply_logits import Row
+from ..extract import variant_folder
 
 POOL = 32  # batches from whose rows those of like length are put together
 
 
-def study_rows(subject: audit.Subject, split: str) -> list[Row]:
+def study_rows(inputs: audit.RunInputs, split: str) -> list[Row]:
     """The split's rows as the `ftstudy:` block trains them; those with nothing to train are left out.
 
     Raises StudyError where the template refuses a row.
     """
-    if split not in subject.splits or not subject.splits[split].rows:
+    if split not in inputs.splits or not inputs.splits[split].rows:
         return []
-    if refused := subject.rendering(split).refused:
-        raise StudyError(f"The chat template refuses a row of {subject.splits[split].where}, {refused[0]}. Mend it.")
-    found = replayed(subject, split)
+    if refused := inputs.rendering(split).refused:
+        raise StudyError(f"The chat template refuses a row of {inputs.splits[split].where}, {refused[0]}. Mend it.")
+    found = replayed(inputs, split)
     if found is None:
         raise StudyError(
-            f"{subject.splits[split].where} holds no conversation to train on, or batch_size or max_seq_length of "
-            f"{subject.where} is no number; `make audit CONFIG={subject.where}` says more."
+            f"{inputs.splits[split].where} holds no conversation to train on, or batch_size or max_seq_length of "
+            f"{inputs.where} is no number; `make audit CONFIG={inputs.where}` says more."
         )
     rows = [(ids[: found.limit], found.trained_positions(row)) for row, ids in enumerate(found.rendering.ids)]
     return [row for row in rows if len(row[1])]
@@ -79,4 +80,4 @@ def _stock_rows(batch, lengths) -> list[Row]:
 
 def spread(rows: Sequence, batches: int, batch_size: int) -> list:
     """A fixed choice of rows: `batches` times `batch_size`, evenly over all; all of them for -1."""
-    return training_data.spread(rows, len(rows) if batches == -1 else batches * batch_size)
+    return variant_folder.spread(rows, len(rows) if batches == -1 else batches * batch_size)

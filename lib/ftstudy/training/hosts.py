@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .. import blas
+from ..engine import blas
 from ..errors import StudyError
 
 

@@ -12,7 +12,7 @@ import mlx.core as mx
 from mlx_lm.tuner import trainer
 from mlx_lm.tuner.callbacks import TrainingCallback
 
-from .. import cpu_math
+from ..engine import cpu_math
 from . import state
 
 EXPLODED = 1.5  # times the loss at the beginning, as the mean of so many steps

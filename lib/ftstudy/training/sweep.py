@@ -5,9 +5,10 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from .. import base_models, cost
+from .. import cost
 from ..errors import StudyError
 from ..files import read_json, write_json
+from ..models import base_models
 from ..paths import from_root, shown
 from . import entry_of, read, run_id
 
@@ -53,9 +54,9 @@ def _is_complete(config: Path, run: Path, data: str | None, model: str | None, f
     """Does the adapter stand there that this very config, data and model would give?"""
     entry = entry_of(run, config.stem)
     try:
-        subject = read(config, data, model, smoke="--smoke" in flags)
-        adapter = from_root(subject.config["adapter_path"])
-        return entry is not None and entry["run_id"] == run_id(subject) == base_models.run_of(adapter)
+        inputs = read(config, data, model, smoke="--smoke" in flags)
+        adapter = from_root(inputs.config["adapter_path"])
+        return entry is not None and entry["run_id"] == run_id(inputs) == base_models.run_of(adapter)
     except StudyError:
         return False
 

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import mlx.core as mx
 
-from ... import base_models, contract
+from ...chat_format import contract
 from ...errors import StudyError
+from ...models import base_models
 from ...paths import shown
 from .. import architecture
 from ..config import place
 from ..config.values import shown_value, sound
-from . import numbers
-from .numbers import effect, say
+from . import weights as tensors_of
+from .weights import effect, say
 
 CHECKS = {
     "adapter.missing_tensors": (
@@ -39,7 +40,7 @@ CHECKS = {
     ),
     "adapter.two_runs": ("error", "adapter_config.json bears another run's id than the weights."),
     "adapter.unreadable": ("error or warning", "The weights or adapter_config.json are missing or cannot be read."),
-    **numbers.CHECKS,
+    **tensors_of.CHECKS,
 }
 __all__ = ["CHECKS", "check", "effect"]
 WEIGHTS, CONFIG = "adapters.safetensors", "adapter_config.json"
@@ -52,20 +53,20 @@ LEARNED = {  # settings that change the weights
 }
 
 
-def check(subject) -> list[dict]:
+def check(inputs) -> list[dict]:
     """Findings on the adapter at `adapter_path` and on the one to resume from; none where there is none."""
     found = []
-    folder, resumed = (_path(subject.config.get(key)) for key in ("adapter_path", "resume_adapter_file"))
+    folder, resumed = (_path(inputs.config.get(key)) for key in ("adapter_path", "resume_adapter_file"))
     if folder and any((folder / name).is_file() for name in (WEIGHTS, CONFIG)):
-        found += _check(subject, folder, folder / WEIGHTS, LEARNED) + _contract(subject, folder)
+        found += _check(inputs, folder, folder / WEIGHTS, LEARNED) + _contract(inputs, folder)
         loads = not any(item["severity"] == "error" for item in found)
-        if loads and (folder / WEIGHTS).is_file() and numbers.is_quick(subject.model):
+        if loads and (folder / WEIGHTS).is_file() and weights.is_quick(inputs.model):
             try:
-                found += numbers.effect_findings(subject, folder)
+                found += weights.effect_findings(inputs, folder)
             except StudyError as error:
                 found.append(_unreadable(folder, error))
     if resumed and resumed.is_file() and not (folder and resumed == folder / WEIGHTS):
-        found += _check(subject, resumed.parent, resumed, STRUCTURE)
+        found += _check(inputs, resumed.parent, resumed, STRUCTURE)
     return found
 
 
@@ -73,7 +74,7 @@ def _path(name) -> Path | None:
     return place(name) if isinstance(name, str) and name else None
 
 
-def _check(subject, folder: Path, weights: Path, compared: set) -> list[dict]:
+def _check(inputs, folder: Path, weights: Path, compared: set) -> list[dict]:
     made, found = _made_with(folder)
     if not weights.is_file():
         return found + [
@@ -93,12 +94,12 @@ def _check(subject, folder: Path, weights: Path, compared: set) -> list[dict]:
     except Exception as error:  # mlx raises its own kinds, among them plain RuntimeError
         return found + [_unreadable(weights, error)]
     if made is not None:
-        found += _structure(subject, made, shapes, weights)
-        found += _base_model(subject, made, folder)
-        found += _differs(subject, made, folder, compared)
+        found += _structure(inputs, made, shapes, weights)
+        found += _base_model(inputs, made, folder)
+        found += _differs(inputs, made, folder, compared)
         if not any(item["check"] == "adapter.config_newer" for item in found):
             found += _two_runs(folder, weights) or _newer(folder, weights)
-    return found + numbers.values(subject, made or {}, tensors, weights)
+    return found + tensors_of.values(inputs, made or {}, tensors, weights)
 
 
 def _made_with(folder: Path) -> tuple[dict | None, list[dict]]:
@@ -149,10 +150,10 @@ def _unreadable(path: Path, error: Exception) -> dict:
 # --- which tensors --------------------------------------------------------------------------
 
 
-def _expected(subject, made: dict) -> dict[str, tuple] | None:
+def _expected(inputs, made: dict) -> dict[str, tuple] | None:
     """Name -> shape of what adapter_config.json says was trained; None where nobody can say."""
-    model = architecture.skeleton(subject.model)
-    config = architecture.model_config(subject.model)
+    model = architecture.skeleton(inputs.model)
+    config = architecture.model_config(inputs.model)
     settings = sound({**made, "num_layers": made.get("num_layers", 16)})
     full = settings.get("fine_tune_type") == "full"
     if model is None or full and ("quantization" in config or "quantization_config" in config):
@@ -165,8 +166,8 @@ def _expected(subject, made: dict) -> dict[str, tuple] | None:
         return None
 
 
-def _structure(subject, made: dict, shapes: dict, weights: Path) -> list[dict]:
-    expected = _expected(subject, made)
+def _structure(inputs, made: dict, shapes: dict, weights: Path) -> list[dict]:
+    expected = _expected(inputs, made)
     if not expected:
         return []
     missing = [name for name in expected if name not in shapes]
@@ -192,13 +193,13 @@ def _structure(subject, made: dict, shapes: dict, weights: Path) -> list[dict]:
     if other or extra:
         # The rank is adapter_config.json's; everything else of a shape is the base model's.
         pairs = [(shapes[name], shape) for name, shape in expected.items() if name in shapes]
-        config_alone = _rank_alone(pairs, made) and _in_model(extra, subject)
+        config_alone = _rank_alone(pairs, made) and _in_model(extra, inputs)
         found.append(
             say(
                 "adapter.config_newer" if config_alone else "adapter.base_model",
                 "error",
                 f"{len(other) + len(extra)} tensors in {shown(weights)} do not fit "
-                + (CONFIG if config_alone else f"the base model {subject.config['model']}"),
+                + (CONFIG if config_alone else f"the base model {inputs.config['model']}"),
                 other + [f"{name}: there is none of this name" for name in extra],
                 "The config was written anew beside older weights: a later run ended before its end."
                 if config_alone
@@ -222,25 +223,25 @@ def _rank_alone(pairs: list[tuple[tuple, tuple]], made: dict) -> bool:
     return not differ or len(differ) == 1 and differ.pop()[1] == rank
 
 
-def _in_model(tensors: list[str], subject) -> bool:
+def _in_model(tensors: list[str], inputs) -> bool:
     """Whether the tensors' modules are all in the model, though not among those to be trained."""
-    modules = {name for name, _ in architecture.skeleton(subject.model).named_modules()}
+    modules = {name for name, _ in architecture.skeleton(inputs.model).named_modules()}
     return all(tensor.rpartition(".")[0] in modules for tensor in tensors)
 
 
 # --- what it was made with ------------------------------------------------------------------
 
 
-def _base_model(subject, made: dict, folder: Path) -> list[dict]:
-    theirs, ours = made.get("model"), subject.config["model"]
-    if not isinstance(theirs, str) or _same_model(theirs, ours, subject.model):
+def _base_model(inputs, made: dict, folder: Path) -> list[dict]:
+    theirs, ours = made.get("model"), inputs.config["model"]
+    if not isinstance(theirs, str) or _same_model(theirs, ours, inputs.model):
         return []
     return [
         say(
             "adapter.base_model",
             "error",
             f"The adapter in {shown(folder)} was trained on {theirs}, and the config names {ours}",
-            [f"{CONFIG}: model: {theirs}", f"{subject.where}: model: {ours}"],
+            [f"{CONFIG}: model: {theirs}", f"{inputs.where}: model: {ours}"],
             "mlx-lm never compares the two, and loads the adapter where the shapes happen to fit.",
             "Train again, or name the model that the adapter was trained on.",
             folder / CONFIG,
@@ -269,9 +270,9 @@ def _as_asked(made: dict) -> dict:
     return made | {"lora_parameters": lora | {"rank": rank // 2}}
 
 
-def _differs(subject, made: dict, folder: Path, compared: set) -> list[dict]:
-    model_layers = architecture.layers(subject.model)
-    ours, theirs = _settings(subject.config, model_layers), _settings(_as_asked(made), model_layers)
+def _differs(inputs, made: dict, folder: Path, compared: set) -> list[dict]:
+    model_layers = architecture.layers(inputs.model)
+    ours, theirs = _settings(inputs.config, model_layers), _settings(_as_asked(made), model_layers)
     names = [key for key in ours if key.split(".")[0] in compared and key.split(".")[0] in made]
     names += [key for key in theirs if key not in ours and key.split(".")[0] in compared]
     different = [
@@ -287,7 +288,7 @@ def _differs(subject, made: dict, folder: Path, compared: set) -> list[dict]:
             "adapter.config_differs",
             "warning",
             f"The adapter in {shown(folder)} was trained with {len(different)} other "
-            f"setting{'s' if len(different) > 1 else ''} than {subject.where} has",
+            f"setting{'s' if len(different) > 1 else ''} than {inputs.where} has",
             different,
             "mlx-lm puts its tensors into layers that are made by the new settings, without a check."
             if resumed
@@ -341,13 +342,13 @@ def _same_place(theirs: str, ours: str) -> bool:
     return short == long or elsewhere and bool(ending) and long.parts[-len(ending) :] == ending
 
 
-def _contract(subject, folder: Path) -> list[dict]:
+def _contract(inputs, folder: Path) -> list[dict]:
     """Is it still asked in the form that was agreed on when it was trained?"""
     path = folder / contract.NAME
-    if not path.is_file() or subject.model is None:
+    if not path.is_file() or inputs.model is None:
         return []
     try:
-        severity, told = "error", contract.verify(contract.load(folder), subject.tokenizer, subject.model)
+        severity, told = "error", contract.verify(contract.load(folder), inputs.tokenizer, inputs.model)
     except StudyError as error:
         severity, told = "warning", [str(error)]
     if not told:

@@ -9,9 +9,9 @@ from .places import place
 
 __all__ = ["CHECKS", "check", "place"]
 SUBJECTS = (keys, study_block, duplicates, places, hub_data, value_types, lora, learning_rate, training)
-CHECKS = {name: told for subject in SUBJECTS for name, told in subject.CHECKS.items()}
+CHECKS = {name: told for inputs in SUBJECTS for name, told in inputs.CHECKS.items()}
 
 
-def check(subject) -> list[dict]:
+def check(inputs) -> list[dict]:
     """Findings on a config's own content. `subject.given` may hold anything."""
-    return [item for about in SUBJECTS for item in about.check(subject)]
+    return [item for about in SUBJECTS for item in about.check(inputs)]

@@ -16,17 +16,17 @@ CHECKS = {
 TIMES = {2: "twice"}
 
 
-def check(subject) -> list[dict]:
-    return [_twice(subject, path, values) for path, values in _repeated(subject)]
+def check(inputs) -> list[dict]:
+    return [_twice(inputs, path, values) for path, values in _repeated(inputs)]
 
 
-def _repeated(subject) -> list[tuple[str, list]]:
+def _repeated(inputs) -> list[tuple[str, list]]:
     """(dotted key, its values as YAML nodes) of every key that a block holds more than once."""
     from mlx_lm.lora import yaml_loader
 
     try:
         # The nodes as they are written: reading them into a mapping is what drops one of two.
-        root = yaml.compose(from_root(subject.where).read_text(encoding="utf-8"), yaml_loader)
+        root = yaml.compose(from_root(inputs.where).read_text(encoding="utf-8"), yaml_loader)
     except (yaml.YAMLError, OSError, RecursionError, ValueError):
         return []  # what cannot be read was refused before; a file may go in the meantime
     found, waiting, seen = [], deque([("", root)]), set()
@@ -53,13 +53,13 @@ def _repeated(subject) -> list[tuple[str, list]]:
     return sorted(found, key=lambda item: item[1][0][0].start_mark.line)
 
 
-def _twice(subject, path: str, pairs: list) -> dict:
+def _twice(inputs, path: str, pairs: list) -> dict:
     told = [f"{_shown(value)} (line {key.start_mark.line + 1})" for key, value in pairs]
     same = len({_shown(value) for _, value in pairs if isinstance(value, yaml.ScalarNode)}) == 1 and all(
         isinstance(value, yaml.ScalarNode) for _, value in pairs
     )
     return say(
-        subject,
+        inputs,
         "config.duplicate_key",
         "info" if same else "warning",
         f"`{shown_key(path)}` stands {TIMES.get(len(pairs), f'{len(pairs)} times')}: {enumerated(told[-4:])}; "

@@ -13,14 +13,14 @@ CHECKS = {
 WRITE = "Write a block with `path`, or a list of such blocks."
 
 
-def check(subject) -> list[dict]:
-    asked = subject.config.get("hf_dataset")
+def check(inputs) -> list[dict]:
+    asked = inputs.config.get("hf_dataset")
     if not asked:  # mlx-lm asks no more than this
         return []
     blocks = asked if isinstance(asked, list) else [asked]
 
     def told(check, severity, title, cause, fix):
-        return say(subject, check, severity, title, f"hf_dataset: {shown_value(asked)}", cause, fix)
+        return say(inputs, check, severity, title, f"hf_dataset: {shown_value(asked)}", cause, fix)
 
     if not all(isinstance(block, dict) for block in blocks):
         return [

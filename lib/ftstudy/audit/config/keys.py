@@ -34,41 +34,41 @@ FIXES = {
 }
 
 
-def check(subject) -> list[dict]:
+def check(inputs) -> list[dict]:
     return [
-        *_unknown_keys(subject),
-        *_our_keys(subject),
-        *_optimizer_blocks(subject),
-        *_dead_keys(subject),
-        *_train_off(subject),
+        *_unknown_keys(inputs),
+        *_our_keys(inputs),
+        *_optimizer_blocks(inputs),
+        *_dead_keys(inputs),
+        *_train_off(inputs),
     ]
 
 
-def _unknown_keys(subject) -> list[dict]:
-    keys, given, found = installed(), subject.given, []
+def _unknown_keys(inputs) -> list[dict]:
+    keys, given, found = installed(), inputs.given, []
     top = {key.split(".")[0] for key in keys.live} | keys.dead.keys() | {"ftstudy"}
     for key, value in given.items():
         # By custom a key with one of these marks is nobody's: a place for YAML anchors.
         if isinstance(key, str) and key not in top and not key.startswith(("x-", "_", ".")):
-            found.append(_unknown(subject, key, value))
+            found.append(_unknown(inputs, key, value))
     for name in sorted(top):
         inside = keys.section(name)
         blocks = given.get(name)
         for block in blocks if isinstance(blocks, list) else [blocks]:
             for key, value in block.items() if isinstance(block, dict) and inside else ():
                 if key not in inside and not (name == "lora_parameters" and key in lora.ALPHA):
-                    found.append(_unknown(subject, key, value, name))
+                    found.append(_unknown(inputs, key, value, name))
     return found
 
 
-def _our_keys(subject) -> list[dict]:
-    ours = subject.given.get("ftstudy")
+def _our_keys(inputs) -> list[dict]:
+    ours = inputs.given.get("ftstudy")
     if ours is None:
         return []
     if not isinstance(ours, dict):
         return [
             say(
-                subject,
+                inputs,
                 "config.unknown_key",
                 "warning",
                 "`ftstudy` is no block of keys",
@@ -79,7 +79,7 @@ def _our_keys(subject) -> list[dict]:
         ]
     return [
         say(
-            subject,
+            inputs,
             "config.unknown_key",
             "warning",
             f"`ftstudy.{shown_key(key)}` is no key of this study",
@@ -92,10 +92,10 @@ def _our_keys(subject) -> list[dict]:
     ]
 
 
-def _unknown(subject, key, value, section: str = "") -> dict:
+def _unknown(inputs, key, value, section: str = "") -> dict:
     keys, path = installed(), f"{section}.{shown_key(key)}" if section else shown_key(key)
     if key in OUR_KEYS and not section:
-        return _below_ours(subject, key, value)
+        return _below_ours(inputs, key, value)
     live = keys.meant(key, section) if isinstance(key, str) else None
     if (
         isinstance(value, dict)
@@ -105,13 +105,13 @@ def _unknown(subject, key, value, section: str = "") -> dict:
         # What stands inside tells more than what the block is called: `lora: {rank: 8}`, `training: {iters: 5}`.
         home = keys.home(value)
         if home == "":
-            return _nested(subject, key, value)
+            return _nested(inputs, key, value)
         live = home or live
     title = f"`{path}: {shown_value(value)}` is not read by mlx-lm"
     if live:
-        title += f", which {_applied(subject, live)}"
+        title += f", which {_applied(inputs, live)}"
     return say(
-        subject,
+        inputs,
         "config.unknown_key",
         "warning",
         title,
@@ -123,9 +123,9 @@ def _unknown(subject, key, value, section: str = "") -> dict:
     )
 
 
-def _below_ours(subject, key: str, value) -> dict:
+def _below_ours(inputs, key: str, value) -> dict:
     return say(
-        subject,
+        inputs,
         "config.unknown_key",
         "warning",
         f"`{key}: {shown_value(value)}` is not read by mlx-lm, and by this study only below `ftstudy`",
@@ -135,10 +135,10 @@ def _below_ours(subject, key: str, value) -> dict:
     )
 
 
-def _nested(subject, key: str, block: dict) -> dict:
+def _nested(inputs, key: str, block: dict) -> dict:
     names = dict.fromkeys(name for inner in block if isinstance(inner, str) and (name := installed().named(inner)))
     return say(
-        subject,
+        inputs,
         "config.unknown_key",
         "warning",
         f"`{shown_key(key)}: {shown_value(block)}` is not read by mlx-lm: its keys belong at the top level",
@@ -148,26 +148,26 @@ def _nested(subject, key: str, block: dict) -> dict:
     )
 
 
-def _applied(subject, live: str) -> str:
+def _applied(inputs, live: str) -> str:
     """What training really uses in the place of a key that was never read."""
     section, _, name = live.rpartition(".")
-    block = subject.config.get(section) if section else subject.config
+    block = inputs.config.get(section) if section else inputs.config
     value = block.get(name) if isinstance(block, dict) else None
     if value is None or isinstance(value, dict):
-        return f"reads `{live}`" + ("" if subject.given.get(section or name) else "; that is not set")
-    told = name in subject.given if not section else section in subject.given
+        return f"reads `{live}`" + ("" if inputs.given.get(section or name) else "; that is not set")
+    told = name in inputs.given if not section else section in inputs.given
     return f"uses {live} {shown_value(value)}, " + ("as the config says there" if told else "its default")
 
 
-def _optimizer_blocks(subject) -> list[dict]:
-    keys, blocks = installed(), subject.given.get("optimizer_config")
+def _optimizer_blocks(inputs) -> list[dict]:
+    keys, blocks = installed(), inputs.given.get("optimizer_config")
     if not isinstance(blocks, dict):
         return []
-    chosen = sound(subject.config)["optimizer"]
+    chosen = sound(inputs.config)["optimizer"]
     takes = {name: optimizer_options(name, keys) for name in (chosen, *keys.optimizers)}
     found = [
         say(
-            subject,
+            inputs,
             "config.unknown_key",
             "warning",
             f"`optimizer_config.{shown_key(name)}` is not read by mlx-lm",
@@ -184,7 +184,7 @@ def _optimizer_blocks(subject) -> list[dict]:
     if others and chosen not in blocks:
         found.append(
             say(
-                subject,
+                inputs,
                 "config.dead_key",
                 "warning",
                 f"`optimizer_config` holds settings of {', '.join(others)}, but the optimizer is {chosen}",
@@ -198,7 +198,7 @@ def _optimizer_blocks(subject) -> list[dict]:
         if option not in takes[chosen]:
             found.append(
                 say(
-                    subject,
+                    inputs,
                     "config.unknown_key",
                     "error",
                     f"The optimizer {chosen} has no option `{shown_key(option)}`",
@@ -211,39 +211,39 @@ def _optimizer_blocks(subject) -> list[dict]:
     return found
 
 
-def _dead_keys(subject) -> list[dict]:
+def _dead_keys(inputs) -> list[dict]:
     keys = installed()
     return [
         say(
-            subject,
+            inputs,
             "config.dead_key",
             "warning",
-            f"`{key}: {shown_value(subject.given[key])}` never applies from a config file; "
+            f"`{key}: {shown_value(inputs.given[key])}` never applies from a config file; "
             f"mlx-lm uses {shown_value(keys.defaults.get(key))}",
-            f"{key}: {shown_value(subject.given[key])}",
+            f"{key}: {shown_value(inputs.given[key])}",
             f"mlx-lm declares the key, but {why}.",
             "Take it out" + (f", or give `--{key.replace('_', '-')}` on the command line." if key != "config" else "."),
         )
         for key, why in sorted(keys.dead.items())
         # The value that applies anyway does no harm.
-        if subject.given.get(key) is not None and subject.given[key] != keys.defaults.get(key)
+        if inputs.given.get(key) is not None and inputs.given[key] != keys.defaults.get(key)
     ]
 
 
-def _train_off(subject) -> list[dict]:
-    if subject.config.get("train"):
+def _train_off(inputs) -> list[dict]:
+    if inputs.config.get("train"):
         return []
-    tests = bool(subject.config.get("test"))
+    tests = bool(inputs.config.get("test"))
     return [
         say(
-            subject,
+            inputs,
             "config.train_off",
             # Left out, it may be meant to be given on the command line.
-            "error" if "train" in subject.given or tests else "info",
+            "error" if "train" in inputs.given or tests else "info",
             "The config does not say `train: true`, so "
             + ("it evaluates an adapter that is there already" if tests else "running it aborts"),
-            f"train: {shown_value(subject.given.get('train', False))}"
-            + ("" if "train" in subject.given else "  (mlx-lm's default)"),
+            f"train: {shown_value(inputs.given.get('train', False))}"
+            + ("" if "train" in inputs.given else "  (mlx-lm's default)"),
             "mlx-lm trains only with `train: true` in the config or `--train` on the command line.",
             "Add `train: true` to the config.",
         )

@@ -25,49 +25,49 @@ ADAM = (1e-7, 1e-2)
 TAIL = 0.1  # of the updates may have no learning rate left
 
 
-def check(subject) -> list[dict]:
-    values = sound(subject.config)
-    schedule = subject.config.get("lr_schedule")
-    if _own_steps(subject, values):
-        return [_not_looked_at(subject, key) for key in ("learning_rate", "lr_schedule") if subject.given.get(key)]
+def check(inputs) -> list[dict]:
+    values = sound(inputs.config)
+    schedule = inputs.config.get("lr_schedule")
+    if _own_steps(inputs, values):
+        return [_not_looked_at(inputs, key) for key in ("learning_rate", "lr_schedule") if inputs.given.get(key)]
     if not schedule:
-        return _size(subject, values["learning_rate"], values["optimizer"])
+        return _size(inputs, values["learning_rate"], values["optimizer"])
     updates = values["iters"] // values["grad_accumulation_steps"]
     # Of values that it cannot use, nobody knows how long the run is meant to be.
-    as_given = all(values[key] == subject.config[key] for key in ("iters", "grad_accumulation_steps"))
-    return _schedule(subject, values, schedule, updates) if updates and as_given else []
+    as_given = all(values[key] == inputs.config[key] for key in ("iters", "grad_accumulation_steps"))
+    return _schedule(inputs, values, schedule, updates) if updates and as_given else []
 
 
-def _own_steps(subject, values) -> bool:
+def _own_steps(inputs, values) -> bool:
     """Whether the optimizer chooses its steps itself, as Adafactor does unless it is told not to."""
-    blocks, name = subject.config.get("optimizer_config"), values["optimizer"]
+    blocks, name = inputs.config.get("optimizer_config"), values["optimizer"]
     options = blocks.get(name) if isinstance(blocks, dict) else None
     default = optimizer_options(name, installed()).get("relative_step")
     own = default.default if default else False
     return bool(options.get("relative_step", own) if isinstance(options, dict) else own)
 
 
-def _not_looked_at(subject, key: str) -> dict:
-    optimizer = sound(subject.config)["optimizer"]
+def _not_looked_at(inputs, key: str) -> dict:
+    optimizer = sound(inputs.config)["optimizer"]
     return say(
-        subject,
+        inputs,
         "config.dead_key",
         "warning",
         f"`{key}` is not looked at: {optimizer} chooses its steps itself",
-        [f"{key}: {shown_value(subject.given[key])}", f"optimizer: {optimizer}"],
+        [f"{key}: {shown_value(inputs.given[key])}", f"optimizer: {optimizer}"],
         f"mlx's {optimizer} has relative_step: true by default, and then takes no learning rate.",
         f"Write `optimizer_config: {{{optimizer}: {{relative_step: false}}}}`, or take {key} out.",
     )
 
 
-def _size(subject, rate: float, optimizer: str, scheduled: bool = False) -> list[dict]:
+def _size(inputs, rate: float, optimizer: str, scheduled: bool = False) -> list[dict]:
     low, high = USUAL.get(optimizer, ADAM)
     if low <= rate <= high:
         return []
     name = "The highest rate of `lr_schedule`" if scheduled else "`learning_rate`"
     return [
         say(
-            subject,
+            inputs,
             "config.learning_rate",
             "warning",
             f"{name} is {rate:g}, "
@@ -84,24 +84,24 @@ def _size(subject, rate: float, optimizer: str, scheduled: bool = False) -> list
 # --- a schedule -----------------------------------------------------------------------------
 
 
-def _schedule(subject, values, schedule, updates: int) -> list[dict]:
+def _schedule(inputs, values, schedule, updates: int) -> list[dict]:
     shown = f"lr_schedule: {shown_value(schedule)}"
     try:
         lengths = _lengths(schedule)
         rates = _curve(build_schedule(schedule), updates)
         alone = _curve(_known()[schedule["name"]](*schedule["arguments"]), updates)
     except Exception as error:  # what the schedule's own code raises at such arguments
-        return [_unusable(subject, shown, f"{type(error).__name__}: {' '.join(str(error).split())[:150]}")]
+        return [_unusable(inputs, shown, f"{type(error).__name__}: {' '.join(str(error).split())[:150]}")]
     lowest, peak = float(rates.min()), float(rates.max())
     if not numpy.isfinite(rates).all() or lowest < 0 or peak <= 0:
-        return [_no_rate(subject, shown, lowest, peak)]
+        return [_no_rate(inputs, shown, lowest, peak)]
     told = [
-        *_ignored(subject, schedule, peak),
+        *_ignored(inputs, schedule, peak),
         *_warmup(schedule, updates),
         *_decay(values, schedule, lengths, rates, alone, updates),
     ]
-    found = [say(subject, "config.lr_schedule", "warning", title, shown, cause, fix) for title, cause, fix in told]
-    return found + _size(subject, peak, values["optimizer"], scheduled=True)
+    found = [say(inputs, "config.lr_schedule", "warning", title, shown, cause, fix) for title, cause, fix in told]
+    return found + _size(inputs, peak, values["optimizer"], scheduled=True)
 
 
 def _known() -> dict:
@@ -139,9 +139,9 @@ def _curve(made, updates: int) -> numpy.ndarray:
     return numpy.array(made(mx.array(at)), dtype=numpy.float64) * numpy.ones(len(at))
 
 
-def _unusable(subject, shown: str, reason: str) -> dict:
+def _unusable(inputs, shown: str, reason: str) -> dict:
     return say(
-        subject,
+        inputs,
         "config.lr_schedule_invalid",
         "error",
         f"mlx-lm cannot use `lr_schedule`: {reason}",
@@ -152,9 +152,9 @@ def _unusable(subject, shown: str, reason: str) -> dict:
     )
 
 
-def _no_rate(subject, shown: str, lowest: float, peak: float) -> dict:
+def _no_rate(inputs, shown: str, lowest: float, peak: float) -> dict:
     return say(
-        subject,
+        inputs,
         "config.lr_schedule_invalid",
         "error",
         f"With `lr_schedule` the learning rate would go from {lowest:g} to {peak:g}",
@@ -165,8 +165,8 @@ def _no_rate(subject, shown: str, lowest: float, peak: float) -> dict:
     )
 
 
-def _ignored(subject, schedule, peak: float):
-    rate, first = subject.given.get("learning_rate"), schedule["arguments"][0]
+def _ignored(inputs, schedule, peak: float):
+    rate, first = inputs.given.get("learning_rate"), schedule["arguments"][0]
     if fits(rate, float) and not any(numpy.isclose(rate, value, rtol=1e-3) for value in (first, peak)):
         yield (
             f"`learning_rate: {rate:g}` is ignored, for `lr_schedule` begins at {first:g}",

@@ -21,18 +21,18 @@ SMALL_SCALE, PEFT_SCALE, LARGE_SCALE = 0.01, 10, 64  # PEFT's alpha / r is mostl
 LARGE_DROPOUT = 0.5  # recipes for LoRA have 0 to 0.1
 
 
-def check(subject) -> list[dict]:
-    values = sound(subject.config)
+def check(inputs) -> list[dict]:
+    values = sound(inputs.config)
     settings = values["lora_parameters"]
     if values["fine_tune_type"] == "full":
-        return [*_not_used(subject), *_layers(subject, values)]
+        return [*_not_used(inputs), *_layers(inputs, values)]
     return [
-        *_incomplete(subject, settings),
-        *_alpha(subject, settings),
-        *_scale(subject, settings),
-        *_sizes(subject, settings),
-        *_keys(subject, values, settings),
-        *_layers(subject, values),
+        *_incomplete(inputs, settings),
+        *_alpha(inputs, settings),
+        *_scale(inputs, settings),
+        *_sizes(inputs, settings),
+        *_keys(inputs, values, settings),
+        *_layers(inputs, values),
     ]
 
 
@@ -40,13 +40,13 @@ def _shown(settings: dict) -> list[str]:
     return [f"{shown_key(key)}: {shown_value(value)}" for key, value in settings.items()] or ["{}"]
 
 
-def _incomplete(subject, settings) -> list[dict]:
+def _incomplete(inputs, settings) -> list[dict]:
     missing = [key for key in ("rank", "scale", "dropout") if key not in settings]
     if not missing:
         return []
     return [
         say(
-            subject,
+            inputs,
             "config.lora_incomplete",
             "error",
             f"`lora_parameters` lacks {enumerated(missing)}",
@@ -57,11 +57,11 @@ def _incomplete(subject, settings) -> list[dict]:
     ]
 
 
-def _alpha(subject, settings) -> list[dict]:
+def _alpha(inputs, settings) -> list[dict]:
     rank = settings.get("rank")
     return [
         say(
-            subject,
+            inputs,
             "config.lora_alpha",
             "warning",
             f"`lora_parameters.{key}: {shown_value(settings[key])}` is ignored; mlx-lm reads `scale`",
@@ -75,13 +75,13 @@ def _alpha(subject, settings) -> list[dict]:
     ]
 
 
-def _not_used(subject) -> list[dict]:
-    given = subject.given.get("lora_parameters")
+def _not_used(inputs) -> list[dict]:
+    given = inputs.given.get("lora_parameters")
     if not given:
         return []
     return [
         say(
-            subject,
+            inputs,
             "config.dead_key",
             "info",
             "`lora_parameters` is not used, for `fine_tune_type: full` trains the weights themselves",
@@ -92,7 +92,7 @@ def _not_used(subject) -> list[dict]:
     ]
 
 
-def _scale(subject, settings) -> list[dict]:
+def _scale(inputs, settings) -> list[dict]:
     scale = settings.get("scale")
     if not isinstance(scale, int | float) or SMALL_SCALE <= scale <= PEFT_SCALE:
         return []
@@ -114,7 +114,7 @@ def _scale(subject, settings) -> list[dict]:
         fix = "Choose it together with learning_rate."
     return [
         say(
-            subject,
+            inputs,
             "config.lora_scale",
             severity,
             f"LoRA's scale is {scale:g}: {means}",
@@ -125,14 +125,14 @@ def _scale(subject, settings) -> list[dict]:
     ]
 
 
-def _sizes(subject, settings) -> list[dict]:
+def _sizes(inputs, settings) -> list[dict]:
     """A rank or a dropout that mlx-lm takes, but that nobody means."""
-    rank, dropout, widest = settings.get("rank"), settings.get("dropout"), _widest(subject)
+    rank, dropout, widest = settings.get("rank"), settings.get("dropout"), _widest(inputs)
     found = []
     if rank is not None and widest and rank > widest:
         found.append(
             say(
-                subject,
+                inputs,
                 "config.type",
                 "warning",
                 f"`lora_parameters.rank: {rank}` is more than any of the model's maps can have, {widest:,}",
@@ -144,7 +144,7 @@ def _sizes(subject, settings) -> list[dict]:
     if dropout is not None and dropout >= LARGE_DROPOUT:
         found.append(
             say(
-                subject,
+                inputs,
                 "config.type",
                 "warning",
                 f"`lora_parameters.dropout: {dropout}` drops {dropout:.0%} of what the adapter sees at every step",
@@ -156,22 +156,22 @@ def _sizes(subject, settings) -> list[dict]:
     return found
 
 
-def _widest(subject) -> int | None:
+def _widest(inputs) -> int | None:
     """The highest rank that a map inside the model's layers can have; None where nobody can say."""
-    model = architecture.skeleton(subject.model)
+    model = architecture.skeleton(inputs.model)
     if model is None:
         return None
     shapes = [value.shape[-2:] for layer in model.layers for _, value in tree_flatten(layer.parameters())]
     return max((min(shape) for shape in shapes if len(shape) == 2), default=None)
 
 
-def _keys(subject, values, settings) -> list[dict]:
+def _keys(inputs, values, settings) -> list[dict]:
     keys = settings.get("keys")
     if keys is None:
         return []
 
     def say_keys(severity, title, cause, fix):
-        return [say(subject, "config.lora_keys", severity, title, f"keys: {shown_value(keys)}", cause, fix)]
+        return [say(inputs, "config.lora_keys", severity, title, f"keys: {shown_value(keys)}", cause, fix)]
 
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         return say_keys(
@@ -180,7 +180,7 @@ def _keys(subject, values, settings) -> list[dict]:
             "mlx-lm asks of every module whether its name is in `keys`; in a text, that finds any part of it.",
             "Write a list, such as [self_attn.q_proj, self_attn.v_proj].",
         )
-    model = architecture.skeleton(subject.model)
+    model = architecture.skeleton(inputs.model)
     if model is None:
         short = [key for key in keys if "." not in key and key != "lm_head"]
         known, fixed = set(keys) - set(short), []
@@ -216,15 +216,15 @@ def _modules(model, num_layers: int) -> set[str]:
     return {name for root in (*model.layers[-max(num_layers, 0) :], model) for name, _ in root.named_modules()}
 
 
-def _layers(subject, values) -> list[dict]:
+def _layers(inputs, values) -> list[dict]:
     asked = values["num_layers"]
-    has = architecture.layers(subject.model)
-    if asked != subject.config["num_layers"] or asked > 0 and (has is None or asked <= has):
+    has = architecture.layers(inputs.model)
+    if asked != inputs.config["num_layers"] or asked > 0 and (has is None or asked <= has):
         return []
     if asked <= 0:
         return [
             say(
-                subject,
+                inputs,
                 "config.num_layers",
                 "info",
                 f"`num_layers: {asked}` means all layers" + (f", {has} of them" if has else ""),
@@ -233,10 +233,10 @@ def _layers(subject, values) -> list[dict]:
                 "Nothing, if all layers are meant.",
             )
         ]
-    default = "num_layers" not in subject.given
+    default = "num_layers" not in inputs.given
     return [
         say(
-            subject,
+            inputs,
             "config.num_layers",
             "error",
             f"`num_layers` is {asked}{', the default' if default else ''}, but the model has {has} layers",

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from ... import base_models
 from ...errors import StudyError
+from ...models import base_models
 from ...paths import from_root
 from .values import say, shown_key, shown_value
 
@@ -14,8 +14,8 @@ CHECKS = {
 HUB_NAME = r"\w[\w.-]*/\w[\w.-]*"  # organisation/model, which may be downloaded later
 
 
-def check(subject) -> list[dict]:
-    return [*_model(subject), *_home(subject), *_resumed(subject), *_adapter(subject)]
+def check(inputs) -> list[dict]:
+    return [*_model(inputs), *_home(inputs), *_resumed(inputs), *_adapter(inputs)]
 
 
 def place(name: str) -> Path | None:
@@ -30,14 +30,14 @@ def place(name: str) -> Path | None:
     return path
 
 
-def _model(subject) -> list[dict]:
-    name = subject.config["model"]
-    if subject.model is not None or _on_hub(name):
+def _model(inputs) -> list[dict]:
+    name = inputs.config["model"]
+    if inputs.model is not None or _on_hub(name):
         return []
     try:
         base_models.resolve(name)
     except StudyError as error:
-        return [_path(subject, "error", "model", f"There is no model {shown_key(name)}", str(error))]
+        return [_path(inputs, "error", "model", f"There is no model {shown_key(name)}", str(error))]
     return []
 
 
@@ -45,11 +45,11 @@ def _on_hub(name: str) -> bool:
     return bool(re.fullmatch(HUB_NAME, name)) and not from_root(name.split("/")[0]).is_dir()
 
 
-def _home(subject) -> list[dict]:
-    config, given = subject.config, subject.given
+def _home(inputs) -> list[dict]:
+    config, given = inputs.config, inputs.given
     return [
         _path(
-            subject,
+            inputs,
             "warning" if key == "adapter_path" else "error",
             key,
             f"`{key}` begins with ~, which mlx-lm does not take for the home folder",
@@ -61,15 +61,15 @@ def _home(subject) -> list[dict]:
     ]
 
 
-def _resumed(subject) -> list[dict]:
-    name = subject.config.get("resume_adapter_file")
+def _resumed(inputs) -> list[dict]:
+    name = inputs.config.get("resume_adapter_file")
     path = place(name) if isinstance(name, str) else None
     if not isinstance(name, str) or path and path.is_file():
         return []
     folder = path is not None and path.is_dir()
     return [
         _path(
-            subject,
+            inputs,
             "error",
             "resume_adapter_file",
             f"`resume_adapter_file: {shown_key(name)}` is a folder, not a file"
@@ -81,15 +81,15 @@ def _resumed(subject) -> list[dict]:
     ]
 
 
-def _adapter(subject) -> list[dict]:
-    name = subject.config.get("adapter_path")
+def _adapter(inputs) -> list[dict]:
+    name = inputs.config.get("adapter_path")
     folder = place(name) if isinstance(name, str) else None
     blocked = folder is None or any(path.is_file() for path in (folder, *folder.parents))
     if not isinstance(name, str) or not blocked:
         return []
     return [
         _path(
-            subject,
+            inputs,
             "error",
             "adapter_path",
             f"`adapter_path: {shown_key(name)}` cannot be a folder",
@@ -98,13 +98,13 @@ def _adapter(subject) -> list[dict]:
     ]
 
 
-def _path(subject, severity, key, title, cause, fix: str | None = None) -> dict:
+def _path(inputs, severity, key, title, cause, fix: str | None = None) -> dict:
     return say(
-        subject,
+        inputs,
         "config.path",
         severity,
         title,
-        f"{key}: {shown_value(subject.config[key])}",
+        f"{key}: {shown_value(inputs.config[key])}",
         cause,
         fix or f"Correct `{key}`; a path counts from the folder in which mlx-lm is started.",
     )

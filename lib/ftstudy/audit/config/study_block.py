@@ -24,24 +24,24 @@ GALORE = {
 NEEDS = {"pissa": "lora", "galore": "full"}
 
 
-def check(subject) -> list[dict]:
-    block = study(subject.config)
+def check(inputs) -> list[dict]:
+    block = study(inputs.config)
     if block is None:
         return []
-    return [*_values(subject, block), *_together(subject, block), *_rows(subject)]
+    return [*_values(inputs, block), *_together(inputs, block), *_rows(inputs)]
 
 
 def _whole(value, least: int) -> bool:
     return type(value) is int and value >= least
 
 
-def _values(subject, block: dict) -> list[dict]:
+def _values(inputs, block: dict) -> list[dict]:
     options = block["galore"] if isinstance(block["galore"], dict) else {}
     given = [(f"ftstudy.{key}", block[key], *ALLOWED[key]) for key in STUDY]
     given += [(f"ftstudy.galore.{key}", value, *GALORE[key]) for key, value in options.items() if key in GALORE]
     found = [
         _say(
-            subject,
+            inputs,
             "error",
             f"`{key}: {shown_value(value)}` is none of its values",
             f"{key}: {shown_value(value)}",
@@ -55,7 +55,7 @@ def _values(subject, block: dict) -> list[dict]:
         told = f"ftstudy.galore.{shown_key(key)}"
         found.append(
             _say(
-                subject,
+                inputs,
                 "error",
                 f"GaLore has no option `{shown_key(key)}`",
                 f"{told}: {shown_value(options[key])}",
@@ -66,13 +66,13 @@ def _values(subject, block: dict) -> list[dict]:
     return found
 
 
-def _together(subject, block: dict) -> list[dict]:
-    found, method, kind = [], block["method"], subject.config.get("fine_tune_type")
+def _together(inputs, block: dict) -> list[dict]:
+    found, method, kind = [], block["method"], inputs.config.get("fine_tune_type")
     told = [f"ftstudy.method: {shown_value(method)}", f"fine_tune_type: {shown_value(kind)}"]
     if isinstance(method, str) and NEEDS.get(method, kind) != kind:
         found.append(
             _say(
-                subject,
+                inputs,
                 "error",
                 f"The method {method} does not go with `fine_tune_type: {shown_value(kind)}`",
                 told,
@@ -83,7 +83,7 @@ def _together(subject, block: dict) -> list[dict]:
     if block["galore"] and method != "galore":
         found.append(
             _say(
-                subject,
+                inputs,
                 "warning",
                 "`ftstudy.galore` holds settings, and the method is not galore",
                 told,
@@ -91,12 +91,12 @@ def _together(subject, block: dict) -> list[dict]:
                 "Set `method: galore`, or take them out.",
             )
         )
-    lora = subject.config.get("lora_parameters")
+    lora = inputs.config.get("lora_parameters")
     dropout = lora.get("dropout") if method == "pissa" and isinstance(lora, dict) else None
     if type(dropout) in (int, float) and dropout > 0:
         found.append(
             _say(
-                subject,
+                inputs,
                 "warning",
                 "Dropout with PiSSA drops a part of the base model's own weights",
                 f"lora_parameters.dropout: {dropout}",
@@ -105,10 +105,10 @@ def _together(subject, block: dict) -> list[dict]:
                 "Set `dropout: 0.0`, as in the paper.",
             )
         )
-    if not subject.config.get("mask_prompt"):
+    if not inputs.config.get("mask_prompt"):
         found.append(
             _say(
-                subject,
+                inputs,
                 "info",
                 "With `ftstudy:` the loss is on replies alone; `mask_prompt: false` is not read",
                 "mask_prompt: false",
@@ -119,9 +119,9 @@ def _together(subject, block: dict) -> list[dict]:
     return found
 
 
-def _rows(subject) -> list[dict]:
-    train = subject.splits.get("train")
-    if subject.config.get("hf_dataset"):
+def _rows(inputs) -> list[dict]:
+    train = inputs.splits.get("train")
+    if inputs.config.get("hf_dataset"):
         what = "a dataset from a hub"
     elif train and train.rows and train.schema == "text":
         what = "plain text, without replies"
@@ -129,15 +129,15 @@ def _rows(subject) -> list[dict]:
         return []
     return [
         _say(
-            subject,
+            inputs,
             "error",
             f"`ftstudy:` trains replies, and the data is {what}",
-            f"data: {subject.config['data']}",
+            f"data: {inputs.config['data']}",
             "Which tokens are a reply can be told of conversations in a local folder only.",
             "Take the block out, so that mlx-lm's own rules hold, or extract conversations.",
         )
     ]
 
 
-def _say(subject, severity, title, evidence, cause, fix) -> dict:
-    return say(subject, "config.study_block", severity, title, evidence, cause, fix)
+def _say(inputs, severity, title, evidence, cause, fix) -> dict:
+    return say(inputs, "config.study_block", severity, title, evidence, cause, fix)

@@ -1,7 +1,7 @@
 """How much a config trains: how often each row is seen, what is validated, saved and updated."""
 
+from ...chat_format.rendering import render
 from ...configs import study
-from ..rendering import render
 from .values import say, sound
 
 CHECKS = {
@@ -18,17 +18,17 @@ MANY_EPOCHS = 20
 SAMPLE = 200  # rows whose tokens are counted
 
 
-def check(subject) -> list[dict]:
-    values = sound(subject.config)
-    if any(values[key] != subject.config[key] for key in ("iters", "batch_size", "grad_accumulation_steps")):
-        return _tested(subject, values)  # nobody knows what is meant; the value has its own finding
-    found = [*_updates(subject, values), *_saved(subject, values), *_tested(subject, values)]
-    if subject.config.get("hf_dataset"):
+def check(inputs) -> list[dict]:
+    values = sound(inputs.config)
+    if any(values[key] != inputs.config[key] for key in ("iters", "batch_size", "grad_accumulation_steps")):
+        return _tested(inputs, values)  # nobody knows what is meant; the value has its own finding
+    found = [*_updates(inputs, values), *_saved(inputs, values), *_tested(inputs, values)]
+    if inputs.config.get("hf_dataset"):
         return found  # the rows in the folder are then not those of the run
-    return [*found, *_validation(subject, values), *_epochs(subject, values)]
+    return [*found, *_validation(inputs, values), *_epochs(inputs, values)]
 
 
-def _updates(subject, values) -> list[dict]:
+def _updates(inputs, values) -> list[dict]:
     iters, accumulated = values["iters"], values["grad_accumulation_steps"]
     lost = iters % accumulated
     if not lost:
@@ -36,7 +36,7 @@ def _updates(subject, values) -> list[dict]:
     none = iters < accumulated
     return [
         say(
-            subject,
+            inputs,
             "config.grad_accumulation",
             "error" if none else "info",
             f"{iters} iterations are fewer than grad_accumulation_steps, {accumulated}: nothing is ever updated"
@@ -49,12 +49,12 @@ def _updates(subject, values) -> list[dict]:
     ]
 
 
-def _saved(subject, values) -> list[dict]:
+def _saved(inputs, values) -> list[dict]:
     if values["save_every"] <= values["iters"]:
         return []
     return [
         say(
-            subject,
+            inputs,
             "config.save_every",
             "info",
             f"No checkpoint is written: save_every is {values['save_every']:,}, and there are {values['iters']:,} iterations",
@@ -65,13 +65,13 @@ def _saved(subject, values) -> list[dict]:
     ]
 
 
-def _tested(subject, values) -> list[dict]:
+def _tested(inputs, values) -> list[dict]:
     asked = values["test_batches"]
-    if not subject.config.get("test") or asked == -1 or asked >= 1:
+    if not inputs.config.get("test") or asked == -1 or asked >= 1:
         return []
     return [
         say(
-            subject,
+            inputs,
             "config.val_batches",
             "warning",
             f"With `test_batches: {asked}` nothing is tested, and the loss that is shown is not a number",
@@ -82,17 +82,17 @@ def _tested(subject, values) -> list[dict]:
     ]
 
 
-def _validation(subject, values) -> list[dict]:
+def _validation(inputs, values) -> list[dict]:
     asked, batch = values["val_batches"], values["batch_size"]
-    rows = len(subject.splits["valid"].rows) if "valid" in subject.splits else 0
+    rows = len(inputs.splits["valid"].rows) if "valid" in inputs.splits else 0
     if not rows:
         return []
     if asked == -1:
-        return _kept(subject, values)
+        return _kept(inputs, values)
     if asked < 1:
         return [
             say(
-                subject,
+                inputs,
                 "config.val_batches",
                 "warning",
                 f"With `val_batches: {asked}` nothing is validated, and the loss that is shown is not a number",
@@ -101,16 +101,16 @@ def _validation(subject, values) -> list[dict]:
                 "Set val_batches to -1 for all rows, or to a number above 0.",
             )
         ]
-    return [*_kept(subject, values), *_drawn(subject, asked, batch, rows)]
+    return [*_kept(inputs, values), *_drawn(inputs, asked, batch, rows)]
 
 
-def _kept(subject, values) -> list[dict]:
-    if study(subject.config):  # keeps the best
+def _kept(inputs, values) -> list[dict]:
+    if study(inputs.config):  # keeps the best
         return []
     every = values["steps_per_eval"]
     return [
         say(
-            subject,
+            inputs,
             "config.kept_adapter",
             "info",
             f"The adapter of iteration {values['iters']:,} is kept, whichever one was the best",
@@ -123,12 +123,12 @@ def _kept(subject, values) -> list[dict]:
     ]
 
 
-def _drawn(subject, asked: int, batch: int, rows: int) -> list[dict]:
-    if asked * batch >= rows // batch * batch or study(subject.config):  # whose rows are the same every time
+def _drawn(inputs, asked: int, batch: int, rows: int) -> list[dict]:
+    if asked * batch >= rows // batch * batch or study(inputs.config):  # whose rows are the same every time
         return []
     return [
         say(
-            subject,
+            inputs,
             "config.val_batches",
             "info",
             f"Each validation sees {asked * batch:,} of {rows:,} rows, drawn anew every time",
@@ -139,18 +139,18 @@ def _drawn(subject, asked: int, batch: int, rows: int) -> list[dict]:
     ]
 
 
-def _epochs(subject, values) -> list[dict]:
+def _epochs(inputs, values) -> list[dict]:
     iters, batch = values["iters"], values["batch_size"]
-    split = subject.splits.get("train")
+    split = inputs.splits.get("train")
     rows = len(split.rows) if split else 0
-    if not rows or rows < batch and not study(subject.config):  # then mlx-lm can make no batch, and aborts
+    if not rows or rows < batch and not study(inputs.config):  # then mlx-lm can make no batch, and aborts
         return []
     seen, epochs = iters * batch, iters * batch / rows
-    tokens = _tokens_a_row(subject, values["max_seq_length"])
+    tokens = _tokens_a_row(inputs, values["max_seq_length"])
     many = epochs > MANY_EPOCHS
     return [
         say(
-            subject,
+            inputs,
             "config.epochs",
             "warning" if many else "info",
             f"Training sees {seen:,} rows, {epochs:,.2f} epochs of {rows:,} rows"
@@ -166,14 +166,14 @@ def _epochs(subject, values) -> list[dict]:
     ]
 
 
-def _tokens_a_row(subject, longest: int) -> float | None:
+def _tokens_a_row(inputs, longest: int) -> float | None:
     """The mean number of tokens that a row has in training, from rows all over the file; None
     where they cannot be counted."""
-    if subject.model is None:
+    if inputs.model is None:
         return None
-    chats = list(subject.splits["train"].chats())
+    chats = list(inputs.splits["train"].chats())
     try:
-        ids = render(chats[:: max(1, len(chats) // SAMPLE)], subject.tokenizer).ids
+        ids = render(chats[:: max(1, len(chats) // SAMPLE)], inputs.tokenizer).ids
     except Exception:  # a tokenizer raises what it likes at odd text, and its faults have their own findings
         return None
     return sum(min(len(row), longest) for row in ids) / len(ids) if ids else None

@@ -22,9 +22,9 @@ TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0", "")
 ABORTS = "mlx-lm takes a config's values as they are, so it aborts, in part only after the model is loaded."
 
 
-def check(subject) -> list[dict]:
+def check(inputs) -> list[dict]:
     """Findings on the values that the config file holds."""
-    keys, given = installed(), subject.given
+    keys, given = installed(), inputs.given
     lora = given.get("lora_parameters")
     uses_lora = given.get("fine_tune_type") != "full"
     scheduled = bool(given.get("lr_schedule"))  # then learning_rate is not looked at
@@ -39,24 +39,24 @@ def check(subject) -> list[dict]:
             continue  # an empty value means mlx-lm's default
         kind = keys.types.get(key)
         if not isinstance(key, str):
-            found.append(_not_text(subject, key, value))
+            found.append(_not_text(inputs, key, value))
         elif kind and not fits(value, kind):
-            found.append(_wrong_type(subject, key, value, kind))
+            found.append(_wrong_type(inputs, key, value, kind))
         elif kind and outside(key, value) and not (key == "learning_rate" and scheduled):
-            found.append(_out_of_range(subject, key, value))
+            found.append(_out_of_range(inputs, key, value))
         elif not _writable(value):
-            found.append(_not_writable(subject, key, value))
-    return found + _choices(subject) + _reports(subject) + _optimizer_options(subject)
+            found.append(_not_writable(inputs, key, value))
+    return found + _choices(inputs) + _reports(inputs) + _optimizer_options(inputs)
 
 
-def _say(subject, check, severity, key, value, title, cause, fix) -> dict:
-    return say(subject, check, severity, title, f"{shown_key(key)}: {shown_value(value)}", cause, fix)
+def _say(inputs, check, severity, key, value, title, cause, fix) -> dict:
+    return say(inputs, check, severity, title, f"{shown_key(key)}: {shown_value(value)}", cause, fix)
 
 
 # --- types ----------------------------------------------------------------------------------
 
 
-def _wrong_type(subject, key: str, value, kind: type) -> dict:
+def _wrong_type(inputs, key: str, value, kind: type) -> dict:
     severity, cause, fix = "error", ABORTS, None
     if kind is bool:
         word = str(value).strip().lower() if isinstance(value, str | int) else "?"
@@ -74,7 +74,7 @@ def _wrong_type(subject, key: str, value, kind: type) -> dict:
         elif isinstance(value, int) and not isinstance(value, bool):
             cause = "mlx-lm takes a config's values as they are: such a number aborts the run, or keeps it from ending."
     return _say(
-        subject,
+        inputs,
         "config.type",
         severity,
         key,
@@ -144,14 +144,14 @@ def _read(value, kind: type) -> int | float | None:
 # --- sizes ----------------------------------------------------------------------------------
 
 
-def _out_of_range(subject, key: str, value) -> dict:
+def _out_of_range(inputs, key: str, value) -> dict:
     low, high, then, below_zero = RANGES[key]
     bounds = f"{low} or more" if isinstance(low, int) else "above 0"
     bounds += "" if math.isinf(high) else f" and {'below 1' if high == BELOW_ONE else f'at most {high}'}"
     # `iteration % -1` is 0 at every iteration: slow, but it runs.
     runs = value < 0 and below_zero == MULTIPLES
     return _say(
-        subject,
+        inputs,
         "config.type",
         "warning" if runs else "error",
         key,
@@ -165,9 +165,9 @@ def _out_of_range(subject, key: str, value) -> dict:
 # --- keys and values that JSON does not know ----------------------------------------------------
 
 
-def _not_text(subject, key, value) -> dict:
+def _not_text(inputs, key, value) -> dict:
     return _say(
-        subject,
+        inputs,
         "config.type",
         "error",
         shown_value(key),
@@ -193,9 +193,9 @@ def _writable(value) -> bool:
     return True
 
 
-def _not_writable(subject, key: str, value) -> dict:
+def _not_writable(inputs, key: str, value) -> dict:
     return _say(
-        subject,
+        inputs,
         "config.type",
         "error",
         key,
@@ -209,16 +209,16 @@ def _not_writable(subject, key: str, value) -> dict:
 # --- names ----------------------------------------------------------------------------------
 
 
-def _choices(subject) -> list[dict]:
+def _choices(inputs) -> list[dict]:
     keys, found = installed(), []
     for key, choices in keys.choices.items():
-        value = subject.given.get(key)
+        value = inputs.given.get(key)
         # mlx-lm lowers the optimizer's name, and nothing else.
         known = isinstance(value, str) and (value.lower() if key == "optimizer" else value) in choices
         if isinstance(value, str) and not known:
             found.append(
                 _say(
-                    subject,
+                    inputs,
                     f"config.{key}",
                     "error",
                     key,
@@ -231,8 +231,8 @@ def _choices(subject) -> list[dict]:
     return found
 
 
-def _reports(subject) -> list[dict]:
-    value = subject.given.get("report_to")
+def _reports(inputs) -> list[dict]:
+    value = inputs.given.get("report_to")
     found = []
     for name in value.lower().split(",") if isinstance(value, str) else ():
         name = name.strip()
@@ -240,7 +240,7 @@ def _reports(subject) -> list[dict]:
         if name and not (known and getattr(callbacks, name, None)):
             found.append(
                 _say(
-                    subject,
+                    inputs,
                     "config.type",
                     "error",
                     "report_to",
@@ -255,17 +255,17 @@ def _reports(subject) -> list[dict]:
     return found
 
 
-def _optimizer_options(subject) -> list[dict]:
+def _optimizer_options(inputs) -> list[dict]:
     """Types inside `optimizer_config.<optimizer>`; unknown names there are the keys' checks."""
-    keys, blocks = installed(), subject.given.get("optimizer_config")
-    name = sound(subject.config)["optimizer"]
+    keys, blocks = installed(), inputs.given.get("optimizer_config")
+    name = sound(inputs.config)["optimizer"]
     if not isinstance(blocks, dict) or name not in blocks:
         return []
     options = blocks[name]
     if not isinstance(options, dict):
-        return [_wrong_type(subject, f"optimizer_config.{name}", options, dict)]
+        return [_wrong_type(inputs, f"optimizer_config.{name}", options, dict)]
     return [
-        _wrong_type(subject, f"optimizer_config.{name}.{option}", options[option], kind)
+        _wrong_type(inputs, f"optimizer_config.{name}.{option}", options[option], kind)
         for option, parameter in optimizer_options(name, keys).items()
         if (kind := type(parameter.default)) in (int, float, bool)
         and option in options

@@ -28,10 +28,10 @@ RANGES = {
 _repr = Repr(maxstring=60, maxother=60, maxlist=6, maxdict=4, maxlevel=3)
 
 
-def say(subject, check, severity, title, evidence, cause, fix) -> dict:
+def say(inputs, check, severity, title, evidence, cause, fix) -> dict:
     """A finding on the config file."""
     lines = [evidence] if isinstance(evidence, str) else evidence
-    return finding(check, severity, title, evidence=listed(lines), cause=cause, fix=fix, where=subject.where)
+    return finding(check, severity, title, evidence=listed(lines), cause=cause, fix=fix, where=inputs.where)
 
 
 def shown_value(value) -> str:

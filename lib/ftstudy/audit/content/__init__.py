@@ -7,7 +7,7 @@ same (`sameness`), how a user turn is laid out (`user_form`), and control tokens
 
 from ...errors import StudyError
 from ..evidence import quoted, rows_found
-from ..subject import Subject
+from ..run_inputs import RunInputs
 from . import characters, sameness, speakers, user_form
 
 CHECKS = {
@@ -27,30 +27,30 @@ CHECKS = {
 ROLES = {"system", "user", "assistant", "tool"}
 
 
-def check(subject: Subject) -> list[dict]:
+def check(inputs: RunInputs) -> list[dict]:
     """Findings on the conversations of all splits. Never raises, whatever stands in them."""
-    chats = {name: list(split.chats()) for name, split in subject.splits.items()}
-    tokenizer = _tokenizer(subject) if any(chats.values()) else None
+    chats = {name: list(split.chats()) for name, split in inputs.splits.items()}
+    tokenizer = _tokenizer(inputs) if any(chats.values()) else None
     labels = speakers.labels_of(chats)
     return [
-        *_roles(subject, chats, str(getattr(tokenizer, "chat_template", None) or "")),
-        *_empty(subject, chats, labels),
-        *speakers.check(subject, chats, labels),
-        *sameness.check(subject, chats),
-        *user_form.check(subject, chats),
-        *characters.check(subject, chats, tokenizer),
+        *_roles(inputs, chats, str(getattr(tokenizer, "chat_template", None) or "")),
+        *_empty(inputs, chats, labels),
+        *speakers.check(inputs, chats, labels),
+        *sameness.check(inputs, chats),
+        *user_form.check(inputs, chats),
+        *characters.check(inputs, chats, tokenizer),
     ]
 
 
-def _tokenizer(subject: Subject):
+def _tokenizer(inputs: RunInputs):
     """The tokenizer, or None: without a model, what does not need one is checked all the same."""
     try:
-        return subject.tokenizer
+        return inputs.tokenizer
     except StudyError:
         return None
 
 
-def _roles(subject: Subject, chats: dict, template: str) -> list[dict]:
+def _roles(inputs: RunInputs, chats: dict, template: str) -> list[dict]:
     wrong, twice, last = [], [], []
     for name, rows in chats.items():
         for number, row in rows:
@@ -64,7 +64,7 @@ def _roles(subject: Subject, chats: dict, template: str) -> list[dict]:
     fix = "Write rows as system (or none), then user and assistant in turn; extract again, or mend these rows."
     return [
         *rows_found(
-            subject,
+            inputs,
             "data.roles",
             "error",
             wrong,
@@ -73,7 +73,7 @@ def _roles(subject: Subject, chats: dict, template: str) -> list[dict]:
             fix,
         ),
         *rows_found(
-            subject,
+            inputs,
             "data.roles",
             "warning",
             twice,
@@ -82,7 +82,7 @@ def _roles(subject: Subject, chats: dict, template: str) -> list[dict]:
             "Join the messages of one side into one turn, with line breaks.",
         ),
         *rows_found(
-            subject,
+            inputs,
             "data.last_role",
             "error",
             last,
@@ -110,7 +110,7 @@ def _order(roles: list[str], template: str) -> tuple[str | None, bool]:
     return None, False
 
 
-def _empty(subject: Subject, chats: dict, labels: set[str]) -> list[dict]:
+def _empty(inputs: RunInputs, chats: dict, labels: set[str]) -> list[dict]:
     replies, users = [], []
     for name, rows in chats.items():
         for number, row in rows:
@@ -122,7 +122,7 @@ def _empty(subject: Subject, chats: dict, labels: set[str]) -> list[dict]:
                     users.append((name, number, f"message {at}, by the user, is {quoted(content)}"))
     return [
         *rows_found(
-            subject,
+            inputs,
             "data.empty_reply",
             "error",
             replies,
@@ -131,7 +131,7 @@ def _empty(subject: Subject, chats: dict, labels: set[str]) -> list[dict]:
             "Leave these rows out; an attachment or an unsent message often stands behind them.",
         ),
         *rows_found(
-            subject,
+            inputs,
             "data.empty_user",
             "error",
             users,

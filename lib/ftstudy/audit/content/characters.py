@@ -5,7 +5,7 @@ import unicodedata
 from collections import Counter
 
 from ..evidence import around, rows_found
-from ..subject import Subject
+from ..run_inputs import RunInputs
 from .speakers import HEADER
 
 CHECKS = {
@@ -49,7 +49,7 @@ RESIDUE = ("system\n", "user\n"), ("\nassistant", "\nmodel")  # a prompt decoded
 QUICK = ("<|", "<｜", "<start_of", "<<SYS", "##")  # RENDERED needs one of them
 
 
-def check(subject: Subject, chats: dict, tokenizer) -> list[dict]:
+def check(inputs: RunInputs, chats: dict, tokenizer) -> list[dict]:
     """Findings on characters. `tokenizer` may be None; then only well-known tokens are looked for."""
     tokens, header = control_tokens(tokenizer), turn_header(tokenizer)
     odd_shaped = [token for token in tokens if not SHAPE.fullmatch(token)]
@@ -94,7 +94,7 @@ def check(subject: Subject, chats: dict, tokenizer) -> list[dict]:
     fix = "Remove them from the texts; an export of prompts is no history of messages."
     return [
         *rows_found(
-            subject,
+            inputs,
             "data.control_tokens",
             "error",
             [hit[:3] for hit in control if hit[3]],
@@ -103,7 +103,7 @@ def check(subject: Subject, chats: dict, tokenizer) -> list[dict]:
             fix,
         ),
         *rows_found(
-            subject,
+            inputs,
             "data.control_tokens",
             "error",
             [hit[:3] for hit in control if not hit[3]],
@@ -114,7 +114,7 @@ def check(subject: Subject, chats: dict, tokenizer) -> list[dict]:
             fix,
         ),
         *rows_found(
-            subject,
+            inputs,
             "data.templated",
             "error",
             templated,
@@ -122,7 +122,7 @@ def check(subject: Subject, chats: dict, tokenizer) -> list[dict]:
             "mlx-lm applies the chat template to every message, so these rows are templated twice.",
             "Write the plain texts into `content`, and leave roles and headers to the chat template.",
         ),
-        *_odd(subject, sum(map(len, chats.values())), found, odd),
+        *_odd(inputs, sum(map(len, chats.values())), found, odd),
     ]
 
 
@@ -323,11 +323,11 @@ def _as_byte(character: str) -> bytes:
         return character.encode("latin-1")
 
 
-def _odd(subject: Subject, rows: int, found: Counter, odd: list) -> list[dict]:
+def _odd(inputs: RunInputs, rows: int, found: Counter, odd: list) -> list[dict]:
     damaged = any(not kind.endswith(("(invisible)", "(a direction mark)")) for kind in found)
     told = ", ".join(f"{kind}: {count:,}" for kind, count in found.most_common(4))
     return rows_found(
-        subject,
+        inputs,
         "data.odd_characters",
         "warning" if damaged or len(odd) > FEW_SHARE * rows else "info",
         odd,

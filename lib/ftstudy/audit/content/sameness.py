@@ -5,7 +5,7 @@ from collections import Counter
 
 from ..evidence import counted, listed, quoted
 from ..findings import finding
-from ..subject import Subject
+from ..run_inputs import RunInputs
 from . import speakers
 
 CHECKS = {
@@ -24,11 +24,11 @@ MOST, SOME_ROWS = 0.5, 12  # in a smaller file
 PUNCTUATION = ".,;:!…。！،~ "
 
 
-def check(subject: Subject, chats: dict) -> list[dict]:
-    return _repeats(subject, chats) + _system(subject, chats)
+def check(inputs: RunInputs, chats: dict) -> list[dict]:
+    return _repeats(inputs, chats) + _system(inputs, chats)
 
 
-def _repeats(subject: Subject, chats: dict) -> list[dict]:
+def _repeats(inputs: RunInputs, chats: dict) -> list[dict]:
     findings = []
     for name, rows in chats.items():
         first, copies, long = {}, [], 0
@@ -46,7 +46,7 @@ def _repeats(subject: Subject, chats: dict) -> list[dict]:
                 reply = said.casefold().strip(PUNCTUATION) or said
                 replies[reply] += 1
                 spelled.setdefault(reply, said)
-        where = subject.splits[name].where
+        where = inputs.splits[name].where
         if long or len(copies) > max(5, STOCK_SHARE * len(rows)):
             findings.append(
                 finding(
@@ -84,7 +84,7 @@ def _repeats(subject: Subject, chats: dict) -> list[dict]:
 # --- system texts ---------------------------------------------------------------------------
 
 
-def _system(subject: Subject, chats: dict) -> list[dict]:
+def _system(inputs: RunInputs, chats: dict) -> list[dict]:
     texts, lines = {}, {}
     for name, rows in chats.items():
         numbers = {}
@@ -97,7 +97,7 @@ def _system(subject: Subject, chats: dict) -> list[dict]:
     findings = []
     for name, found in texts.items():
         if len(found) > 1:
-            where = subject.splits[name].where
+            where = inputs.splits[name].where
             usual, *others = found.most_common()
             findings.append(
                 finding(
@@ -115,7 +115,7 @@ def _system(subject: Subject, chats: dict) -> list[dict]:
                 )
             )
     # Where most rows are of another kind, the few others tell nothing about the file.
-    texts = {name: found for name, found in texts.items() if found.total() * 2 > len(subject.splits[name].rows)}
+    texts = {name: found for name, found in texts.items() if found.total() * 2 > len(inputs.splits[name].rows)}
     train = texts.get("train", Counter())
     for name, found in texts.items():
         if name != "train" and train and _differ(train, found):
@@ -131,7 +131,7 @@ def _system(subject: Subject, chats: dict) -> list[dict]:
                             for part in ("train", name)
                         ]
                     ),
-                    where=subject.splits[name].where,
+                    where=inputs.splits[name].where,
                     cause="The loss there measures how the model does under a prompt that it was not trained on.",
                     fix="Write the same system text into all files.",
                 )

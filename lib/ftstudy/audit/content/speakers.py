@@ -8,7 +8,7 @@ import re
 from collections import Counter
 
 from ..evidence import quoted, rows_found
-from ..subject import Subject
+from ..run_inputs import RunInputs
 
 CHECKS = {
     "data.speaker_tag": (
@@ -76,9 +76,9 @@ def only_labels(text: str, labels: set[str]) -> bool:
     return all(names) and (not rest or any(name["name"].casefold() in labels for name in names))
 
 
-def check(subject: Subject, chats: dict, labels: set[str]) -> list[dict]:
+def check(inputs: RunInputs, chats: dict, labels: set[str]) -> list[dict]:
     """The finding on replies that begin with a speaker. `labels`: from `labels_of`."""
-    owner = subject.owner.casefold()
+    owner = inputs.owner.casefold()
     owners = {owner, *(part for part in owner.split() if len(part) > 2 and not part.endswith("."))} - {"the"}
     usual = usual_labels(chats) if labels else set()
     hits = []
@@ -101,7 +101,7 @@ def check(subject: Subject, chats: dict, labels: set[str]) -> list[dict]:
                 tagged += found
         hits += [(name, number, f"the reply is {quoted(said)}") for number, said in sorted(tagged)]
     return rows_found(
-        subject,
+        inputs,
         "data.speaker_tag",
         "error",
         hits,

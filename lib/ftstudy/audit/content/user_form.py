@@ -11,7 +11,7 @@ from math import comb
 
 from ..evidence import listed, quoted
 from ..findings import finding
-from ..subject import Subject
+from ..run_inputs import RunInputs
 from .speakers import LABEL, TAG
 
 CHECKS = {
@@ -32,7 +32,7 @@ OTHERS = re.compile(r"(?i)(?:contact|them|they|user|human|friend|person|other|se
 OWNER = re.compile(r"(?i)(?:me|myself|owner|assistant|ai|bot)")
 
 
-def check(subject: Subject, chats: dict) -> list[dict]:
+def check(inputs: RunInputs, chats: dict) -> list[dict]:
     turns = {name: _sample(rows) for name, rows in chats.items()}
     turns = {name: texts for name, texts in turns.items() if len(texts) >= FEW}
     if "train" not in turns:
@@ -56,7 +56,7 @@ def check(subject: Subject, chats: dict) -> list[dict]:
                 different.append(f"{_told(mark)} in {train:.0%} of train.jsonl, {other:.0%} of {name}.jsonl")
         if different:
             examples = [f"{split}.jsonl, for example: {quoted(turns[split][0], 100)}" for split in ("train", name)]
-            where = subject.splits[name].where
+            where = inputs.splits[name].where
             findings.append(
                 finding(
                     "data.user_form_differs",

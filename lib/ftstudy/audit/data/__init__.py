@@ -8,11 +8,11 @@ import json
 from pathlib import Path
 
 from ...configs import study
+from ...extract.variant_folder import SPLITS
 from ...paths import shown
-from ...training_data import SPLITS
 from ..evidence import counted, listed
 from ..findings import finding
-from ..subject import Split, Subject, read_split
+from ..run_inputs import RunInputs, Split, read_split
 from . import schemas
 
 CHECKS = {
@@ -43,9 +43,9 @@ CHECKS = {
 TAIL_SHARE = 0.1  # of the training rows, always the same ones, unused: that is data lost, not a rest
 
 
-def check(subject: Subject) -> list[dict]:
+def check(inputs: RunInputs) -> list[dict]:
     """Findings on files, lines and rows. Never raises, whatever the files hold."""
-    config = subject.config
+    config = inputs.config
     if config.get("hf_dataset"):
         return [
             finding(
@@ -53,16 +53,16 @@ def check(subject: Subject) -> list[dict]:
                 "info",
                 "The config trains on a dataset from a hub, which is not looked at",
                 evidence=[f"hf_dataset: {json.dumps(config['hf_dataset'], default=str)}"[:200]],
-                where=subject.where,
+                where=inputs.where,
                 cause="With `hf_dataset`, mlx-lm does not read the folder in `data:`.",
                 fix="To have the data audited, save it as train.jsonl, valid.jsonl and test.jsonl.",
             )
         ]
     flags = {"test": bool(config.get("test")), "mask_prompt": bool(config.get("mask_prompt"))}
     if not study(config):
-        return _findings(subject.folder, subject.splits, config.get("batch_size"), **flags)
+        return _findings(inputs.folder, inputs.splits, config.get("batch_size"), **flags)
     # The study's own trainer takes every row, whatever the batch size, and leaves out one that ends without a reply.
-    found = _findings(subject.folder, subject.splits, None, **flags)
+    found = _findings(inputs.folder, inputs.splits, None, **flags)
     return [item for item in found if item["check"] != "data.last_role"]
 
 

@@ -6,7 +6,7 @@ messages, and messages before text. A row without the keys of that kind fails la
 
 from ..evidence import counted, listed, quoted
 from ..findings import finding
-from ..subject import Split, is_text
+from ..run_inputs import Split, is_text
 
 KINDS = {"completion": "a prompt and a completion", "chat": "messages", "text": "plain text"}
 KEYS = {"completion": ("prompt", "completion"), "chat": ("chat",), "text": ("text",)}

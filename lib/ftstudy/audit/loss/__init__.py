@@ -2,12 +2,12 @@
 
 import numpy
 
+from ...chat_format.loss_mask import KINDS, Replay, replay
 from ...configs import study
-from ..evidence import counted, listed, quoted
+from ..evidence import counted, listed, quoted, row_lines
 from ..findings import finding
-from ..subject import Subject
+from ..run_inputs import RunInputs
 from . import reply_borders
-from .replay import KINDS, Replay, replay, row_lines
 
 CHECKS = {
     "loss.template_refuses": ("error or warning", "The chat template refuses a row, at which mlx-lm aborts."),
@@ -29,50 +29,50 @@ FEW = 0.01  # replies cut in part are told, but not warned of, below this share 
 PADDED = 0.1  # padding below this share of the batches is not worth a word
 
 
-def check(subject: Subject) -> list[dict]:
+def check(inputs: RunInputs) -> list[dict]:
     """Findings on what the run will train on, and evaluate. StudyError where the tokenizer cannot be loaded."""
     findings = []
-    for split in ("train", "valid", *["test"] * (subject.config.get("test") is True)):
-        if split not in subject.splits:
+    for split in ("train", "valid", *["test"] * (inputs.config.get("test") is True)):
+        if split not in inputs.splits:
             continue
-        findings += _refused(subject, split)
-        found = replayed(subject, split)
+        findings += _refused(inputs, split)
+        found = replayed(inputs, split)
         if found is None:
             continue
-        where, stock = subject.splits[split].where, found.train_on is None
+        where, stock = inputs.splits[split].where, found.train_on is None
         if stock:
-            findings += _nan_batches(found, where, subject.config.get("iters"), split == "train")
+            findings += _nan_batches(found, where, inputs.config.get("iters"), split == "train")
         findings += _truncated(found, where, split == "train")
         if split == "train":
-            masked = stock and bool(subject.config.get("mask_prompt"))
-            findings += _shares(found, where, subject.tokenizer, masked)
+            masked = stock and bool(inputs.config.get("mask_prompt"))
+            findings += _shares(found, where, inputs.tokenizer, masked)
             findings += _padding(found, where) if stock else _earlier_lost(found, where)
-            findings += reply_borders.check(found, where, subject.tokenizer, masked)
+            findings += reply_borders.check(found, where, inputs.tokenizer, masked)
     return findings
 
 
-def replayed(subject: Subject, split: str) -> Replay | None:
+def replayed(inputs: RunInputs, split: str) -> Replay | None:
     """The split as the run would train on it; None where there is no row, or no usable setting."""
-    batch_size, limit = (subject.config.get(key) for key in ("batch_size", "max_seq_length"))
+    batch_size, limit = (inputs.config.get(key) for key in ("batch_size", "max_seq_length"))
     usable = all(type(value) is int and value > 0 for value in (batch_size, limit))
-    rendering = subject.rendering(split)
+    rendering = inputs.rendering(split)
     if not usable or not rendering.ids:
         return None
-    block = study(subject.config)
+    block = study(inputs.config)
     return replay(
         rendering,
-        subject.tokenizer,
-        mask_prompt=bool(subject.config.get("mask_prompt")),
+        inputs.tokenizer,
+        mask_prompt=bool(inputs.config.get("mask_prompt")),
         batch_size=batch_size,
         limit=limit,
         train_on=block and ("all" if block["train_on"] == "all" else "last"),
     )
 
 
-def _refused(subject: Subject, split: str) -> list[dict]:
-    rendering, where = subject.rendering(split), subject.splits[split].where
+def _refused(inputs: RunInputs, split: str) -> list[dict]:
+    rendering, where = inputs.rendering(split), inputs.splits[split].where
     lines, aborts = rendering.refused, True
-    if not subject.config.get("mask_prompt") and not study(subject.config):  # then mlx-lm does not render prompts
+    if not inputs.config.get("mask_prompt") and not study(inputs.config):  # then mlx-lm does not render prompts
         rendered = set(rendering.prompts_refused)
         lines = [line for line in lines if line not in rendered]
         if not lines:
@@ -87,7 +87,7 @@ def _refused(subject: Subject, split: str) -> list[dict]:
             evidence=listed(lines),
             cause=(
                 "Training aborts at a row that the template refuses."
-                if study(subject.config)
+                if study(inputs.config)
                 else "mlx-lm renders a row when its batch comes up, and aborts at the first that the template refuses."
             )
             if aborts

@@ -3,9 +3,9 @@
 import numpy
 
 from ... import chat_format
-from ..evidence import counted, quoted
+from ...chat_format.loss_mask import Replay
+from ..evidence import counted, quoted, row_lines
 from ..findings import finding
-from .replay import Replay, row_lines
 
 CHECKS = {
     "loss.end_of_turn": ("error or warning", "No end of turn is trained, so the model does not learn to stop."),

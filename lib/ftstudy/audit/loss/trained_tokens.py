@@ -2,12 +2,12 @@
 
 import numpy
 
-from ..subject import Subject
+from ...chat_format.loss_mask import Replay
+from ..run_inputs import RunInputs
 from . import replayed
-from .replay import Replay
 
 
-def masked_rows(subject: Subject, split: str = "train", count: int = 3) -> list[dict]:
+def masked_rows(inputs: RunInputs, split: str = "train", count: int = 3) -> list[dict]:
     """The first rows, token by token: `render.show("trained_tokens", rows=…)` draws them.
 
     Each is {"line", "in_batch", "tokens": [{"text", "kind", "trained"}], "cut", "padding"}. `kind` is one
@@ -15,10 +15,8 @@ def masked_rows(subject: Subject, split: str = "train", count: int = 3) -> list[
     the row that carry no loss (the one that does is the last of `tokens`). A character whose bytes
     are several tokens is one piece of text.
     """
-    found = replayed(subject, split)
-    return (
-        [] if found is None else [_masked(found, row, subject.tokenizer) for row in range(len(found.lengths))[:count]]
-    )
+    found = replayed(inputs, split)
+    return [] if found is None else [_masked(found, row, inputs.tokenizer) for row in range(len(found.lengths))[:count]]
 
 
 def _masked(found: Replay, row: int, tokenizer) -> dict:

@@ -9,15 +9,15 @@ from collections.abc import Iterable
 from itertools import chain, islice
 
 from ... import chat_format
+from ...chat_format.rendering import encode, render
+from ...chat_format.template import Template
 from ...progress import bar
 from ..evidence import counted, listed
 from ..findings import finding
-from ..rendering import encode, render
-from ..subject import Subject
+from ..run_inputs import RunInputs
 from .alignment import compare, key_differences, termination
 from .differences import differences
 from .prompts import Row, Seen, begins, compare_all, rows_of
-from .regions import Template
 from .shown import OF_REGION, as_tokens, blocks, both, fingerprint, first_tokens, side_of
 
 TOKENS = 100_000  # of the prompts that are looked into: a few, where they are long
@@ -83,9 +83,9 @@ TOLD = {  # check -> title, cause, fix
 }
 
 
-def check(subject: Subject) -> list[dict]:
+def check(inputs: RunInputs) -> list[dict]:
     """Findings on the prompts of all rows. StudyError where there is no model to render them with."""
-    profile = subject.profile
+    profile = inputs.profile
     if profile is None:
         return [
             finding(
@@ -93,27 +93,27 @@ def check(subject: Subject) -> list[dict]:
                 "info",
                 "No inference profile was given",
                 evidence=[],
-                where=subject.where,
+                where=inputs.where,
                 cause="Without it, nobody can say whether the app asks in the form that training used.",
                 fix="Describe your app's prompt in a YAML profile and pass it with INFERENCE=… or --inference.",
             )
         ]
-    if not any(True for split in subject.splits.values() for _ in split.chats()):
+    if not any(True for split in inputs.splits.values() for _ in split.chats()):
         return []  # nothing to render; the data's own findings say so
-    names, step = list(subject.splits), 1
+    names, step = list(inputs.splits), 1
     if profile["kind"] == "captured":
         recorded = {split for split, _ in profile["rows"]}
         names = [name for name in names if name in recorded]
-    total = sum(len(subject.rendering(name).numbers) for name in names)
+    total = sum(len(inputs.rendering(name).numbers) for name in names)
     if profile["kind"] == "callable":
         step = -(-total // CALLS) or 1
-    rows = chain.from_iterable(rows_of(name, subject.rendering(name), subject.splits[name].blank) for name in names)
+    rows = chain.from_iterable(rows_of(name, inputs.rendering(name), inputs.splits[name].blank) for name in names)
     return _findings(
         bar(islice(rows, 0, None, step), total=-(-total // step), desc="comparing prompts", delay=1),
-        Template(subject.tokenizer),
+        Template(inputs.tokenizer),
         profile,
-        {name: split.where for name, split in subject.splits.items()},
-        bool(subject.config.get("mask_prompt")),
+        {name: split.where for name, split in inputs.splits.items()},
+        bool(inputs.config.get("mask_prompt")),
     )
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from difflib import SequenceMatcher
 
 from ... import chat_format
-from .regions import Template, labels
+from ...chat_format.template import Template, labels
 
 ASPECTS = {
     "bos": "Start of text (BOS)",

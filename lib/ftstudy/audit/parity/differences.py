@@ -8,10 +8,10 @@ markup of another kind.
 
 import re
 
+from ...chat_format.template import Skeleton, Template
 from .contents import Told, Turn, cut, of_turns
 from .markup import other_markup
 from .readings import Fit, fit, readings
-from .regions import Skeleton, Template
 from .turns import squeezed, turns_in
 
 

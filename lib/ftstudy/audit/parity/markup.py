@@ -5,8 +5,8 @@ The contents are looked for, and the words around them that are no markers belon
 
 import re
 
+from ...chat_format.template import Skeleton, Template
 from .contents import Told, Turn, cut, of_contents, of_system
-from .regions import Skeleton, Template
 
 ROLES = "system|user|assistant|model|human|bot|ai|instruction|response|input|output"
 SPELT = "|".join(word for role in ROLES.split("|") for word in (role.capitalize(), role.upper()))

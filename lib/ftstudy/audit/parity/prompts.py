@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import numpy
 
 from ... import chat_format
+from ...chat_format.rendering import Rendering
+from ...chat_format.template import Template
 from ...errors import StudyError
-from ..rendering import Rendering
-from .regions import Template
 
 LOOKED_INTO = 50  # prompts that differ: differences of format show in the first few
 ENCODED = 200  # texts: if all of these have other (or the same) tokens, so have the rest

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from itertools import product
 
-from .regions import Skeleton, Template
+from ...chat_format.template import Skeleton, Template
 from .turns import Turns, spaced, words
 
 LONGEST = 40_000  # characters: with white space between contents, all its places are tried

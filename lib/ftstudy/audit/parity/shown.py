@@ -3,10 +3,10 @@
 import hashlib
 
 from ... import chat_format
+from ...chat_format.template import Template
 from .alignment import align
 from .contents import cut
 from .prompts import Row
-from .regions import Template
 
 ALIGNED = 10_000  # tokens of a prompt that is aligned with another
 OF_REGION = {

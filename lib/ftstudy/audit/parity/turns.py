@@ -4,7 +4,7 @@ import re
 from functools import lru_cache
 from itertools import product
 
-from .regions import Template
+from ...chat_format.template import Template
 
 MOST = 400  # turns that are looked for
 Turns = tuple[tuple[str, ...], tuple[int | None, ...]]  # roles, and the training message that each may be

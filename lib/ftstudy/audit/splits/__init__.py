@@ -8,11 +8,11 @@ every history is full of, count for little.
 import json
 from collections import defaultdict
 
+from ...extract.variant_folder import HELDOUT
 from ...paths import shown
-from ...training_data import HELDOUT
 from ..evidence import counted, listed, quoted
 from ..findings import finding
-from ..subject import Split, Subject, read_split
+from ..run_inputs import RunInputs, Split, read_split
 from . import leaks
 from .leaks import FIX, Row
 
@@ -36,16 +36,16 @@ CHECKS = {
 IDS = ("context_ids", "reply_ids")
 
 
-def check(subject: Subject) -> list[dict]:
+def check(inputs: RunInputs) -> list[dict]:
     """Findings on what the splits share. Never raises, whatever stands in the files."""
-    splits = dict(subject.splits)
-    if (subject.folder / f"{HELDOUT}.jsonl").is_file():
-        splits[HELDOUT] = read_split(subject.folder, HELDOUT, subject.config)
-    known = _meta(subject, splits)
+    splits = dict(inputs.splits)
+    if (inputs.folder / f"{HELDOUT}.jsonl").is_file():
+        splits[HELDOUT] = read_split(inputs.folder, HELDOUT, inputs.config)
+    known = _meta(inputs, splits)
     rows = [row for split in splits.values() for row in _rows(split, known.get(split.name))]
     if len({row.split for row in rows}) < 2:
         return []
-    return [*leaks.check(subject, rows, list(splits)), *_sessions(subject, rows), *_conversations(subject, rows)]
+    return [*leaks.check(inputs, rows, list(splits)), *_sessions(inputs, rows), *_conversations(inputs, rows)]
 
 
 def _rows(split: Split, meta: dict | None):
@@ -55,7 +55,7 @@ def _rows(split: Split, meta: dict | None):
         yield Row(split.name, number, context, messages[-1]["content"], meta and meta[number])
 
 
-def _meta(subject: Subject, splits: dict[str, Split]) -> dict[str, dict]:
+def _meta(inputs: RunInputs, splits: dict[str, Split]) -> dict[str, dict]:
     """Split -> line -> what `meta.jsonl` says of it, for splits of which it tells every row."""
     found, known = defaultdict(dict), {}
 
@@ -64,7 +64,7 @@ def _meta(subject: Subject, splits: dict[str, Split]) -> dict[str, dict]:
         return known.setdefault(key, key)
 
     try:
-        with (subject.folder / "meta.jsonl").open(encoding="utf-8", errors="replace") as file:
+        with (inputs.folder / "meta.jsonl").open(encoding="utf-8", errors="replace") as file:
             for line in file:
                 try:
                     item = json.loads(line)
@@ -86,7 +86,7 @@ def _meta(subject: Subject, splits: dict[str, Split]) -> dict[str, dict]:
 # --- sessions and conversations -------------------------------------------------------------
 
 
-def _sessions(subject: Subject, rows: list[Row]) -> list[dict]:
+def _sessions(inputs: RunInputs, rows: list[Row]) -> list[dict]:
     divided = _divided(rows, "session")
     if not divided:
         return []
@@ -96,14 +96,14 @@ def _sessions(subject: Subject, rows: list[Row]) -> list[dict]:
             "warning",
             f"{counted(len(divided), 'session')} {'is' if len(divided) == 1 else 'are'} divided between splits",
             evidence=listed([f"{quoted(session[1], 60)}: {told}" for session, told in divided.items()]),
-            where=shown(subject.folder / "meta.jsonl"),
+            where=shown(inputs.folder / "meta.jsonl"),
             cause="Within a session, each row's context holds the replies of the rows before it.",
             fix=FIX,
         )
     ]
 
 
-def _conversations(subject: Subject, rows: list[Row]) -> list[dict]:
+def _conversations(inputs: RunInputs, rows: list[Row]) -> list[dict]:
     findings = []
     heldout = {row.meta["conversation"] for row in rows if row.meta and row.split == HELDOUT}
     for severity, some, title, cause, fix in (
@@ -129,7 +129,7 @@ def _conversations(subject: Subject, rows: list[Row]) -> list[dict]:
                     severity,
                     f"{counted(len(shared), 'conversation')} {'stands' if len(shared) == 1 else 'stand'} {title}",
                     evidence=listed([f"{quoted(name, 60)}: {told}" for name, told in shared.items()]),
-                    where=shown(subject.folder / "meta.jsonl"),
+                    where=shown(inputs.folder / "meta.jsonl"),
                     cause=cause,
                     fix=fix,
                 )

@@ -10,7 +10,7 @@ import numpy
 
 from ..content.speakers import LABEL
 from ..evidence import quoted, rows_found
-from ..subject import Subject
+from ..run_inputs import RunInputs
 from . import overlap
 
 # Pairs that a split may have although nothing was divided, since people repeat themselves: how many, and which
@@ -38,7 +38,7 @@ class Row:
         return [line for text in (*self.context, self.reply) for line in text.splitlines()]
 
 
-def check(subject: Subject, rows: list[Row], names: list[str]) -> list[dict]:
+def check(inputs: RunInputs, rows: list[Row], names: list[str]) -> list[dict]:
     """Findings on what rows of two splits share. `names`: the splits, the earlier ones first."""
     read_line = overlap.line_reader()
     texts = [array("i", [word for line in row.lines for word in read_line(line)]) for row in rows]
@@ -51,7 +51,7 @@ def check(subject: Subject, rows: list[Row], names: list[str]) -> list[dict]:
     exact, near = _enough(rows, exact, sizes, "exact"), _enough(rows, likely, sizes, "near")
     return [
         *rows_found(
-            subject,
+            inputs,
             "splits.exact_duplicate",
             "warning",
             [_again(rows[at], rows[before], "is {} again") for at, before in sorted(exact.items())],
@@ -60,7 +60,7 @@ def check(subject: Subject, rows: list[Row], names: list[str]) -> list[dict]:
             FIX,
         ),
         *rows_found(
-            subject,
+            inputs,
             "splits.near_duplicate",
             "warning",
             [_again(rows[at], rows[before], "shares most of its words with {}") for at, before in sorted(near.items())],
@@ -68,7 +68,7 @@ def check(subject: Subject, rows: list[Row], names: list[str]) -> list[dict]:
             "Rows of one session share their messages. Divided at random, each has its neighbours in the other splits.",
             FIX,
         ),
-        *_replies(subject, rows, read_line, found, sizes),
+        *_replies(inputs, rows, read_line, found, sizes),
     ]
 
 
@@ -106,7 +106,7 @@ def _enough(rows: list[Row], pairs: dict[int, tuple[int, float]], sizes: dict[st
     return found
 
 
-def _replies(subject: Subject, rows: list[Row], read_line, found: overlap.Words, sizes: dict) -> list[dict]:
+def _replies(inputs: RunInputs, rows: list[Row], read_line, found: overlap.Words, sizes: dict) -> list[dict]:
     """Replies in another split's contexts: by message ids where both splits have them, else by text."""
     by_id = _by_id(rows)
     by_text = _enough(rows, _by_text(rows, read_line, found, sizes), sizes, "reply")
@@ -116,7 +116,7 @@ def _replies(subject: Subject, rows: list[Row], read_line, found: overlap.Words,
         if (place := f"{rows[to].split}.jsonl line {rows[to].number}")
     ]
     return rows_found(
-        subject,
+        inputs,
         "splits.reply_in_context",
         "warning",
         hits,

@@ -1,0 +1,160 @@
+"""What an audit looks at, each thing read once: config, data, tokenizer, and the app's profile."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from .. import chat_format, configs
+from ..chat_format.rendering import Rendering, render
+from ..errors import StudyError
+from ..extract.variant_folder import SPLITS, origin_of
+from ..models import base_models
+from ..paths import from_root, shown
+
+# The kinds of rows that mlx-lm knows, and the key that each needs; a config may rename a key.
+FEATURES = {"prompt": "prompt", "completion": "completion", "chat": "messages", "text": "text"}
+HALF_CHARACTERS = re.compile("[\ud800-\udfff]")  # surrogates: tokenizers take no text with one
+
+
+@dataclass
+class Split:
+    """One of train.jsonl, valid.jsonl and test.jsonl, line by line."""
+
+    name: str
+    path: Path
+    lines: int  # in the file
+    rows: list = field(default_factory=list)  # the values of the lines that are JSON …
+    numbers: list[int] = field(default_factory=list)  # … and their line numbers, from 1
+    blank: list[int] = field(default_factory=list)  # line numbers
+    broken: list[str] = field(default_factory=list)  # "line 3: why", of lines that are no JSON
+    features: dict[str, str] = field(default_factory=FEATURES.copy)
+
+    @property
+    def where(self) -> str:
+        return shown(self.path)
+
+    @property
+    def schema(self) -> str | None:
+        """How mlx-lm reads the whole file: "completion", "chat" or "text", as its first row says."""
+        return self.schema_of(self.rows[0]) if self.rows else None
+
+    def schema_of(self, row) -> str | None:
+        if not isinstance(row, dict):
+            return None
+        if self.features["prompt"] in row and self.features["completion"] in row:
+            return "completion"
+        return next((kind for kind in ("chat", "text") if self.features[kind] in row), None)
+
+    def chats(self) -> Iterator[tuple[int, dict]]:
+        """(line number, conversation) of the rows that mlx-lm trains on as one: dicts with a non-empty
+        list of messages, each with a string role and a string content. A prompt and its completion
+        are a user's message and the assistant's, as there."""
+        schema = self.schema
+        for number, row in zip(self.numbers, self.rows):
+            if (chat := self._chat(row, schema)) is not None:
+                yield number, chat
+
+    def _chat(self, row, schema: str | None) -> dict | None:
+        if not isinstance(row, dict):
+            return None
+        if schema == "completion":
+            pair = (("user", row.get(self.features["prompt"])), ("assistant", row.get(self.features["completion"])))
+            messages = [{"role": role, "content": content} for role, content in pair]
+        else:
+            messages = row.get(self.features["chat"]) if schema == "chat" else None
+        if not is_conversation(messages):
+            return None
+        return row if row.get("messages") is messages else row | {"messages": messages}
+
+
+@dataclass
+class RunInputs:
+    config: dict  # as mlx-lm uses it: its defaults under the file's keys
+    given: dict  # the file's own keys
+    folder: Path  # the data
+    splits: dict[str, Split]  # of the files that exist
+    profile: dict | None  # how the app asks; None if nobody said
+    owner: str
+
+    @cached_property
+    def model(self) -> Path | None:
+        """The base model's folder; None where it is not there."""
+        try:
+            return base_models.resolve(self.config["model"])
+        except StudyError:
+            return None
+
+    @cached_property
+    def tokenizer(self):
+        """As mlx-lm loads it. StudyError where there is no model, or no tokenizer in it."""
+        return base_models.load_tokenizer(self.config["model"])
+
+    @property
+    def where(self) -> str:
+        return self.config["config"]
+
+    def rendering(self, name: str) -> Rendering:
+        """The conversations of a split as the trainer renders them, rendered once."""
+        if name not in self._renderings:
+            self._renderings[name] = render(list(self.splits[name].chats()), self.tokenizer)
+        return self._renderings[name]
+
+    @cached_property
+    def _renderings(self) -> dict:
+        return {}
+
+
+def read(config, data_folder=None, model=None, inference=None, owner=None, adapter=None) -> RunInputs:
+    """Read what is audited. StudyError: no readable config, or no such profile."""
+    loaded = configs.load(config, data=data_folder, model=model, adapter=adapter)
+    folder = from_root(loaded["data"])
+    named = owner or origin_of(folder).get("owner", "the owner")
+    return RunInputs(
+        config=loaded,
+        given=configs.given(config),
+        folder=folder,
+        splits={name: read_split(folder, name, loaded) for name in SPLITS if (folder / f"{name}.jsonl").is_file()},
+        profile=None if inference is None else chat_format.load_profile(inference, named),
+        owner=named,
+    )
+
+
+def read_split(folder: Path, name: str, config: dict | None = None) -> Split:
+    """Every line of one file, divided and decoded as mlx-lm does; whatever its bytes are, none raises."""
+    named = {kind: (config or {}).get(f"{kind}_feature") for kind in FEATURES}
+    features = FEATURES | {kind: key for kind, key in named.items() if isinstance(key, str)}
+    split = Split(name, folder / f"{name}.jsonl", lines=0, features=features)
+    # As there: the platform's encoding, and any of the three line ends. Bytes that it cannot read stay as surrogates.
+    with split.path.open(errors="surrogateescape") as file:
+        for number, line in enumerate(file, 1):
+            split.lines = number
+            if not line.strip():
+                split.blank.append(number)
+            elif not is_text(line):
+                split.broken.append(f"line {number}: bytes that are no {file.encoding}")
+            else:
+                try:
+                    split.rows.append(json.loads(line))
+                    split.numbers.append(number)
+                except (ValueError, RecursionError) as error:
+                    split.broken.append(f"line {number}: {error}")
+    return split
+
+
+def is_conversation(messages) -> bool:
+    return (
+        isinstance(messages, list)
+        and bool(messages)
+        and all(
+            isinstance(message, dict) and is_text(message.get("role")) and is_text(message.get("content"))
+            for message in messages
+        )
+    )
+
+
+def is_text(value) -> bool:
+    """A string that a tokenizer takes: no halves of characters in it."""
+    return isinstance(value, str) and (value.isascii() or not HALF_CHARACTERS.search(value))

@@ -1,0 +1,1 @@
+"""A chat history becomes training data: reply pairs, variants, splits."""

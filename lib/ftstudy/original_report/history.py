@@ -1,0 +1,76 @@
+"""The original report's situation, staged again: its config matrix, its empty folder, its texts."""
+
+import types
+from pathlib import Path
+
+from .. import audit, configs
+from ..extract import variant_folder
+from ..files import replace_folder
+from ..paths import from_root, shown
+from . import config_matrix
+
+# What the report prints as the training text of its example (section "Training Format").
+PRINTED_EXAMPLE = {
+    "messages": [
+        {"role": "system", "content": "You are Jwalin. Reply to text messages..."},
+        {"role": "user", "content": "Contact: Hello\nJwalin: Hey"},
+        {"role": "assistant", "content": "what's up"},
+    ]
+}
+PRINTED_TRAINING_TEXT = (
+    "<|im_start|>system\nYou are Jwalin. Reply to text messages...\n<|im_end|>\n"
+    "<|im_start|>user\nContact: Hello\nJwalin: Hey\n<|im_end|>\n"
+    "<|im_start|>assistant\nwhat's up<|im_end|>"
+)
+# Its "Data Statistics": bytes and the number of examples it gives for each split.
+PRINTED_STATISTICS = {"train": (5_807_622, 10_000), "valid": (730_799, 1_500), "test": (755_852, 1_500)}
+
+
+def stage(run: Path, data: Path) -> dict:
+    """Write the matrix before and after the report's fix into the run, and look at its data.
+
+    `before` and `after` hold one entry a config: `config`, `data`, `bytes`, `lines` (of
+    train.jsonl), `listing` and `findings`; `trainer` says what mlx-lm itself does with the
+    empty folder. `data` holds the extracted variants; nothing there is touched.
+    """
+    with replace_folder(run / "staged") as folder:
+        (folder / "data" / "category_aware").mkdir(parents=True)
+        for variant in ("raw_style", "raw_style_variable"):
+            (folder / "data" / variant).symlink_to(data / variant)
+        staged_data = shown(run / "staged" / "data")
+        before = config_matrix.write_matrix(
+            folder / "before", config_matrix.HISTORICAL_VARIANTS, staged_data, prefix="personal"
+        )
+        after = config_matrix.write_matrix(
+            folder / "after", config_matrix.FIXED_VARIANTS, staged_data, prefix="personal"
+        )
+        names = {"before": [path.name for path in before], "after": [path.name for path in after]}
+    return {when: [_look(run / "staged" / when / name) for name in found] for when, found in names.items()} | {
+        "trainer": trainer_on(run / "staged" / "data" / "category_aware")
+    }
+
+
+def _look(path: Path) -> dict:
+    config = configs.load(path)
+    folder = from_root(config["data"])
+    splits = variant_folder.statistics(folder)
+    return {
+        "config": path.name,
+        "data": config["data"],
+        "bytes": sum(part["bytes"] for part in splits.values()),
+        "lines": splits.get("train", {}).get("examples", 0),
+        "listing": audit.data.listing(folder),
+        "findings": audit.data.check_data(folder, config["batch_size"]),
+    }
+
+
+def trainer_on(folder: Path) -> str:
+    """What mlx-lm's own loading of training data says to this folder."""
+    from mlx_lm.tuner import datasets
+
+    arguments = types.SimpleNamespace(data=str(folder), train=True, test=False)
+    try:
+        train, _, _ = datasets.load_dataset(arguments, tokenizer=None)
+    except Exception as error:  # whatever it is, it is the measurement
+        return f"{type(error).__name__}: {error}"
+    return f"loads {len(train)} rows without an error"

@@ -1,0 +1,94 @@
+"""Results as HTML, for a notebook's cells and for the report alike; everything is escaped."""
+
+import base64
+from io import BytesIO
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from ..paths import shown
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def number(value, digits: int = 3, signed: bool = False) -> str:
+    """A number as a report prints it: counts with separators, floats with fixed digits."""
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:+.{digits}f}" if signed else f"{value:,.{digits}f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def interval(values: list[float] | None, signed: bool = False) -> str:
+    if values is None:
+        return "–"
+    return f"[{number(values[0], signed=signed)}, {number(values[1], signed=signed)}]"
+
+
+_environment = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(TEMPLATES),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    undefined=jinja2.StrictUndefined,
+)
+
+
+def visible(text: str) -> str:
+    """A token's text with its white space and invisible characters to be seen; lines still break."""
+    marks = {" ": "·", "\n": "⏎\n", "\r": "␍", "\t": "⇥"}
+    # What joins and colours emoji stays: marked, it would take them apart.
+    return "".join(
+        marks.get(letter)
+        or (letter if letter.isprintable() or letter in "\u200d\u200c\ufe0f" else f"‹U+{ord(letter):04X}›")
+        for letter in text
+    )
+
+
+_environment.filters.update(number=number, interval=interval, shown=shown, visible=visible)
+
+
+def fragment(template: str, **values) -> str:
+    """One of templates/*.html.j2, filled: a piece of HTML."""
+    return Markup(_environment.get_template(f"{template}.html.j2").render(**values))
+
+
+def show(template: str, **values):
+    """A fragment as a notebook's output."""
+    from IPython.display import HTML
+
+    return HTML(fragment(template, **values))
+
+
+def table(rows: list[dict], columns: dict[str, str], caption: str = "") -> str:
+    """Rows as a table: `columns` maps a row's keys to headers, in order."""
+    return fragment("table", rows=rows, columns=columns, caption=caption)
+
+
+def show_table(rows: list[dict], columns: dict[str, str], caption: str = ""):
+    return show("table", rows=rows, columns=columns, caption=caption)
+
+
+def diff(comparison: dict, tokenizer) -> dict:
+    """Both sides of `audit.parity.compare` as (text, differs) pieces, for the diff template."""
+    return {
+        side: [(tokenizer.decode(block[side]), not block["equal"]) for block in comparison["blocks"] if block[side]]
+        for side in ("training", "inference")
+    }
+
+
+def show_picture(figure, alt: str):
+    """A matplotlib figure as a notebook's output."""
+    from IPython.display import Image
+
+    return Image(data=base64.b64decode(picture(figure, alt)["data"]), alt=alt)
+
+
+def picture(figure, alt: str) -> dict:
+    """A matplotlib figure as {"data": base64 PNG, "alt": text}."""
+    buffer = BytesIO()
+    # Without the date and the version, equal figures are equal bytes.
+    figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
+    return {"data": base64.b64encode(buffer.getvalue()).decode("ascii"), "alt": alt}

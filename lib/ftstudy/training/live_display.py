@@ -1,0 +1,65 @@
+"""What a person sees of a run: a live curve in JupyterLab, a bar in a terminal, plain lines in a log."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from .. import cost
+from ..progress import bar, watched
+from ..report import charts, render
+
+
+@contextmanager
+def watching(iterations: int) -> Iterator[Callable[[dict], None]]:
+    """Give a function to be told every row of the curve.
+
+    Notebooks that nobody watches show nothing: their outputs are compared between runs, and hold the curve later.
+    """
+    if watched() and "ipykernel" in sys.modules:
+        yield _live_curve()
+    elif watched():
+        with bar(total=iterations, desc="training", unit="iteration") as shown:
+            seen: dict = {}
+            yield lambda row: _move(shown, row, seen)
+    elif "ipykernel" in sys.modules:
+        yield lambda row: None
+    else:
+        yield _lines()
+
+
+def _losses(row: dict) -> str:
+    labels = {"train_loss": "training loss", "validation_loss": "validation loss"}
+    return ", ".join(f"{label} {row[key]:.3f}" for key, label in labels.items() if key in row)
+
+
+def _live_curve() -> Callable[[dict], None]:
+    from IPython.display import display
+
+    curve, handle = [], display("The first evaluation is under way.", display_id=True)
+
+    drawn = 0.0
+
+    def tell(row: dict) -> None:
+        nonlocal drawn
+        curve.append(row)
+        if cost.clock() - drawn < 1 and "validation_loss" not in row:  # drawing should not slow a quick run down
+            return
+        drawn = cost.clock()
+        handle.update(render.show_picture(charts.loss_curve(curve), "The loss so far"))
+
+    return tell
+
+
+def _move(shown, row: dict, seen: dict) -> None:
+    seen |= row  # the last of either loss
+    shown.update(row["iteration"] - shown.n)
+    shown.set_postfix_str(_losses(seen))
+
+
+def _lines() -> Callable[[dict], None]:
+    started = cost.clock()
+
+    def tell(row: dict) -> None:
+        print(f"iteration {row['iteration']:>5}  {_losses(row)}  ({cost.clock() - started:.0f} s)", flush=True)
+
+    return tell

@@ -1,0 +1,78 @@
+"""Where the study's loss departs from mlx-lm's: which tokens carry it, and how much that matters."""
+
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import mlx.core as mx
+import numpy as np
+
+from .. import audit, chat_format
+from ..chat_format.loss_mask import KINDS, replay
+from ..chat_format.rendering import render
+from ..configs import study
+from ..engine import reply_logits
+from ..models import base_models
+from . import batches, train
+
+ROWS = 200  # of which the loss tokens are counted
+
+
+def loss_tokens(inputs: audit.RunInputs, stock: bool) -> dict:
+    """How many loss tokens of each sort the training split has, trained by mlx-lm or as the `ftstudy:` block says.
+
+    Over the first rows, batched as the trainer batches them: `prompt`, `reply`, `end_of_turn`, `after_end`,
+    `padding`, their sum `total`, `rows`, and `masked_share`, how much of the rows' own tokens carries no loss.
+    """
+    config, block = inputs.config, study(inputs.config)
+    chats = list(islice(inputs.splits["train"].chats(), ROWS))
+    rows = len(chats) // config["batch_size"] * config["batch_size"]
+    found = replay(
+        render(chats[:rows], inputs.tokenizer),
+        inputs.tokenizer,
+        mask_prompt=bool(config["mask_prompt"]),
+        batch_size=config["batch_size"],
+        limit=config["max_seq_length"],
+        train_on=None if stock or not block else block["train_on"],
+    )
+    counts = dict(zip(KINDS, found.counts().sum(axis=0).tolist()))
+    total, own = sum(counts.values()), int(found.kept.sum())
+    masked = 1 - (total - counts["padding"]) / own if own else 0.0
+    return {**counts, "total": total, "rows": rows, "masked_share": masked}
+
+
+def trained_as_stock(inputs: audit.RunInputs, result: dict) -> list[dict]:
+    """The run once more with mlx-lm's own loss and batches, beside the base model and the run itself.
+
+    `result` is what `train` gave for the subject. Each is {"model", "reply", "end_of_turn"}: nats a
+    token over the fixed validation set. Costs as much time as the run did.
+    """
+    with TemporaryDirectory(prefix="ftstudy") as folder:
+        aside = {"ftstudy": None, "adapter_path": f"{folder}/adapter", "iters": result["iterations"]}
+        aside["steps_per_eval"] = aside["save_every"] = result["iterations"] + 1  # mlx-lm keeps the last, not the best
+        train(replace(inputs, config=inputs.config | aside), Path(folder) / "metrics.jsonl")
+        models = {"base": None, "this run": result["adapter"], "stock mlx-lm": f"{folder}/adapter"}
+        return [{"model": name, **_nats(inputs, adapter)} for name, adapter in models.items()]
+
+
+def _nats(inputs: audit.RunInputs, adapter: str | None) -> dict:
+    """Nats a token of the validation rows' replies, and of the tokens that end their turns."""
+    model, tokenizer = base_models.load(inputs.config["model"], adapter)
+    size = inputs.config["batch_size"]
+    rows = batches.spread(batches.study_rows(inputs, "valid"), inputs.config["val_batches"], size)
+    prefix = reply_logits.shared_prefix(model, rows, size)
+    nats_of, stops = reply_logits.nats_function(model, prefix), list(chat_format.end_of_turn_ids(tokenizer))
+    sums, counts = np.zeros(2), np.zeros(2)
+    for at in range(0, len(rows), size):
+        groups = reply_logits.grouped(rows[at : at + size], len(prefix))
+        nats = nats_of(model, groups)
+        mx.eval(nats)
+        for found, (_, _, targets, mask) in zip(nats, groups):
+            found, counted = np.array(found), np.array(mask) > 0
+            ends = np.isin(np.array(targets), stops)
+            for kind, chosen in enumerate((counted & ~ends, counted & ends)):
+                sums[kind] += found[chosen].sum()
+                counts[kind] += chosen.sum()
+    reply, end = (float(total / count) if count else None for total, count in zip(sums, counts))
+    return {"reply": reply, "end_of_turn": end}
