@@ -1,10 +1,56 @@
-"""What a check returns, and how a list of findings is summed up."""
+"""What a check is, what it finds, and how findings are summed up."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 
 SEVERITIES = ("error", "warning", "info")
 
 
+@dataclass(frozen=True)
+class Finding:
+    """One thing found. `evidence` holds the offending lines; `where` is the file to look at."""
+
+    check: str
+    severity: str
+    title: str
+    evidence: list[str]
+    cause: str
+    fix: str
+    where: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """Everything about a check but the code that runs it, declared next to that code.
+
+    `id` is stable. `meaning` says in a sentence what the check finds, `cause` why that is bad and
+    `fix` what to do about it; both may hold {placeholders}, filled in for each finding. `bad` and `good`
+    are example inputs for docs/checks.md.
+    """
+
+    id: str
+    severities: tuple[str, ...]
+    meaning: str
+    cause: str
+    fix: str
+    bad: str
+    good: str
+
+    def found(
+        self, severity: str, title: str, *, evidence: str | Sequence[str] = (), where: str, **values: str
+    ) -> Finding:
+        """A finding of this check. `values` fill the placeholders; `cause` and `fix` among them replace those texts.
+
+        Raises AssertionError for a severity that the check does not declare.
+        """
+        assert severity in self.severities, f"{self.id} is not declared as {severity}"
+        lines = [evidence] if isinstance(evidence, str) else list(evidence)
+        cause, fix = (values.pop(key, None) or getattr(self, key).format(**values) for key in ("cause", "fix"))
+        return Finding(self.id, severity, title, lines, cause, fix, where)
+
+
 def finding(check: str, severity: str, title: str, *, evidence: list[str], cause: str, fix: str, where: str) -> dict:
-    """One thing found. `check` is a stable id; `evidence` holds the offending lines."""
+    """The old form, until every check is declared."""
     assert severity in SEVERITIES, severity
     return {
         "check": check,
@@ -17,12 +63,13 @@ def finding(check: str, severity: str, title: str, *, evidence: list[str], cause
     }
 
 
-def summary(findings: list[dict]) -> dict:
+def summary(findings: Iterable[dict]) -> dict:
     """How many findings there are of each severity."""
     return {severity: sum(item["severity"] == severity for item in findings) for severity in SEVERITIES}
 
 
-def report(findings: list[dict]) -> dict:
-    """Findings, the worst first, and their summary: the shape of findings.json."""
-    ordered = sorted(findings, key=lambda item: SEVERITIES.index(item["severity"]))
-    return {"findings": ordered, "summary": summary(findings)}
+def report(findings: Iterable[Finding | dict]) -> dict:
+    """Findings as plain data, the worst first, and their summary: the shape of findings.json."""
+    plain = [item if isinstance(item, dict) else asdict(item) for item in findings]
+    ordered = sorted(plain, key=lambda item: SEVERITIES.index(item["severity"]))
+    return {"findings": ordered, "summary": summary(plain)}

@@ -60,9 +60,9 @@ def check(inputs) -> list[dict]:
     if folder and any((folder / name).is_file() for name in (WEIGHTS, CONFIG)):
         found += _check(inputs, folder, folder / WEIGHTS, LEARNED) + _contract(inputs, folder)
         loads = not any(item["severity"] == "error" for item in found)
-        if loads and (folder / WEIGHTS).is_file() and weights.is_quick(inputs.model):
+        if loads and (folder / WEIGHTS).is_file() and tensors_of.is_quick(inputs.model):
             try:
-                found += weights.effect_findings(inputs, folder)
+                found += tensors_of.effect_findings(inputs, folder)
             except StudyError as error:
                 found.append(_unreadable(folder, error))
     if resumed and resumed.is_file() and not (folder and resumed == folder / WEIGHTS):
