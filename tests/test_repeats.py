@@ -61,7 +61,7 @@ def test_option_a_and_b_start_from_the_plain_form(study, tmp_path):
 
 def train(config, run):
     subject = training.read(config)
-    training.record(run, training.train(subject, run / "metrics.jsonl"))
+    training.save_result(run, training.train(subject, run / "metrics.jsonl"))
 
 
 @pytest.mark.slow
@@ -136,8 +136,8 @@ def test_several_models_come_into_one_comparison_and_one_that_refuses_is_left_ou
         text = text.replace("data/models/tiny", str(tokenizer_folder(family, tmp_path / family)))
         other.write_text(text.replace("/adapter\n", f"/{family}_adapter\n"))
         if family == "gemma":  # no row of this data can be trained on, so there is only an adapter in name
-            entry = training.entry_of(run, "chatml_bos")
-            training.record(
+            entry = training.find_result(run, "chatml_bos")
+            training.save_result(
                 run, entry | {"name": family, "model": str(tmp_path / family), "cost": {"seconds": 1, "tokens": 1}}
             )
         else:

@@ -187,7 +187,7 @@ def test_a_model_that_caps_its_logits_takes_the_whole_way():
 
 def test_threads_are_shared_out_and_given_back(monkeypatch):
     before = blas.describe()["threads"]
-    with blas.threads_beside(2):
+    with blas.share_threads(2):
         assert blas.describe()["threads"] in (None, max(1, (before or 1) // 2))
     assert blas.describe()["threads"] == before
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")

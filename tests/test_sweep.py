@@ -73,11 +73,11 @@ def test_a_sweep_goes_past_failures_skips_what_is_done_and_ends_in_a_table(confi
 def test_a_config_that_fails_now_is_not_taken_for_its_older_run(config, run, tmp_path):
     path = config("mine")
     assert ftstudy("train", "--config", path, "--run", run.name).returncode == 0
-    assert training.recorded(run, "mine")
+    assert training.load_result(run, "mine")
     (tmp_path / "data" / "train.jsonl").write_text("")
     rows = sweep.sweep([path], run, None, None, [])
     assert rows[0]["status"] == "failed"
-    assert training.entry_of(run, "mine") is None and (tmp_path / "mine" / "adapters.safetensors").is_file()
+    assert training.find_result(run, "mine") is None and (tmp_path / "mine" / "adapters.safetensors").is_file()
 
 
 @pytest.mark.slow
@@ -87,7 +87,7 @@ def test_two_processes_give_the_loss_of_one(config, run, tmp_path):
     assert ftstudy("train", "--config", alone, "--run", run.name).returncode == 0
     made = ftstudy("train", "--config", together, "--run", run.name, "--hosts", "2")
     assert made.returncode == 0, made.stderr
-    curves = [training.recorded(run, name)["curve"] for name in ("alone", "together")]
+    curves = [training.load_result(run, name)["curve"] for name in ("alone", "together")]
     assert [row.keys() for row in curves[0]] == [row.keys() for row in curves[1]]
     for one, two in zip(*curves):
         assert one.get("trained_tokens") == two.get("trained_tokens") and one["iteration"] == two["iteration"]

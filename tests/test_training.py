@@ -98,7 +98,7 @@ def test_the_validation_set_is_fixed_and_evaluated_before_the_first_step_and_aft
     evaluations = [row for row in result["curve"] if "validation_loss" in row]
     assert [row["iteration"] for row in evaluations] == [0, 3, 6, 7]
     assert len({row["validation_loss"] for row in evaluations}) == 1
-    assert "no better than the base model" in training.told(result)
+    assert "no better than the base model" in training.summary(result)
 
 
 def test_the_best_checkpoint_is_kept_not_the_last(subject, tmp_path):
@@ -122,7 +122,7 @@ def test_without_a_validation_set_the_last_is_kept(subject, tmp_path):
     made = subject(valid=None, **STUDY)
     result = trained(made, tmp_path)
     assert result["kept"] == {"iteration": 6, "validation_loss": None} and not losses(result, "validation_loss")
-    assert "no validation set" in training.told(result)
+    assert "no validation set" in training.summary(result)
 
 
 def test_early_stopping(subject, tmp_path):
@@ -410,36 +410,38 @@ def test_the_run_once_more_as_mlx_lm_trains_it(subject, tmp_path):
 def test_results_are_kept_one_entry_a_config(subject, tmp_path):
     results = [trained(subject(name=name), tmp_path) for name in ("a", "b")]
     for result in (*results, results[0] | {"learning_rate": 3}):
-        training.record(tmp_path, result)
-    assert training.recorded(tmp_path, "a")["learning_rate"] == 3 and "cost" not in training.recorded(tmp_path, "b")
+        training.save_result(tmp_path, result)
+    assert training.load_result(tmp_path, "a")["learning_rate"] == 3 and "cost" not in training.load_result(
+        tmp_path, "b"
+    )
     with pytest.raises(StudyError, match="c"):
-        training.recorded(tmp_path, "c")
-    training.forget(tmp_path, "b")
+        training.load_result(tmp_path, "c")
+    training.remove_result(tmp_path, "b")
     with pytest.raises(StudyError, match="no run of b"):
-        training.recorded(tmp_path, "b")
+        training.load_result(tmp_path, "b")
     costs = json.loads((tmp_path / "cost.json").read_text())["training a"]
     assert costs["tokens_per_second"] > 0 and costs["peak_memory_gigabytes"] > 0
 
 
 def test_an_adapter_that_another_run_has_replaced_is_not_taken_for_the_result(subject, tmp_path):
-    training.record(tmp_path, trained(subject(), tmp_path))
+    training.save_result(tmp_path, trained(subject(), tmp_path))
     trained(subject(seed=1), tmp_path)
     with pytest.raises(StudyError, match="something else was trained"):
-        training.recorded(tmp_path, "tiny")
+        training.load_result(tmp_path, "tiny")
 
 
 def test_a_run_that_the_audit_finds_an_error_in_does_not_begin_unless_it_is_forced(subject):
-    assert training.admit(subject()) == []
+    assert training.check_audit(subject()) == []
     made = subject(rows=[example(user=f"Contact: hey {number}", reply="Sam: yo") for number in range(12)])
     with pytest.raises(StudyError, match="data.speaker_tag.*FORCE=1"):
-        training.admit(made)
-    assert training.admit(made, force=True) == ["data.speaker_tag"]
+        training.check_audit(made)
+    assert training.check_audit(made, force=True) == ["data.speaker_tag"]
 
 
 def test_an_older_adapter_keeps_no_new_run_from_beginning(subject, tmp_path):
     trained(subject(), tmp_path)
     (tmp_path / "tiny.adapter" / "adapters.safetensors").write_bytes(b"")
-    assert training.admit(audit.read(tmp_path / "tiny.yaml")) == []
+    assert training.check_audit(audit.read(tmp_path / "tiny.yaml")) == []
 
 
 def test_smoke_is_the_reports_quick_look(subject, tmp_path):

@@ -278,15 +278,15 @@ def _train(options) -> int:
     run, name = run_folder(options.run), options.config.stem
     if options.hosts:
         return _train_on_hosts(options, run, name)
-    first = training.is_first_machine()
+    first = training.is_main_process()
     if first:  # before anything can fail: an older result is none of this run
-        training.forget(run, name)
+        training.remove_result(run, name)
     inputs = training.read(options.config, options.data, options.model, smoke=options.smoke)
-    forced = training.admit(inputs, options.force)
+    forced = training.check_audit(inputs, options.force)
     result = training.train(inputs, run / f"{name}.metrics.jsonl")
     if first:
-        training.record(run, result | {"forced": forced})
-        print(training.told(result))
+        training.save_result(run, result | {"forced": forced})
+        print(training.summary(result))
     return 1 if result["diverged"] else 0
 
 
@@ -294,13 +294,13 @@ def _train_on_hosts(options, run: Path, name: str) -> int:
     from .. import training
     from ..training import hosts
 
-    training.forget(run, name)
+    training.remove_result(run, name)
     given = [("--data", options.data), ("--model", options.model), ("--run", options.run)]
     arguments = ["train", "--config", str(options.config)]
     arguments += [str(part) for key, value in given if value for part in (key, value)]
     arguments += [flag for flag in ("--smoke", "--force") if getattr(options, flag[2:])]
     hosts.launch(options.hosts, arguments)
-    result = training.entry_of(run, name)
+    result = training.find_result(run, name)
     return 2 if result is None else 1 if result["diverged"] else 0
 
 

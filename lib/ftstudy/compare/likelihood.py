@@ -25,7 +25,7 @@ def score(model, prompts: list[list[int]], targets: list[tuple[list[int], list[i
     nats_of = reply_logits.nats_function(model, prefix, fixed=True)
     losses = [np.zeros(0)] * len(rows)
     order = sorted(range(len(rows)), key=lambda at: len(rows[at][0]))
-    with blas.threads_beside(reply_logits.parallel()):
+    with blas.share_threads(reply_logits.parallel()):
         for start in bar(range(0, len(order), BATCH), desc=label or "scoring", unit="batch"):
             batch = order[start : start + BATCH]  # already by length, as `grouped` keeps them
             found = nats_of(model, reply_logits.grouped([rows[at] for at in batch], len(prefix)))

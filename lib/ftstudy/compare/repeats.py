@@ -59,7 +59,7 @@ def entries(run: Path, config: str, also: list[str]) -> tuple[list[dict], list[d
     taken, [{"arm", "why"}]. Raises StudyError where the main config was not trained.
     """
     stem = Path(config).stem
-    main = training.recorded(run, stem)
+    main = training.load_result(run, stem)
     variant = Path(main["data"]).name
     option = "B" if variant == OPTION_B else None
     found, left_out = [main | {"option": option, "repeat": 0, "label": "tuned"}], []
@@ -68,11 +68,11 @@ def entries(run: Path, config: str, also: list[str]) -> tuple[list[dict], list[d
         for repeat in range(SEEDS):
             name = name_of(stem, option, repeat)
             label = ("option A" if option == "A" else "tuned") + (f", seed {repeat + 1}" if repeat else "")
-            if name != stem and training.entry_of(run, name):
+            if name != stem and training.find_result(run, name):
                 wanted.append((name, {"option": option, "repeat": repeat, "label": label}))
     for name, more in wanted:
         try:
-            entry = training.recorded(run, name)
+            entry = training.load_result(run, name)
             if "option" in more and not _repeats(entry, main):
                 raise StudyError(
                     "It was trained on other data, or with other settings: `make report FULL=1` trains it again."

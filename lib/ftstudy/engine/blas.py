@@ -70,7 +70,7 @@ def describe() -> dict:
 
 
 @contextmanager
-def threads_beside(streams: int) -> Iterator[None]:
+def share_threads(streams: int) -> Iterator[None]:
     """While `streams` parts of the work run beside each other, each on a core: one thread, or its share, for each."""
     if _active is None:
         yield

@@ -1,7 +1,7 @@
 """One run from a config, on mlx-lm's own trainer: evaluated, kept while it goes, its best checkpoint at the end.
 
     inputs = audit.read("ft_configs/….yaml")
-    forced = admit(inputs)                      # the audit first
+    forced = check_audit(inputs)                      # the audit first
     result = train(inputs, metrics_file)        # goes on where a killed run stopped
 
 With a block `ftstudy:` in the config the loss falls on replies and their end-of-turn tokens alone,
@@ -54,7 +54,7 @@ def read(config, data=None, model=None, *, adapter=None, smoke: bool = False) ->
     return inputs
 
 
-def admit(inputs: audit.RunInputs, force: bool = False) -> list[str]:
+def check_audit(inputs: audit.RunInputs, force: bool = False) -> list[str]:
     """Let a run begin that the audit finds no error in, or that is forced: then the ids of its errors.
 
     Raises StudyError with the errors otherwise.
@@ -92,7 +92,7 @@ def train(inputs: audit.RunInputs, metrics_file: Path) -> dict:
     model, tokenizer = base_models.load(config["model"])
     parameters = sum(value.size for _, value in tree_flatten(model.parameters()))
     target, run = from_root(config["adapter_path"]), run_id(inputs)
-    mine = is_first_machine()
+    mine = is_main_process()
     outcome = {}
 
     def own_training(model, optimizer, args, **_) -> None:
@@ -120,7 +120,7 @@ def train(inputs: audit.RunInputs, metrics_file: Path) -> dict:
         settings = {"model": str(base_models.resolve(config["model"])), "data": str(folder), "train": True}
         arguments = types.SimpleNamespace(**{**config, **settings, "adapter_path": str(made)})
         try:
-            with _own(own_training), blas.threads_beside(config["batch_size"]):
+            with _own(own_training), blas.share_threads(config["batch_size"]):
                 lora.train_model(arguments, model, [], [])
         except (ValueError, KeyError, IndexError) as error:  # what mlx-lm raises at bad data or settings
             raise StudyError(
@@ -175,12 +175,12 @@ def _own(train: Callable) -> Iterator[None]:
         yield
 
 
-def is_first_machine() -> bool:
+def is_main_process() -> bool:
     """Of several machines that train together, the one that writes."""
     return mx.distributed.init().rank() == 0
 
 
-def told(result: dict) -> str:
+def summary(result: dict) -> str:
     """A run's end in words."""
     kept, losses = result["kept"], [row["validation_loss"] for row in result["curve"] if "validation_loss" in row]
     lines = [f"stopped: {result['stopped']}"] if result["stopped"] else []
@@ -310,37 +310,37 @@ def _write_adapter(made: Path, target: Path, run: str, progress: dict, adapter: 
     state.clear(target / "unfinished")
 
 
-def record(run: Path, result: dict) -> None:
+def save_result(run: Path, result: dict) -> None:
     """Put one config's results into the run's training.json, in place of its earlier ones; its cost into cost.json."""
     result = dict(result)
     spent = result.pop("cost")
     speed = round(spent["tokens"] / spent["seconds"], 1) if spent["seconds"] else None
     cost.record(run, f"training {result['name']}", spent["seconds"], tokens_per_second=speed)
-    forget(run, result["name"])
+    remove_result(run, result["name"])
     path = run / "training.json"
     others = read_json(path)["configs"] if path.is_file() else []
     write_json(path, {"configs": [result, *others]})
 
 
-def forget(run: Path, name: str) -> None:
+def remove_result(run: Path, name: str) -> None:
     """Take out that config's entry: a run that is about to begin makes it stale, and may fail."""
     path = run / "training.json"
     if path.is_file():
         write_json(path, {"configs": [entry for entry in read_json(path)["configs"] if entry["name"] != name]})
 
 
-def entry_of(run: Path, name: str) -> dict | None:
+def find_result(run: Path, name: str) -> dict | None:
     """That config's entry of training.json; None where there is none."""
     path = run / "training.json"
     entries = read_json(path)["configs"] if path.is_file() else []
     return next((entry for entry in entries if entry["name"] == name), None)
 
 
-def recorded(run: Path, name: str) -> dict:
+def load_result(run: Path, name: str) -> dict:
     """That config's entry of training.json. Raises StudyError where there is none, or where its
     adapter's folder holds another run's."""
     entries = read_json(run / "training.json")["configs"]
-    entry = entry_of(run, name)
+    entry = find_result(run, name)
     if entry is None:
         raise StudyError(
             f"{shown(run / 'training.json')} has no run of {name}, only of "

@@ -10,7 +10,7 @@ from ..errors import StudyError
 from ..files import read_json, write_json
 from ..models import base_models
 from ..paths import from_root, shown
-from . import entry_of, read, run_id
+from . import find_result, read, run_id
 
 
 def sweep(configs: Iterable[Path], run: Path, data: str | None, model: str | None, flags: list[str]) -> list[dict]:
@@ -44,7 +44,7 @@ def _trained(config: Path, run: Path, data: str | None, model: str | None, flags
         sys.stderr.write(line)
         said = [*said[-20:], line.strip()]
     code = process.wait()
-    if entry_of(run, config.stem) is None:
+    if find_result(run, config.stem) is None:
         return {"status": "failed", "why": next(filter(None, reversed(said)), f"the process ended with {code}")}
     figures = _figures(run, config.stem)
     return {"status": "diverged" if figures["diverged"] else "trained", "why": figures["stopped"]} | figures
@@ -52,7 +52,7 @@ def _trained(config: Path, run: Path, data: str | None, model: str | None, flags
 
 def _is_complete(config: Path, run: Path, data: str | None, model: str | None, flags: list[str]) -> bool:
     """Does the adapter stand there that this very config, data and model would give?"""
-    entry = entry_of(run, config.stem)
+    entry = find_result(run, config.stem)
     try:
         inputs = read(config, data, model, smoke="--smoke" in flags)
         adapter = from_root(inputs.config["adapter_path"])
@@ -63,7 +63,7 @@ def _is_complete(config: Path, run: Path, data: str | None, model: str | None, f
 
 def _figures(run: Path, name: str) -> dict:
     """What the table shows of a run: its losses in nats a trained token, and its cost."""
-    entry, spent = entry_of(run, name), read_json(run / "cost.json").get(f"training {name}", {})
+    entry, spent = find_result(run, name), read_json(run / "cost.json").get(f"training {name}", {})
     losses = [row["validation_loss"] for row in entry["curve"] if "validation_loss" in row]
     return {
         "iterations": entry["iterations"],
