@@ -226,7 +226,7 @@ def test_a_report_is_built_where_the_tuned_model_could_not_be_measured(run):
         comparison[key] = [row for row in comparison[key] if "tuned" not in json.dumps(row)]
     comparison["generated"]["arms"] = comparison["generated"]["arms"][:1]
     comparison |= {"preference_pairs": [], "attribution": {"base": None, "tuned": None}, "training_formats": None}
-    comparison["archaeology"] = {"ranked": [], "told": archaeology.told([])}
+    comparison["archaeology"] = {"ranked": [], "told": archaeology.summary([])}
     comparison["left_out"] = [{"arm": "tuned", "why": "its file is damaged"}]
     (run / "comparison.json").write_text(json.dumps(comparison))
     try:

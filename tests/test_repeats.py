@@ -6,7 +6,8 @@ import shutil
 import pytest
 from conftest import example, refused
 from ftstudy import chat_format, cli, configs, paths, training
-from ftstudy.compare import generation, plan, repeats, results, tables
+from ftstudy.compare import generation, plan, repeats, results
+from ftstudy.report import tables
 from templates import tokenizer_folder
 
 CONFIG = """\
@@ -85,7 +86,7 @@ def test_both_options_and_their_seeds_come_into_one_comparison(study, tmp_path):
     assert planned["same"]["wrapped"] == "user" and not planned["left_out"]
     measured = plan.measure(planned, longest=3)
     found = results.training_formats(
-        measured["scores"], planned["models"], planned["tested"]["conversations"], "user", "historical"
+        measured["scores"], planned["models"], planned["heldout"]["conversations"], "user", "historical"
     )
     assert found["own"]["seeds"] == found["app"]["seeds"] == 3
     assert found["own"]["covers"] == "test replies and training seeds" and len(found["own"]["each_seed"]) == 3
@@ -152,7 +153,7 @@ def test_several_models_come_into_one_comparison_and_one_that_refuses_is_left_ou
     assert "System role not supported" in measured["left_out"][0]["why"]
     formats = {one["name"]: one for one in planned["formats"]}
     arms = [
-        results.arm(model, formats[name], scores, planned["tested"])
+        results.arm(model, formats[name], scores, planned["heldout"])
         for (model, name), scores in measured["scores"].items()
     ]
     rows = tables.quality(arms, planned["models"], {})[0]

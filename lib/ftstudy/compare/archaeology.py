@@ -58,7 +58,7 @@ def rank(base: dict, tuned: dict, conversations: list[str]) -> list[dict]:
     return rows
 
 
-def told(rows: list[dict]) -> str:
+def summary(rows: list[dict]) -> str:
     """What the ranking says, in a sentence."""
     if not rows:
         return "The adapter was not measured, so its origin cannot be told."
@@ -103,17 +103,17 @@ def candidates_ranked(adapter: Path, data: Path, model, owner, inference: list[s
         if not model:
             raise StudyError(f"{adapter.name}/adapter_config.json names no base model; give it with --model.")
     test = variant_folder.load_examples(data, "test")
-    tested = held_out(test, variant_folder.conversations_of(data, "test", len(test)), replies)
+    heldout = held_out(test, variant_folder.conversations_of(data, "test", len(test)), replies)
     owner = owner or variant_folder.origin_of(data).get("owner", "")
     scores, refused, seen = {None: {}, adapter: {}}, [], {}
     for which, found in scores.items():
         loaded, tokenizer = base_models.load(model, which)
-        targets = [chat_format.reply_ids(example, tokenizer) for example in tested["examples"]]
+        targets = [chat_format.reply_ids(example, tokenizer) for example in heldout["examples"]]
         for one in bar(candidates(owner, inference), desc="with the adapter" if which else "without", unit="format"):
             try:
                 prompts = [
                     faults.prompt_ids(example, tokenizer, one, {}, ("test", row), owner)
-                    for example, row in zip(tested["examples"], tested["rows"])
+                    for example, row in zip(heldout["examples"], heldout["rows"])
                 ]
             except StudyError:
                 raise
@@ -123,7 +123,7 @@ def candidates_ranked(adapter: Path, data: Path, model, owner, inference: list[s
             if seen.setdefault(str(prompts), one["name"]) == one["name"]:  # equal prompts are one candidate
                 found[one["name"]] = likelihood.score(loaded, prompts, targets)
     return {
-        "ranked": rank(scores[None], scores[adapter], tested["conversations"]),
+        "ranked": rank(scores[None], scores[adapter], heldout["conversations"]),
         "refused": list(dict.fromkeys(refused)),
     }
 
@@ -136,7 +136,7 @@ def listing(found: dict) -> str:
         for row in found["ranked"]
     ]
     refused = [f"Not taken by this model's template: {', '.join(found['refused'])}"] if found["refused"] else []
-    return "\n".join([*lines, *refused, told(found["ranked"])])
+    return "\n".join([*lines, *refused, summary(found["ranked"])])
 
 
 def _is_behind(row: dict) -> bool:

@@ -71,7 +71,7 @@ def measure(
     folder: Path,
     models: list[dict],
     formats: list[dict],
-    tested: dict,
+    heldout: dict,
     app: dict,
     owner: str,
     tell: Callable = lambda arm, done, total, seconds: None,
@@ -93,7 +93,7 @@ def measure(
             try:
                 loaded, identity = _loaded_once(model), _identity(model)
                 tokenizer = base_models.load_tokenizer(model["model"])
-                targets = [chat_format.reply_ids(example, tokenizer) for example in tested["examples"]]
+                targets = [chat_format.reply_ids(example, tokenizer) for example in heldout["examples"]]
             except Exception as error:  # a chat template raises what it likes
                 result["left_out"].append({"arm": model["name"], "why": _why(error)})
                 continue
@@ -101,7 +101,7 @@ def measure(
                 try:
                     prompts = [
                         faults.prompt_ids(example, tokenizer, one, app, ("test", row), owner)
-                        for example, row in zip(tested["examples"], tested["rows"])
+                        for example, row in zip(heldout["examples"], heldout["rows"])
                     ]
                     _measure(folder, model, one["name"], loaded, [identity, prompts], targets, writing, result)
                 except _NotLoaded as error:

@@ -83,7 +83,7 @@ def of_models(scores: dict, plan: dict, among: list[str] | None = None) -> dict[
     `scores`: (model, format) -> scores; `plan`: what `plan.plan` gives.
     """
     names = [model["name"] for model in plan["models"] if model["formats"] is None]
-    given = (plan["combinations"], plan["same"], plan["tested"]["conversations"], among)
+    given = (plan["combinations"], plan["same"], plan["heldout"]["conversations"], among)
     return {
         name: of_model({one: found for (whose, one), found in scores.items() if whose == name}, *given)
         for name in names

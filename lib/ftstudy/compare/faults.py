@@ -49,7 +49,7 @@ def formats(app: dict, examples: list[dict], tokenizer, rows: list[int], owner: 
 
 
 def distinct(
-    formats: list[dict], app: dict, tested: dict, tokenizer, owner: str
+    formats: list[dict], app: dict, heldout: dict, tokenizer, owner: str
 ) -> tuple[list[dict], dict[str, str], dict[str, str]]:
     """The formats that differ in a token of some prompt; for each other one the name of its equal; and why some
     cannot be rendered: a template may take no system message, an app's function may fail."""
@@ -59,7 +59,7 @@ def distinct(
         try:
             prompts = tuple(
                 tuple(prompt_ids(example, tokenizer, one, app, ("test", row), owner))
-                for example, row in zip(tested["examples"], tested["rows"])
+                for example, row in zip(heldout["examples"], heldout["rows"])
             )
         except Exception as error:  # a template raises what it likes
             told = " ".join(str(error).split())

@@ -26,7 +26,7 @@ def plan(
 
     `inference`: the app's profile; `replies`: how many held-out replies; `shots`: examples in the
     prompt of one more format of the base models; `also`: other configs of this run; `every`: every
-    combination of faults, in every model. Returns `trained` (the main run), `tested`, `app`,
+    combination of faults, in every model. Returns `trained` (the main run), `heldout`, `app`,
     `formats` (that differ in a token), `combinations` (all that can be rendered), `own_faults` (the app's),
     `same` (a format without a difference -> its equal), `models`, `own` (the replies of the
     training split) and `left_out`.
@@ -40,13 +40,13 @@ def plan(
     if app["name"] in faults.FAULTS or named is not None and app != {"name": app["name"], **named}:
         app["name"] = f"app {app['name']}"  # a file's name, which is taken
     recorded = {row for split, row in app["rows"] if split == "test"} if app["kind"] == "captured" else None
-    tested = held_out(test, variant_folder.conversations_of(data, "test", len(test)), replies, recorded)
+    heldout = held_out(test, variant_folder.conversations_of(data, "test", len(test)), replies, recorded)
     train = [row for row in variant_folder.load_examples(data, "train") if chat_format.ends_with_reply(row)]
     tokenizer = base_models.load_tokenizer(main["model"])
-    made = faults.formats(app, tested["examples"], tokenizer, tested["rows"], owner, every)
+    made = faults.formats(app, heldout["examples"], tokenizer, heldout["rows"], owner, every)
     if any(entry.get("option") == "A" for entry in trained) and app["name"] != "wrapped":
         made.append({"name": "wrapped", "faults": [], "profile": chat_format.named_profiles(owner)["wrapped"]})
-    formats, same, refused = faults.distinct(made, app, tested, tokenizer, owner)
+    formats, same, refused = faults.distinct(made, app, heldout, tokenizer, owner)
     if "aligned" in refused:
         raise StudyError(
             f"The chat template of {main['model']} cannot render {shown(data / 'test.jsonl')}: {refused['aligned']}. "
@@ -55,15 +55,15 @@ def plan(
     left_out += [{"arm": f"every model, {name}", "why": why} for name, why in refused.items()]
     if shots and len(train) >= shots:
         formats.append(faults.few_shot([train[len(train) * at // shots] for at in range(shots)]))
-    if tested["unusable"]:
+    if heldout["unusable"]:
         why = "they end with no reply, or with an empty one"
-        left_out.append({"arm": f"{tested['unusable']} of {len(test)} test rows", "why": why})
+        left_out.append({"arm": f"{heldout['unusable']} of {len(test)} test rows", "why": why})
     return {
         "run": run,
         "owner": owner,
         "trained": main,
         "data": data,
-        "tested": tested,
+        "heldout": heldout,
         "app": app,
         "formats": formats,
         "combinations": [one for one in made if one["name"] not in refused],
@@ -77,5 +77,5 @@ def plan(
 
 def measure(plan: dict, **writing) -> dict:
     """Every arm of the plan, as `arms.measure` gives them; what was measured before is read."""
-    given = (plan["models"], plan["formats"], plan["tested"], plan["app"], plan["owner"])
+    given = (plan["models"], plan["formats"], plan["heldout"], plan["app"], plan["owner"])
     return arms.measure(plan["run"] / "arms", *given, **writing)

@@ -17,7 +17,7 @@ KEYS = {"1": 0, "2": 1, "0": None}
 Z = 1.959964  # of a 95% interval
 
 
-def pairs(written: dict, left: tuple, right: tuple, tested: dict, seed: int = 0) -> list[dict]:
+def pairs(written: dict, left: tuple, right: tuple, heldout: dict, seed: int = 0) -> list[dict]:
     """Two arms' replies to the same prompts, in an order drawn by `seed`; equal ones are left out, there is no choice.
 
     Each is {"row", "context", "arms", "texts"}, the last two in the order shown.
@@ -25,7 +25,7 @@ def pairs(written: dict, left: tuple, right: tuple, tested: dict, seed: int = 0)
     if left not in written or right not in written:
         return []
     generator, found = np.random.default_rng(seed), []
-    for at, (row, example) in enumerate(zip(tested["rows"], tested["examples"])):
+    for at, (row, example) in enumerate(zip(heldout["rows"], heldout["examples"])):
         arms = [left, right] if generator.random() < 0.5 else [right, left]
         texts = [written[arm][at]["text"] for arm in arms]
         if texts[0] != texts[1]:

@@ -8,15 +8,15 @@ from . import archaeology, intervals, preference, style_similarity
 from .intervals import RESAMPLES
 
 
-def arm(model: str, one: dict, scores: dict, tested: dict) -> dict:
+def arm(model: str, one: dict, scores: dict, heldout: dict) -> dict:
     """One arm's measures: nats per reply token, bits per byte of the reply, nats per end of turn.
 
     Bits per byte (the same nats, over the bytes of the reply) compare between models whose
     tokenizers cut a reply into other tokens. Intervals are 95%.
     """
-    conversations = tested["conversations"]
+    conversations = heldout["conversations"]
     value, interval = intervals.mean(scores["reply"], scores["tokens"], conversations)
-    sizes = np.array([len(example["messages"][-1]["content"].encode()) for example in tested["examples"]])
+    sizes = np.array([len(example["messages"][-1]["content"].encode()) for example in heldout["examples"]])
     bits, bits_interval = intervals.mean(scores["reply"] / np.log(2), sizes, conversations)
     ended = ~np.isnan(scores["end"])
     names = [name for name, on in zip(conversations, ended) if on]
@@ -76,7 +76,7 @@ def training_formats(scores: dict, models: list[dict], conversations: list[str],
     return made or None
 
 
-def scaling(scores: dict, models: list[dict], app: str, tested: dict) -> list[dict]:
+def scaling(scores: dict, models: list[dict], app: str, heldout: dict) -> list[dict]:
     """What other trainings save against the main one, and whether aligning the app's prompt saves more.
 
     In bits per byte of the reply, which compare between tokenizers, on the same replies: `saved`, `aligned`,
@@ -86,14 +86,14 @@ def scaling(scores: dict, models: list[dict], app: str, tested: dict) -> list[di
     aligned, asked = scores.get(("tuned", "aligned")), scores.get(("tuned", app))
     if aligned is None or asked is None:
         return []
-    sizes = np.array([len(example["messages"][-1]["content"].encode()) for example in tested["examples"]])
+    sizes = np.array([len(example["messages"][-1]["content"].encode()) for example in heldout["examples"]])
     found = []
     for model in models:
         other = scores.get((model["name"], "aligned"))
         if model["base"] is None or model["option"] or model["name"] == "tuned" or other is None:
             continue
         saved, gap = ((one["reply"] - two["reply"]) / np.log(2) for one, two in ((aligned, other), (asked, aligned)))
-        value, interval = intervals.mean(gap - saved, sizes, tested["conversations"])
+        value, interval = intervals.mean(gap - saved, sizes, heldout["conversations"])
         found.append(
             {
                 "model": model["name"],
@@ -105,9 +105,9 @@ def scaling(scores: dict, models: list[dict], app: str, tested: dict) -> list[di
     return found
 
 
-def samples(tested: dict, written: dict, count: int) -> list[dict]:
+def samples(heldout: dict, written: dict, count: int) -> list[dict]:
     """Side by side: the context, the true reply, and each arm's. `written`: (model, format) -> replies."""
-    examples = tested["examples"]
+    examples = heldout["examples"]
     return [
         {
             "context": chat_format.plain_context(
@@ -123,7 +123,7 @@ def samples(tested: dict, written: dict, count: int) -> list[dict]:
     ]
 
 
-def likenesses(written: dict, tested: dict, own: list[str]) -> dict:
+def generated(written: dict, heldout: dict, own: list[str]) -> dict:
     """What the arms write, beside the person's own replies (`own`: those of the training split).
 
     `ceiling` is as many of the person's own replies; `arms` has one entry an arm, with its `measures`,
@@ -132,7 +132,7 @@ def likenesses(written: dict, tested: dict, own: list[str]) -> dict:
     """
     if not written:
         return {"ceiling": None, "arms": []}
-    true = [example["messages"][-1]["content"] for example in tested["examples"]]
+    true = [example["messages"][-1]["content"] for example in heldout["examples"]]
     trained = {style_similarity.normal(text) for text in own}
     to = style_similarity.reference(own, len(true))
     texts = {key: [reply["text"] for reply in replies] for key, replies in written.items()}
@@ -148,14 +148,14 @@ def likenesses(written: dict, tested: dict, own: list[str]) -> dict:
                 "end_of_turn_interval": intervals.mean(
                     np.array([reply["stopped"] for reply in written[model, name]], float),
                     np.ones(len(replies)),
-                    tested["conversations"],
+                    heldout["conversations"],
                 )[1],
                 "style_distance": style_similarity.distance(replies, to),
-                "to_floor": style_similarity.distance_difference(replies, floor, tested["conversations"], to),
+                "to_floor": style_similarity.distance_difference(replies, floor, heldout["conversations"], to),
                 "to_aligned": None
                 if name == "aligned" or (model, "aligned") not in texts
                 else style_similarity.distance_difference(
-                    replies, texts[model, "aligned"], tested["conversations"], to
+                    replies, texts[model, "aligned"], heldout["conversations"], to
                 ),
             }
             for (model, name), replies in texts.items()
@@ -177,17 +177,17 @@ def summary(
             for model in plan["models"]
         ],
         "trained": plan["trained"]["name"],
-        "scaling": scaling(measured["scores"], plan["models"], app, plan["tested"]),
+        "scaling": scaling(measured["scores"], plan["models"], app, plan["heldout"]),
         "resamples": RESAMPLES,
         "arms": arms,
         "differences": differences,
         "attribution": attribution,
         "attribution_every": attribution_every,
         "training_formats": training_formats,
-        "archaeology": {"ranked": ranked, "told": archaeology.told(ranked)},
+        "archaeology": {"ranked": ranked, "told": archaeology.summary(ranked)},
         "generated": generated,
         "samples": samples,
         "preference_pairs": preference.pairs(
-            measured["written"], ("tuned", "aligned"), ("base", "aligned"), plan["tested"]
+            measured["written"], ("tuned", "aligned"), ("base", "aligned"), plan["heldout"]
         ),
     }

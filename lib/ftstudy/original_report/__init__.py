@@ -2,4 +2,3 @@
 
 from .. import engine  # noqa: F401  before MLX is imported
 # isort: split
-

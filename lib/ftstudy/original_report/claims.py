@@ -33,7 +33,7 @@ def gather(audited: dict, extraction: dict, comparison: dict, plan: dict, statis
         "training": plan["trained"],
         "comparison": comparison,
         "statistics": statistics,
-        "examples": plan["tested"]["examples"],
+        "examples": plan["heldout"]["examples"],
         "tokenizer": inputs.tokenizer,
         "owner": plan["owner"],
         "category_leak": extraction["category_leak"],

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from ..compare import preference, style_similarity, tables
+from ..compare import preference, style_similarity
 from ..files import read_json, write_text
-from . import charts, render
+from . import charts, render, tables
 
 RESULTS = ("extraction", "findings", "format_audit", "training", "comparison", "cost")
 

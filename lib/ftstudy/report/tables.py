@@ -3,8 +3,8 @@
 Each is (rows, columns, caption), for `render.table`.
 """
 
-from ..report.render import interval, number
-from .style_similarity import PARTS
+from ..compare.style_similarity import PARTS
+from .render import interval, number
 
 Table = tuple[list[dict], dict[str, str], str]
 
@@ -135,7 +135,7 @@ def archaeology(found: list[dict]) -> Table:
 
 
 def generated(found: dict) -> Table:
-    """`found`: what `compare.likenesses` gives."""
+    """`found`: what `compare.results.generated` gives."""
 
     def told(difference: dict | None) -> str:
         return f"{number(difference['distance'], signed=True)} {difference['verdict']}" if difference else "–"
