@@ -188,7 +188,7 @@ def test_a_wrong_shape_says_how_to_export(read, wrong):
 
 
 def test_a_truncated_file_among_others_is_named_and_an_empty_folder_too(read, tmp_path):
-    refused(lambda: discord.read(tmp_path), "no .json in the folder", "DiscordChatExporter")
+    refused(lambda: discord.read(tmp_path), "No .json in the folder", "DiscordChatExporter")
     (tmp_path / "cut.json").write_text(json.dumps(export(message()))[:-20])
     refused(lambda: read(export(message()), export(message())), "cut.json", "not a complete JSON")
 

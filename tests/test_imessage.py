@@ -433,7 +433,7 @@ def test_the_folder_of_messages_stands_for_its_database(tmp_path):
 
 
 def test_a_folder_without_a_history(tmp_path):
-    assert "holds no chat history" in refusal(tmp_path)
+    assert "has no known chat history" in refusal(tmp_path)
 
 
 def test_a_history_without_a_message_by_its_owner_is_refused(tmp_path):
@@ -456,11 +456,11 @@ def test_a_database_that_is_not_of_messages(tmp_path):
     connection = sqlite3.connect(tmp_path / "notes.db")
     connection.execute("CREATE TABLE note (text)")
     connection.close()
-    assert "not one of Messages" in refusal(tmp_path / "notes.db")
+    assert "not a Messages database" in refusal(tmp_path / "notes.db")
 
 
 def test_a_database_without_messages(tmp_path):
-    assert "holds no messages" in refusal(write_chat_db([], tmp_path / "chat.db"))
+    assert "has no messages" in refusal(write_chat_db([], tmp_path / "chat.db"))
 
 
 def test_a_damaged_database(tmp_path):

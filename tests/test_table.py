@@ -106,7 +106,7 @@ def test_missing_columns_are_listed_with_those_that_are_there(read, suffix):
         lambda: read({"chat": "Anna", "sender": "Anna", "text": "x"}, suffix=suffix),
         "no column conversation and no timestamp",
         "Its columns are chat, sender, text",
-        "needed are conversation, sender, timestamp, text",
+        "required are conversation, sender, timestamp, text",
     )
 
 
@@ -372,5 +372,5 @@ def test_whatever_bytes_a_file_holds_is_a_checked_table_or_a_study_error(tmp_pat
 def test_a_spreadsheets_date_is_refused_not_lost(tmp_path, date):
     path = tmp_path / "chat.csv"
     path.write_text(f'conversation,sender,timestamp,text\nAnna,Sam,"{date}",hi\n', encoding="utf-8")
-    with pytest.raises(StudyError, match="which number is the month"):
+    with pytest.raises(StudyError, match="ambiguous date"):
         table.read(path, me=["Sam"])

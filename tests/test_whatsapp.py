@@ -9,7 +9,7 @@ import pytest
 from conftest import refused
 from ftstudy.errors import StudyError
 from ftstudy.sources import COLUMNS, check, exports, read_messages, whatsapp
-from ftstudy.sources.whatsapp import headers
+from ftstudy.sources.whatsapp import dates
 from hypothesis import HealthCheck, example, given, settings, strategies
 
 LRM = "\u200e"
@@ -20,10 +20,10 @@ EVENING = datetime(2023, 12, 31, 21, 15, tzinfo=UTC)
 @pytest.fixture(autouse=True)
 def in_2026(monkeypatch):
     """What is in the future decides some dates, so the tests stay in one year."""
-    monkeypatch.setattr(headers, "LAST_DAY", date(2026, 1, 1))
-    headers.readings.cache_clear()
+    monkeypatch.setattr(dates, "LAST_DAY", date(2026, 1, 1))
+    dates.readings.cache_clear()
     yield
-    headers.readings.cache_clear()
+    dates.readings.cache_clear()
 
 
 @pytest.fixture
@@ -624,7 +624,7 @@ def test_a_text_in_the_folder_that_is_no_export_is_left_out_and_noted(folder):
     write(folder / "WhatsApp Chat with Anna.txt", f"{ANDROID}Anna: a")
     write(folder / "notes.txt", "a document that Anna sent")
     table = whatsapp.read(folder)
-    assert texts(table) == ["a"] and noted(table, "notes.txt holds no message of WhatsApp")
+    assert texts(table) == ["a"] and noted(table, "notes.txt has no WhatsApp messages")
 
 
 def long_chat(count, name="Anna", since=0):
@@ -693,7 +693,7 @@ def test_the_order_of_time_decides_where_every_date_has_two_readings(read):
 
 def test_a_small_step_back_in_time_decides_nothing(read):
     text = lines("02/03/2023, 10:00 - Anna: a", "02/03/2023, 09:59 - Anna: b", "03/04/2023, 10:00 - Anna: c")
-    refused(lambda: read(text), "more than one way")
+    refused(lambda: read(text), "ambiguous")
 
 
 def test_two_digits_may_be_a_year_in_front(read):
@@ -725,7 +725,7 @@ def test_readings_that_agree_are_accepted(read):
 
 def test_dates_that_no_one_order_reads_are_refused(read):
     text = lines("31/12/2023, 10:00 - Anna: a", "12/31/2023, 10:00 - Anna: b")
-    refused(lambda: read(text), "no one order", "31/12/2023 is not month/day/year", "12/31/2023 is not day/month/year")
+    refused(lambda: read(text), "no order of", "31/12/2023 is not month/day/year", "12/31/2023 is not day/month/year")
 
 
 def test_a_date_that_the_given_order_cannot_read_is_named_with_its_line(read):
@@ -849,7 +849,7 @@ def test_a_zip_with_any_bytes_changed_is_read_or_refused(folder, changes):
 
 @pytest.mark.parametrize("text", ["Dear diary,\n12/31 we met\n", "\n", "[]", "hi\n" * 1000])
 def test_a_text_that_is_no_export_says_how_to_export(read, text):
-    refused(lambda: read(text), "WhatsApp Chat with Anna.txt", "no chat exported", "Export chat > Without media")
+    refused(lambda: read(text), "WhatsApp Chat with Anna.txt", "not a chat exported", "Export chat > Without media")
 
 
 def test_an_empty_file_a_missing_one_and_an_empty_folder(folder):
@@ -861,4 +861,4 @@ def test_an_empty_file_a_missing_one_and_an_empty_folder(folder):
 
 def test_a_folder_without_any_export_is_refused(folder):
     write(folder / "a.txt", "notes")
-    refused(lambda: whatsapp.read(folder), "exports", "no chat exported from WhatsApp")
+    refused(lambda: whatsapp.read(folder), "exports", "not a chat exported from WhatsApp")

@@ -1,4 +1,4 @@
-"""Writing results whole or not at all: into a temporary neighbour first, then renamed."""
+"""Write results completely or not at all: to a temporary file next to the target, which is then renamed."""
 
 import json
 import os
@@ -13,11 +13,11 @@ from .paths import shown
 
 
 def read_json(path: Path):
-    """A result that an earlier step wrote. Raises StudyError where it is not there."""
+    """Read a result of an earlier step. Raises StudyError if the file is missing."""
     if not path.is_file():
         raise StudyError(
-            f"{shown(path)} is missing: an earlier step of the study writes it. "
-            f"Run the notebooks in order, or `make report RUN={path.parent.name}`."
+            f"{shown(path)} is missing. An earlier step of the study writes it: run the notebooks in order, or "
+            f"`make report RUN={path.parent.name}`."
         )
     return json.loads(path.read_text(encoding="utf-8"))
 
@@ -39,7 +39,7 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def replace_file(target: Path):
-    """Give a new empty file that becomes `target` when the block ends without an error."""
+    """Yield a new empty file that becomes `target` if the block ends without an error."""
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     os.close(handle)
@@ -55,10 +55,7 @@ def replace_file(target: Path):
 
 @contextmanager
 def replace_folder(target: Path):
-    """Give a new empty folder that becomes `target` when the block ends without an error.
-
-    The folder that was there stays until the new one is complete.
-    """
+    """Yield a new empty folder that replaces `target` if the block ends without an error."""
     with new_folder(target) as new:
         old = new.with_name(new.name.replace(".new.", ".old.", 1))
         try:
@@ -77,7 +74,7 @@ def replace_folder(target: Path):
 
 @contextmanager
 def new_folder(target: Path):
-    """Give a new empty folder beside `target`, which is gone after the block."""
+    """Yield a new empty folder next to `target`; it is deleted after the block."""
     target.parent.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.new."))
     try:
@@ -87,7 +84,7 @@ def new_folder(target: Path):
 
 
 def move_files(source: Path, target: Path) -> None:
-    """Move the files of a folder into another one on the same disk; of the same name, the new ones stay."""
+    """Move a folder's files into another folder on the same disk, replacing files of the same name."""
     target.mkdir(parents=True, exist_ok=True)
     for path in sorted(source.iterdir()):
         path.replace(target / path.name)

@@ -1,5 +1,5 @@
-"""Where things are. Paths in notebooks and configs are relative to the repository's root,
-so that papermill, nbval and JupyterLab, which each run in another folder, agree."""
+"""Where things are. Paths in notebooks and configs are relative to the repository root, because
+papermill, nbval and JupyterLab each run in a different folder."""
 
 from pathlib import Path
 
@@ -13,12 +13,12 @@ REPORTS = ROOT / "reports"
 
 
 def from_root(path: str | Path) -> Path:
-    """An absolute path; a relative one counts from the repository's root."""
+    """The absolute path; relative paths start at the repository root."""
     return (ROOT / expanded(path)).absolute()
 
 
 def expanded(path: str | Path) -> Path:
-    """`~` and `~somebody` as their homes; as it stands where there is no such person, as a shell does."""
+    """Expand `~` and `~user`. As in a shell, an unknown user is left as it is."""
     try:
         return Path(path).expanduser()
     except RuntimeError:
@@ -26,7 +26,7 @@ def expanded(path: str | Path) -> Path:
 
 
 def shown(path: str | Path) -> str:
-    """A path as a report prints it: below the root without the root, below home with `~`."""
+    """A path as reports print it: relative to the repository root, or with `~` for the home folder."""
     path = from_root(path)
     for folder, prefix in ((ROOT, ""), (Path.home(), "~/")):
         if path.is_relative_to(folder):
@@ -35,9 +35,10 @@ def shown(path: str | Path) -> str:
 
 
 def run_folder(run: str) -> Path:
-    """The folder of one run's results. Raises StudyError for a name that cannot be a folder."""
+    """The folder of one run's results. Raises StudyError if the name cannot be a folder name."""
     if not run or run != Path(run).name or run.startswith("."):
         raise StudyError(
-            f"{run!r} cannot name a run: RUN becomes a folder in reports/, so write one plain word, like `personal`."
+            f"{run!r} is not a valid run name. RUN becomes a folder in reports/, so use one plain word such as "
+            "`personal`."
         )
     return REPORTS / run

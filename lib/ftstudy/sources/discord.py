@@ -1,12 +1,11 @@
-"""Discord: the JSON that DiscordChatExporter writes, into the messages table.
+"""Reads Discord: the JSON files of DiscordChatExporter -> messages table.
 
-A file holds one channel, or a part of it: {"guild", "channel", "messages"}. Parts and exports that
-overlap merge, because Discord's message ids are unique.
+A file has one channel or part of one: {"guild", "channel", "messages"}. Parts and overlapping
+exports are merged, because Discord's message ids are unique.
 """
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas
@@ -14,28 +13,28 @@ import pandas
 from ..errors import StudyError
 from ..paths import from_root, shown
 from . import ATTACHMENT, OWNER_SENDER, check, make_table, skip
-from .exports import microseconds, placeholder, read_json, word
+from .exports import parse_time, placeholder, read_json, word
 
-EXPORT = "Export again with DiscordChatExporter in the format JSON, and give the file or a folder of such files alone."
+EXPORT = "Export again with DiscordChatExporter in JSON format, and name that file, or a folder with only such files."
+MALFORMED = "a row that is not a DiscordChatExporter message"
 
 
 def read(file: str | Path, me=()) -> pandas.DataFrame:
-    """Read an exported channel, or a folder of them, into a messages table (see `ftstudy.sources`).
+    """Read an exported channel, or a folder of them, into a messages table (columns: see `ftstudy.sources`).
 
-    The owner is the account whose id, name#discriminator, name or nickname stands in `me`, in this
-    order of trust. StudyError: not an export of DiscordChatExporter, truncated, no messages in it,
-    or whatever `exports.read_bytes` refuses.
+    The owner is the account whose id is in `me`, else whose name#discriminator, name or nickname is.
+    StudyError: not a DiscordChatExporter file, truncated, without messages, or not readable.
     """
     file = from_root(file)
     files = sorted(file.glob("*.json")) if file.is_dir() else [file]
     if not files:
-        raise StudyError(f"There is no .json in the folder {shown(file)}. {EXPORT}")
+        raise StudyError(f"No .json in the folder {shown(file)}. {EXPORT}")
     skipped, notes, channels, faces = {}, [], {}, set()
     rows = (row for one in files for row in _rows(one, channels, faces, skipped))
     table = make_table(rows, skipped, notes)
     if table.empty:
-        raise StudyError(f"{shown(file)} holds no message. {EXPORT}")
-    # Which names are ambiguous is known only after the last file, so until here all are ids.
+        raise StudyError(f"{shown(file)} has no messages. {EXPORT}")
+    # Until here everybody goes by id: only after the last file is it known which names are ambiguous.
     owners = _owners(me, faces, table.attrs["notes"])
     people = _names({face[0]: face[3] or face[2] or face[0] for face in sorted(faces, reverse=True)})
     places = _names({number: name for number, (_, name) in channels.items()})
@@ -50,13 +49,13 @@ def read(file: str | Path, me=()) -> pandas.DataFrame:
 
 
 def _names(names: dict[str, str]) -> dict[str, str]:
-    """Id -> name, with the id behind it where the name alone does not tell, or would pass for the owner's."""
+    """Id -> name, followed by the id if the name is ambiguous or could be mistaken for the owner."""
     times = Counter([*names.values(), OWNER_SENDER])
     return {number: f"{name} ({number})" if times[name] > 1 else name for number, name in names.items()}
 
 
 def _owners(me, faces: set, notes: list) -> set[str]:
-    """The ids of the accounts that `me` names; case does not matter where nothing is the same."""
+    """The ids of the accounts that `me` names. Case is ignored only if nothing matches exactly."""
     owners = set()
     for name in filter(None, me):
         for fold in (str, str.casefold):
@@ -67,27 +66,27 @@ def _owners(me, faces: set, notes: list) -> set[str]:
         owners |= found
         if len(found) > 1:
             notes.append(
-                f"{name!r} is the name of {len(found)} accounts ({', '.join(sorted(found))}); all are the owner's."
+                f"{name!r} is the name of {len(found)} accounts ({', '.join(sorted(found))}); all count as the owner."
             )
     return owners
 
 
 def _rows(file: Path, channels: dict, faces: set, skipped: dict) -> Iterator[dict]:
-    """Rows whose conversation and sender are ids; what they are called goes into `channels` and `faces`."""
+    """Yield rows with ids as conversation and sender. Their names are added to `channels` and `faces`."""
     export = read_json(file, "Discord export")
     parts = [export.get(name) for name in ("guild", "channel")] if isinstance(export, dict) else []
     if not parts or not all(isinstance(part, dict) for part in parts) or not isinstance(export.get("messages"), list):
-        raise StudyError(f"{shown(file)} is JSON, but not an export of DiscordChatExporter. {EXPORT}")
+        raise StudyError(f"{shown(file)} is not a DiscordChatExporter file. {EXPORT}")
     guild, channel = parts
     if not (number := _id(channel.get("id"))):
-        raise StudyError(f"{shown(file)} does not say by an id which channel it holds. {EXPORT}")
+        raise StudyError(f"{shown(file)} has no channel id. {EXPORT}")
     is_group, name = channel.get("type") != "DirectTextChat", word(channel.get("name")) or "unnamed"
     channels.setdefault(number, (is_group, f"group:{word(guild.get('name'))}/{name}" if is_group else name))
     for message in export["messages"]:
         author = message.get("author") if isinstance(message, dict) else None
         person = _id(author.get("id")) if isinstance(author, dict) else None
         if not person or not _id(message.get("id")):
-            skip(skipped, "a row that is not as DiscordChatExporter writes a message", str(message)[:200])
+            skip(skipped, MALFORMED, str(message)[:200])
             continue
         name, tag, nickname = (word(author.get(key)) for key in ("name", "discriminator", "nickname"))
         faces.add((person, f"{name}#{tag}", name, nickname))
@@ -95,7 +94,7 @@ def _rows(file: Path, channels: dict, faces: set, skipped: dict) -> Iterator[dic
         written = forwarded if isinstance(forwarded, dict) and not message.get("content") else message
         content, files = written.get("content"), _placeholders(written)
         if not isinstance(content, str | None):
-            skip(skipped, "a row that is not as DiscordChatExporter writes a message", str(message)[:200])
+            skip(skipped, MALFORMED, str(message)[:200])
             continue
         text = f"{content} {files}" if files and content else files or content or ""
         yield {
@@ -103,7 +102,7 @@ def _rows(file: Path, channels: dict, faces: set, skipped: dict) -> Iterator[dic
             "is_group": False,
             "sender": person,
             "is_owner": False,
-            "timestamp": _time(message.get("timestamp")),
+            "timestamp": parse_time(message.get("timestamp")),
             "text": text,
             "kind": _kind(message, author, files, text),
             "message_id": _id(message["id"]),
@@ -112,7 +111,7 @@ def _rows(file: Path, channels: dict, faces: set, skipped: dict) -> Iterator[dic
 
 
 def _id(value) -> str | None:
-    """Discord's ids are whole numbers, written as strings."""
+    """A Discord id, or None; ids are whole numbers, written as strings."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value) if 0 <= value < 1 << 64 else ""
     is_one = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 20
@@ -144,12 +143,4 @@ def _kind(message: dict, author: dict, files: str, text: str) -> str:
         return "attachment"
     if text.strip():
         return "text"
-    return "app" if message.get("embeds") else "empty"  # a card without words
-
-
-def _time(value) -> int:
-    try:
-        date = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        return 0
-    return microseconds(date if date.tzinfo else date.replace(tzinfo=UTC))
+    return "app" if message.get("embeds") else "empty"  # a card without text

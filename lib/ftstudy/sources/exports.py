@@ -1,4 +1,4 @@
-"""What the readers of exported files share: bytes, text, JSON, local time, names and placeholders."""
+"""Helpers for the readers: files, text, JSON, times, names and placeholders."""
 
 import json
 import re
@@ -12,17 +12,17 @@ from . import ATTACHMENT, OWNER_SENDER, PHOTO
 
 IMAGE = re.compile(r".+\.(?:jpe?g|png|gif|webp|heic|heif|avif|bmp|tiff?)", re.IGNORECASE | re.DOTALL)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-LARGEST = 1 << 30  # bytes; a million messages are about a tenth
+LARGEST = 1 << 30  # bytes; a million messages take about a tenth of that
 
 
 def read_bytes(file: Path, largest: int = LARGEST) -> bytes:
-    """A file's bytes. StudyError: not there, a folder, empty, not permitted, larger than `largest`."""
+    """A file's bytes. StudyError: missing, a folder, empty, not permitted, or larger than `largest`."""
     try:
         size = file.stat().st_size
         if size > largest:
             raise StudyError(
-                f"{shown(file)} has {size:,} bytes, more than the {largest:,} that are read at once. Export the chats "
-                "one by one, without media."
+                f"{shown(file)} is too large: {size:,} bytes; at most {largest:,} are read at once. Export the chats one "
+                "by one, without media."
             )
         data = file.read_bytes()
     except FileNotFoundError as error:
@@ -31,8 +31,8 @@ def read_bytes(file: Path, largest: int = LARGEST) -> bytes:
         raise StudyError(f"{shown(file)} is a folder. Give the exported file in it.") from error
     except OSError as error:
         raise StudyError(
-            f"{shown(file)} cannot be read: {error.strerror or error}. Allow yourself to read it, or close the program "
-            "that holds it, or copy it elsewhere and read the copy."
+            f"{shown(file)} cannot be read: {error.strerror or error}. Give yourself read permission, close the program "
+            "that uses the file, or read a copy of it."
         ) from error
     if not data:
         raise StudyError(f"{shown(file)} is empty (0 bytes), so there is nothing to read. Export it again.")
@@ -40,10 +40,10 @@ def read_bytes(file: Path, largest: int = LARGEST) -> bytes:
 
 
 def decode(data: bytes) -> str:
-    """The text of a file, by its byte order mark or as UTF-8; line ends as they are.
+    """Decode a file by its byte order mark, else as UTF-8; line endings are kept.
 
-    A byte that is no UTF-8 becomes a lone surrogate, and `make_table` calls such a message
-    unreadable: one bad byte costs one message, not the history.
+    Invalid bytes become lone surrogates, and `make_table` marks a message with one as unreadable:
+    a bad byte costs one message, not the whole history.
     """
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", "replace")
@@ -51,47 +51,56 @@ def decode(data: bytes) -> str:
 
 
 def read_json(file: Path, what: str):
-    """The value in a JSON file; `what` names it, e.g. "Telegram export". StudyError where it is none."""
+    """The value in a JSON file. StudyError if it is not valid JSON; `what` names it, e.g. "Telegram export"."""
     try:
         return json.loads(decode(read_bytes(file)))
     except ValueError as error:
         raise StudyError(
-            f"{shown(file)} is not a complete JSON file, so not a {what}: {error}. Export it again, and wait until the "
-            "export has finished."
+            f"{shown(file)} is not a complete JSON file, so it is not a {what}: {error}. Export it again and wait until "
+            "the export has finished."
         ) from error
     except RecursionError as error:
         raise StudyError(f"{shown(file)} is nested too deeply to be a {what}. Export it again.") from error
 
 
 def zone(name: str = "UTC") -> ZoneInfo:
-    """A time zone by its name. StudyError where there is none of that name."""
+    """A time zone by name. StudyError if the name is unknown."""
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:
         raise StudyError(
-            f"{name!r} is not a time zone. Write it as the tz database does, like Europe/Berlin or UTC (ZONE=… or "
+            f"{name!r} is not a time zone. Use a name from the tz database, such as Europe/Berlin or UTC (ZONE=… or "
             "--time-zone)."
         ) from error
 
 
 def microseconds(when: datetime) -> int:
-    """A date with its zone in whole microseconds since 1970 UTC; floats would lose the last digits."""
+    """Whole microseconds since 1970 UTC of an aware datetime; floats would lose the last digits."""
     since = when - EPOCH
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
+def parse_time(value, zone=UTC) -> int:
+    """Microseconds since 1970 UTC of an ISO 8601 date, in `zone` unless it names one; 0 if it is not a date."""
+    try:
+        when = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return 0
+    return microseconds(when if when.tzinfo else when.replace(tzinfo=zone))
+
+
 def word(value) -> str:
-    """A name or an id in JSON, without half characters; "" for anything that is no string."""
+    """A name or id from JSON, lone surrogates replaced; "" for anything but a string."""
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
 
 
 def sender_of(name: str, is_owner: bool) -> str:
-    """Who wrote, for the messages table: "me" is the owner and nobody else."""
+    """The sender for the messages table: "me" is the owner and nobody else."""
     if is_owner:
         return OWNER_SENDER
     return f"{name} (not the owner)" if name == OWNER_SENDER else name
 
 
 def placeholder(name) -> str:
-    """What stands in a text for a file of that name."""
+    """The placeholder for an attached file of that name."""
     return PHOTO if isinstance(name, str) and IMAGE.fullmatch(name) else ATTACHMENT

@@ -1,7 +1,7 @@
-"""Apple Messages: `chat.db` into the messages table.
+"""Reads Apple Messages: `chat.db` -> messages table.
 
-`imessage_chatdb` opens the database read-only and decodes the bodies. What it leaves to its
-callers is here: order, copies, who is the same person, and what is not a message to learn from.
+`imessage_chatdb` opens the database read-only and decodes the message bodies. This module does the
+rest: order, duplicates, which addresses are one person, and which rows are not ordinary messages.
 """
 
 import os
@@ -20,13 +20,13 @@ from ..paths import from_root, shown
 from . import ATTACHMENT, OWNER_SENDER, PHOTO, make_table
 
 BUSY_SECONDS = 5.0
-PAGE = 20_000  # messages at a time; SQLite allows 32,766 values in one query
-PLACEHOLDER = "\ufffc"  # what stands in a text where an attachment was
+PAGE = 20_000  # messages per query; SQLite allows 32,766 values in one query
+PLACEHOLDER = "\ufffc"  # marks the place of an attachment in a text
 LINK_PREVIEW = "com.apple.messages.URLBalloonProvider"
 APPLE_EPOCH = 978_307_200_000_000  # 2001-01-01 in microseconds since 1970
 
-# A reaction to somebody without iMessage arrives as words. Only a whole message of one of
-# these forms counts, so that "Liked it a lot" stays a message.
+# A reaction from or to somebody without iMessage arrives as text. The whole message must have one of
+# these forms, so that "Liked it a lot" stays an ordinary message.
 _QUOTED = r"(?:“.*”|\".*\"|„.*[“”]|«.*»)"
 _NAMED = (
     r"(?:an?|one|\d+) (?:image|photo|picture|movie|video|sticker|attachment|file|contact|link"
@@ -46,53 +46,51 @@ _REACTED = "|".join(
         "Amou|Adorou|(?:Não )?[Gg]ostou de|Riu de|Enfatizou|Deu ênfase a|Questionou",
     ]
 )
-_WORDS = r"[^\W\d_]"  # no letter stands in an emoji
+_LETTER = r"[^\W\d_]"  # an emoji contains no letter
 SMS_REACTION = re.compile(
     rf"(?:{_REACTED})\s(?:{_QUOTED}|{_NAMED})"
-    rf"|Removed (?:an? [\w ]+|(?:(?!{_WORDS})\S)+) from (?:{_QUOTED}|{_NAMED})"
-    rf"|(?:Reacted (?:with )?|A réagi (?:avec )?)(?:(?!{_WORDS})\S)+ (?:to|à) "
+    rf"|Removed (?:an? [\w ]+|(?:(?!{_LETTER})\S)+) from (?:{_QUOTED}|{_NAMED})"
+    rf"|(?:Reacted (?:with )?|A réagi (?:avec )?)(?:(?!{_LETTER})\S)+ (?:to|à) "
     rf"(?:{_QUOTED}|{_NAMED})",
     re.DOTALL,
 )
 
 
 def read(path: str | Path) -> pandas.DataFrame:
-    """Read a `chat.db` into a messages table (columns: see `ftstudy.sources`).
+    """Read a `chat.db`, or the folder it is in, into a messages table (columns: see `ftstudy.sources`).
 
-    Works while Messages has the database open, and writes nothing to it. StudyError: no such
-    file, empty, not a Messages database, no messages in it, not permitted, locked, damaged.
+    Works while Messages has the database open, and never writes to it. StudyError: file missing,
+    empty, not a Messages database, without messages, not permitted, locked or damaged.
     """
     file = from_root(path)
-    if os.path.isdir(file):  # unlike Path.is_dir, no error where looking is not permitted
+    if os.path.isdir(file):  # unlike Path.is_dir, no error without permission
         file = file / "chat.db"
-    _refuse_what_cannot_be_read(file)
+    _check_readable(file)
     try:
         try:
             table = _read(file)
         except imessage_chatdb.ChatDBAccessError as error:
             if "unable to open" not in error.reason:
                 raise
-            # On a read-only volume (a backup, a snapshot) SQLite cannot make its -shm file.
+            # On a read-only volume (a backup, a snapshot) SQLite cannot create its -shm file.
             with _copy_of(file) as copy:
                 table = _read(copy)
     except imessage_chatdb.ChatDBBusy as error:
         raise StudyError(
-            f"{shown(file)} is locked by another program ({error}). Close the program that "
-            "writes to it, or copy the file together with its -wal and -shm files and read the "
-            "copy."
+            f"{shown(file)} is locked by another program ({error}). Close that program, or read a copy of the file "
+            "together with its -wal and -shm files."
         ) from error
     except imessage_chatdb.SchemaError as error:
         raise StudyError(
-            f"{shown(file)} is a database, but not one of Messages: it has no {error.column}. "
-            "Give the chat.db of Messages, or a copy of it."
+            f"{shown(file)} is not a Messages database: it has no {error.column}. Use the chat.db of Messages, or a copy "
+            "of it."
         ) from error
     except (imessage_chatdb.ChatDBAccessError, sqlite3.Error, OSError) as error:
         raise _unreadable(file, getattr(error, "reason", str(error))) from error
     if table.empty:
         raise StudyError(
-            f"{shown(file)} holds no messages. If it is a copy, copy chat.db-wal and chat.db-shm "
-            "with it, where recent messages wait; if it is the original, switch on Messages in "
-            "iCloud or open Messages once."
+            f"{shown(file)} has no messages. If it is a copy, copy chat.db-wal and chat.db-shm too: they contain the "
+            "most recent messages. If it is the original, turn on Messages in iCloud or open Messages once."
         )
     return table
 
@@ -100,7 +98,7 @@ def read(path: str | Path) -> pandas.DataFrame:
 def _read(file: Path) -> pandas.DataFrame:
     database = imessage_chatdb.ChatDB(file, timeout=BUSY_SECONDS)
     with database.connection() as connection:
-        # One text that is not UTF-8 would end the whole reading; so it costs only its message.
+        # By default one text that is not UTF-8 would abort the reading; this way it costs only that message.
         connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
         people = _people(database, connection)
         return make_table(
@@ -118,12 +116,11 @@ def _copy_of(file: Path):
         yield Path(folder) / file.name
 
 
-def _refuse_what_cannot_be_read(file: Path) -> None:
+def _check_readable(file: Path) -> None:
     try:
         if file.stat().st_size == 0:
             raise StudyError(
-                f"{shown(file)} is empty (0 bytes), so there is nothing to read. Copy the "
-                "original again, together with its -wal and -shm files."
+                f"{shown(file)} is empty (0 bytes). Copy the original again, together with its -wal and -shm files."
             )
     except FileNotFoundError as error:
         raise StudyError(
@@ -135,29 +132,28 @@ def _refuse_what_cannot_be_read(file: Path) -> None:
 
 def _unreadable(file: Path, reason: str) -> StudyError:
     if "not a database" in reason:
-        fix = "Give the chat.db of Messages, not an export or a backup archive of it."
+        fix = "Use the chat.db of Messages, not an export or a backup archive of it."
     elif file.parent.parts[-2:] == ("Library", "Messages"):
         fix = (
-            "macOS protects this folder: allow the program that runs Python (the terminal or "
-            "the editor) under System Settings > Privacy & Security > Full Disk Access, then "
-            "start that program anew."
+            "macOS protects this folder: allow the program that runs Python (the terminal or the editor) under System "
+            "Settings > Privacy & Security > Full Disk Access, then restart that program."
         )
     else:
         fix = (
-            "Check that you may read the file and write in its folder (SQLite keeps a -shm file "
-            "beside it), or copy chat.db again together with its -wal and -shm files."
+            "Check that you may read the file and write to its folder (SQLite keeps a -shm file there), or copy chat.db "
+            "again together with its -wal and -shm files."
         )
     return StudyError(f"{shown(file)} cannot be read: {reason}. {fix}")
 
 
 def _pages(database):
-    """Pages of messages in ROWID order, each with its attachments; no copy is split off."""
+    """Yield pages of messages in ROWID order, each with its attachments. All rows of one message are on one page."""
     last = 0
     while True:
         page = database.messages_after(last, limit=PAGE, enrich=False, include_orphans=True)
         full = len(page) == PAGE
         if full:
-            # The final row may go on in the next page, once for each chat it stands in.
+            # A message has one row for each of its chats, and the last one may continue on the next page.
             page = [message for message in page if message.rowid < page[-1].rowid]
         page.sort(key=lambda message: (message.rowid, message.chat_rowid or 0))
         yield page, database.attachments_for(m.rowid for m in page if m.has_attachments)
@@ -167,10 +163,10 @@ def _pages(database):
 
 
 def _people(database, connection) -> dict[str, str]:
-    """Address -> the one address that stands for its person.
+    """Address -> the one address used for its person.
 
-    Messages gives the phone and the e-mail address of one contact the same person_centric_id,
-    and lists an address once for each service.
+    Messages gives all addresses of a contact the same person_centric_id, and lists an address once
+    per service.
     """
     column = "person_centric_id" if database.schema.has("handle", "person_centric_id") else "NULL"
     handles = connection.execute(f"SELECT id, {column} FROM handle ORDER BY ROWID").fetchall()
@@ -181,12 +177,12 @@ def _people(database, connection) -> dict[str, str]:
     addresses = {}
     for plain, person in person_of.items():
         addresses.setdefault(person, []).append(plain)
-    # A phone number first: it outlives e-mail addresses, and the name must not change with them.
+    # Phone numbers first: they change less often than e-mail addresses, and the conversation is named after it.
     return {plain: min(addresses[person], key=lambda one: ("@" in one, one)) for plain, person in person_of.items()}
 
 
 def _plain(address: str) -> str:
-    """An address without the ways to write it differently."""
+    """An address in a normal form: without spaces and punctuation in numbers, lower-case e-mail."""
     if "@" in address:
         return address.strip().casefold()
     if re.fullmatch(r"\+?[\d\s().\-]+", address.strip()):
@@ -202,8 +198,8 @@ def _row(message, files, people) -> dict:
         address = _plain(message.chat_identifier or message.sender_handle or "unknown")
         partner = people.get(address, address)
         conversation = partner if message.chat_guid else "deleted"
-    # An outgoing message carries its recipient's handle, so the handle comes second; without a
-    # handle, a message in a group is the owner's too.
+    # is_from_me comes before the handle, because an outgoing message has its recipient's handle. A
+    # group message without a handle is also the owner's.
     is_owner = message.is_from_me or (message.is_group and not message.handle_rowid)
     if is_owner:
         sender = OWNER_SENDER
@@ -232,7 +228,7 @@ def _text(message, files) -> str:
     if not message.text:
         return " ".join(names)
     before, *rest = message.text.split(PLACEHOLDER)
-    names += [ATTACHMENT] * len(rest)  # a deleted attachment leaves its placeholder behind
+    names += [ATTACHMENT] * len(rest)  # the placeholder of a deleted attachment stays in the text
     return before + "".join(name + part for name, part in zip(names, rest))
 
 
@@ -242,7 +238,7 @@ def _kind(message, files, text) -> str:
     if message.item_type:
         return "system"
     if message.is_tapback:
-        # Below 1000 it is no reaction but a part of an app's own conversation.
+        # Types below 1000 are an app's own messages, not reactions.
         return "tapback" if message.associated_type >= 1000 else "app"
     if message.balloon_bundle_id and message.balloon_bundle_id != LINK_PREVIEW:
         return "app"
@@ -260,5 +256,5 @@ def _kind(message, files, text) -> str:
 
 
 def _microseconds(date: int) -> int:
-    # Before macOS 10.13 a date was in seconds; whole numbers keep every digit.
+    # Before macOS 10.13 dates were in seconds, now they are in nanoseconds.
     return APPLE_EPOCH + (date // 1000 if date > 10**11 else date * 1_000_000)

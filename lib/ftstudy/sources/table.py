@@ -1,8 +1,7 @@
-"""Tables with named columns, .jsonl, .csv or .parquet, into the messages table.
+"""Reads tables with named columns (.jsonl, .csv, .tsv or .parquet) -> messages table.
 
-For histories of apps without a reader here, and for a messages table that somebody saved. Needed
-are conversation, sender, timestamp and text; is_owner, is_group, kind, message_id and reply_to are
-taken where they stand.
+For apps without their own reader, and for saved messages tables. Required columns: conversation,
+sender, timestamp, text. Optional: is_owner, is_group, kind, message_id, reply_to.
 """
 
 import csv
@@ -25,10 +24,10 @@ from .exports import EPOCH, LARGEST, decode, microseconds, read_bytes, sender_of
 
 NEEDED = ("conversation", "sender", "timestamp", "text")
 OPTIONAL = ("is_owner", "is_group", "kind", "message_id", "reply_to")
-AMBIGUOUS = re.compile(r"\s*\d{1,2}[./-]\d{1,2}[./-]\d{2,4}\b")  # 20.02.2024, as spreadsheets write it
-BATCH = 20_000  # rows of a Parquet file at a time
+AMBIGUOUS = re.compile(r"\s*\d{1,2}[./-]\d{1,2}[./-]\d{2,4}\b")  # 20.02.2024, as spreadsheets write dates
+BATCH = 20_000  # rows of a Parquet file read at a time
 TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, 1: True, 0: False}
-# A number's unit by its size: seconds until the year 5138, and as long for each of the finer units.
+# A number's unit follows from its size: seconds up to the year 5138, and the same range for each finer unit.
 UNITS = ((10**11, "seconds", 1_000_000, 1), (10**14, "milliseconds", 1000, 1), (10**17, "microseconds", 1, 1))
 NANOSECONDS = (math.inf, "nanoseconds", 1, 1000)
 
@@ -36,22 +35,22 @@ NANOSECONDS = (math.inf, "nanoseconds", 1, 1000)
 def read(file: str | Path, me=(), time_zone: str = "UTC") -> pandas.DataFrame:
     """Read a table into a messages table (columns: see `ftstudy.sources`).
 
-    The owner's rows are those with a true `is_owner`, or without that column, those whose sender is
-    "me" or in `me`. `timestamp` is ISO 8601 or a Unix time in seconds or finer; where it has no zone
-    it is in `time_zone`. Without `is_group`, a group is where two others write.
+    The owner's rows are those where `is_owner` is true or, without that column, those whose sender
+    is "me" or in `me`. `timestamp` is ISO 8601 or Unix time in seconds or a finer unit; times without
+    a zone are in `time_zone`. Without `is_group`, a conversation in which two others write is a group.
 
-    StudyError: a column missing, a kind that is not in KINDS, no row that can be read, a truncated
-    or foreign file, an unknown time zone, or whatever `exports.read_bytes` refuses.
+    StudyError: a missing column, an unknown kind, an ambiguous date, no readable row, a truncated
+    or foreign file, an unknown time zone, or a file that cannot be read.
     """
     file = from_root(file)
     skipped, notes = {}, []
-    groups = {}  # conversation -> {"stated": True, False or None, "others": names}
+    groups = {}  # conversation -> {"stated": True, False or None; "others": names}
     rows = _rows(_records(file, skipped), file, {OWNER_SENDER, *me}, zone(time_zone), groups, skipped, notes)
     table = make_table(rows, skipped, notes)
     if table.empty:
-        why = "; ".join(f"{entry['count']:,} × {reason}" for reason, entry in skipped.items()) or "it has none"
-        raise StudyError(f"{shown(file)} holds no row that can be read ({why}). Each needs {', '.join(NEEDED)}.")
-    # Only now is it known who else wrote; one row that says "group" speaks for its conversation.
+        why = "; ".join(f"{entry['count']:,} × {reason}" for reason, entry in skipped.items()) or "it is empty"
+        raise StudyError(f"{shown(file)} has no row that can be read ({why}). Each row needs {', '.join(NEEDED)}.")
+    # Only now is it known who else wrote. One row with a true is_group makes its conversation a group.
     are_groups = {
         name: len(entry["others"]) > 1 if entry["stated"] is None else entry["stated"] for name, entry in groups.items()
     }
@@ -60,7 +59,7 @@ def read(file: str | Path, me=(), time_zone: str = "UTC") -> pandas.DataFrame:
 
 
 def _records(file: Path, skipped: dict) -> Iterator[dict]:
-    """Column -> value, row by row, whatever the format."""
+    """Yield each row as a dict, column -> value."""
     if file.suffix == ".parquet":
         return _parquet(file)
     return _csv(file, skipped) if file.suffix in (".csv", ".tsv") else _json_lines(file, skipped)
@@ -71,14 +70,14 @@ def _demand_columns(there, file: Path) -> None:
     if missing:
         raise StudyError(
             f"{shown(file)} has no column {' and no '.join(missing)}. Its columns are "
-            f"{', '.join(str(name)[:50] for name in list(there)[:20]) or 'none'}; needed are {', '.join(NEEDED)}, and "
-            f"{', '.join(OPTIONAL)} are taken where they stand. Rename its columns."
+            f"{', '.join(str(name)[:50] for name in list(there)[:20]) or 'none'}; required are {', '.join(NEEDED)}; "
+            f"{', '.join(OPTIONAL)} are optional. Rename its columns."
         )
 
 
 def _json_lines(file: Path, skipped: dict) -> Iterator[dict]:
     columns, first = {}, None
-    # Only "\n" ends a line: the other separators may stand inside a message.
+    # Only "\n" ends a line: other line separators may be part of a message.
     for number, line in enumerate(io.StringIO(decode(read_bytes(file)), newline="\n"), 1):
         if not line.strip():
             continue
@@ -101,16 +100,16 @@ def _json_lines(file: Path, skipped: dict) -> Iterator[dict]:
     if columns:
         _demand_columns(columns, file)
     elif first:
-        raise StudyError(f"{shown(file)} has no line that is JSON ({first}). Write one JSON object a line.")
+        raise StudyError(f"{shown(file)} has no line of valid JSON ({first}). Write one JSON object per line.")
 
 
 def _csv(file: Path, skipped: dict) -> Iterator[dict]:
-    # pandas would turn the messages "null" and "NA" into nothing and "007" into 7.
+    # Not with pandas, which would turn the messages "null" and "NA" into missing values and "007" into 7.
     text = decode(read_bytes(file))
     delimiter = max(",;\t", key=text.split("\n", 1)[0].count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     header = None
-    usual = csv.field_size_limit(LARGEST)  # it holds for the whole process, so it is put back
+    usual = csv.field_size_limit(LARGEST)  # global to the process, so it is restored below
     try:
         for fields in reader:
             if header is None:
@@ -118,13 +117,13 @@ def _csv(file: Path, skipped: dict) -> Iterator[dict]:
                 _demand_columns(header, file)
             elif len(fields) == len(header):
                 yield dict(zip(header, fields))
-            elif fields:  # a blank line has none
-                reason = f"a row whose number of fields is not {len(header)} as in the first line"
+            elif fields:  # a blank line has no fields
+                reason = f"a row that does not have {len(header)} fields like the first line"
                 skip(skipped, reason, f"line {reader.line_num}: {delimiter.join(fields)[:100]}")
     except csv.Error as error:
         raise StudyError(
-            f"{shown(file)} cannot be read as a table at line {reader.line_num}: {error}. Where a message holds a comma, "
-            "a quote or a new line, it needs quotes around it, and its own quotes are doubled; export it again."
+            f"{shown(file)} is not valid CSV at line {reader.line_num}: {error}. A message with a comma, a quote or a new "
+            "line needs quotes around it, and quotes inside it must be doubled. Export it again."
         ) from error
     finally:
         csv.field_size_limit(usual)
@@ -143,7 +142,7 @@ def _parquet(file: Path) -> Iterator[dict]:
     except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())[:200].rstrip(".")
         raise StudyError(
-            f"{shown(file)} is not a complete Parquet file with plain columns: {reason}. Write it again."
+            f"{shown(file)} is not a complete Parquet file with simple columns: {reason}. Write it again."
         ) from error
 
 
@@ -153,7 +152,7 @@ def _values(column: pyarrow.Array) -> list:
         column = column.cast(pyarrow.timestamp("ms"))
         kind = column.type
     if pyarrow.types.is_timestamp(kind):
-        # By whole numbers: Arrow knows years that a datetime does not.
+        # As whole numbers, because Arrow allows years that datetime does not.
         times, over = {"s": (1_000_000, 1), "ms": (1000, 1), "us": (1, 1), "ns": (1, 1000)}[kind.unit]
         start = EPOCH if kind.tz else EPOCH.replace(tzinfo=None)
         ticks = column.cast(pyarrow.int64()).to_pylist()
@@ -180,18 +179,18 @@ def _rows(records, file: Path, mine: set, time_zone, groups: dict, skipped: dict
         try:
             is_owner, is_group = _truth(record.get("is_owner")), _truth(record.get("is_group"))
         except (KeyError, TypeError):
-            skip(skipped, "neither true nor false in is_owner or is_group", str(text))
+            skip(skipped, "is_owner or is_group is neither true nor false", str(text))
             continue
         if not conversation or not sender or not isinstance(text, str):
-            skip(skipped, "without a conversation or sender, or with a text that is none", str(record)[:200])
+            skip(skipped, "a row without conversation, sender or text", str(record)[:200])
             continue
         if is_owner is None:
             is_owner = sender in mine
         timestamp, taken_as = _time(record["timestamp"], time_zone)
         if not timestamp and isinstance(record["timestamp"], str) and AMBIGUOUS.match(record["timestamp"]):
             raise StudyError(
-                f"{shown(file)} has the date {record['timestamp'][:40]!r}, which does not say which number is the month. "
-                "Write timestamps as 2024-02-20 17:03 (ISO 8601), or as Unix time."
+                f"{shown(file)} has an ambiguous date, {record['timestamp'][:40]!r}: it does not say which number is the "
+                "month. Write timestamps as 2024-02-20 17:03 (ISO 8601) or as Unix time."
             )
         how[taken_as] = how.get(taken_as, 0) + 1
         group = groups.setdefault(conversation, {"stated": None, "others": set()})
@@ -202,7 +201,7 @@ def _rows(records, file: Path, mine: set, time_zone, groups: dict, skipped: dict
             group["others"].add(sender)
         counts[conversation] = counts.get(conversation, 0) + 1
         number = _word(record.get("message_id")) or f"{conversation}#{counts[conversation]}"
-        if taken.setdefault(number, conversation) != conversation:  # ids that are numbered anew in each conversation
+        if taken.setdefault(number, conversation) != conversation:  # ids that start again in each conversation
             number = f"{conversation}/{number}"
             taken[number] = conversation
         reply_to = _word(record.get("reply_to")) or None
@@ -210,7 +209,7 @@ def _rows(records, file: Path, mine: set, time_zone, groups: dict, skipped: dict
             reply_to = f"{conversation}/{reply_to}"
         yield {
             "conversation": conversation,
-            "is_group": False,  # until all senders are known
+            "is_group": False,  # set when all senders are known
             "sender": sender,
             "is_owner": is_owner,
             "timestamp": timestamp,
@@ -221,20 +220,20 @@ def _rows(records, file: Path, mine: set, time_zone, groups: dict, skipped: dict
         }
     for taken_as, count in how.items():
         if taken_as == "local":
-            notes.append(f"{count:,} timestamps have no time zone; they are read as {time_zone}.")
+            notes.append(f"{count:,} timestamps have no time zone; they were read as {time_zone}.")
         elif taken_as:
-            notes.append(f"{count:,} timestamps are numbers, read as {taken_as} since 1970.")
+            notes.append(f"{count:,} timestamps are numbers; they were read as {taken_as} since 1970.")
 
 
 def _word(value) -> str:
-    """A name or an id, which may be written as a whole number; "" for anything else."""
+    """A name or id, which may be a whole number; "" for anything else."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value) if abs(value) < 10**100 else ""
     return word(value)
 
 
 def _truth(value) -> bool | None:
-    """None where nothing is said. KeyError or TypeError: neither true nor false."""
+    """True, False, or None if empty. KeyError or TypeError: anything else."""
     if isinstance(value, str):
         value = value.strip().lower()
     return None if value in (None, "") else TRUTH[value]
@@ -245,20 +244,19 @@ def _kind(kind, text: str, file: Path) -> str:
         return "text" if text.strip() else "empty"
     if not isinstance(kind, str) or kind not in KINDS:
         raise StudyError(
-            f"{shown(file)} has the kind {str(kind)[:50]!r}, which is unknown. Use one of {', '.join(KINDS)}, or leave "
-            "the column out."
+            f"{shown(file)} has an unknown kind, {str(kind)[:50]!r}. Use one of {', '.join(KINDS)}, or remove the column."
         )
     return kind
 
 
 def _time(value, time_zone) -> tuple[int, str | None]:
-    """(microseconds since 1970, what had to be inferred: "local", a number's unit, or None); 0 for no date."""
+    """(microseconds since 1970, or 0 without a date; what was inferred: "local", a number's unit, or None)."""
     if isinstance(value, str):
         value = _number_or_date(value.strip())
     if isinstance(value, datetime):
-        return microseconds(
-            value if value.tzinfo else value.replace(tzinfo=time_zone)
-        ), None if value.tzinfo else "local"
+        if value.tzinfo:
+            return microseconds(value), None
+        return microseconds(value.replace(tzinfo=time_zone)), "local"
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return 0, None
     _, unit, times, over = next((row for row in UNITS if abs(value) < row[0]), NANOSECONDS)

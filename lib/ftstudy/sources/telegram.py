@@ -1,8 +1,8 @@
-"""Telegram: the `result.json` that Telegram Desktop exports, into the messages table.
+"""Reads Telegram: the `result.json` of Telegram Desktop -> messages table.
 
-It holds one chat, {"name", "type", "id", "messages"}, or a whole account, whose chats stand in
-{"chats": {"list": [...]}, "left_chats": {"list": [...]}}. A chat is read as one-to-one or a
-group; broadcasts and notes to oneself are no conversation, and are counted as skipped.
+The file has one chat, {"name", "type", "id", "messages"}, or a whole account with its chats in
+{"chats": {"list": [...]}, "left_chats": {"list": [...]}}. Broadcasts and notes to oneself are not
+conversations; they are counted as skipped.
 """
 
 import json
@@ -21,13 +21,14 @@ from .exports import decode, microseconds, read_bytes, read_json, sender_of, wor
 
 EXPORT = (
     "Export again with Telegram Desktop (a chat's menu > Export chat history, or Settings > Advanced > Export Telegram "
-    "data), choose the format machine-readable JSON, and give its result.json."
+    "data), choose the format machine-readable JSON, and name its result.json."
 )
+MALFORMED = "a row that is not a Telegram message"
 ONE_TO_ONE = ("personal_chat", "bot_chat")
 NO_CONVERSATION = {
     "saved_messages": "a note to oneself in Telegram's saved messages",
-    "replies": "a copy of a reply, from Telegram's chat of replies",
-    "verification_codes": "a code, from Telegram's chat of verification codes",
+    "replies": "a copy of a reply, in Telegram's replies chat",
+    "verification_codes": "a verification code from Telegram",
     "private_channel": "a broadcast in a Telegram channel",
     "public_channel": "a broadcast in a Telegram channel",
 }
@@ -39,23 +40,23 @@ APPS = {
 
 
 def read(file: str | Path, me=()) -> pandas.DataFrame:
-    """Read a `result.json`, or the folder it lies in, into a messages table (see `ftstudy.sources`).
+    """Read a `result.json`, or the folder it is in, into a messages table (columns: see `ftstudy.sources`).
 
-    The owner is known by the account's number, or in a one-to-one chat as the one who is not the
-    partner; only elsewhere by a name in `me`. StudyError: not an export of Telegram, truncated,
-    no messages in it, or whatever `exports.read_bytes` refuses.
+    The owner is identified by the account's number, else as the person who is not the partner of
+    a one-to-one chat, else by a name in `me`. StudyError: not a Telegram export, truncated, without
+    messages, or not readable.
     """
     file = from_root(file)
     if file.is_dir():
         file = file / "result.json"
         if not file.exists():
-            raise StudyError(f"There is no {shown(file)}, only an export without JSON or another folder. {EXPORT}")
+            raise StudyError(f"There is no {shown(file)}: the export was not JSON, or this is another folder. {EXPORT}")
     skipped, notes = {}, []
     export = _json(file)
     chats = _chats(export, file, skipped)
     table = make_table(_rows(chats, _owner(export, chats), _spelt(me, chats), skipped, notes), skipped, notes)
     if table.empty:
-        raise StudyError(f"{shown(file)} holds no message of a one-to-one chat or a group. {EXPORT}")
+        raise StudyError(f"{shown(file)} has no messages of a one-to-one chat or a group. {EXPORT}")
     return table
 
 
@@ -76,22 +77,24 @@ def _json(file: Path):
 
 
 def _chats(export, file: Path, skipped: dict) -> list[dict]:
-    """The chats in an export, each with its `id`, `type` and `name` as strings, and its list of `messages`."""
+    """The chats of an export, each with `id`, `type` and `name` as strings and a list of `messages`."""
     if not isinstance(export, dict) or not {"messages", "chats", "left_chats"} & export.keys():
-        raise StudyError(f"{shown(file)} is JSON, but not an export of Telegram. {EXPORT}")
+        raise StudyError(f"{shown(file)} is not a Telegram export. {EXPORT}")
     if "messages" in export:
         found = [export]
     else:
         parts = [export[name] for name in ("chats", "left_chats") if name in export]
         if not all(isinstance(part, dict) and isinstance(part.get("list"), list) for part in parts):
-            raise StudyError(f"{shown(file)} has no list of chats where Telegram writes one. {EXPORT}")
+            raise StudyError(f"{shown(file)} is not a complete Telegram export: it has no list of chats. {EXPORT}")
         found = [chat for part in parts for chat in part["list"]]
     chats = []
     for chat in found:
         if not isinstance(chat, dict) or not isinstance(chat.get("messages"), list) or not _is_number(chat.get("id")):
             if chat is export:
-                raise StudyError(f"{shown(file)} has no list of messages, or no id, where Telegram writes it. {EXPORT}")
-            skip(skipped, "a chat that is not as Telegram writes it", str(chat)[:200])
+                raise StudyError(
+                    f"{shown(file)} is not a Telegram export: its messages or its id are missing. {EXPORT}"
+                )
+            skip(skipped, "a chat in an unknown format", str(chat)[:200])
             continue
         texts = {key: word(chat.get(key)) for key in ("type", "name")}
         chats.append({"id": str(chat["id"]), "messages": chat["messages"]} | texts)
@@ -99,7 +102,7 @@ def _chats(export, file: Path, skipped: dict) -> list[dict]:
 
 
 def _conversations(chats: list[dict]) -> dict[tuple, str]:
-    """(type, id) of a chat -> its conversation, with the id where the name alone does not tell."""
+    """(type, id) of a chat -> its conversation's name, with the id if the name alone is ambiguous."""
     names = {
         (chat["type"], chat["id"]): ("" if chat["type"] in ONE_TO_ONE else "group:") + chat["name"]
         for chat in chats
@@ -116,7 +119,7 @@ def _conversations(chats: list[dict]) -> dict[tuple, str]:
 
 
 def _owner(export: dict, chats: list[dict]) -> str | None:
-    """The owner's number: as the account says, or who most often talks to the partners of one-to-one chats."""
+    """The owner's number: the account's, or that of whoever talks to the partners of most one-to-one chats."""
     account = export.get("personal_information")
     if isinstance(account, dict) and _is_number(account.get("user_id")):
         return str(account["user_id"])
@@ -125,13 +128,13 @@ def _owner(export: dict, chats: list[dict]) -> str | None:
         if chat["type"] in ONE_TO_ONE:
             people = {_person(message)[1] for message in chat["messages"] if isinstance(message, dict)}
             others = people - {chat["id"], None}
-            if len(others) == 1:  # two others would mean that the partner is not numbered like the chat
+            if len(others) == 1:  # two others would mean that the chat does not have its partner's number
                 owners.update(others)
     return owners.most_common(1)[0][0] if owners else None
 
 
 def _spelt(me, chats: list[dict]) -> set[str]:
-    """The names in `me` as the export spells them; case does not matter where no name is the same."""
+    """The names in `me` as the export spells them. Case is ignored only if no name matches exactly."""
     names = {_person(message)[0] for chat in chats for message in chat["messages"] if me and isinstance(message, dict)}
     folded = {name.casefold() for name in me}
     return names & set(me) or {name for name in names if name.casefold() in folded} - {""}
@@ -144,7 +147,7 @@ def _rows(chats: list[dict], owner: str | None, mine: set[str], skipped: dict, n
         for message in chat["messages"]:
             text = _text(message) if isinstance(message, dict) and _is_number(message.get("id")) else None
             if text is None:
-                skip(skipped, "a row that is not as Telegram writes a message", str(message)[:200])
+                skip(skipped, MALFORMED, str(message)[:200])
                 continue
             if chat["type"] in NO_CONVERSATION:
                 skip(skipped, NO_CONVERSATION[chat["type"]], text)
@@ -168,8 +171,8 @@ def _rows(chats: list[dict], owner: str | None, mine: set[str], skipped: dict, n
             }
     if local_times:
         notes.append(
-            f"{local_times:,} messages have a local time without its zone, as older versions of Telegram wrote it; they "
-            "are read as UTC."
+            f"{local_times:,} messages have a local time without a zone, as older versions of Telegram wrote them; they "
+            "were read as UTC."
         )
 
 
@@ -178,7 +181,7 @@ def _is_number(value) -> bool:
 
 
 def _person(message: dict) -> tuple[str, str | None]:
-    """(name, number) of who wrote a message; a user's number without "user", which older exports lack."""
+    """(name, number) of a message's author. A user's number loses its prefix "user", which older exports lack."""
     name, person = (
         message.get(key) or message.get(actor) for key, actor in (("from", "actor"), ("from_id", "actor_id"))
     )
@@ -186,7 +189,7 @@ def _person(message: dict) -> tuple[str, str | None]:
 
 
 def _text(message: dict) -> str | None:
-    """A message's text; None where it is not as Telegram writes it."""
+    """A message's text, or None if it has an unknown format."""
     text = message.get("text")
     if text is None:
         text = message.get("text_entities") or ""
@@ -201,7 +204,7 @@ def _files(message: dict) -> str:
         return PHOTO
     if not {"file", "media_type"} & message.keys():
         return ""
-    # An image that was sent as a file; stickers and animations have a media type of their own.
+    # An image sent as a file. Stickers and animations have their own media type.
     is_photo = "media_type" not in message and str(message.get("mime_type")).startswith("image/")
     return PHOTO if is_photo else ATTACHMENT
 
@@ -211,7 +214,7 @@ def _kind(message: dict, chat_type: str, files: str, text: str) -> str:
         return "system"
     if chat_type == "bot_chat" or message.get("type") == "unsupported":
         return "app"
-    if "forwarded_from" in message:  # null where the account behind it is deleted
+    if "forwarded_from" in message:  # null if that account was deleted
         return "forward"
     if APPS & message.keys():
         return "app"
@@ -221,7 +224,7 @@ def _kind(message: dict, chat_type: str, files: str, text: str) -> str:
 
 
 def _time(message: dict) -> tuple[int, bool]:
-    """(microseconds since 1970, whether the zone had to be guessed); 0 where there is no date."""
+    """(microseconds since 1970, or 0 without a date; whether the time zone had to be assumed)."""
     try:
         return int(message["date_unixtime"]) * 1_000_000, False
     except (KeyError, TypeError, ValueError, OverflowError):

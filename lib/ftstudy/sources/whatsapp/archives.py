@@ -1,4 +1,4 @@
-"""Where the exports are: the files of a folder, and the text and the title in a .txt or a .zip."""
+"""Finds the exports in a folder, and reads the text and the chat's name from a .txt or .zip."""
 
 import re
 import struct
@@ -12,12 +12,12 @@ from ...paths import shown
 from .. import exports
 from .phrases import TITLES
 
-# What `zipfile` raises for a zip that is not whole, or no zip.
+# What `zipfile` raises for a file that is incomplete or not a zip.
 DAMAGED = (zipfile.BadZipFile, zlib.error, LZMAError, struct.error, EOFError, RuntimeError, OSError, ValueError)
 
 
 def files(file: Path) -> list[Path]:
-    """The exports in a folder, or the one file. StudyError: a folder without any, or one that cannot be read."""
+    """The exports in a folder, or the file itself. StudyError: the folder has none or cannot be read."""
     if not file.is_dir():
         return [file]
     try:
@@ -25,21 +25,21 @@ def files(file: Path) -> list[Path]:
         found = [one for one in inside if one.suffix.lower() in (".txt", ".zip") and one.is_file()]
         found += [one / "_chat.txt" for one in inside if (one / "_chat.txt").is_file()]
     except OSError as error:
-        raise StudyError(f"{shown(file)} cannot be read: {error.strerror}. Allow yourself to read it.") from error
+        raise StudyError(f"{shown(file)} cannot be read: {error.strerror}. Give yourself read permission.") from error
     if not found:
         raise StudyError(
-            f"The folder {shown(file)} holds no chat exported from WhatsApp: no .txt or .zip, and no folder with a "
+            f"The folder {shown(file)} has no chat exported from WhatsApp: no .txt or .zip, and no folder with a "
             "_chat.txt. In WhatsApp, open a chat, choose Export chat > Without media, and put that file there."
         )
     return found
 
 
 def text_of(file: Path) -> tuple[str, str]:
-    """The text of an export, its lines ended by newlines, and the chat's name."""
+    """The text of an export, with "\\n" as line ends, and the chat's name."""
     try:
         with file.open("rb") as opened:
             is_zip = opened.read(2) == b"PK"
-    except OSError:  # `read_bytes` says what is wrong
+    except OSError:  # `read_bytes` below explains what is wrong
         is_zip = False
     names = [file.parent.name if file.name == "_chat.txt" else file.stem]
     if is_zip:
@@ -48,21 +48,21 @@ def text_of(file: Path) -> tuple[str, str]:
     else:
         data = exports.read_bytes(file, exports.LARGEST)
     titles = [name.removeprefix(title) for name in names for title in TITLES if name.startswith(title)]
-    # The shortest, as one prefix may go on where another ends. " (1)" is what a second download adds.
+    # The shortest title, because one prefix may begin with another. A second download adds " (1)".
     title = re.sub(r" \(\d{1,3}\)$", "", min(titles, key=len) if titles else names[0])
     return exports.decode(data).replace("\r\n", "\n"), title
 
 
 def _unzipped(file: Path) -> tuple[bytes, str]:
-    """The chat in a zip, and its name there. Media are not touched."""
+    """The chat in a zip, and its name there. Media are never unpacked."""
     try:
         with zipfile.ZipFile(file) as archive:
             chat = _chat_in(archive, file)
             if chat.flag_bits & 1:
-                raise _refusal(file, "the zip is encrypted", "Unpack it with its password and give the .txt in it.")
+                raise _refusal(file, "the zip is encrypted", "Unpack it with its password and use the .txt in it.")
             if chat.file_size > exports.LARGEST:
                 raise _refusal(file, f"the text in it has more than {exports.LARGEST:,} bytes")
-            # `zipfile` gives no more than that size; in pieces, it also unpacks no more, whatever there is.
+            # Read in pieces, `zipfile` unpacks no more than the declared size, even from a zip bomb.
             with archive.open(chat) as opened:
                 return b"".join(iter(lambda: opened.read(1 << 20), b"")), Path(chat.filename).stem
     except DAMAGED as error:
@@ -70,12 +70,12 @@ def _unzipped(file: Path) -> tuple[bytes, str]:
 
 
 def _chat_in(archive: zipfile.ZipFile, file: Path) -> zipfile.ZipInfo:
-    """The likeliest text in a zip: a chat may hold text files that somebody sent, larger than itself."""
+    """The text in a zip that is most likely the chat: it may also contain text files that somebody sent."""
     texts = [
         one for one in archive.infolist() if one.filename.lower().endswith(".txt") and "__MACOSX" not in one.filename
     ]
     if not texts:
-        raise _refusal(file, "the zip holds no .txt")
+        raise _refusal(file, "the zip has no .txt")
 
     def likelihood(one):
         inside = Path(one.filename)
@@ -84,5 +84,5 @@ def _chat_in(archive: zipfile.ZipFile, file: Path) -> zipfile.ZipInfo:
     return max(texts, key=likelihood)
 
 
-def _refusal(file: Path, reason: str, fix="Export the chat again, and give the file as it came.") -> StudyError:
+def _refusal(file: Path, reason: str, fix="Export the chat again, and use the file unchanged.") -> StudyError:
     return StudyError(f"{shown(file)} cannot be read as a chat exported from WhatsApp: {reason}. {fix}")

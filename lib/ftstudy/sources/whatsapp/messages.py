@@ -1,12 +1,15 @@
-"""What kind a sender's message is, by the words that WhatsApp puts in the place of what is no text."""
+"""Who wrote each message, what kind it is, and its text without what WhatsApp added."""
 
 import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from .. import ATTACHMENT, PHOTO
 from . import phrases
 from .phrases import LRM, MARKS
 
 PICTURES = (".jpg", ".jpeg", ".png", ".heic", ".heif")  # .webp is a sticker, and a GIF is a video
+LONGEST_NAME = 120
 
 IPHONE_FILE = re.compile(LRM + r"?<[^<>:：\n]{1,40}[:：][ \u00a0]?(\d{8}-[^<>\n]{1,300})>")
 ANDROID_FILE = re.compile(r"(?:IMG|VID|AUD|PTT|STK|DOC)-\d{8}-WA\d{4,6}\.\w{0,5}")
@@ -25,7 +28,7 @@ OMITTED = {
 
 
 def kind_and_text(text: str, by_iphone: bool) -> tuple[str, str]:
-    """The kind of a sender's message, and its text without what WhatsApp added to it."""
+    """The kind of a message, and its text without what WhatsApp added."""
     text = _without_edited(text)
     first, newline, rest = text.partition("\n")
     key = MARKS.sub("", first).casefold() if len(first) < 400 else ""
@@ -55,7 +58,7 @@ def _without_edited(text: str) -> str:
     return text
 
 
-# Kind and text of a message with a photo, a file or a contact card; None without one.
+# The next three return the kind and text of a message with a photo, file or contact card, else None.
 
 
 def _iphone_files(text: str) -> tuple[str, str] | None:
@@ -93,3 +96,57 @@ def _placeholder(name: str) -> str:
 
 def _kind_of_files(names: list[str]) -> str:
     return "app" if all(name.lower().endswith(".vcf") for name in names) else "attachment"
+
+
+QUOTED = re.compile('"[^"]*"|“[^”]*”|„[^“”]*[“”]|«[^»]*»|「[^」]*」')
+
+
+def split_senders(bodies: list[str], me: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield (sender, text) of each message; the sender of WhatsApp's own sentences is "".
+
+    WhatsApp's sentences may contain a colon (`Anna changed the subject to "Party: now"`). They are
+    recognised by an unclosed quotation before the colon, or by words that no name contains. A name
+    may contain a colon too: if it is one of `me`, or if at least five messages by that sender would
+    otherwise all begin with the same words and a colon.
+    """
+    lines = [body[:1000].partition("\n")[0] for body in bodies]  # a name is short
+    parts = [line.split(": ", 2) for line in lines]
+    counts, second = Counter(), {}
+    for one in parts:
+        if len(one) > 1:
+            counts[one[0]] += 1
+            second.setdefault(one[0], set()).add(one[1] if len(one) > 2 else None)
+    longer = {
+        name: f"{name}: {rest}" for name, (rest, *more) in second.items() if rest and not more and counts[name] > 4
+    }
+    known = [name for name in me if ": " in name]
+    system = {name for name, count in counts.items() if len(name) <= LONGEST_NAME and _is_system(name, count)}
+    for body, line, one in zip(bodies, lines, parts):
+        name = next((name for name in known if line.startswith(f"{name}: ")), longer.get(one[0], one[0]))
+        if name in system or len(name) > LONGEST_NAME:
+            yield "", body
+        elif len(one) > 1:
+            yield name, body[len(name) + 2 :]
+        elif line.endswith(":") and line[:-1] in counts:  # an editor removed the space at the end of the line
+            yield line[:-1], body[len(line) :]
+        else:
+            yield "", body
+
+
+def _is_system(name: str, count: int) -> bool:
+    open_quotation = count < 3 and any(mark in QUOTED.sub("", name) for mark in '"“„«「')
+    return open_quotation or any(part in name.casefold() for part in phrases.SYSTEM_PARTS)
+
+
+def owners_among(senders: set[str], me: Iterable[str]) -> set[str]:
+    """The senders that are one of `me`; marks, case and a leading ~ are ignored only if none matches exactly."""
+    found = set()
+    for name in me:
+        found |= {name} & senders or {sender for sender in senders if _plain(sender) == _plain(name)}
+    return found
+
+
+def _plain(name: str) -> str:
+    """A name in lower case, without marks and without the ~ that WhatsApp puts before unsaved contacts."""
+    name = MARKS.sub("", name).replace("\u00a0", " ").replace("\u202f", " ")
+    return name.strip().removeprefix("~").strip().casefold()
