@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -85,9 +86,9 @@ def compare(options, batches: Path) -> None:
 def write_batches(path: Path, steps: int) -> None:
     """Stock mlx-lm's first batches, for torch."""
     subject, tokenizer = prepared("stock", steps, path.parent / "train")
-    from ftstudy import training
+    from ftstudy.training import batches
 
-    drawn = training._data(subject, tokenizer)["batches"](0)
+    drawn = batches.read(subject, tokenizer).train(0)
     made = [[(ids.tolist(), positions.tolist()) for ids, positions in next(drawn)] for _ in range(steps)]
     path.write_text(json.dumps(made))
 
@@ -106,29 +107,32 @@ def prepared(contestant: str, steps: int, data: Path):
 def mlx(contestant: str, steps: int, batches: str) -> dict:
     """Seconds, real tokens and loss of each step."""
     if contestant == "stock":  # the BLAS alone, nothing else of this project
-        sys.path.insert(0, str(ROOT / "lib" / "ftstudy"))
+        sys.path.insert(0, str(ROOT / "lib" / "ftstudy" / "engine"))
         import blas
 
         blas.activate()
     if contestant.startswith("stock"):
         return stock(steps, json.loads(Path(batches).read_text()))
-    import ftstudy.training as training
-    from ftstudy.training import loop
+    from ftstudy import training
+    from ftstudy.training import loop, run
 
     subject, _ = prepared(contestant, steps, Path(batches).parent / "train")
     seconds, losses, tokens = [], [], []
-    heard, arranged = loop._Reports.on_train_loss_report, training._arranged
+    record, arrange, started = loop._record, run.arrange, 0.0
 
-    def hear(self, info):
-        seconds.append(1 / info["iterations_per_second"])
-        losses.append(info["train_loss"])
-        heard(self, info)
+    def timed_record(progress, at, loss, *more):
+        seconds.append(time.perf_counter() - started)
+        losses.append(loss)
+        record(progress, at, loss, *more)
 
-    def arrange(rows, start):
-        tokens.append(sum(len(ids) for ids, _ in rows))
-        return arranged(rows, start)
+    def timed_arrange(rows, start):
+        nonlocal started
+        batch, size = arrange(rows, start)
+        tokens.append(size)
+        started = time.perf_counter()
+        return batch, size
 
-    loop._Reports.on_train_loss_report, training._arranged = hear, arrange
+    loop._record, run.arrange = timed_record, timed_arrange
     with tempfile.TemporaryDirectory() as folder:
         subject.config["adapter_path"] = folder + "/adapter"
         training.train(subject, Path(folder) / "metrics.jsonl")
@@ -169,8 +173,6 @@ def stock(steps: int, batches: list) -> dict:
 
 
 def torch(_, steps: int, batches: str) -> dict:
-    import time
-
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM

@@ -156,14 +156,14 @@ def test_a_compiled_step_is_the_same_and_decomposes_only_when_due(monkeypatch):
     assert not np.allclose(descend(other_rhythm, loss, GaLore(0.1, 4, 20), 20, compiled=True), plain, rtol=1e-4)
 
 
-def test_a_compiled_step_that_nobody_prepares_is_refused():
+def test_a_compiled_step_without_prepare_is_refused():
     model, loss = regression()
     optimizer = GaLore(0.1, rank=4)
     state = [model.state, optimizer.state]
     step = mx.compile(
         lambda: optimizer.update(model, nn.value_and_grad(model, loss)(model)[1]), inputs=state, outputs=state
     )
-    refused(step, "prepare()", "batches")
+    refused(step, "prepare()", "prepare()")
 
 
 @pytest.mark.parametrize("compiled", [False, True])
@@ -212,8 +212,19 @@ class Curve(TrainingCallback):
         self.projectors.append(self.optimizer.state["model"]["layers"][1]["mlp"]["up_proj"]["weight"]["projector"])
 
 
+def prepared(optimizer):
+    """mlx-lm's batches, with the optimizer prepared before each step."""
+
+    def batches(**options):
+        for batch in trainer.iterate_batches(**options):
+            optimizer.prepare()
+            yield batch
+
+    return batches
+
+
 @pytest.mark.parametrize("accumulation", [1, 2])
-def test_mlx_lms_trainer_takes_it(tmp_path, tokenizer, accumulation):
+def test_it_works_in_mlx_lms_own_trainer(tmp_path, tokenizer, accumulation):
     np.random.seed(0)
     mx.random.seed(0)
     rows = [example(user=f"Contact: hey {number}", reply="yo " * (number % 5 + 1)) for number in range(12)]
@@ -239,7 +250,7 @@ def test_mlx_lms_trainer_takes_it(tmp_path, tokenizer, accumulation):
         dataset,
         dataset,
         arguments,
-        iterate_batches=optimizer.batches(trainer.iterate_batches),
+        iterate_batches=prepared(optimizer),
         training_callback=curve,
     )
     assert len(curve.losses) == 6 and curve.losses[-1] < 0.9 * curve.losses[0]

@@ -204,7 +204,7 @@ def started():
         (shared, ["shares its base"]),
         (lambda: converted(PARAMETERS | {"rank": 33}), ["only 32 singular values", "lower lora_parameters.rank"]),
         (lambda: converted(PARAMETERS | {"scale": 0.0}), ["scale is 0.0"]),
-        (started, ["started already"]),
+        (started, ["already trained"]),
         (lambda: base_models.load("tiny")[0], ["no LoRA layer"]),
     ],
     ids=["quantized", "DoRA", "embedding", "switch", "shared", "rank", "scale", "twice", "none"],

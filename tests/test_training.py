@@ -17,7 +17,7 @@ from ftstudy import audit, chat_format, training
 from ftstudy.engine import reply_logits
 from ftstudy.errors import StudyError
 from ftstudy.models import base_models
-from ftstudy.training import batches, methods, stock_comparison
+from ftstudy.training import batches, loss, methods, state, stock_comparison
 from mlx_lm import lora, utils
 from mlx_lm.tuner import datasets, trainer
 from mlx_lm.tuner.callbacks import TrainingCallback
@@ -262,7 +262,7 @@ def test_a_killed_run_goes_on_with_the_same_curve(subject, tmp_path, settings):
 def test_what_another_config_left_unfinished_is_not_gone_on_with(subject, tmp_path, monkeypatch):
     made = subject(iters=6)
     with monkeypatch.context() as patch:
-        patch.setattr(training, "_write_adapter", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(state, "best_weights", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             trained(made, tmp_path)
     assert (tmp_path / "tiny.adapter" / "unfinished" / "state.safetensors").is_file()
@@ -300,6 +300,11 @@ def test_without_the_block_every_step_is_mlx_lms(subject, tmp_path, kind, mask_p
     assert losses(ours, "trained_tokens") == theirs.tokens
     for name, value in mx.load(str(tmp_path / "theirs" / "adapters.safetensors")).items():
         assert mx.allclose(value, tensors_of(made)[name], atol=2e-3).item(), name
+    ours, theirs = (
+        json.loads(Path(folder, "adapter_config.json").read_text())
+        for folder in (made.config["adapter_path"], tmp_path / "theirs")
+    )
+    assert ours == theirs | {"adapter_path": made.config["adapter_path"], base_models.RUN: training.run_id(made)}
 
 
 @pytest.mark.parametrize("kind", ["lora", "dora", "full", "pissa", "galore"])
@@ -314,7 +319,7 @@ def test_plain_mlx_lm_loads_what_was_trained(subject, tmp_path, kind):
     # The loaded adapter gives the loss that the run reported for it.
     rows = batches.spread(batches.study_rows(made, "valid"), 2, 2)
     nats = reply_logits.nats_function(plain, np.zeros(0, dtype=np.int32))
-    found = training.evaluate(plain, nats, [rows], 0)
+    found = loss.evaluate(plain, nats, [rows], 0)
     assert found == pytest.approx(result["kept"]["validation_loss"], abs=1e-4)
 
 

@@ -1,26 +1,63 @@
 """Reading a config as mlx-lm would. `config_matrix` writes those of ft_configs/."""
 
 from pathlib import Path
+from typing import Literal
 
 import yaml
+from pydantic import BaseModel, Field, ValidationError
 
 from .errors import StudyError
 from .paths import from_root, shown
 
-# The block `ftstudy:` of a config holds what mlx-lm has no key for. With it the reply and its end-of-turn
-# token are trained, of every row; without it, exactly what mlx-lm trains.
-STUDY = {
-    "train_on": "last",  # or `all`: every reply of a conversation, or the last one
-    "method": None,  # pissa, where fine_tune_type is lora; galore, where it is full
-    "galore": {},  # its rank, update_every and scale
-    "early_stopping": 0,  # evaluations in a row without a better one, after which training stops; 0: never
-}
+
+class GaLore(BaseModel, strict=True, extra="forbid"):
+    """Options of the method galore."""
+
+    rank: int = Field(128, ge=1, description="a whole number from 1")
+    update_every: int = Field(200, ge=1, description="a whole number of updates from 1")
+    scale: float = Field(0.25, gt=0, description="a number above 0")
+
+
+class Study(BaseModel, strict=True):
+    """The `ftstudy:` block of a config: what mlx-lm has no key for.
+
+    With it, replies and their end-of-turn tokens are trained, in every row; without it, exactly what mlx-lm trains.
+    """
+
+    train_on: Literal["last", "all"] = Field("last", description="`last` (reply of a conversation) or `all`")
+    method: Literal["pissa", "galore"] | None = Field(None, description="`pissa`, `galore`, or leave it out")
+    galore: GaLore = Field({}, description="a block with rank, update_every and scale")
+    early_stopping: int = Field(
+        0, ge=0, description="a whole number: stop after so many evaluations without improvement; 0 for never"
+    )
+
+
+STUDY = {name: field.default for name, field in Study.model_fields.items()}
 
 
 def study(config: dict) -> dict | None:
-    """The config's `ftstudy:` block over its defaults; None where there is none, so that mlx-lm's own rules hold."""
+    """The config's `ftstudy:` block over its defaults, not validated; None if there is no block."""
     block = config.get("ftstudy")
     return {**STUDY, **block} if isinstance(block, dict) else None
+
+
+def study_errors(block: dict) -> list[tuple[str, object, str | None]]:
+    """What is wrong in an `ftstudy:` block: (key, such as `galore.rank`; its value; what it may be).
+
+    For an option that GaLore doesn't have, what it may be is None. Unknown keys of the block itself are not errors.
+    """
+    try:
+        Study.model_validate(block)
+    except ValidationError as error:
+        places = {item["loc"][:2] if item["loc"][0] == "galore" else item["loc"][:1]: item for item in error.errors()}
+        return [_study_error(place, item) for place, item in places.items()]
+    return []
+
+
+def _study_error(place: tuple, item: dict) -> tuple[str, object, str | None]:
+    fields = Study.model_fields if len(place) == 1 else GaLore.model_fields
+    field = fields.get(place[-1])
+    return ".".join(map(str, place)), item["input"], field.description if field else None
 
 
 def given(path: str | Path) -> dict:

@@ -1,10 +1,12 @@
-"""Which rows a step trains on, and which of their tokens: the study's rule, or mlx-lm's own.
+"""The batches of a run: which rows each step trains, and which of their tokens, by the study's rule or mlx-lm's.
 
-A row is (token ids, positions of its trained tokens); a batch is a list of rows. The order follows
-from the seed alone, so that a run that goes on after a kill sees what it would have seen.
+A row is (token ids, positions of its trained tokens); a batch is a list of rows. The seed alone decides the
+order, so a resumed run sees the batches that it would have seen.
 """
 
-from collections.abc import Iterator, Sequence
+import types
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import count
 
 import numpy as np
@@ -12,34 +14,65 @@ from mlx_lm.tuner import datasets, trainer
 
 from .. import audit
 from ..audit.loss import replayed
+from ..configs import study
 from ..engine.reply_logits import Row
 from ..errors import StudyError
 from ..extract import variant_folder
 
-POOL = 32  # batches from whose rows those of like length are put together
+POOL = 32  # batches whose rows are sorted by length together
+
+
+@dataclass(frozen=True)
+class Batches:
+    """What a run trains and evaluates on."""
+
+    train: Callable[[int], Iterator[list[Row]]]  # endless batches, without the first so many
+    validation: list[list[Row]]  # the same at every evaluation
+    rows: list[Row]  # of both, for the beginning that all share; empty under mlx-lm's rule, which has none to share
+
+
+def read(inputs: audit.RunInputs, tokenizer) -> Batches:
+    """The run's batches: with an `ftstudy:` block every row with a reply, without it mlx-lm's own batches.
+
+    Raises StudyError if there is no reply to train on, ValueError where mlx-lm would.
+    """
+    config = inputs.config
+    size, seed, limit = config["batch_size"], config["seed"], config["max_seq_length"]
+    if study(config):
+        rows, valid = (study_rows(inputs, split) for split in ("train", "valid"))
+        if not rows:
+            raise StudyError(f"No reply to train on in {inputs.splits['train'].where}. Extract it again.")
+        chosen = sorted(spread(valid, config["val_batches"], size), key=lambda row: len(row[0]))
+        validation = [chosen[at : at + size] for at in range(0, len(chosen), size)]
+        return Batches(lambda skip: by_length(rows, size, seed, skip), validation, rows + valid)
+    arguments = types.SimpleNamespace(**{**config, "data": str(inputs.folder), "train": True, "test": False})
+    train_set, valid_set, _ = datasets.load_dataset(arguments, tokenizer)
+    validation = stock_once(valid_set, size, limit, config["val_batches"]) if len(valid_set) else []
+    return Batches(lambda skip: stock(train_set, size, limit, seed, skip), validation, [])
 
 
 def study_rows(inputs: audit.RunInputs, split: str) -> list[Row]:
-    """The split's rows as the `ftstudy:` block trains them; those with nothing to train are left out.
+    """The split's rows as the `ftstudy:` block trains them, without those that have nothing to train.
 
-    Raises StudyError where the template refuses a row.
+    Raises StudyError where the template rejects a row.
     """
     if split not in inputs.splits or not inputs.splits[split].rows:
         return []
+    where = inputs.splits[split].where
     if refused := inputs.rendering(split).refused:
-        raise StudyError(f"The chat template refuses a row of {inputs.splits[split].where}, {refused[0]}. Mend it.")
+        raise StudyError(f"The chat template rejects a row of {where}, {refused[0]}. Fix that row.")
     found = replayed(inputs, split)
     if found is None:
         raise StudyError(
-            f"{inputs.splits[split].where} holds no conversation to train on, or batch_size or max_seq_length of "
-            f"{inputs.where} is no number; `make audit CONFIG={inputs.where}` says more."
+            f"No conversation to train on in {where}, or batch_size or max_seq_length of {inputs.where} is not a "
+            f"number. `make audit CONFIG={inputs.where}` says more."
         )
     rows = [(ids[: found.limit], found.trained_positions(row)) for row, ids in enumerate(found.rendering.ids)]
     return [row for row in rows if len(row[1])]
 
 
 def by_length(rows: list[Row], batch_size: int, seed: int, skip: int = 0) -> Iterator[list[Row]]:
-    """Every row once an epoch, without end, in batches of rows of like length; `skip` batches are left out."""
+    """Every row once per epoch, endlessly, in batches of rows of similar length, without the first `skip` batches."""
     lengths = np.array([len(ids) for ids, _ in rows])
     steps = -(-len(rows) // batch_size)
     for epoch in count(skip // steps):
@@ -53,9 +86,9 @@ def by_length(rows: list[Row], batch_size: int, seed: int, skip: int = 0) -> Ite
 
 
 def stock(dataset, batch_size: int, limit: int, seed: int, skip: int = 0) -> Iterator[list[Row]]:
-    """mlx-lm's own batches, in the order in which it takes them where it does not evaluate in between."""
-    # The seed is that of numpy's global generator, from which mlx-lm draws.
-    drawn = trainer.iterate_batches(datasets.CacheDataset(dataset), batch_size, limit, loop=True, seed=seed)
+    """mlx-lm's own batches, in its own order for a run without a validation set."""
+    # mlx-lm draws from NumPy's global generator, which this seeds.
+    drawn = trainer.iterate_batches(_Truncated(dataset, limit), batch_size, limit, loop=True, seed=seed)
     for _ in range(skip):
         next(drawn)
     for batch, lengths in drawn:
@@ -63,21 +96,33 @@ def stock(dataset, batch_size: int, limit: int, seed: int, skip: int = 0) -> Ite
 
 
 def stock_once(dataset, batch_size: int, limit: int, batches: int) -> list[list[Row]]:
-    """mlx-lm's batches of a fixed choice of rows."""
-    rows = datasets.CacheDataset(dataset)
+    """mlx-lm's batches of a fixed selection of rows."""
+    rows = _Truncated(dataset, limit)
     chosen = [rows[at] for at in spread(range(len(rows)), batches, batch_size)]
     return [_stock_rows(*batch) for batch in trainer.iterate_batches(chosen, batch_size, limit, seed=0)]
+
+
+class _Truncated(datasets.CacheDataset):
+    """Rows cut to `limit` tokens. mlx-lm would cut them too, but print a warning for every batch."""
+
+    def __init__(self, dataset, limit: int):
+        super().__init__(dataset)
+        self._limit = limit
+
+    def __getitem__(self, at: int) -> tuple[list[int], int]:
+        ids, offset = super().__getitem__(at)
+        return ids[: self._limit], offset
 
 
 def _stock_rows(batch, lengths) -> list[Row]:
     rows = []
     for ids, (offset, length) in zip(np.array(batch), np.array(lengths)):
-        # mlx-lm trains the tokens at offset <= position <= length: one of padding, where there is one.
+        # mlx-lm trains offset <= position <= length: one token of padding too, if the row has any.
         last = min(length, len(ids) - 1)
         rows.append((ids[: last + 1], np.arange(max(offset, 1), last + 1)))
     return rows
 
 
 def spread(rows: Sequence, batches: int, batch_size: int) -> list:
-    """A fixed choice of rows: `batches` times `batch_size`, evenly over all; all of them for -1."""
+    """A fixed selection of rows, `batches` times `batch_size`, evenly spaced; all of them for -1."""
     return variant_folder.spread(rows, len(rows) if batches == -1 else batches * batch_size)

@@ -1,4 +1,4 @@
-"""GaLore: full training whose optimizer keeps its state in a few directions of the gradient.
+"""GaLore: full fine-tuning with an optimizer that keeps its state in a few directions of the gradient.
 
 J. Zhao, Z. Zhang, B. Chen, Z. Wang, A. Anandkumar, Y. Tian: GaLore: Memory-Efficient LLM
 Training by Gradient Low-Rank Projection, 2024, arXiv 2403.03507, algorithm 2. For a weight W
@@ -9,16 +9,12 @@ Training by Gradient Low-Rank Projection, 2024, arXiv 2403.03507, algorithm 2. F
                     N = Adam's direction for R             M / (√V + ε), with bias correction
                     W ← W - η α P N
 
-With m > n, Q = V[:, :r] stands on the other side: R = G Q (m, r) and W ← W - η α N Qᵀ.
+With m > n, Q = V[:, :r] projects from the other side: R = G Q (m, r) and W ← W - η α N Qᵀ.
 
-A compiled step cannot ask which step it is, and as a graph it would compute both branches of
-`mx.where`, new directions and old, at every step. But mx.compile traces anew where an input's
-shape is another. So the state holds an array `refresh` whose shape says whether the next step
-takes new directions, and `GaLore.prepare` sets it between steps: two graphs a batch shape, of
-which one has no decomposition in it. In mlx-lm's trainer that place is where it draws a batch:
-
-    optimizer = GaLore(learning_rate=1e-3, rank=64)
-    train(model, optimizer, dataset, iterate_batches=optimizer.batches(iterate_batches), …)
+A compiled step cannot ask which step it is, and `mx.where` would compute both new and old directions at every
+step. But mx.compile traces again when an input's shape changes. So the state has an array `refresh` whose shape
+says whether the next step takes new directions, and `GaLore.prepare` sets it before each step. That makes two
+graphs per batch shape, one of them without a decomposition.
 """
 
 from collections.abc import Callable
@@ -31,19 +27,18 @@ from .pissa import truncated_svd
 
 
 class GaLore(AdamW):
-    """AdamW (mlx's own) in the gradient's top `rank` directions.
+    """AdamW (MLX's own) in the gradient's top `rank` directions.
 
-    A parameter is projected if it is a matrix with both sides longer than `rank`. All others
-    are trained by plain AdamW without `scale`: the projector would be the identity, since Adam
-    is not indifferent to a rotation by a full set of directions. So with a rank as large as the
-    shorter side, a step is AdamW's.
+    A parameter is projected if it is a matrix with both sides longer than `rank`. All others get plain AdamW
+    without `scale`: there the projector would be the identity, since Adam depends on the choice of directions.
+    So with a rank as large as the shorter side, a step is AdamW's.
 
-    `update_every` is T, counted in optimizer updates; `scale` is α; `learning_rate` is a number
-    or one of mlx's schedules. State of a projected (m, n) parameter: `projector`
-    (min(m, n), rank), `m` and `v` (rank, n) or, if m > n, (m, rank). `weight_decay` acts on the
-    whole weight, as in AdamW. New directions leave `m` and `v` as they are, as in the paper.
+    `update_every` is T, counted in optimizer updates; `scale` is α; `learning_rate` is a number or one of MLX's
+    schedules. State of a projected (m, n) parameter: `projector` (min(m, n), rank), `m` and `v` (rank, n) or,
+    if m > n, (m, rank). `weight_decay` acts on the whole weight, as in AdamW. New directions keep `m` and `v`,
+    as in the paper.
 
-    Raises StudyError for a rank or an `update_every` below 1, ValueError as mlx's Adam does.
+    Raises StudyError for a rank or an `update_every` below 1, ValueError as MLX's Adam does.
     """
 
     def __init__(
@@ -65,34 +60,22 @@ class GaLore(AdamW):
         self.state["refresh"] = mx.zeros(1)
 
     def prepare(self) -> None:
-        """Before a compiled step, outside it: does that step take new directions?
+        """Decide, before a compiled step, whether it takes new directions.
 
-        It does if the number of updates so far is a multiple of `update_every`, which stands in
-        the state: so a run that resumes keeps the rhythm. May be called more than once. A step
-        that is not compiled does this by itself.
+        It does if the number of updates so far, which is in the state, is a multiple of `update_every`. May be
+        called more than once. A step that is not compiled does this by itself.
         """
         self._decide()
         self._prepared = True
 
-    def batches(self, iterate_batches: Callable) -> Callable:
-        """`iterate_batches`, for mlx-lm's trainer: it prepares a step whenever a batch is drawn."""
-
-        def prepared(*arguments, **options):
-            for batch in iterate_batches(*arguments, **options):
-                self.prepare()
-                yield batch
-
-        return prepared
-
     def apply_gradients(self, gradients: dict, parameters: dict) -> dict:
-        """As mlx's. Raises StudyError inside mx.compile if `prepare` was never called."""
+        """As MLX's. Raises StudyError inside mx.compile if `prepare` was never called."""
         try:
             self._decide()
-        except ValueError as error:  # inside mx.compile nothing has a value yet
+        except ValueError as error:  # inside mx.compile no array has a value
             if not self._prepared:
                 raise StudyError(
-                    "GaLore would never take new directions in this compiled step: call prepare() before each step, "
-                    "or give mlx-lm's trainer iterate_batches=optimizer.batches(iterate_batches)."
+                    "GaLore would never take new directions in this compiled step. Call prepare() before each step."
                 ) from error
         return super().apply_gradients(gradients, parameters)
 
@@ -128,11 +111,11 @@ class GaLore(AdamW):
 def _directions(gradient: mx.array, rank: int) -> mx.array:
     """The gradient's top singular vectors of its shorter side, (shorter side, rank), float32.
 
-    Not the eigenvectors of G Gᵀ, three times as quick: a real gradient's singular values fall
-    below 3e-4 of the first within the rank, where the squares are lost in float32, and Adam
-    gives these directions steps as large as the first.
+    Not the eigenvectors of G Gᵀ, which are three times as fast: within the rank, a real gradient's singular
+    values fall below 3e-4 of the first. Their squares are lost in float32, and Adam makes steps in these
+    directions as large as in the first.
     """
-    # LAPACK raises at a NaN; better that the loss, which is one too, stops the run.
+    # LAPACK raises for a NaN; the loss is NaN too then, and stops the run properly.
     finite = mx.nan_to_num(gradient.astype(mx.float32), 0, 0, 0)
     u, _, v = truncated_svd(finite, rank)
     return u if gradient.shape[0] <= gradient.shape[1] else v

@@ -10,19 +10,21 @@ from ..report import charts, render
 
 
 @contextmanager
-def watching(iterations: int) -> Iterator[Callable[[dict], None]]:
-    """Give a function to be told every row of the curve.
+def watching(iterations: int, enabled: bool = True) -> Iterator[Callable[[dict], None]]:
+    """A function that shows each row of the curve; it shows nothing unless `enabled`.
 
-    Notebooks that nobody watches show nothing: their outputs are compared between runs, and hold the curve later.
+    A notebook that runs without a person shows nothing either: its outputs are compared between runs, and
+    include the curve later.
     """
-    if watched() and "ipykernel" in sys.modules:
+    in_notebook = "ipykernel" in sys.modules
+    if not enabled or in_notebook and not watched():
+        yield lambda row: None
+    elif in_notebook:
         yield _live_curve()
     elif watched():
         with bar(total=iterations, desc="training", unit="iteration") as shown:
             seen: dict = {}
             yield lambda row: _move(shown, row, seen)
-    elif "ipykernel" in sys.modules:
-        yield lambda row: None
     else:
         yield _lines()
 
@@ -35,23 +37,23 @@ def _losses(row: dict) -> str:
 def _live_curve() -> Callable[[dict], None]:
     from IPython.display import display
 
-    curve, handle = [], display("The first evaluation is under way.", display_id=True)
+    curve, handle = [], display("The first evaluation is running.", display_id=True)
 
     drawn = 0.0
 
-    def tell(row: dict) -> None:
+    def show(row: dict) -> None:
         nonlocal drawn
         curve.append(row)
-        if cost.clock() - drawn < 1 and "validation_loss" not in row:  # drawing should not slow a quick run down
+        if cost.clock() - drawn < 1 and "validation_loss" not in row:  # drawing must not slow down a quick run
             return
         drawn = cost.clock()
         handle.update(render.show_picture(charts.loss_curve(curve), "The loss so far"))
 
-    return tell
+    return show
 
 
 def _move(shown, row: dict, seen: dict) -> None:
-    seen |= row  # the last of either loss
+    seen |= row  # the latest of both losses
     shown.update(row["iteration"] - shown.n)
     shown.set_postfix_str(_losses(seen))
 
@@ -59,7 +61,7 @@ def _move(shown, row: dict, seen: dict) -> None:
 def _lines() -> Callable[[dict], None]:
     started = cost.clock()
 
-    def tell(row: dict) -> None:
+    def show(row: dict) -> None:
         print(f"iteration {row['iteration']:>5}  {_losses(row)}  ({cost.clock() - started:.0f} s)", flush=True)
 
-    return tell
+    return show

@@ -1,216 +1,193 @@
-"""mlx-lm's trainer, in segments: between two of them the run is evaluated, compared and kept."""
+"""The training loop: step, report, evaluate, keep the best, stop early or on divergence."""
 
 import math
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from itertools import islice
+from contextlib import contextmanager
+from operator import add
 from pathlib import Path
-from unittest import mock
 
 import mlx.core as mx
-from mlx_lm.tuner import trainer
-from mlx_lm.tuner.callbacks import TrainingCallback
+import mlx.nn as nn
+from mlx.utils import tree_map
+from mlx_lm.tuner.trainer import grad_checkpoint
+from mlx_lm.utils import maybe_set_recommended_wired_limit
 
+from ..configs import study
+from ..cost import clock
 from ..engine import cpu_math
 from . import state
+from .galore import GaLore
 
-EXPLODED = 1.5  # times the loss at the beginning, as the mean of so many steps
+EXPLODED = 1.5  # diverged: the mean loss of the last RECENT steps exceeds this multiple of the loss at the start
 RECENT = 10
 
 
 class _Diverged(Exception):
-    """The loss is no number any more, or has exploded."""
+    """The loss is NaN, infinite or far above its start."""
 
 
 def train(
     model,
     optimizer,
-    options: trainer.TrainingArgs,
+    config: dict,
     *,
     loss: Callable,
     batches: Callable[[int], Iterator],
     evaluate: Callable[[], float] | None,
     folder: Path,
     run: str,
-    patience: int,
-    watch: Callable[[dict], None],
+    report: Callable[[dict], None],
 ) -> dict:
-    """Train to the end, or to where it is better to stop, from where the folder's state says.
+    """Train up to `iters` steps, resuming from the state that the same run left in `folder`.
 
-    `batches(skip)` yields (what `loss` takes behind the model, number of tokens in the rows) from
-    the step after `skip` on; `evaluate()` is the loss of the fixed validation set, nats a trained
-    token. `watch` is told every row of the curve. Returns the progress: `iteration`, `curve` (rows
-    as in `training.train`), `best` ({"iteration", "validation_loss"}, or None where nothing was
-    kept), `trained_tokens`, `stopped` (why, or None), `diverged` (whether that is why), and of this process alone `seconds` and
-    `tokens` (of whole rows). The folder holds the weights of the best.
+    `loss(model, *batch)` returns two float32 scalars: nats per trained token, and how many tokens were trained.
+    `batches(skip)` yields (batch, number of tokens in its rows), without the first `skip` batches.
+    `evaluate()` returns the validation loss in nats per trained token. `report` gets each row of the curve.
+
+    Returns the progress: `iteration`, `curve` (rows as in `run.train`), `best` ({"iteration",
+    "validation_loss"}, or None if nothing was kept), `trained_tokens`, `stopped` (why it ended early, or None),
+    `diverged` (bool), and for this process alone `seconds` and `tokens`. The best weights are in `folder`.
     """
-    progress = {
-        "iteration": 0,
+    maybe_set_recommended_wired_limit()
+    world = mx.distributed.init()
+    optimizer.init(model.trainable_parameters())
+    progress = state.resume(folder, run, model, optimizer) or {
+        "iteration": 0,  # of the last saved state
         "curve": [],
         "best": None,
-        "waited": 0,
+        "waited": 0,  # evaluations since the best one
         "trained_tokens": 0,
-        "window": [],
+        "window": [],  # losses since the last report
         "recent": [],
         "beginning": None,
     }
-    optimizer.init(model.trainable_parameters())
-    if kept := state.read(folder, run, model, optimizer):
-        progress, tensors = kept
-        state.restore(tensors, model, optimizer)
-    for row in progress["curve"]:
-        watch(row)
-    stopped, diverged, spent, drawn = None, False, {"seconds": 0.0, "tokens": 0}, batches(progress["iteration"])
 
-    def tell(row: dict) -> None:
+    def add_row(row: dict) -> None:
         progress["curve"].append(row)
-        watch(row)
+        report(row)
 
-    try:
-        if not progress["curve"] and evaluate:
-            progress["beginning"] = _finite(evaluate(), "the validation loss before the first step")
-            tell({"iteration": 0, "validation_loss": progress["beginning"]})
-        with _checkpointed(model, options.grad_checkpoint):
-            for end, evaluated in _ends(options, progress["iteration"]):
-                stopped = _no_better(progress, patience)
-                if stopped:
+    for row in progress["curve"]:
+        report(row)
+    patience = (study(config) or {}).get("early_stopping", 0)
+    accumulate = config["grad_accumulation_steps"]
+    evaluate_at, save_at = _schedule(config)
+    step, arrays = _step(model, optimizer, loss, accumulate)
+    drawn, gradient = batches(progress["iteration"]), None
+    stopped, diverged, seconds, tokens = None, False, 0.0, 0
+    model.train()
+    with _checkpointed(model, config["grad_checkpoint"]):
+        try:
+            if evaluate and not progress["curve"]:
+                progress["beginning"] = _finite(evaluate(), "the validation loss before the first step")
+                add_row({"iteration": 0, "validation_loss": progress["beginning"]})
+            for at in range(progress["iteration"] + 1, config["iters"] + 1):
+                if patience and progress["waited"] >= patience:
+                    stopped = f"early, at iteration {at - 1}: no improvement in {patience} evaluations in a row"
                     break
-                _segment(model, optimizer, options, end, loss, drawn, _Reports(progress, options, tell), spent)
-                progress["iteration"] = end
-                if evaluated:
-                    _judge(progress, evaluate, tell)
-                if mx.distributed.init().rank() == 0:
-                    state.save(folder, run, progress, model, optimizer)
-    except _Diverged as error:
-        stopped = str(error)
-        kept = state.read(folder, run, model, optimizer)
-        progress["best"] = kept[0]["best"] if kept else None
-        diverged = True
-    return progress | spent | {"stopped": stopped, "diverged": diverged}
+                started = clock()
+                batch, size = next(drawn)
+                if isinstance(optimizer, GaLore):
+                    optimizer.prepare()
+                value, trained, gradient = step(batch, gradient, at % accumulate == 0)
+                mx.eval(arrays, value, trained, gradient)
+                mx.clear_cache()
+                value = mx.distributed.all_sum(value, stream=mx.cpu).item() / world.size()
+                trained = int(mx.distributed.all_sum(trained, stream=mx.cpu).item())
+                seconds, tokens = seconds + clock() - started, tokens + size
+                _record(progress, at, value, trained, config, add_row)
+                if at in evaluate_at:
+                    _judge(progress, at, evaluate, add_row)
+                if at in evaluate_at | save_at:
+                    progress["iteration"] = at
+                    if world.rank() == 0:
+                        state.save(folder, run, progress, model, optimizer)
+        except _Diverged as error:
+            stopped, diverged = str(error), True
+    return progress | {"stopped": stopped, "diverged": diverged, "seconds": seconds, "tokens": tokens}
 
 
-def _judge(progress: dict, evaluate: Callable | None, tell: Callable) -> None:
-    """Is this the best so far? Without a validation set the newest is. The base model does not count: it is no adapter."""
-    found = None
+def _schedule(config: dict) -> tuple[set[int], set[int]]:
+    """The iterations after which to evaluate, and to save: optimizer updates only, and the last iteration."""
+    last, accumulate = config["iters"], config["grad_accumulation_steps"]
+    if accumulate < 1:
+        raise ValueError("grad_accumulation_steps must be at least 1")
+
+    def every(steps: int) -> set[int]:
+        return {min(-(-at // accumulate) * accumulate, last) for at in range(steps, last, steps)}
+
+    return every(config["steps_per_eval"]) | {last}, every(config["save_every"])
+
+
+def _step(model, optimizer, loss: Callable, accumulate: int) -> tuple[Callable, list]:
+    """mlx-lm's training step, and the arrays that it changes."""
+    loss_and_gradient = nn.value_and_grad(model, loss)
+    arrays = [model.state, optimizer.state, mx.random.state]
+
+    def step(batch, earlier, update: bool):
+        (value, trained), gradient = loss_and_gradient(model, *batch)
+        if earlier is not None:
+            gradient = tree_map(add, gradient, earlier)
+        if update:
+            gradient = nn.average_gradients(gradient)
+            if accumulate > 1:
+                gradient = tree_map(lambda array: array / accumulate, gradient)
+            optimizer.update(model, gradient)
+            gradient = None
+        return value, trained, gradient
+
+    # Compiling retraces for each batch length, which on a CPU costs more than it saves.
+    return step if cpu_math.applies() else mx.compile(step, inputs=arrays, outputs=arrays), arrays
+
+
+def _record(progress: dict, at: int, loss: float, trained: int, config: dict, add_row: Callable) -> None:
+    """Add a step's loss; report the mean every `steps_per_report` steps. Raises _Diverged."""
+    progress["window"].append(_finite(loss, f"the training loss at iteration {at}"))
+    progress["trained_tokens"] += trained
+    if at % config["steps_per_report"] == 0 or at == config["iters"]:
+        mean = sum(progress["window"]) / len(progress["window"])
+        progress["window"].clear()
+        add_row({"iteration": at, "train_loss": mean, "trained_tokens": progress["trained_tokens"]})
+    progress["recent"] = [*progress["recent"], loss][-RECENT:]
+    if len(progress["recent"]) == RECENT:
+        mean = sum(progress["recent"]) / RECENT
+        if progress["beginning"] is None:  # no validation set
+            progress["beginning"] = mean
+        if mean > EXPLODED * progress["beginning"]:
+            raise _Diverged(
+                f"the training loss exploded at iteration {at}: its mean over {RECENT} steps is more than {EXPLODED} "
+                f"times the initial {progress['beginning']:.2f} nats per token"
+            )
+
+
+def _judge(progress: dict, at: int, evaluate: Callable | None, add_row: Callable) -> None:
+    """Evaluate, and note whether this is the best so far; without a validation set the newest counts as best.
+
+    The base model is never the best, since there is no adapter to keep for it. Raises _Diverged.
+    """
+    loss, best = None, progress["best"]
     if evaluate:
-        found = _finite(evaluate(), f"the validation loss at iteration {progress['iteration']}")
-        tell({"iteration": progress["iteration"], "validation_loss": found})
-    best = progress["best"]
-    if found is None or best is None or found < best["validation_loss"]:
-        progress["best"], progress["waited"] = {"iteration": progress["iteration"], "validation_loss": found}, 0
+        loss = _finite(evaluate(), f"the validation loss at iteration {at}")
+        add_row({"iteration": at, "validation_loss": loss})
+    if loss is None or best is None or loss < best["validation_loss"]:
+        progress["best"], progress["waited"] = {"iteration": at, "validation_loss": loss}, 0
     else:
         progress["waited"] += 1
 
 
-def _no_better(progress: dict, patience: int) -> str | None:
-    if patience and progress["waited"] >= patience:
-        return (
-            f"early, at iteration {progress['iteration']}: {patience} evaluations in a row were no better than the best"
-        )
-    return None
-
-
-def _finite(value: float, what: str) -> float:
-    if not math.isfinite(value):
-        raise _Diverged(f"{what} is {value}")
-    return value
-
-
-def _exploded(progress: dict, loss: float) -> bool:
-    """With this step's loss: are the last steps far above where the run began?"""
-    recent = progress["recent"] = [*progress["recent"], loss][-RECENT:]
-    if len(recent) < RECENT:
-        return False
-    mean = sum(recent) / RECENT
-    if progress["beginning"] is None:  # without a validation set the first steps say it
-        progress["beginning"] = mean
-    return mean > EXPLODED * progress["beginning"]
-
-
-def _ends(options: trainer.TrainingArgs, done: int) -> list[tuple[int, bool]]:
-    """Where segments end, between two updates of the optimizer, and whether the run is evaluated there."""
-    last, each = options.iters, options.grad_accumulation_steps
-
-    def every(steps: int) -> set[int]:
-        return {min(-(-at // each) * each, last) for at in range(steps, last, steps)}
-
-    evaluated = every(options.steps_per_eval) | {last}
-    return [(end, end in evaluated) for end in sorted(evaluated | every(options.steps_per_save)) if end > done]
-
-
-def _segment(model, optimizer, options, end: int, loss, drawn, reports: "_Reports", spent: dict) -> None:
-    steps = end - reports.before
-
-    def iterate_batches(**_):
-        for batch, tokens in islice(drawn, steps):
-            spent["tokens"] += tokens
-            yield batch
-
-    if hasattr(optimizer, "batches"):  # GaLore has to know when a step begins
-        iterate_batches = optimizer.batches(iterate_batches)
-    own = {"iters": steps, "steps_per_report": 1, "steps_per_save": steps + 1, "grad_checkpoint": False}
-    started = time.perf_counter()
-    try:
-        with _bare_trainer():
-            trainer.train(
-                model,
-                optimizer,
-                None,
-                args=trainer.TrainingArgs(**{**vars(options), **own}),
-                loss=loss,
-                iterate_batches=iterate_batches,
-                training_callback=reports,
-            )
-    finally:
-        spent["seconds"] += time.perf_counter() - started
-
-
-class _Reports(TrainingCallback):
-    """Hears of every step of a segment; tells the mean of every `steps_per_report`, as mlx-lm does."""
-
-    def __init__(self, progress: dict, options: trainer.TrainingArgs, tell: Callable):
-        self.progress, self.options, self.tell = progress, options, tell
-        self.before, self.tokens_before = progress["iteration"], progress["trained_tokens"]
-
-    def on_train_loss_report(self, train_info: dict):
-        progress, at = self.progress, self.before + train_info["iteration"]
-        loss = _finite(train_info["train_loss"], f"the training loss at iteration {at}")
-        progress["window"].append(loss)
-        progress["trained_tokens"] = self.tokens_before + int(train_info["trained_tokens"])
-        if at % self.options.steps_per_report == 0 or at == self.options.iters:
-            mean = sum(progress["window"]) / len(progress["window"])
-            progress["window"].clear()
-            self.tell({"iteration": at, "train_loss": mean, "trained_tokens": progress["trained_tokens"]})
-        if _exploded(progress, loss):
-            raise _Diverged(
-                f"the training loss has exploded at iteration {at}: the mean of {RECENT} steps is more than {EXPLODED} "
-                f"times the {progress['beginning']:.2f} nats a token of the beginning"
-            )
+def _finite(loss: float, name: str) -> float:
+    if not math.isfinite(loss):
+        raise _Diverged(f"{name} is {loss}")
+    return loss
 
 
 @contextmanager
-def _bare_trainer():
-    """mlx-lm's trainer without its own display, which prints timings even into notebooks.
-
-    Without compiling the step, too, on the CPU: it is traced anew for every length of a batch,
-    which costs more than it brings there.
-    """
-    with ExitStack() as patches:
-        patches.enter_context(mock.patch.object(trainer, "TrainUI"))
-        if cpu_math.applies():
-            patches.enter_context(mock.patch.object(mx, "compile", lambda function, **_: function))
-        yield
-
-
-@contextmanager
-def _checkpointed(model, wanted: bool):
-    """mlx-lm's gradient checkpointing, once for all segments; it changes the layers' class."""
+def _checkpointed(model, enabled: bool):
+    """Gradient checkpointing while the block runs: mlx-lm switches it on for the class of the layers, for good."""
     layer = type(model.layers[0])
-    before = layer.__call__
-    if wanted:
-        trainer.grad_checkpoint(model.layers[0])
+    original = layer.__call__
+    if enabled:
+        grad_checkpoint(model.layers[0])
     try:
         yield
     finally:
-        layer.__call__ = before
+        layer.__call__ = original

@@ -1,46 +1,72 @@
-"""Methods that mlx-lm does not have: PiSSA on its LoRA layers, GaLore in place of its optimizer."""
+"""Get a model ready for training: mlx-lm's LoRA, DoRA or full fine-tuning, and PiSSA and GaLore, which it lacks."""
 
 from collections.abc import Callable
 
-from mlx_lm.tuner.utils import build_schedule
+import mlx.core as mx
+import mlx.optimizers as optimizers
+from mlx_lm.tuner.utils import build_schedule, linear_to_lora_layers
 
-from ..configs import study
+from ..configs import study, study_errors
 from ..errors import StudyError
 from . import pissa
 from .galore import GaLore
 
 NEEDS = {"pissa": "lora", "galore": "full"}
+OPTIMIZERS = {
+    "adam": optimizers.Adam,
+    "adamw": optimizers.AdamW,
+    "muon": optimizers.Muon,
+    "sgd": optimizers.SGD,
+    "adafactor": optimizers.Adafactor,
+}
 
 
 def check(config: dict) -> None:
-    """StudyError where the method does not go with the config's fine_tune_type."""
-    method = (study(config) or {}).get("method")
-    if method is not None and NEEDS.get(method) != config["fine_tune_type"]:
-        known = " and ".join(f"{name} (with fine_tune_type: {kind})" for name, kind in NEEDS.items())
+    """Raises StudyError for an invalid `ftstudy:` block, or a method that needs another fine_tune_type."""
+    block = study(config) or {}
+    for key, value, allowed in study_errors(block):
+        fix = f"Set it to {allowed}." if allowed else "GaLore has no such option; delete it."
+        raise StudyError(f"Invalid `ftstudy.{key}: {value}` in {config['config']}. {fix}")
+    method, kind = block.get("method"), config["fine_tune_type"]
+    if NEEDS.get(method, kind) != kind:
         raise StudyError(
-            f"{config['config']} asks for the method {method!r} with fine_tune_type: {config['fine_tune_type']}; "
-            f"below ftstudy there are {known}."
+            f"The method {method} in {config['config']} doesn't work with `fine_tune_type: {kind}`. "
+            f"Set `fine_tune_type: {NEEDS[method]}`."
         )
 
 
-def prepare(model, optimizer, config: dict) -> tuple:
-    """(optimizer, adapter) for a model that mlx-lm has just made ready to be trained.
+def prepare(model, config: dict) -> tuple[optimizers.Optimizer, Callable]:
+    """Freeze the model, add what is to be trained, in place, and make the optimizer, as `mlx_lm.lora` does.
 
-    `adapter(tensors, adapter_config)` turns what was trained into what loads on the unmodified
-    base model, in mlx-lm's own form.
+    Returns (optimizer, as_adapter): `as_adapter(tensors, lora_parameters)` turns the trained tensors into
+    those of an adapter for the unmodified base model, in mlx-lm's form, with the lora_parameters to go with them.
+    Raises ValueError for a setting that mlx-lm rejects.
     """
+    mx.random.seed(config["seed"])
+    model.freeze()
+    kind, layers = config["fine_tune_type"], config["num_layers"]
+    if layers > len(model.layers):
+        raise ValueError(f"num_layers is {layers}, but the model has only {len(model.layers)} layers")
+    if kind == "full":
+        for layer in model.layers[-max(layers, 0) :]:
+            layer.unfreeze()
+    elif kind in ("lora", "dora"):
+        linear_to_lora_layers(model, layers, config["lora_parameters"], use_dora=kind == "dora")
+    else:
+        raise ValueError(f"unknown fine_tune_type {kind}")
+    if config["resume_adapter_file"] is not None:
+        model.load_weights(config["resume_adapter_file"], strict=False)
     block = study(config) or {}
-    if block.get("method") == "pissa":
-        return optimizer, _pissa_adapter(pissa.start(model))
-    if block.get("method") == "galore":
-        rate = build_schedule(config["lr_schedule"]) if config["lr_schedule"] else config["learning_rate"]
-        optimizer = GaLore(rate, **block["galore"])
-    return optimizer, lambda tensors, adapter_config: (tensors, adapter_config)
+    rate = build_schedule(config["lr_schedule"]) if config["lr_schedule"] else config["learning_rate"]
+    optimizer = GaLore(rate, **block["galore"]) if block.get("method") == "galore" else _optimizer(rate, config)
+    if block.get("method") != "pissa":
+        return optimizer, lambda tensors, lora_parameters: (tensors, lora_parameters)
+    initial = pissa.start(model)
+    return optimizer, lambda tensors, lora_parameters: pissa.as_lora(tensors, initial, lora_parameters)
 
 
-def _pissa_adapter(initial: dict) -> Callable:
-    def adapter(tensors: dict, adapter_config: dict) -> tuple[dict, dict]:
-        tensors, parameters = pissa.as_lora(tensors, initial, adapter_config["lora_parameters"])
-        return tensors, {**adapter_config, "lora_parameters": parameters}
-
-    return adapter
+def _optimizer(rate, config: dict) -> optimizers.Optimizer:
+    name = config["optimizer"].lower()
+    if name not in OPTIMIZERS:
+        raise ValueError(f"unknown optimizer {name}")
+    return OPTIMIZERS[name](learning_rate=rate, **config["optimizer_config"].get(name, {}))

@@ -2,12 +2,12 @@
 
 F. Meng, Z. Wang, M. Zhang: PiSSA: Principal Singular Values and Singular Vectors Adaptation of
 Large Language Models, 2024, arXiv 2404.02948. With the singular values S of a weight
-W = U S Vᵀ in falling order, rank r and the LoRA layer's `scale` s, a layer starts from
+W = U S Vᵀ in descending order, rank r and the LoRA layer's `scale` s, a layer starts from
 
     A₀ = V[:, :r] √(S[:r] / s)     B₀ = √(S[:r] / s) U[:, :r]ᵀ     W_res = W - s (A₀ B₀)ᵀ
 
-so that its output is the base model's, and what is trained holds most of the weight. W_res is
-frozen. An adapter for the unmodified W has to carry the difference, which has rank 2r:
+so that its output is the base model's, and the trained part carries most of the weight. W_res is
+frozen. An adapter for the unmodified W needs the difference, which has rank 2r:
 
     W_res + s (A B)ᵀ = W + s ([A, A₀] [B; -B₀])ᵀ
 
@@ -16,8 +16,8 @@ frozen. An adapter for the unmodified W has to carry the difference, which has r
     trained = dict(tree_flatten(model.trainable_parameters()))
     tensors, lora_parameters = pissa.as_lora(trained, initial, lora_parameters)
 
-What mlx-lm's trainer saves by itself, checkpoints included, is A and B alone: on the base model
-they give nonsense. With dropout (the paper has none) the principal part is dropped out too.
+A and B alone, which is what mlx-lm's own trainer would save, give nonsense on the base model. Dropout, which
+the paper doesn't use, would drop the principal part too.
 """
 
 from collections import Counter
@@ -30,16 +30,16 @@ from ..errors import StudyError
 
 
 def start(model: nn.Module) -> dict[str, mx.array]:
-    """Set every LoRA layer to its principal start and its base weight to the rest, in place.
+    """Set every LoRA layer to its principal part and its base weight to the remainder, in place.
 
     `model` is what mlx-lm's `linear_to_lora_layers` has just converted. Returns the start's
     factors under the names of an adapter file: `….lora_a` (inputs, rank) and `….lora_b`
     (rank, outputs), in the LoRA layers' own dtype (float32). They follow from the base weights,
-    so a run that resumes gets them by calling this on a fresh model. The rest keeps its weight's
-    dtype: in bfloat16 the start is the base model to that type's precision.
+    so a resumed run gets them by calling this on a fresh model. The remainder keeps its weight's
+    dtype: in bfloat16 the start equals the base model to that precision.
 
-    Raises StudyError, and changes nothing, where there is no LoRA layer, or one is of another
-    kind, is not new, has a quantized or shared base, or a rank or scale that does not fit.
+    Raises StudyError, and changes nothing, if there is no LoRA layer, or one is of another kind, has been trained
+    already, has a quantized or shared base, or a rank or scale that doesn't fit.
     """
     modules = model.named_modules()
     layers = [(name, module) for name, module in modules if "lora_a" in module]
@@ -55,8 +55,8 @@ def start(model: nn.Module) -> dict[str, mx.array]:
         root = mx.sqrt(s / layer.scale)
         a, b = (v * root).astype(layer.lora_a.dtype), (u * root).T.astype(layer.lora_b.dtype)
         layer.lora_a, layer.lora_b = a, b
-        rest = weight - layer.scale * (a @ b).T  # of the factors as rounded: the sum stays W
-        layer.linear.weight = rest.astype(layer.linear.weight.dtype)
+        remainder = weight - layer.scale * (a @ b).T  # from the rounded factors, so that the sum is W
+        layer.linear.weight = remainder.astype(layer.linear.weight.dtype)
         initial |= {f"{name}.lora_a": a, f"{name}.lora_b": b}
         mx.eval(layer.parameters())
     return initial
@@ -67,15 +67,15 @@ def as_lora(
 ) -> tuple[dict[str, mx.array], dict]:
     """The trained factors as a LoRA of twice the rank, which loads on the unmodified base model.
 
-    `tensors` holds the trained factors and `initial` what `start` returned, under the same
+    `tensors` are the trained factors and `initial` what `start` returned, under the same
     names. Returns the tensors for `adapters.safetensors`, `lora_a` (inputs, 2 rank) and
     `lora_b` (2 rank, outputs), and the `lora_parameters` for `adapter_config.json`: those given,
-    with the rank doubled. Raises StudyError where the two dicts differ in names or shapes.
+    with the rank doubled. Raises StudyError if the two dicts differ in names or shapes.
     """
     if {name: value.shape for name, value in tensors.items()} != {name: a.shape for name, a in initial.items()}:
         raise StudyError(
-            "The trained PiSSA factors and those of its start differ in names or shapes; take both from one run, "
-            "the start anew with the run's own base model, num_layers and lora_parameters."
+            "The trained PiSSA factors and the initial ones differ in names or shapes. Take both from one run: call "
+            "start() with that run's base model, num_layers and lora_parameters."
         )
     doubled = {}
     for name, value in tensors.items():
@@ -85,30 +85,32 @@ def as_lora(
 
 
 def _check(name: str, layer: nn.Module, uses: Counter) -> None:
-    """Raises StudyError where PiSSA has no start for this layer."""
+    """Raises StudyError if PiSSA cannot start this layer."""
     if type(layer) is not LoRALinear:
-        reason = f"it is a {type(layer).__name__}; use plain LoRA, with lora_parameters.keys of linear layers alone"
+        reason = f"it is a {type(layer).__name__}; use plain LoRA, with only linear layers in lora_parameters.keys"
     elif not isinstance(layer.linear, nn.Linear):
         kind = type(layer.linear).__name__
-        reason = f"its base is a {kind}, whose rounding would spoil the rest; train on the unquantized model"
+        reason = f"its base is a {kind}, whose rounding would spoil the remainder; train on the unquantized model"
     elif uses[id(layer.linear)] > 1:
-        reason = "another layer shares its base and would change too; leave it out of lora_parameters.keys"
+        reason = "another layer shares its base weight and would change too; leave it out of lora_parameters.keys"
     elif layer.lora_a.shape[1] > (most := min(layer.linear.weight.shape)):
         reason = f"its weight has only {most} singular values; lower lora_parameters.rank to that"
     elif layer.scale <= 0:
         reason = f"its scale is {layer.scale}; set lora_parameters.scale above 0"
     elif mx.any(layer.lora_b).item():
-        reason = "it is trained or started already; start from the base model, newly loaded and converted"
+        reason = "it was already trained or started; use a freshly loaded base model"
     else:
         return
-    raise StudyError(f"PiSSA cannot start the layer {name}: {reason}.")
+    raise StudyError(f"PiSSA cannot start layer {name}: {reason}.")
 
 
 def truncated_svd(matrix: mx.array, rank: int) -> tuple[mx.array, mx.array, mx.array]:
-    """The top of a float32 matrix U diag(S) Vᵀ: U (rows, rank), S (rank,) falling, V (columns, rank),
-    the largest entry of whose columns is positive, so that a sign is no matter of chance."""
+    """The largest singular values of a float32 matrix: U (rows, rank), S (rank,) descending, V (columns, rank).
+
+    Signs are fixed: the largest entry of each column of V is positive.
+    """
     tall = matrix.shape[0] >= matrix.shape[1]
-    # MLX's SVD computes all of U, (rows, rows): a vocabulary's would take 10 GB. That of R is small.
+    # MLX's SVD computes all of U, (rows, rows), which takes 10 GB for a vocabulary. R's is small.
     q, r = mx.linalg.qr(matrix if tall else matrix.T, stream=mx.cpu)
     left, s, right = mx.linalg.svd(r, stream=mx.cpu)
     left, right = q @ left[:, :rank], right[:rank].T

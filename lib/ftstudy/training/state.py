@@ -1,8 +1,8 @@
-"""What an unfinished run needs to go on: weights, optimizer, random numbers and curve, in one file.
+"""What an unfinished run needs to resume: weights, optimizer, random numbers and curve, in one file.
 
-It stands in `<adapter>/unfinished/` until the run is complete. One file is written whole or not
-at all; the best weights so far lie beside it, named by their iteration, and are written first: a
-kill at any moment leaves a state that fits together.
+The file is `<adapter>/unfinished/state.safetensors`, until the run is complete. It is replaced as a whole.
+The best weights so far are in a second file, named by their iteration and written first: a kill at any
+moment leaves two files that fit together.
 """
 
 import json
@@ -16,58 +16,31 @@ from ..files import replace_file
 
 
 def save(folder: Path, run: str, progress: dict, model, optimizer) -> None:
-    """Keep this moment. `progress`: plain data with `iteration` and `best` ({"iteration", …} or None)."""
+    """Save the run as it is now. `progress`: plain data with `iteration` and `best` ({"iteration", …} or None)."""
     folder.mkdir(parents=True, exist_ok=True)
     best = progress["best"]["iteration"] if progress["best"] else None
     if best == progress["iteration"]:
         _write(_best(folder, best), dict(tree_flatten(model.trainable_parameters())), {})
-    told = {"run": run, "progress": json.dumps(progress)}
-    _write(folder / "state.safetensors", _tensors(model, optimizer), told)
+    metadata = {"run": run, "progress": json.dumps(progress)}
+    _write(folder / "state.safetensors", _tensors(model, optimizer), metadata)
     for path in folder.glob("best_*.safetensors"):
         if best is None or path != _best(folder, best):
             path.unlink()
 
 
-def read(folder: Path, run: str, model, optimizer) -> tuple[dict, dict] | None:
-    """(progress, tensors) of that run's last moment; None where there is none, or it is another run's.
+def resume(folder: Path, run: str, model, optimizer) -> dict | None:
+    """Restore model, optimizer and random numbers, and return the progress saved with them.
 
-    Of several machines the first alone has the file, and tells the others.
+    None, and nothing changed, if there is no state or it is another run's. With several machines only the
+    first has the file, and sends it to the others.
     """
     world = mx.distributed.init()
     kept = _read(folder / "state.safetensors", run) if world.rank() == 0 else None
-    if world.size() == 1 or not _sum(mx.array(kept is not None)).item():
-        return kept
-    text = json.dumps(kept[0]).encode() if kept else b""
-    length = _sum(mx.array(len(text))).item()
-    text = bytes(_sum(mx.array(list(text)) if kept else mx.zeros(length, mx.int32)).tolist())
-    like = _tensors(model, optimizer)
-    tensors = {name: _sum(kept[1][name] if kept else mx.zeros_like(value)) for name, value in like.items()}
-    return json.loads(text), tensors
-
-
-def _read(path: Path, run: str) -> tuple[dict, dict] | None:
-    if not path.is_file():
+    if world.size() > 1 and _sum(mx.array(kept is not None)).item():
+        kept = _shared(kept, model, optimizer)
+    if kept is None:
         return None
-    try:
-        tensors, metadata = mx.load(str(path), return_metadata=True)
-        progress = json.loads(metadata["progress"])
-    except (RuntimeError, ValueError, KeyError):  # somebody else's file
-        return None
-    return (progress, tensors) if metadata.get("run") == run else None
-
-
-def _tensors(model, optimizer) -> dict[str, mx.array]:
-    tensors = {f"model.{name}": value for name, value in tree_flatten(model.trainable_parameters())}
-    tensors |= {f"optimizer.{name}": value for name, value in tree_flatten(optimizer.state)}
-    return tensors | {"random": mx.random.state[0]}
-
-
-def _sum(array: mx.array) -> mx.array:
-    return mx.distributed.all_sum(array.astype(mx.int32) if array.dtype == mx.bool_ else array, stream=mx.cpu)
-
-
-def restore(tensors: dict, model, optimizer) -> None:
-    """Put the tensors that `read` gave in their places."""
+    progress, tensors = kept
     parts = {"model": [], "optimizer": []}
     for name, value in tensors.items():
         part, _, inside = name.partition(".")
@@ -76,8 +49,9 @@ def restore(tensors: dict, model, optimizer) -> None:
     model.load_weights(parts["model"], strict=False)
     optimizer.state = tree_unflatten(parts["optimizer"])
     high, low = tensors["random"].tolist()
-    mx.random.seed(high << 32 | low)  # the two halves of a seed are mlx's whole state
+    mx.random.seed(high << 32 | low)  # MLX's whole random state is the two halves of a seed
     mx.eval(model.parameters(), optimizer.state)
+    return progress
 
 
 def best_weights(folder: Path, progress: dict) -> dict[str, mx.array]:
@@ -86,7 +60,39 @@ def best_weights(folder: Path, progress: dict) -> dict[str, mx.array]:
 
 
 def clear(folder: Path) -> None:
+    """Delete the saved state."""
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _read(path: Path, run: str) -> tuple[dict, dict] | None:
+    if not path.is_file():
+        return None
+    try:
+        tensors, metadata = mx.load(str(path), return_metadata=True)
+        progress = json.loads(metadata["progress"])
+    except (RuntimeError, ValueError, KeyError):  # not a file of ours
+        return None
+    return (progress, tensors) if metadata.get("run") == run else None
+
+
+def _shared(kept: tuple[dict, dict] | None, model, optimizer) -> tuple[dict, dict]:
+    """The first machine's state on every machine: a sum in which all others add zeros."""
+    text = json.dumps(kept[0]).encode() if kept else b""
+    length = _sum(mx.array(len(text))).item()
+    text = bytes(_sum(mx.array(list(text)) if kept else mx.zeros(length, mx.int32)).tolist())
+    like = _tensors(model, optimizer)
+    tensors = {name: _sum(kept[1][name] if kept else mx.zeros_like(value)) for name, value in like.items()}
+    return json.loads(text), tensors
+
+
+def _sum(array: mx.array) -> mx.array:
+    return mx.distributed.all_sum(array.astype(mx.int32) if array.dtype == mx.bool_ else array, stream=mx.cpu)
+
+
+def _tensors(model, optimizer) -> dict[str, mx.array]:
+    tensors = {f"model.{name}": value for name, value in tree_flatten(model.trainable_parameters())}
+    tensors |= {f"optimizer.{name}": value for name, value in tree_flatten(optimizer.state)}
+    return tensors | {"random": mx.random.state[0]}
 
 
 def _best(folder: Path, iteration: int) -> Path:
@@ -95,7 +101,7 @@ def _best(folder: Path, iteration: int) -> Path:
 
 def _write(path: Path, tensors: dict[str, mx.array], metadata: dict) -> None:
     with replace_file(path) as new:
-        # mlx writes only to names that end like this, and appends it otherwise
+        # MLX appends .safetensors to any other name.
         named = new.with_name(new.name + ".safetensors")
         try:
             mx.save_safetensors(str(named), tensors, metadata)

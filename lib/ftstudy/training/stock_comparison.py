@@ -1,4 +1,4 @@
-"""Where the study's loss departs from mlx-lm's: which tokens carry it, and how much that matters."""
+"""How the study's training differs from stock mlx-lm's: which tokens are trained, and how much that matters."""
 
 from dataclasses import replace
 from itertools import islice
@@ -16,14 +16,15 @@ from ..engine import reply_logits
 from ..models import base_models
 from . import batches, train
 
-ROWS = 200  # of which the loss tokens are counted
+ROWS = 200  # whose trained tokens are counted
 
 
 def loss_tokens(inputs: audit.RunInputs, stock: bool) -> dict:
-    """How many loss tokens of each sort the training split has, trained by mlx-lm or as the `ftstudy:` block says.
+    """How many tokens of each kind are trained, by stock mlx-lm or as the `ftstudy:` block says.
 
-    Over the first rows, batched as the trainer batches them: `prompt`, `reply`, `end_of_turn`, `after_end`,
-    `padding`, their sum `total`, `rows`, and `masked_share`, how much of the rows' own tokens carries no loss.
+    Over the first rows of the training split, batched as the trainer batches them: `prompt`, `reply`,
+    `end_of_turn`, `after_end`, `padding`, their sum `total`, `rows`, and `masked_share`, the share of the rows'
+    own tokens that is not trained.
     """
     config, block = inputs.config, study(inputs.config)
     chats = list(islice(inputs.splits["train"].chats(), ROWS))
@@ -43,21 +44,21 @@ def loss_tokens(inputs: audit.RunInputs, stock: bool) -> dict:
 
 
 def trained_as_stock(inputs: audit.RunInputs, result: dict) -> list[dict]:
-    """The run once more with mlx-lm's own loss and batches, beside the base model and the run itself.
+    """Repeat a run with mlx-lm's own loss and batches, and compare base model, run and repetition.
 
-    `result` is what `train` gave for the subject. Each is {"model", "reply", "end_of_turn"}: nats a
-    token over the fixed validation set. Costs as much time as the run did.
+    `result` is what `train` returned for these inputs. Each row is {"model", "reply", "end_of_turn"}: nats per
+    token over the fixed validation set. Takes as long as the run did.
     """
     with TemporaryDirectory(prefix="ftstudy") as folder:
-        aside = {"ftstudy": None, "adapter_path": f"{folder}/adapter", "iters": result["iterations"]}
-        aside["steps_per_eval"] = aside["save_every"] = result["iterations"] + 1  # mlx-lm keeps the last, not the best
-        train(replace(inputs, config=inputs.config | aside), Path(folder) / "metrics.jsonl")
+        stock = {"ftstudy": None, "adapter_path": f"{folder}/adapter", "iters": result["iterations"]}
+        stock["steps_per_eval"] = stock["save_every"] = result["iterations"] + 1  # mlx-lm keeps the last, not the best
+        train(replace(inputs, config=inputs.config | stock), Path(folder) / "metrics.jsonl")
         models = {"base": None, "this run": result["adapter"], "stock mlx-lm": f"{folder}/adapter"}
         return [{"model": name, **_nats(inputs, adapter)} for name, adapter in models.items()]
 
 
 def _nats(inputs: audit.RunInputs, adapter: str | None) -> dict:
-    """Nats a token of the validation rows' replies, and of the tokens that end their turns."""
+    """Nats per token of the validation rows' replies, and of the tokens that end their turns."""
     model, tokenizer = base_models.load(inputs.config["model"], adapter)
     size = inputs.config["batch_size"]
     rows = batches.spread(batches.study_rows(inputs, "valid"), inputs.config["val_batches"], size)

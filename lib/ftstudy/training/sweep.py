@@ -1,4 +1,4 @@
-"""A list of configs, trained one after another: each in a process of its own, past failures, to one table."""
+"""Train a list of configs, each in its own process, continuing after failures, into one table."""
 
 import subprocess
 import sys
@@ -14,16 +14,16 @@ from . import find_result, read, run_id
 
 
 def sweep(configs: Iterable[Path], run: Path, data: str | None, model: str | None, flags: list[str]) -> list[dict]:
-    """Train each config that is not trained yet; `flags` are those of `ftstudy train`, --smoke and --force.
+    """Train each config that is not trained yet; `flags` are those of `ftstudy train`: --smoke and --force.
 
-    Returns, and keeps in the run's sweep.json after every config, one row a config: `config`, `status`
-    (trained, kept from before, diverged, failed), `why` (of the last two), and what `_figures` gives. A
-    config that fails has no entry in training.json, whatever adapter of an older run lies there.
+    Returns one row per config, and updates the run's sweep.json after each: `config`, `status` (trained, kept
+    from before, diverged, failed), `why` (for the last two), and the keys of `_figures`. A config that fails has
+    no entry in training.json, even if an older run left an adapter.
     """
     rows, seconds, trained, configs = [], 0.0, 0, list(configs)
     for at, config in enumerate(configs):
-        told = f", about {seconds / trained * (len(configs) - at) / 60:.0f} min left" if trained else ""
-        print(f"== {shown(config)} ({at + 1} of {len(configs)}{told})", flush=True)
+        left = f", about {seconds / trained * (len(configs) - at) / 60:.0f} min left" if trained else ""
+        print(f"== {shown(config)} ({at + 1} of {len(configs)}{left})", flush=True)
         started = cost.clock()
         rows.append({"config": config.stem} | _trained(config, run, data, model, flags))
         if rows[-1]["status"] != "kept from before":
@@ -34,24 +34,24 @@ def sweep(configs: Iterable[Path], run: Path, data: str | None, model: str | Non
 
 def _trained(config: Path, run: Path, data: str | None, model: str | None, flags: list[str]) -> dict:
     if _is_complete(config, run, data, model, flags):
-        print("complete, with this config, data and model: kept", flush=True)
+        print("already trained with this config, data and model: kept", flush=True)
         return {"status": "kept from before", "why": None} | _figures(run, config.stem)
     given = [*(["--data", data] if data else []), *(["--model", model] if model else []), *flags]
     command = [sys.executable, "-m", "ftstudy", "train", "--config", str(config), "--run", run.name, *given]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    said = []
+    last = []
     for line in process.stderr:
         sys.stderr.write(line)
-        said = [*said[-20:], line.strip()]
+        last = [*last[-20:], line.strip()]
     code = process.wait()
     if find_result(run, config.stem) is None:
-        return {"status": "failed", "why": next(filter(None, reversed(said)), f"the process ended with {code}")}
+        return {"status": "failed", "why": next(filter(None, reversed(last)), f"the process exited with {code}")}
     figures = _figures(run, config.stem)
     return {"status": "diverged" if figures["diverged"] else "trained", "why": figures["stopped"]} | figures
 
 
 def _is_complete(config: Path, run: Path, data: str | None, model: str | None, flags: list[str]) -> bool:
-    """Does the adapter stand there that this very config, data and model would give?"""
+    """True if the adapter that this config, data and model would give is there already."""
     entry = find_result(run, config.stem)
     try:
         inputs = read(config, data, model, smoke="--smoke" in flags)
@@ -62,7 +62,7 @@ def _is_complete(config: Path, run: Path, data: str | None, model: str | None, f
 
 
 def _figures(run: Path, name: str) -> dict:
-    """What the table shows of a run: its losses in nats a trained token, and its cost."""
+    """What the table shows of a run: its losses in nats per trained token, and its cost."""
     entry, spent = find_result(run, name), read_json(run / "cost.json").get(f"training {name}", {})
     losses = [row["validation_loss"] for row in entry["curve"] if "validation_loss" in row]
     return {
@@ -90,7 +90,7 @@ COLUMNS = {
 
 
 def table(rows: list[dict]) -> str:
-    """The sweep for a terminal: a line a config; why one failed stands below."""
+    """The sweep for a terminal: one line per config, with the reasons for failures below."""
     cells = [list(COLUMNS.values()), *([_cell(row.get(key)) for key in COLUMNS] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in cells]

@@ -1,0 +1,52 @@
+"""The results of a run's configs: one entry per config in training.json, its cost in cost.json."""
+
+from pathlib import Path
+
+from .. import cost
+from ..errors import StudyError
+from ..files import read_json, write_json
+from ..models import base_models
+from ..paths import from_root, shown
+
+
+def save_result(run: Path, result: dict) -> None:
+    """Write what `train` returned into the run's training.json, replacing the config's earlier entry."""
+    result = dict(result)
+    spent = result.pop("cost")
+    speed = round(spent["tokens"] / spent["seconds"], 1) if spent["seconds"] else None
+    cost.record(run, f"training {result['name']}", spent["seconds"], tokens_per_second=speed)
+    write_json(run / "training.json", {"configs": [result, *_entries(run, without=result["name"])]})
+
+
+def remove_result(run: Path, name: str) -> None:
+    """Remove a config's entry: a run that is about to start makes it stale, and may fail."""
+    if (run / "training.json").is_file():
+        write_json(run / "training.json", {"configs": _entries(run, without=name)})
+
+
+def find_result(run: Path, name: str) -> dict | None:
+    """A config's entry in training.json, or None."""
+    return next((entry for entry in _entries(run) if entry["name"] == name), None)
+
+
+def load_result(run: Path, name: str) -> dict:
+    """A config's entry in training.json. Raises StudyError if there is none, or its adapter has been replaced."""
+    entries = read_json(run / "training.json")["configs"]
+    entry = find_result(run, name)
+    if entry is None:
+        raise StudyError(
+            f"{shown(run / 'training.json')} has no run of {name}, only of "
+            f"{', '.join(entry['name'] for entry in entries) or 'nothing'}. Train it first (notebook 03, make train)."
+        )
+    if base_models.run_of(from_root(entry["adapter"])) != entry["run_id"]:
+        raise StudyError(
+            f"{entry['adapter']} isn't the adapter described in {shown(run / 'training.json')}: something else was "
+            "trained into that folder since, or it was moved. Train it again (notebook 03, make train)."
+        )
+    return entry
+
+
+def _entries(run: Path, without: str | None = None) -> list[dict]:
+    path = run / "training.json"
+    entries = read_json(path)["configs"] if path.is_file() else []
+    return [entry for entry in entries if entry["name"] != without]

@@ -1,0 +1,202 @@
+"""One run: from a config and its data to an adapter and a curve."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+
+import mlx.core as mx
+from mlx.utils import tree_flatten
+from mlx_lm.utils import save_config
+
+from .. import audit
+from ..engine import blas, reply_logits
+from ..errors import StudyError
+from ..files import move_files, new_folder, write_jsonl
+from ..models import base_models
+from ..paths import from_root, shown
+from . import batches, loop, methods, state
+from .live_display import watching
+from .loss import arrange, evaluate, loss_function
+
+# Keys that don't affect the results.
+IGNORED = ("config", "adapter_path", "report_to", "project_name", "train", "test", "test_batches")
+# The original report's quick look: does the loss move at all?
+SMOKE = {"iters": 100, "steps_per_eval": 10}
+
+
+def read(config, data=None, model=None, *, adapter=None, smoke: bool = False) -> audit.RunInputs:
+    """What to train, as `audit.read` returns it; with `smoke` 100 iterations, evaluated every 10."""
+    inputs = audit.read(config, data, model, adapter=adapter)
+    inputs.config |= SMOKE if smoke else {}
+    return inputs
+
+
+def check_audit(inputs: audit.RunInputs, force: bool = False) -> list[str]:
+    """Audit a run before it starts. Raises StudyError for errors; with `force`, returns their check ids instead."""
+    errors = [item for item in audit.check_before_training(inputs)["findings"] if item["severity"] == "error"]
+    if errors and not force:
+        found = "; ".join(f"{item['check']}: {item['title']}" for item in errors)
+        raise StudyError(
+            f"Not training {inputs.where}: the audit found errors that would waste the run: {found}. "
+            f"`make audit CONFIG={inputs.where}` says how to fix them; FORCE=1 trains anyway."
+        )
+    return [item["check"] for item in errors]
+
+
+def train(inputs: audit.RunInputs, metrics_file: Path) -> dict:
+    """Train as the config says, and return the result, one entry of training.json.
+
+    A killed run resumes where it was last saved (`state`). The adapter's files appear only when training is
+    complete, since a stopped run's would look like a result; other files in its folder stay. `metrics_file`
+    gets the curve as it grows, one row per event: {"iteration", "train_loss" and "trained_tokens", or
+    "validation_loss"}, in nats per trained token.
+
+    Raises StudyError if there is nothing to train on, if mlx-lm rejects a setting, or if the loss is not a number
+    before anything could be saved.
+    """
+    config = inputs.config
+    methods.check(config)
+    folder = from_root(config["data"])
+    if not (folder / "train.jsonl").is_file():
+        raise StudyError(
+            f"No train.jsonl in {shown(folder)}, which {config['config']} trains on. Extract this variant first "
+            "(notebook 01, make extract), or choose another config with CONFIG=…."
+        )
+    model, tokenizer = base_models.load(config["model"])
+    parameters = _size(model.parameters())
+    target, run = from_root(config["adapter_path"]), run_id(inputs)
+    with new_folder(target) as new:
+        paths = {"model": config["model"], "data": config["data"], "adapter_path": shown(target)}
+        written = {**config, **paths, "train": True, base_models.RUN: run}
+        if config["fine_tune_type"] == "full":
+            written["lora_parameters"] = None
+        save_config(dict(written), new / "adapter_config.json")
+        try:
+            with blas.share_threads(config["batch_size"]):
+                optimizer, as_adapter = methods.prepare(model, config)
+                progress = _trained(inputs, model, tokenizer, optimizer, target / "unfinished", run, metrics_file)
+        except (ValueError, KeyError, IndexError) as error:  # what mlx-lm raises for bad data or settings
+            raise StudyError(
+                f"mlx-lm cannot train {config['config']} on {shown(folder)}: {error}. "
+                f"`make audit CONFIG={config['config']}` says how to fix it."
+            ) from error
+        if progress["best"] is None:
+            state.clear(target / "unfinished")
+            raise StudyError(
+                f"The loss of {config['config']} is not a number, so there is no adapter to keep "
+                f"({progress['stopped']}). Lower learning_rate, or look for rows without a reply with "
+                f"`make audit CONFIG={config['config']}`."
+            )
+        if is_main_process():
+            best = state.best_weights(target / "unfinished", progress)
+            tensors, lora_parameters = as_adapter(best, written["lora_parameters"])
+            # Weights and config carry the run's id, which shows when they come from different runs.
+            save_config(written | {"lora_parameters": lora_parameters}, new / "adapter_config.json")
+            mx.save_safetensors(str(new / "adapters.safetensors"), tensors, {base_models.RUN: run})
+            move_files(new, target)
+            state.clear(target / "unfinished")
+            write_jsonl(metrics_file, progress["curve"])
+    examples = len(inputs.splits["train"].rows)
+    return {
+        "config": config["config"],
+        "name": Path(config["config"]).stem,
+        "run_id": run,
+        "model": config["model"],
+        "data": shown(folder),
+        "adapter": shown(target),
+        "iterations": progress["iteration"],
+        "kept": progress["best"],
+        "stopped": progress["stopped"],
+        "diverged": progress["diverged"],
+        "batch_size": config["batch_size"],
+        "learning_rate": config["learning_rate"],
+        "parameters_trained": _size(model.trainable_parameters()),
+        "parameters": parameters,
+        "examples": examples,
+        "epochs": progress["iteration"] * config["batch_size"] / max(examples, 1),
+        "tokens_in_loss": progress["trained_tokens"],
+        "curve": progress["curve"],
+        "cost": {"seconds": progress["seconds"], "tokens": progress["tokens"]},
+    }
+
+
+def _trained(inputs, model, tokenizer, optimizer, unfinished: Path, run: str, metrics_file: Path) -> dict:
+    """Run the loop on the config's batches; returns its progress."""
+    config, data = inputs.config, batches.read(inputs, tokenizer)
+    sharing = [] if config["grad_checkpoint"] else data.rows
+    prefix = reply_logits.shared_prefix(model, sharing, config["batch_size"])
+    nats = reply_logits.nats_function(model, prefix)
+    with watching(config["iters"], is_main_process()) as watch, _growing(metrics_file) as write:
+        return loop.train(
+            model,
+            optimizer,
+            config,
+            loss=loss_function(nats),
+            batches=lambda skip: (arrange(rows, len(prefix)) for rows in data.train(skip)),
+            evaluate=(lambda: evaluate(model, nats, data.validation, len(prefix))) if data.validation else None,
+            folder=unfinished,
+            run=run,
+            report=lambda row: (write(row), watch(row)),
+        )
+
+
+def _size(tree) -> int:
+    return sum(array.size for _, array in tree_flatten(tree))
+
+
+@contextmanager
+def _growing(path: Path) -> Iterator[Callable[[dict], None]]:
+    """A function that appends a row to the file at once; on other machines than the first it does nothing."""
+    if not is_main_process():
+        yield lambda row: None
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="\n", buffering=1) as file:
+        yield lambda row: file.write(json.dumps(row) + "\n")
+
+
+def is_main_process() -> bool:
+    """True for the one process that writes, of those that train together on several machines."""
+    return mx.distributed.init().rank() == 0
+
+
+def summary(result: dict) -> str:
+    """How a run ended, in a few lines."""
+    kept, losses = result["kept"], [row["validation_loss"] for row in result["curve"] if "validation_loss" in row]
+    lines = [f"stopped: {result['stopped']}"] if result["stopped"] else []
+    if losses:
+        lines.append(f"kept: iteration {kept['iteration']}, the best of {len(losses) - 1} evaluations")
+        worse = kept["validation_loss"] >= losses[0]
+        lines.append(
+            f"validation loss: {losses[0]:.3f} before training, {kept['validation_loss']:.3f} kept"
+            + (" (no better than the base model)" if worse else "")
+        )
+    else:
+        lines.append(f"kept: iteration {kept['iteration']}, the last, since there is no validation set to choose by")
+    return "\n".join([*lines, f"adapter: {result['adapter']}"])
+
+
+def run_id(inputs: audit.RunInputs) -> str:
+    """12 hexadecimal digits that identify what determines a run's result: settings, data, model and software.
+
+    Equal runs have equal ids. An adapter's config and weights carry the id, and so does an unfinished run.
+    """
+    digest = hashlib.sha256()
+    config = {key: value for key, value in inputs.config.items() if key not in (*IGNORED, "model", "data")}
+    versions = {name: metadata.version(name) for name in ("mlx", "mlx-lm")}
+    arithmetic = {key: blas.describe()[key] for key in ("library", "version", "core_type", "threads")}
+    setting = {"config": config, "versions": versions, "blas": arithmetic, "machines": mx.distributed.init().size()}
+    digest.update(json.dumps(setting, sort_keys=True, default=str).encode())
+    model = base_models.resolve(inputs.config["model"])
+    files = [inputs.folder / "train.jsonl", inputs.folder / "valid.jsonl"]
+    files += [path for path in sorted(model.iterdir()) if path.suffix in (".safetensors", ".json", ".jinja", ".model")]
+    if inputs.config.get("resume_adapter_file"):
+        files.append(Path(inputs.config["resume_adapter_file"]))
+    for path in files:
+        if path.is_file() and path.name != base_models.RECIPE:
+            with path.open("rb") as file:
+                digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:12]
