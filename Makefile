@@ -5,21 +5,26 @@
 .DELETE_ON_ERROR:
 SHELL := /bin/sh
 
-# --- variables, to set on the command line -------------------------------------------------------------------------
+# --- variables, set on the command line; `make help` prints this list -----------------------------------------------
 
-# RUN      one word: the folder in reports/        CONFIG     the mlx-lm config
-# SOURCE   the chat history                        KIND       which app wrote it
-# ME       your name in it, if it is another       CONTACTS   your address book, vCard or CSV
-# DATE_ORDER, ZONE  of dates that leave it open    MASK       no: keep names and numbers
-# VARIANT  for `make extract`: one in place of raw_style_variable
-# DATA     the folder that holds the variants      OWNER      your name, as the prompts say it
-# MODEL    in place of the config's model          INFERENCE  how your app builds its prompt
-# APP      your app's code, searched for special tokens typed into it
-# CONFIGS  for `make sweep`: the configs to train     HOSTS    for `make train`: machines, or a number of processes
-# FULL=1   `make report` trains option A too, both with three seeds, and compares every combination of faults
-# ALSO     further configs for the report to train and compare: other models, methods or lengths of training
-# STOCK=yes the report trains once more as stock mlx-lm does, to show what our loss is worth (FULL=1 does, too)
-# SMOKE=1  100 iterations, evaluated every 10         FORCE=1  train although the audit finds errors
+#   RUN          name of the folder in reports/ (demo)
+#   SOURCE       your chat history; KIND: the app that wrote it (detected)
+#   OWNER        your name, as the prompts say it; ME: your name in SOURCE, if different
+#   CONTACTS     your address book, vCard or CSV
+#   DATE_ORDER   order of ambiguous dates, like dmy; ZONE: their time zone, like Europe/Berlin
+#   MASK=no      keep names, numbers, addresses and links
+#   DATA         folder for the training data (data, or data/RUN); VARIANT: the one `make extract` writes
+#   CONFIG       the mlx-lm config to train or audit; CONFIGS: those for `make sweep`
+#   MODEL        base model, instead of the config's
+#   INFERENCE    how your app builds its prompt: a YAML profile, historical or aligned
+#   APP          your app's code, searched for special tokens typed into it
+#   ITERS        iterations, instead of the config's; SMOKE=1: 100 iterations, evaluated every 10
+#   FORCE=1      train even if the audit finds errors
+#   FULL=1       report: train option A too, both with three seeds, and combine all faults
+#   ALSO         report: more configs to train and compare
+#   STOCK=yes    report: also train as stock mlx-lm does, to measure the difference
+#   HOSTS        train: on these machines, or in this many processes
+#   CUDA=1       Linux with an NVIDIA card
 RUN ?= demo
 CONFIG ?= ft_configs/demo_135m_lora_variable.yaml
 SOURCE ?= data/demo/chat.db
@@ -44,8 +49,8 @@ ifneq ($(RUN),$(notdir $(firstword $(RUN))))
 $(error RUN="$(RUN)" cannot name a run: it becomes a folder in reports/, so write one plain word, like RUN=personal)
 endif
 
-# --- set-up: $(PYTHON) is the Python to use, and $(READY) what makes it ready --------------------------------------
-# $(READY) is to stand behind a bar (target: needs | $(READY)): it has to be there, but is never newer than a result.
+# --- setup: $(PYTHON) is the Python to use, $(READY) the file that says it is ready ---------------------------------
+# List $(READY) after a bar (target: needs | $(READY)): it must exist, but does not make results out of date.
 
 LOCK := requirements.lock
 READY := .venv/.ready-cpu
@@ -55,10 +60,10 @@ READY := .venv/.ready-cuda
 endif
 PYTHON := .venv/bin/python
 
-# A .venv whose Python has gone since (upgraded, say) is made again.
+# Rebuild a .venv whose Python has disappeared, as after an upgrade.
 $(shell .venv/bin/python -E -c pass 2>/dev/null || rm -f .venv/.ready-*)
 
-# An active conda environment that has everything is used instead of .venv.
+# Use an active conda environment instead of .venv if it has every package.
 ifneq ($(CONDA_PREFIX),)
 CONDA_LACKS := $(shell "$$CONDA_PREFIX/bin/python" -E lib/environment.py lacks $(LOCK) 2>/dev/null || echo "its Python fails")
 ifeq ($(CONDA_LACKS),)
@@ -67,7 +72,7 @@ READY := conda-ready
 endif
 endif
 
-# Neither may turn away the Python chosen here.
+# Either would redirect the Python chosen here.
 unexport PYTHONHOME PYTHONPATH
 
 .PHONY: conda-ready conda-note
@@ -77,7 +82,7 @@ conda-ready:
 
 conda-note:
 ifneq ($(CONDA_LACKS),)
-	@echo "The active conda environment is not used ($(CONDA_LACKS)); .venv is."
+	@echo "Using .venv, not the active conda environment: $(CONDA_LACKS)."
 else
 	@:
 endif
@@ -88,23 +93,30 @@ endif
 
 # --- targets -------------------------------------------------------------------------------------------------------
 
-.PHONY: help report test baseline bench lab extract audit train sweep configs setup lock clean
+.PHONY: help report extract audit train sweep lab configs setup clean test baseline bench mutation lock
 
-help: ## say what there is to make
+# A target's line says what it does: after ## for users, after #: for developers.
+help: ## show this
 	@echo "make TARGET [VARIABLE=value ...]"
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s  %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo "Each sets up what it needs, once: .venv from $(LOCK), or an active conda environment made from"
-	@echo "environment.yml. With CUDA=1 (Linux with an NVIDIA card) .venv is made from requirements-cuda.lock."
+	@echo "Variables (default)"
+	@sed -n 's/^#   \([A-Z]\)/  \1/p' Makefile
+	@echo
+	@echo "For developers"
+	@awk -F ':.*#: ' '/^[a-z]+:.*#: / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "Every target first sets up .venv from $(LOCK), once. An active conda environment made from environment.yml"
+	@echo "is used instead. The README has examples."
 
-# The report is a chain of files: each notebook reads what the one before it wrote.
+# The report is a chain of files: each notebook reads what the previous one wrote.
 RESULTS := reports/$(RUN)
 LIB := $(wildcard lib/ftstudy/*.py lib/ftstudy/*/*.py lib/ftstudy/*/*/*.py)
 PROFILE := $(wildcard $(INFERENCE))
 NOTEBOOK = $(PYTHON) -m ftstudy notebook --run "$(RUN)"
 
-report: $(RESULTS)/index.html ## run the four notebooks and write reports/RUN/index.html (RUN=demo unless given)
+report: $(RESULTS)/index.html ## run the study and write reports/RUN/index.html; without variables, on the demo
 	@echo "The report of this run: $(RESULTS)/index.html"
 
 $(RESULTS)/index.html: $(RESULTS)/04_compare.ipynb $(wildcard lib/ftstudy/report/templates/* $(RESULTS)/preferences.json) | $(READY)
@@ -134,8 +146,8 @@ $(RESULTS)/01_extract.ipynb: notebooks/01_extract.ipynb $(RESULTS)/variables $(L
 	    -p contacts "$(CONTACTS)" -p date_order "$(DATE_ORDER)" -p time_zone "$(ZONE)" \
 	    -p mask $(if $(filter no No NO,$(MASK)),false,true) -p out "$(DATA)"
 
-# The notebooks' defaults are for the tiny sample; these are for a real model. A run of your own keeps its adapter
-# apart from the demo's, and does not stage the original report's history.
+# The notebooks' defaults suit the tiny sample, these a real model. Your own run has its own adapter folder, and
+# does not stage the original report's history.
 ADAPTER = $(if $(filter demo,$(RUN)),,data/adapters/$(RUN)/$(basename $(notdir $(CONFIG))))
 AUDIT = -p app "$(APP)" -p adapter "$(ADAPTER)" -p stage_history $(if $(filter data/demo/chat.db,$(SOURCE)),true,false)
 TRAIN = -p adapter "$(ADAPTER)" -p iterations $(or $(ITERS),0) -p evaluate_every 0 -p force $(if $(FORCE),true,false) \
@@ -148,7 +160,7 @@ space := $(subst ,, )
 
 VARIABLES = $(SOURCE) $(KIND) $(ME) $(CONTACTS) $(DATE_ORDER) $(ZONE) $(MASK) $(OWNER) $(DATA) $(CONFIG) $(MODEL) $(INFERENCE) $(APP) $(ITERS) $(STOCK) $(FULL) $(ALSO)
 
-# Changes when a variable does, so that the same RUN with another SOURCE is not taken for done.
+# Changes with the variables, so that the same RUN with another SOURCE runs again.
 $(RESULTS)/variables: always
 	@mkdir -p $(RESULTS)
 	@echo "$(VARIABLES)" | cmp -s - $@ || echo "$(VARIABLES)" > $@
@@ -157,53 +169,53 @@ $(RESULTS)/variables: always
 always:
 demo-data: | $(READY)
 ifeq ($(SOURCE),data/demo/chat.db)
-	@$(PYTHON) -m ftstudy.demo.build
+	@$(PYTHON) -m ftstudy demo
 endif
 
-test: | $(READY) ## run the tests, and the notebooks against their stored outputs
+test: | $(READY) #: run the tests, and compare the notebooks with their stored outputs
 	$(PYTHON) -m pytest tests notebooks --nbval --nbval-cell-timeout=120
 
-baseline: | $(READY) ## run the notebooks on the sample and store their outputs, for `make test` to compare
+baseline: | $(READY) #: store the notebooks' outputs on the sample, for `make test`, and docs/checks.md
 	$(PYTHON) -m ftstudy baseline
 	$(PYTHON) -m ftstudy checks --markdown > docs/checks.md
 
-bench: | $(READY) ## measure extraction, audit, training and comparison: seconds, memory, ratios to others, injected faults found
+bench: | $(READY) #: measure seconds, memory, ratios to other tools, and how many injected faults the audit finds
 	$(PYTHON) bench/extraction.py
 	$(PYTHON) bench/audit.py
 	$(PYTHON) bench/training.py
 	$(PYTHON) bench/comparison.py
 
-lab: | $(READY) ## open the notebooks in JupyterLab
+lab: | $(READY) ## explore in JupyterLab
 	$(PYTHON) -m jupyterlab --notebook-dir notebooks $(LAB)
 
-extract: | $(READY) demo-data ## turn a chat history into training data: SOURCE=chat.db OWNER="My Name"
+extract: | $(READY) demo-data ## chat history to training data: SOURCE=chat.db OWNER="My Name"
 	@$(PYTHON) -m ftstudy extract --source "$(SOURCE)" --kind "$(KIND)" --owner "$(OWNER)" --out "$(DATA)" \
 	    $(if $(ME),--me "$(ME)") $(if $(CONTACTS),--contacts "$(CONTACTS)") $(if $(DATE_ORDER),--date-order "$(DATE_ORDER)") \
 	    $(if $(ZONE),--time-zone "$(ZONE)") $(if $(filter no No NO,$(MASK)),--no-mask) $(if $(VARIANT),--variant "$(VARIANT)")
 
-audit: | $(READY) ## say whether a run would be wasted, before it: CONFIG=ft_configs/some.yaml
+audit: | $(READY) ## check a run before training: CONFIG=my_config.yaml INFERENCE=my_app.yaml
 	@$(PYTHON) -m ftstudy audit --config "$(CONFIG)" $(if $(MODEL),--model "$(MODEL)") \
 	    $(if $(filter-out file,$(origin DATA)),--data "$(DATA)") $(if $(filter-out file,$(origin INFERENCE)),--inference "$(INFERENCE)") \
 	    $(if $(filter-out file,$(origin OWNER)),--owner "$(OWNER)") $(if $(APP),--app "$(APP)")
 
 TRAINING = --run "$(RUN)" --data "$(DATA)" $(if $(MODEL),--model "$(MODEL)") $(if $(SMOKE),--smoke) $(if $(FORCE),--force)
 
-train: | $(READY) ## train one config, or go on with it: CONFIG=ft_configs/some.yaml (SMOKE=1: a quick look)
+train: | $(READY) ## train one config, or resume it: CONFIG=my_config.yaml
 	@$(PYTHON) -m ftstudy train --config "$(CONFIG)" $(TRAINING) $(if $(HOSTS),--hosts "$(HOSTS)")
 
-sweep: | $(READY) ## train several configs one after another, to one table: CONFIGS="ft_configs/a.yaml ft_configs/b.yaml"
+sweep: | $(READY) ## train several configs into one table: CONFIGS="a.yaml b.yaml"
 	@$(PYTHON) -m ftstudy sweep $(CONFIGS) $(TRAINING)
 
-configs: | $(READY) ## write ft_configs/ again from its matrix, or configs for your own data: DATA=data/personal
-	@$(PYTHON) -m ftstudy.original_report.config_matrix $(if $(filter-out file,$(origin DATA)),"$(DATA)")
+configs: | $(READY) ## write ft_configs/generated/: every model, method and variant; for your data: DATA=data/anna
+	@$(PYTHON) -m ftstudy configs $(if $(filter-out file,$(origin DATA)),--data "$(DATA)")
 
-setup: | $(READY) ## only set up what the others need
+setup: | $(READY) ## only set up the environment
 
-# A lock keeps its pins where they still fit; `make lock UPGRADE=1` takes the newest of everything.
+# Pins stay where they still fit; `make lock UPGRADE=1` takes the newest versions.
 # The second lock starts from the first, so that both pin the same versions.
 COMPILE = "$$uv" pip compile --quiet --universal --python-version "$$(cat .python-version)" --generate-hashes \
     --no-header --no-annotate
-lock: ## pin again what pyproject.toml asks for (UPGRADE=1: to the newest versions)
+lock: #: pin the packages of pyproject.toml again (UPGRADE=1: newest versions)
 	@set -e; . lib/uv.sh; \
 	$(COMPILE) pyproject.toml --extra cpu --extra test $(if $(UPGRADE),--upgrade) -o requirements.lock; \
 	cp requirements.lock .cuda.lock; \
@@ -211,5 +223,5 @@ lock: ## pin again what pyproject.toml asks for (UPGRADE=1: to the newest versio
 	mv .cuda.lock requirements-cuda.lock; \
 	echo uv | $(COMPILE) - $(if $(UPGRADE),--upgrade) -o requirements-uv.lock
 
-clean: ## remove what set-up made (.venv, .venv-uv); data/ and reports/ stay
+clean: ## remove the environment (.venv, .venv-uv); data/ and reports/ stay
 	rm -rf .venv .venv-uv

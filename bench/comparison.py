@@ -34,7 +34,7 @@ def main() -> None:
 
 def compare(options) -> None:
     if not (ROOT / "data" / VARIANT / "test.jsonl").is_file():
-        subprocess.run([sys.executable, "-m", "ftstudy.demo.build"], cwd=ROOT, check=True)
+        subprocess.run([sys.executable, "-m", "ftstudy", "demo"], cwd=ROOT, check=True)
         given = ["--source", "data/demo/chat.db", "--owner", "Sam", "--out", "data"]
         subprocess.run([sys.executable, "-m", "ftstudy", "extract", *given], cwd=ROOT, check=True)
     found = {name: [] for name in CONTESTANTS}

@@ -52,7 +52,7 @@ def compare(options, batches: Path) -> None:
         names.remove("torch")
         print("PyTorch + PEFT is not compared: no torch and peft here (pip install torch peft, or --torch PYTHON)")
     if not (ROOT / "data" / "raw_style_variable" / "train.jsonl").is_file():
-        subprocess.run([sys.executable, "-m", "ftstudy.demo.build"], cwd=ROOT, check=True)
+        subprocess.run([sys.executable, "-m", "ftstudy", "demo"], cwd=ROOT, check=True)
         given = ["--source", "data/demo/chat.db", "--owner", "Sam", "--out", "data"]
         subprocess.run([sys.executable, "-m", "ftstudy", "extract", *given], cwd=ROOT, check=True)
     alone = batches.parent / "train"  # without valid.jsonl, so that nothing is evaluated

@@ -1,9 +1,9 @@
-"""What `make` asks of the Python that it is about to use, and does to it.
+"""Called by `make` and lib/setup.sh with the Python they are about to use.
 
-    python lib/environment.py lacks requirements.lock    say in one line what keeps it from being used, or nothing
-    python lib/environment.py link                       make lib/ importable from it
+    python lib/environment.py lacks requirements.lock    print in one line why it cannot be used, or nothing
+    python lib/environment.py link                       make `import ftstudy` and the command `ftstudy` work
 
-Any Python 3 may be asked, so the syntax here is old."""
+Any Python 3 may run this, so the syntax is old."""
 
 import os
 import sys
@@ -18,7 +18,7 @@ def lacks(lock):
     try:
         from packaging.requirements import Requirement
     except ImportError:
-        return "it was not made from environment.yml"
+        return "it was not created from environment.yml"
     wrong = []
     with open(lock, encoding="utf-8") as file:
         for line in file:
@@ -34,17 +34,21 @@ def lacks(lock):
             if not fits:
                 wrong.append(need.name + str(need.specifier))
     if wrong:
-        return "it lacks %d of the packages in %s, %s among them" % (len(wrong), lock, wrong[0])
+        return "it lacks %d packages of %s, such as %s" % (len(wrong), lock, wrong[0])
     return ""
 
 
 def link():
     site = sysconfig.get_path("purelib")
     lib = os.path.dirname(os.path.abspath(__file__))
-    if site.startswith(os.path.dirname(lib) + os.sep):  # .venv: relative, so that the folder can be moved
+    if site.startswith(os.path.dirname(lib) + os.sep):  # .venv: relative, so that the repository can be moved
         lib = os.path.relpath(lib, site)
     with open(os.path.join(site, "ftstudy.pth"), "w") as file:
         file.write(lib + "\n")
+    command = os.path.join(sysconfig.get_path("scripts"), "ftstudy")
+    with open(command, "w") as file:
+        file.write('#!/bin/sh\nexec "$(dirname "$0")/python" -m ftstudy "$@"\n')
+    os.chmod(command, 0o755)
 
 
 if __name__ == "__main__":

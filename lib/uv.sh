@@ -1,8 +1,8 @@
-# To be sourced (. lib/uv.sh): sets $uv to a uv that knows the options used here, fetching one if need be.
+# Source this (. lib/uv.sh): it sets $uv to a uv that has the options used here, and downloads one if needed.
 
 stop() { printf '\n%s\n' "$*" >&2; exit 1; }
 
-# What a person set for other projects must not steer this one. (An index or a cache they set does hold.)
+# Settings for other projects must not affect this one. (An index or a cache that is set stays in effect.)
 unset VIRTUAL_ENV CONDA_PREFIX PYTHONHOME PYTHONPATH
 unset UV_PYTHON UV_SYSTEM_PYTHON UV_PROJECT UV_PROJECT_ENVIRONMENT UV_WORKING_DIR UV_WORKING_DIRECTORY UV_ENV_FILE \
     UV_CONSTRAINT UV_OVERRIDE UV_EXCLUDE UV_BUILD_CONSTRAINT UV_EXCLUDE_NEWER UV_NO_BINARY UV_ONLY_BINARY UV_NO_BUILD \
@@ -11,23 +11,23 @@ unset UV_PYTHON UV_SYSTEM_PYTHON UV_PROJECT UV_PROJECT_ENVIRONMENT UV_WORKING_DI
 unset PIP_TARGET PIP_PREFIX PIP_ROOT PIP_CONSTRAINT PIP_NO_BINARY
 export PIP_USER=0 PIP_DISABLE_PIP_VERSION_CHECK=1 UV_HTTP_TIMEOUT="${UV_HTTP_TIMEOUT:-180}"
 
-# The uv on PATH if it is new enough, else our own, by pip in a venv of its own.
+# The uv on PATH if it is new enough, else our own, installed by pip into .venv-uv.
 works() { "$1" venv --clear --no-python-downloads --help >/dev/null 2>&1; }
 if works uv; then
     uv=uv
 else
     uv=.venv-uv/bin/uv
     if ! works "$uv"; then
-        echo "Fetching uv, which sets up Python environments, into .venv-uv ..."
+        echo "Downloading uv, which sets up Python environments, into .venv-uv ..."
         for python in python3 python3.14 python3.13 python3.12 python3.11 python3.10 /usr/bin/python3 python; do
             if "$python" -c 'import sys, venv, ensurepip; assert sys.version_info >= (3, 8)' 2>/dev/null; then break; fi
             python=
         done
-        [ -n "$python" ] || stop "Found no Python 3.8 or newer that can make a venv. Install one (on Debian and" \
+        [ -n "$python" ] || stop "Found no Python 3.8 or newer that can create a venv. Install one (Debian and" \
             "Ubuntu: apt install python3 python3-venv), or install uv itself, then start again."
         "$python" -m venv --clear .venv-uv &&
         .venv-uv/bin/python -m pip install --quiet --no-deps --only-binary :all: --require-hashes \
-            -r requirements-uv.lock || stop "uv could not be fetched; the lines above say why. Without a network" \
-            "connection set-up cannot go on: connect (or name your proxy or package mirror to pip) and start again."
+            -r requirements-uv.lock || stop "Could not download uv (see above). Connect to the network, or set your" \
+            "proxy or package mirror for pip, then start again."
     fi
 fi

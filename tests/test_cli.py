@@ -1,4 +1,4 @@
-"""The command line: exit status, one paragraph on errors, nothing half-written."""
+"""The command line: exit status, one paragraph per error, no half-written output."""
 
 import json
 import sqlite3
@@ -7,6 +7,8 @@ import sys
 
 import pytest
 from ftstudy import cli, paths, training
+from ftstudy.cli import audit, configs
+from ftstudy.demo import build
 
 SAMPLE = paths.DATA / "sample" / "chat.db"
 
@@ -42,7 +44,7 @@ def replies(folder):
     ]
 
 
-def test_without_masking_every_byte_is_kept_and_with_it_only_the_spans_change(tmp_path):
+def test_masking_changes_only_private_spans_and_no_mask_keeps_every_byte(tmp_path):
     said = [json.loads(line)["text"] for line in (SAMPLE.parent / "conversations.jsonl").read_text().splitlines()]
     common = ["extract", "--source", SAMPLE, "--owner", "Sam"]
     assert ftstudy(*common, "--no-mask", "--out", tmp_path / "plain").returncode == 0
@@ -70,7 +72,7 @@ def test_without_masking_every_byte_is_kept_and_with_it_only_the_spans_change(tm
         ("--groups", None, "count"),
     ],
 )
-def test_every_parameter_of_the_pairs_changes_them(tmp_path, capsys, option, value, changes):
+def test_every_pair_option_changes_the_pairs(tmp_path, capsys, option, value, changes):
     def extract(out, *more):
         with pytest.raises(SystemExit) as ended:
             cli.main(["extract", "--source", str(SAMPLE), "--owner", "Sam", "--out", str(tmp_path / out), *more])
@@ -87,28 +89,26 @@ def test_every_parameter_of_the_pairs_changes_them(tmp_path, capsys, option, val
 
 @pytest.fixture
 def no_messages(tmp_path):
-    from ftstudy.demo.build import write_chat_db
-
-    return write_chat_db([], tmp_path / "none.db")
+    return build.write_chat_db([], tmp_path / "none.db")
 
 
 @pytest.mark.parametrize(
     "source, words",
     [("nowhere.db", "nowhere.db"), ("empty.db", "0 bytes"), ("text.db", "text.db"), ("none.db", "no messages")],
 )
-def test_a_bad_source_is_refused_and_nothing_is_written(tmp_path, no_messages, source, words):
+def test_bad_source_is_refused_and_nothing_is_written(tmp_path, no_messages, source, words):
     (tmp_path / "empty.db").write_bytes(b"")
     (tmp_path / "text.db").write_text("hello " * 1000)
     refused(ftstudy("extract", "--source", source, "--owner", "Sam", "--out", tmp_path / "out", cwd=tmp_path), words)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_truncated_database_is_refused(tmp_path):
+def test_truncated_database_is_refused(tmp_path):
     (tmp_path / "cut.db").write_bytes(SAMPLE.read_bytes()[:60_000])
     refused(ftstudy("extract", "--source", tmp_path / "cut.db", "--owner", "Sam", "--out", tmp_path / "out"), "cut.db")
 
 
-def test_an_owner_who_never_wrote_is_refused(tmp_path):
+def test_owner_without_messages_is_refused(tmp_path):
     copy = tmp_path / "chat.db"
     copy.write_bytes(SAMPLE.read_bytes())
     with sqlite3.connect(copy) as database:
@@ -130,7 +130,7 @@ def config(tmp_path):
     return path
 
 
-def test_audit_says_0_for_clean_1_for_an_error_2_for_unable(config, tmp_path):
+def test_audit_exits_0_if_clean_1_on_an_error_2_if_it_cannot_run(config, tmp_path):
     assert ftstudy("audit", "--config", config).returncode == 0
     result = ftstudy("audit", "--config", config, "--inference", "historical", "--json", tmp_path / "findings.json")
     assert result.returncode == 1 and "parity.system_text" in result.stdout
@@ -143,14 +143,33 @@ def test_audit_says_0_for_clean_1_for_an_error_2_for_unable(config, tmp_path):
     )
 
 
-def test_faults_of_the_data_are_findings_not_failures(config, tmp_path):
+def item(severity, check="some.check", evidence=()):
+    texts = {"title": f"A {severity}", "cause": "Because.", "fix": "Fix it."}
+    return {"check": check, "severity": severity, "evidence": list(evidence), **texts}
+
+
+def test_audit_lists_problems_in_full_then_facts_in_one_line_each():
+    findings = [item("error", evidence=["line 3"]), item("warning"), item("info", "loss.facts", ["a table", "of it"])]
+    text = audit.listing({"findings": findings, "summary": {"error": 1, "warning": 1, "info": 1}})
+    problems, facts = text.split("Facts about this run")
+    assert problems.count("cause: Because.") == problems.count("fix:   Fix it.") == 2
+    assert "ERROR  some.check  A error\n    line 3\n" in problems
+    assert facts.splitlines()[1:] == ["  loss.facts  A info", "", "1 error, 1 warning, 1 fact"]
+
+
+def test_audit_counts_agree_in_number_and_no_facts_are_not_announced():
+    text = audit.listing({"findings": [item("warning")] * 2, "summary": {"error": 0, "warning": 2, "info": 0}})
+    assert text.endswith("\n0 errors, 2 warnings, 0 facts") and "Facts about" not in text
+
+
+def test_missing_data_is_a_finding_not_a_failure(config, tmp_path):
     (tmp_path / "empty").mkdir()
     for folder, check in ((tmp_path / "empty", "data.empty"), (tmp_path / "missing", "data.missing")):
         result = ftstudy("audit", "--config", config, "--data", folder)
         assert result.returncode == 1 and check in result.stdout
 
 
-def test_training_on_a_missing_directory_is_refused(config, tmp_path):
+def test_training_on_a_missing_folder_is_refused(config, tmp_path):
     config.write_text(config.read_text().replace("raw_style_variable", "category_aware"))
     refused(ftstudy("train", "--config", config, "--run", "test-refused"), "category_aware")
     assert not (tmp_path / "adapter").exists() and not (paths.REPORTS / "test-refused").exists()
@@ -167,7 +186,7 @@ def test_training_on_a_missing_directory_is_refused(config, tmp_path):
         ({"--iterations": "abc"}, ["ITERS=abc"]),
     ],
 )
-def test_the_inputs_of_a_run_are_checked_before_it(changed, words):
+def test_check_refuses_bad_inputs_of_a_run(changed, words):
     inputs = {
         "--source": SAMPLE,
         "--owner": "Sam",
@@ -181,7 +200,7 @@ def test_the_inputs_of_a_run_are_checked_before_it(changed, words):
     refused(check(inputs | changed), *words)
 
 
-def test_the_historical_prompt_of_an_audit_names_the_owner_of_the_data(config):
+def test_historical_prompt_uses_the_owner_from_the_data(config):
     assert "'You are Sam, a tech founder." in ftstudy("audit", "--config", config, "--inference", "historical").stdout
     assert (
         "'You are Kim, a tech founder."
@@ -189,18 +208,18 @@ def test_the_historical_prompt_of_an_audit_names_the_owner_of_the_data(config):
     )
 
 
-def test_a_run_is_named_by_one_word():
+def test_run_name_must_be_one_word():
     refused(ftstudy("report", "--run", "../elsewhere"), "RUN")
 
 
 @pytest.mark.parametrize("option", ["--config", "--data", "--app", "--inference"])
-def test_the_home_of_nobody_is_a_path_that_is_not_there(option):
+def test_home_of_an_unknown_user_is_a_missing_path(option):
     arguments = {"--config": "ft_configs/sample_tiny_lora_variable.yaml", option: "~nobody-of-that-name/x"}
     made = ftstudy("audit", *(part for pair in arguments.items() for part in pair))
     assert made.returncode in (1, 2) and "Traceback" not in made.stderr
 
 
-def test_a_clean_audit_writes_the_contract_and_training_keeps_it(config, tmp_path):
+def test_clean_audit_writes_a_contract_that_training_keeps(config, tmp_path):
     audited = ftstudy("audit", "--config", config, "--inference", "aligned")
     assert audited.returncode == 0, audited.stdout
     contract = tmp_path / "adapter" / "prompt_contract.json"
@@ -209,3 +228,31 @@ def test_a_clean_audit_writes_the_contract_and_training_keeps_it(config, tmp_pat
     subject.config["iters"] = 2
     training.train(subject, tmp_path / "metrics.jsonl")
     assert contract.read_bytes() == before and (tmp_path / "adapter" / "adapters.safetensors").is_file()
+
+
+@pytest.mark.parametrize("arguments, builder", [([], "build_demo"), (["--sample"], "build_sample")])
+def test_demo_prints_one_line(monkeypatch, capsys, arguments, builder):
+    monkeypatch.setattr(build, builder, lambda: SAMPLE)
+    assert status("demo", *arguments) == 0
+    assert capsys.readouterr().out == "data/sample/chat.db: 0.1 MB\n"
+    assert status("demo", "nonsense") == 2
+
+
+def test_configs_for_my_data_are_generated_and_refused_without_data(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(configs, "FOLDER", tmp_path / "ft_configs")
+    assert status("configs") == 0
+    assert len(list((tmp_path / "ft_configs" / "generated").glob("*.yaml"))) == 75
+    assert status("configs", "--data", str(tmp_path / "anna")) == 2
+    assert "make extract" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", cli.VERBS, ids=lambda verb: verb.__name__.rsplit(".")[-1])
+def test_every_verb_has_help(verb, capsys):
+    assert status(verb.__name__.rsplit(".")[-1], "--help") == 0
+    assert "usage: ftstudy" in capsys.readouterr().out
+
+
+def status(*arguments):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(list(arguments))
+    return ended.value.code

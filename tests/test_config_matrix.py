@@ -1,4 +1,4 @@
-"""The configs in ft_configs/: one matrix, live keys only, and what the original's generator got wrong."""
+"""The configs: one matrix, only keys that mlx-lm reads, and what the original's generator got wrong."""
 
 import re
 import subprocess
@@ -16,42 +16,60 @@ from ftstudy.paths import ROOT
 
 ROWS = [example(user=f"Contact: hey {number}", reply="yo " * (number % 5 + 1)) for number in range(12)]
 COMMITTED = ROOT / "ft_configs"
-MATRIX = sorted(path.name for path in COMMITTED.glob("*.yaml") if not path.name.startswith(("inference", "historical")))
 
 
-def test_writing_them_again_changes_nothing(tmp_path):
-    written = config_matrix.write_all(tmp_path)
+@pytest.fixture(scope="module")
+def matrix(tmp_path_factory):
+    """The whole matrix, as `make configs` writes it: {name: path}."""
+    return {path.name: path for path in config_matrix.write_all(tmp_path_factory.mktemp("generated"))}
+
+
+def test_committed_configs_are_what_the_matrix_writes(tmp_path):
+    written = config_matrix.write_examples(tmp_path)
     assert sorted(path.name for path in written) == sorted(path.name for path in COMMITTED.glob("*.yaml"))
     assert all(path.read_bytes() == (COMMITTED / path.name).read_bytes() for path in written)
+    assert 10 <= len(written) <= 12
 
 
-def test_the_reports_models_methods_and_variants_are_all_there():
-    assert {
-        f"personal_{size}_{method}_{variant}.yaml"
-        for size in ("0.3b", "0.7b", "1.2b", "2.6b")
+def test_matrix_has_every_model_method_and_variant(matrix):
+    names = ["demo_135m", *(f"personal_{size}" for size in ("0.3b", "0.7b", "1.2b", "2.6b"))]
+    assert set(matrix) == {
+        f"{name}_{method}_{variant}.yaml"
+        for name in names
         for method in ("lora", "dora", "full", "pissa", "galore")
-        for variant in ("variable", "rawstyle")
-    } <= set(MATRIX)
+        for variant in ("variable", "rawstyle", "wrapped")
+    }
 
 
-@pytest.mark.parametrize("name", MATRIX)
-def test_a_config_has_live_keys_only_and_floats_that_are_floats(name):
-    text = (COMMITTED / name).read_text()
-    keys = yaml.safe_load(text)
-    assert set(keys) <= {key.split(".")[0] for key in installed().live} | {"ftstudy"}
-    assert set(keys["ftstudy"]) <= set(configs.STUDY)
-    assert re.search(r"^learning_rate: \d\.\de-\d\d$", text, re.MULTILINE)  # 2e-4 would be a text to YAML
-    assert isinstance(keys["learning_rate"], float)
+def test_matrix_has_the_committed_configs_unchanged(matrix):
+    committed = [path for path in COMMITTED.glob("*.yaml") if path.name.startswith(("demo", "personal"))]
+    assert len(committed) == 8
+    assert all(path.read_bytes() == matrix[path.name].read_bytes() for path in committed)
 
 
-def test_the_audit_catches_the_originals_dead_keys(tmp_path):
+def test_make_configs_writes_where_git_ignores():
+    ignored = subprocess.run(["git", "check-ignore", "--quiet", "ft_configs/generated/demo.yaml"], cwd=ROOT)
+    assert ignored.returncode == 0 or not (ROOT / ".git").exists()
+
+
+def test_configs_have_only_keys_that_are_read_and_rates_that_are_floats(matrix):
+    for path in [*matrix.values(), COMMITTED / "sample_tiny_lora_variable.yaml"]:
+        text = path.read_text()
+        keys = yaml.safe_load(text)
+        assert set(keys) <= {key.split(".")[0] for key in installed().live} | {"ftstudy"}, path.name
+        assert set(keys["ftstudy"]) <= set(configs.STUDY), path.name
+        assert re.search(r"^learning_rate: \d\.\de-\d\d$", text, re.MULTILINE)  # YAML reads 2e-4 as text
+        assert isinstance(keys["learning_rate"], float), path.name
+
+
+def test_audit_finds_the_keys_of_the_original_that_nothing_reads(tmp_path):
     found = audit.config.check(audit.read(COMMITTED / "historical_0.3b_lora_cataware.yaml"))
     unread = " ".join(item["title"] for item in found if item["check"] == "config.unknown_key")
     assert all(key in unread for key in ("lora_layers", "lora_rank", "lora_alpha", "lora_dropout"))
 
 
 @pytest.mark.parametrize("method", config_matrix.METHODS)
-def test_the_reports_command_works_and_the_audit_passes(method, tmp_path, write_split):
+def test_plain_mlx_lm_trains_each_method_and_the_audit_finds_no_error(method, tmp_path, write_split):
     for name in ("train", "valid", "test"):
         write_split(tmp_path / "data" / "raw_style_variable", name, ROWS)
     tiny = config_matrix.Model("tiny", str(resolve("tiny")), layers=2, batch=2)
@@ -67,7 +85,7 @@ def test_the_reports_command_works_and_the_audit_passes(method, tmp_path, write_
     assert (tmp_path / "adapter" / "adapters.safetensors").is_file()
 
 
-def test_a_variant_without_data_is_refused_and_nothing_is_written(tmp_path, write_split):
+def test_variant_without_data_is_refused_and_nothing_is_written(tmp_path, write_split):
     for variant in config_matrix.FIXED_VARIANTS:
         write_split(tmp_path / "anna" / variant["path"], "train", ROWS)
     (tmp_path / "anna" / "wrapped").mkdir()
@@ -80,6 +98,6 @@ def test_a_variant_without_data_is_refused_and_nothing_is_written(tmp_path, writ
     assert configs.load(written[0])["data"].endswith("anna/raw_style_variable")
 
 
-def test_a_variant_of_no_name_is_refused():
+def test_unknown_variant_is_refused():
     with pytest.raises(StudyError, match="No variant has that name"):
         config_matrix.check_data([{"id": "mine", "path": "no_such_variant"}], "data")

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 import chitchat_dataset
 import pandas
 import pytest
-from ftstudy import paths
 from ftstudy.demo import apple_messages, build
 from ftstudy.errors import StudyError
 from ftstudy.sources import read_messages
@@ -209,15 +208,3 @@ def test_the_sample_has_enough_replies_for_three_splits_and_every_special_case()
     assert Counter(table["kind"]) >= Counter({"tapback": 1, "unsent": 1, "attachment": 1})
     assert table["is_group"].sum() >= 5
     assert not set(table["sender"]) & {"jonas@example.org"}  # the second address of one person
-
-
-# --- the command line ---
-
-
-def test_the_command_prints_one_line(monkeypatch, capsys):
-    for arguments, name in ([], "build_demo"), (["sample"], "build_sample"):
-        monkeypatch.setattr(build, name, lambda: paths.DATA / "sample" / "chat.db")
-        assert build.main(arguments) == 0
-        assert capsys.readouterr().out == "data/sample/chat.db: 0.1 MB\n"
-    assert build.main(["nonsense"]) == 2
-    assert "usage" in capsys.readouterr().err

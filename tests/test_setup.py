@@ -54,7 +54,7 @@ def test_no_index_address(path):
 @pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize("python", ["3.12", "3.14"])
 @pytest.mark.parametrize("lock, extra", LOCKS.items())
-def test_lock_covers_what_the_project_asks_for(lock, extra, python, platform):
+def test_lock_covers_the_dependencies(lock, extra, python, platform):
     extras = PROJECT["optional-dependencies"]
     pins = {
         canonicalize_name(pin.name): pin.specifier
@@ -71,7 +71,7 @@ def test_lock_covers_what_the_project_asks_for(lock, extra, python, platform):
 
 @pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize("lock, engine", [("requirements.lock", "mlx-cpu"), ("requirements-cuda.lock", "mlx-cuda-13")])
-def test_each_lock_brings_one_engine(lock, engine, platform):
+def test_each_lock_has_one_engine(lock, engine, platform):
     names = {pin.name for pin, _ in entries(lock) if applies(pin, PLATFORMS[platform])}
     expected = "mlx-metal" if platform == "mac" else engine
     assert names & {"mlx-cpu", "mlx-cuda-13", "mlx-metal"} == {expected}
@@ -94,7 +94,7 @@ def test_conda_takes_its_packages_from_the_lock():
     assert SpecifierSet(python.removeprefix("python").strip()).contains(f"{wanted}.1")
 
 
-def test_python_version_is_one_the_project_takes():
+def test_python_version_satisfies_requires_python():
     wanted = (ROOT / ".python-version").read_text().strip()
     assert SpecifierSet(PROJECT["requires-python"]).contains(wanted)
 
@@ -117,6 +117,7 @@ def test_python_version_is_one_the_project_takes():
         ("notebooks/.ipynb_checkpoints/01_extract.ipynb", True),
         ("notebooks/01_extract.ipynb", False),
         ("ft_configs/lora.yaml", False),
+        ("ft_configs/generated/lora.yaml", True),
     ],
 )
 def test_what_git_ignores(path, ignored):
@@ -136,17 +137,31 @@ def make(*arguments, **environment):
 
 
 @pytest.mark.parametrize("arguments", [[], ["help"]])
-def test_make_help_names_each_target(arguments):
+def test_make_help_lists_every_target(arguments):
     text = make(*arguments)
     for target in ("report", "test", "lab", "extract", "audit", "train", "lock", "clean"):
         assert re.search(rf"^  make {target}\s+\S", text, re.MULTILINE), target
+
+
+def test_make_help_lists_user_targets_then_variables_then_developer_targets():
+    users, rest = make("help").split("\nVariables")
+    variables, developers = rest.split("\nFor developers")
+    assert [line.split()[1] for line in users.splitlines() if line.startswith("  make ")][:3] == [
+        "help",
+        "report",
+        "lab",
+    ]
+    for name in ("RUN", "SOURCE", "OWNER", "CONFIG", "INFERENCE", "APP", "FULL"):
+        assert re.search(rf"^  {name}\b", variables, re.MULTILINE), name
+    for target in ("test", "baseline", "bench", "lock"):
+        assert f"make {target}" in developers and f"make {target}" not in users
 
 
 def test_make_clean_touches_neither_data_nor_reports():
     assert make("--dry-run", "clean").strip() == "rm -rf .venv .venv-uv"
 
 
-def test_a_conda_environment_without_the_packages_is_told_apart(tmp_path):
+def test_conda_environment_without_the_packages_is_recognized(tmp_path):
     lock = tmp_path / "some.lock"
     lock.write_text("ftstudy-has-no-such-need==1.0 \\\n    --hash=sha256:0\n")
     command = [sys.executable, "lib/environment.py", "lacks"]
@@ -155,12 +170,21 @@ def test_a_conda_environment_without_the_packages_is_told_apart(tmp_path):
     assert subprocess.check_output([*command, str(lock)], cwd=ROOT, text=True).strip() == ""
 
 
+def test_link_makes_the_package_and_the_command_available(tmp_path):
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path], check=True)
+    subprocess.run([tmp_path / "bin" / "python", "lib/environment.py", "link"], cwd=ROOT, check=True)
+    found = subprocess.check_output([tmp_path / "bin" / "python", "-c", "import ftstudy; print(ftstudy.__file__)"])
+    assert found.decode().strip() == str(ROOT / "lib" / "ftstudy" / "__init__.py")
+    command = subprocess.check_output([tmp_path / "bin" / "ftstudy", "--help"], text=True)
+    assert PROJECT["scripts"] == {"ftstudy": "ftstudy.cli:main"} and command.startswith("usage: ftstudy")
+
+
 @pytest.mark.parametrize("script", ["lib/uv.sh", "lib/setup.sh"])
-def test_set_up_scripts_parse(script):
+def test_setup_scripts_parse(script):
     assert subprocess.run(["sh", "-n", script], cwd=ROOT).returncode == 0
 
 
-def test_make_takes_an_active_conda_environment_that_has_everything():
+def test_make_uses_a_complete_conda_environment():
     lacks = [sys.executable, "lib/environment.py", "lacks", "requirements.lock"]
     if subprocess.check_output(lacks, cwd=ROOT, text=True).strip():
         pytest.skip("this Python does not have everything itself")
@@ -168,6 +192,6 @@ def test_make_takes_an_active_conda_environment_that_has_everything():
     assert "Using the active conda environment" in said and ".venv/.ready" not in said
 
 
-def test_make_says_why_it_does_not_take_one(tmp_path):
+def test_make_says_why_it_does_not_use_the_conda_environment(tmp_path):
     said = make("--dry-run", "--always-make", "setup", CONDA_PREFIX=str(tmp_path))
-    assert "is not used (its Python fails)" in said and ".venv/.ready-cpu" in said
+    assert "not the active conda environment: its Python fails" in said and ".venv/.ready-cpu" in said

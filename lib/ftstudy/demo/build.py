@@ -1,7 +1,7 @@
 """The embedded demo's chat history: real conversations, written as Apple Messages writes them.
 
-    python -m ftstudy.demo           data/demo/chat.db: a texter's real conversations
-    python -m ftstudy.demo sample    data/sample/chat.db: a few invented ones, committed
+    ftstudy demo             data/demo/chat.db: one person's real conversations
+    ftstudy demo --sample    data/sample/chat.db: a few invented ones, committed
 
 The demo takes one sender of `chitchat_dataset`, calls them OWNER and gives their partners
 fictional addresses. Text and time are theirs. Around them stand rows that a real history has
@@ -12,7 +12,6 @@ and, if it has a text, the mark SYNTHETIC in it.
 import hashlib
 import json
 import sqlite3
-import sys
 from collections import defaultdict
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -206,21 +205,3 @@ def build_sample(path: str | Path = SAMPLE, source: str | Path = paths.DATA / "s
         message["time"] = datetime.fromisoformat(message["time"])
         message["sender"] = None if message["sender"] == "me" else message["sender"]
     return write_chat_db(messages, path, SAMPLE_GROUPS, SAMPLE_PEOPLE)
-
-
-def main(arguments: list[str]) -> int:
-    """Build what the module's docstring says and print one line."""
-    if arguments not in ([], ["sample"]):
-        print("usage: python -m ftstudy.demo [sample]", file=sys.stderr)
-        return 2
-    try:
-        path = build_sample() if arguments else build_demo()
-    except StudyError as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(f"{paths.shown(path)}: {path.stat().st_size / 1e6:.1f} MB")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

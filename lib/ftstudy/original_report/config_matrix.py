@@ -1,11 +1,10 @@
-"""ft_configs/ from one matrix: models × methods × variants of the data (`make configs`).
+"""Configs from one matrix: models × methods × variants of the data.
 
-The same matrix writes what is committed, and configs for a person's own data folder
-(`make configs DATA=data/anna`); a variant without data is refused, which the original's
-generator did not do.
+`write_examples` writes the few that are committed in ft_configs/. `make configs` writes the whole matrix into
+ft_configs/generated/, also for your own data (`make configs DATA=data/anna`). A variant without data is refused;
+the original's generator wrote its config all the same.
 """
 
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +18,10 @@ from ..extract.variant_folder import statistics
 from ..extract.variants import VARIANTS
 from ..files import write_text
 from ..models.base_models import DEMO_MODEL, TINY_MODEL
-from ..paths import ROOT, from_root, shown
+from ..paths import from_root, shown
 
-# The matrix of the original report, before and after its fix. `cataware` is the entry
-# whose folder was empty. Paths are relative to the folder that holds the variants.
+# The original report's matrix, before and after its fix. `cataware` is the entry whose folder was empty.
+# Paths are relative to the folder with the variants.
 HISTORICAL_VARIANTS = [
     {"id": "cataware", "path": "category_aware"},
     {"id": "rawstyle", "path": "raw_style"},
@@ -31,13 +30,13 @@ FIXED_VARIANTS = [
     {"id": "variable", "path": "raw_style_variable"},
     {"id": "rawstyle", "path": "raw_style"},
 ]
-# The report's option A: the same pairs, trained in the form in which the app asked.
+# The report's option A: the same pairs, trained in the form in which the app asks.
 OPTION_A = {"id": "wrapped", "path": "wrapped"}
 
 
 @dataclass(frozen=True)
 class Model:
-    """How configs name the size, where the model comes from, how many layers are trained, rows a batch."""
+    """`size` is its name in file names, `source` a folder or hub name; `layers` are trained, `batch` rows at a time."""
 
     size: str
     source: str
@@ -47,7 +46,7 @@ class Model:
 
 DEMO = Model("135m", f"data/models/{DEMO_MODEL}", layers=8, batch=2)
 SAMPLE = Model("tiny", f"data/models/{TINY_MODEL}", layers=2, batch=2)
-REPORT = (  # the original's models; 16 layers are what mlx-lm trained there, whatever its configs said
+REPORT = (  # the original's models; mlx-lm trained 16 layers of them, whatever its configs said
     Model("0.3b", "LiquidAI/LFM2-350M"),
     Model("0.7b", "LiquidAI/LFM2-700M"),
     Model("1.2b", "LiquidAI/LFM2-1.2B"),
@@ -57,7 +56,7 @@ REPORT = (  # the original's models; 16 layers are what mlx-lm trained there, wh
 
 @dataclass(frozen=True)
 class Method:
-    """What is said of it, mlx-lm's name for what it trains, learning rate, scale of LoRA layers, and our own block."""
+    """`kind` is mlx-lm's fine_tune_type, `scale` that of LoRA layers, `block` the method's lines under `ftstudy:`."""
 
     label: str
     kind: str
@@ -69,9 +68,9 @@ class Method:
 METHODS = {
     "lora": Method("LoRA", "lora", "2.0e-04", scale="20.0"),
     "dora": Method("DoRA", "dora", "2.0e-04", scale="20.0"),
-    # full moves weights that are not small
+    # large weights need small steps
     "full": Method("All weights of the last layers", "full", "1.0e-05"),
-    # its factors begin at the size of the weights, so that they need no scale
+    # its factors start at the size of the weights, so they need no scale
     "pissa": Method(
         "PiSSA",
         "lora",
@@ -92,7 +91,7 @@ METHODS = {
 
 TEMPLATE = """\
 # {purpose}
-# Written by `make configs`; `mlx_lm.lora --config` takes it as it is.
+# Written by `make configs`. `mlx_lm.lora --config` reads it too.
 model: {model}
 data: {data}
 adapter_path: {adapter}
@@ -101,8 +100,8 @@ seed: 0
 
 # what is trained
 fine_tune_type: {method}
-num_layers: {layers}            # the last {layers} layers
-{lora}mask_prompt: true         # loss on the reply; without it, nearly all loss is on the prompt
+num_layers: {layers:<14}# the last {layers} layers
+{lora}mask_prompt: true         # loss on the reply only; otherwise most of it is on the prompt
 
 # how long, and how fast
 iters: 100
@@ -110,27 +109,27 @@ batch_size: {batch}
 learning_rate: {rate}
 max_seq_length: 1024
 
-# what is reported
+# how often it reports, evaluates and saves
 steps_per_report: 10
 steps_per_eval: 50
 val_batches: 12
 save_every: 100
 
-# what mlx-lm has no key for: `make train` reads it, and plain mlx_lm.lora passes over it
+# settings that mlx-lm does not have: `make train` reads them, mlx_lm.lora ignores them
 ftstudy:
-{block}  train_on: last          # the loss is on the reply and its end-of-turn token; `all`: on every reply of a row
-  early_stopping: 3       # evaluations in a row that are no better
+{block}  train_on: last          # loss on the last reply and its end-of-turn token; `all`: on every reply in the row
+  early_stopping: 3       # stop after this many evaluations without improvement
 """
 LORA = """\
-lora_parameters:          # replaces mlx-lm's defaults as a whole, so all keys stand here
+lora_parameters:          # replaces all of mlx-lm's defaults, so list every key
   rank: 8
   scale: {scale}
   dropout: 0.0
 """
 HISTORICAL = """\
-# A config as the original wrote them, kept for the audit to find fault with (it is not to be trained):
-# mlx-lm reads none of lora_layers, lora_rank, lora_alpha and lora_dropout. Every run had rank 8, scale 20,
-# dropout 0 and 16 layers, whatever its config said; and this one's data folder was empty.
+# A config as the original project wrote them. It is an example for the audit; do not train it.
+# mlx-lm ignores lora_layers, lora_rank, lora_alpha and lora_dropout: every run had rank 8, scale 20, dropout 0 and
+# 16 layers, whatever its config said. And this config's data folder was empty.
 # Written by `make configs`.
 model: LiquidAI/LFM2-350M
 data: data/personal/category_aware
@@ -155,7 +154,7 @@ def write_matrix(
     models: Iterable[Model] = (DEMO,),
     methods: Iterable[str] = ("lora",),
 ) -> list[Path]:
-    """One config a model, method and variant; `data` is the folder that holds the variants."""
+    """Write one config per model, method and variant. `data` is the folder with the variants."""
     written = []
     for model in models:
         for method in methods:
@@ -183,14 +182,14 @@ def _config(model: Model, method: str, variant: dict, data: str, name: str) -> s
 
 
 def check_data(variants: Iterable[dict], data: str | Path) -> None:
-    """StudyError for a variant of which the folder holds nothing to train on."""
+    """StudyError for a variant without training rows in the folder `data`."""
     for variant in variants:
         folder = from_root(data) / variant["path"]
         if not statistics(folder).get("train", {}).get("examples"):
             how = f"make extract DATA={shown(data)} VARIANT={variant['path']}"
             raise StudyError(
-                f"No config is written for `{variant['id']}`: {shown(folder)} has no row in a train.jsonl. "
-                + (f"Extract it first ({how} …)." if variant["path"] in VARIANTS else "No variant has that name.")
+                f"Not writing a config for `{variant['id']}`: {shown(folder)} has no training rows (train.jsonl). "
+                + (f"Extract them first ({how} …)." if variant["path"] in VARIANTS else "No variant has that name.")
             )
 
 
@@ -201,7 +200,7 @@ PROFILE_NOTES = {
 
 
 class _Readable(yaml.SafeDumper):
-    """Texts of several lines as blocks: a prompt is there to be read."""
+    """Writes a text of several lines as a block, so that prompts can be read."""
 
 
 _Readable.add_representer(
@@ -211,7 +210,7 @@ _Readable.add_representer(
 
 
 def write_profiles(folder: Path, owner: str = OWNER) -> list[Path]:
-    """The inference profiles that the study compares, as files for `INFERENCE=…`."""
+    """Write the study's own inference profiles as files, which `INFERENCE=…` takes."""
     written = []
     for name, note in PROFILE_NOTES.items():
         body = yaml.dump(named_profiles(owner)[name], Dumper=_Readable, sort_keys=False, allow_unicode=True, width=1000)
@@ -220,28 +219,33 @@ def write_profiles(folder: Path, owner: str = OWNER) -> list[Path]:
     return written
 
 
-def write_all(folder: Path) -> list[Path]:
-    """What is committed: the demo's and the report's models, the sample, the historical config, the profiles."""
-    variants = [*FIXED_VARIANTS, OPTION_A]
+ALL_VARIANTS = [*FIXED_VARIANTS, OPTION_A]
+
+
+def write_examples(folder: Path) -> list[Path]:
+    """Write the configs that are committed: each method on the demo, the report's models, the sample, the profiles."""
+    variants = FIXED_VARIANTS[:1]
     written = write_matrix(folder, variants, "data", methods=METHODS)
-    written += write_matrix(folder, variants, "data/personal", prefix="personal", models=REPORT, methods=METHODS)
-    written += write_matrix(folder, FIXED_VARIANTS[:1], "reports/sample/data", prefix="sample", models=(SAMPLE,))
+    written += write_matrix(folder, variants, "data/personal", prefix="personal", models=REPORT[:3])
+    written += write_matrix(folder, variants, "reports/sample/data", prefix="sample", models=(SAMPLE,))
     historical = folder / "historical_0.3b_lora_cataware.yaml"
     write_text(historical, HISTORICAL)
     return [*written, historical, *write_profiles(folder)]
 
 
-def write_for(data: str, folder: Path) -> list[Path]:
-    """The report's matrix for a person's own data folder, whose name the configs bear. StudyError: `check_data`."""
-    variants = [*FIXED_VARIANTS, OPTION_A]
-    check_data(variants, data)
+def write_all(folder: Path) -> list[Path]:
+    """Write the whole matrix: every model, method and variant, for the demo's data and for data/personal."""
+    written = write_matrix(folder, ALL_VARIANTS, "data", methods=METHODS)
+    return written + write_matrix(
+        folder, ALL_VARIANTS, "data/personal", prefix="personal", models=REPORT, methods=METHODS
+    )
+
+
+def write_for(data: str | Path, folder: Path) -> list[Path]:
+    """Write the report's models × methods × variants for your data folder, named after it.
+
+    Raises StudyError if a variant has no training rows.
+    """
+    check_data(ALL_VARIANTS, data)
     prefix = from_root(data).name
-    return write_matrix(folder, variants, shown(data), prefix=prefix, models=REPORT, methods=METHODS)
-
-
-if __name__ == "__main__":
-    try:
-        made = write_for(sys.argv[1], ROOT / "ft_configs") if sys.argv[1:] else write_all(ROOT / "ft_configs")
-    except StudyError as error:
-        sys.exit(f"ftstudy: {error}")
-    print(f"{shown(ROOT / 'ft_configs')}: {len(made)} files")
+    return write_matrix(folder, ALL_VARIANTS, shown(data), prefix=prefix, models=REPORT, methods=METHODS)

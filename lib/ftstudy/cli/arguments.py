@@ -1,0 +1,60 @@
+"""What several verbs share: argument types, and the options of every verb that trains."""
+
+from pathlib import Path
+
+from ..errors import StudyError
+from ..paths import expanded
+
+EXIT_CODES = "Exit status: 0 no error found; 1 at least one error found; 2 could not run, with the reason on stderr."
+
+
+def path(text: str) -> Path:
+    """An absolute path; a relative one counts from the current folder."""
+    return expanded(text).absolute()
+
+
+def number(least: float, kind=int, most: float = float("inf")):
+    """An argparse type: a `kind` from `least` to `most`."""
+
+    def parsed(text: str):
+        value = kind(text)
+        if not least <= value <= most:
+            raise ValueError
+        return value
+
+    # argparse names the type in its error: "invalid number of at least 1 value: '0'"
+    parsed.__name__ = f"number from {least} to {most}" if most < float("inf") else f"number of at least {least}"
+    return parsed
+
+
+def check_owner(options) -> None:
+    """StudyError if `--owner` is blank."""
+    if not options.owner.strip():
+        raise StudyError(
+            f"The owner of {options.source} has no name. Set OWNER=… or --owner to the name that the prompts should "
+            "use for the person whose replies are learned."
+        )
+
+
+def add_training(parser) -> None:
+    """--data, --model, --run, --smoke and --force."""
+    parser.add_argument("--data", type=path, help="data folder to use instead of the config's")
+    parser.add_argument("--model", help="model to use instead of the config's")
+    add_run(parser)
+    parser.add_argument("--smoke", action="store_true", help="a quick look: 100 iterations, evaluated every 10")
+    parser.add_argument("--force", action="store_true", help="train even if the audit finds errors")
+
+
+def add_run(parser) -> None:
+    parser.add_argument("--run", default="demo", help="name of the folder in reports/ for the results (demo)")
+
+
+def add_parameters(parser) -> None:
+    parser.add_argument(
+        *("-p", "--parameter"),
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help="set a parameter of the notebook; may be repeated",
+    )

@@ -1,0 +1,46 @@
+"""`ftstudy audit`: would this run be wasted?"""
+
+from .arguments import EXIT_CODES, path
+
+
+def add(parsers):
+    parser = parsers.add_parser("audit", help="check a run before training: would it be wasted?", epilog=EXIT_CODES)
+    parser.add_argument("--config", required=True, type=path, help="an mlx-lm config, or an adapter_config.json")
+    parser.add_argument("--data", type=path, help="data folder to use instead of the config's")
+    parser.add_argument("--model", help="model to use instead of the config's")
+    parser.add_argument("--inference", help="how your app builds its prompt: a YAML profile, `historical` or `aligned`")
+    parser.add_argument("--owner", help="your name in the historical prompt (default: as in the data)")
+    parser.add_argument("--app", type=path, help="your app's code, a folder or file, searched for typed special tokens")
+    parser.add_argument("--json", type=path, help="also write the findings to this file")
+    return parser
+
+
+def run(options) -> int:
+    from .. import audit
+    from ..files import write_json
+
+    inputs = audit.read(options.config, options.data, options.model, options.inference, options.owner)
+    result = audit.check(inputs, options.app)
+    if options.json:
+        write_json(options.json, result)
+    print(listing(result))
+    print(audit.offer_contract(inputs, result["findings"]))
+    return 1 if result["summary"]["error"] else 0
+
+
+def listing(result: dict) -> str:
+    """The findings as text: errors and warnings in full, then one line per info, then the counts."""
+    from ..audit.evidence import counted
+
+    lines = []
+    for item in result["findings"]:
+        if item["severity"] == "info":
+            continue
+        lines.append(f"{item['severity'].upper()}  {item['check']}  {item['title']}")
+        lines += [f"    {line}" for line in item["evidence"]]
+        lines += [f"    cause: {item['cause']}", f"    fix:   {item['fix']}", ""]
+    facts = [f"  {item['check']}  {item['title']}" for item in result["findings"] if item["severity"] == "info"]
+    if facts:
+        lines += ["Facts about this run (no action needed)", *facts, ""]
+    nouns = {"error": "error", "warning": "warning", "info": "fact"}
+    return "\n".join([*lines, ", ".join(counted(result["summary"][key], noun) for key, noun in nouns.items())])

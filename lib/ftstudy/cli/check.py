@@ -1,0 +1,32 @@
+"""`ftstudy check`: can all inputs of `make report` be read? Asked before minutes are spent on it."""
+
+from ..errors import StudyError
+from ..paths import from_root, shown
+from .arguments import check_owner
+
+
+def add(parsers):
+    parser = parsers.add_parser("check", help="check that the inputs of `make report` can be read")
+    for name in ("--config", "--source", "--owner", "--inference"):
+        parser.add_argument(name, required=True)
+    parser.add_argument("--model", default="")
+    parser.add_argument("--iterations", default="")
+    return parser
+
+
+def run(options) -> None:
+    from .. import chat_format, configs
+    from ..models import base_models
+
+    check_owner(options)
+    if options.iterations and not options.iterations.isdecimal():
+        raise StudyError(
+            f"ITERS={options.iterations} is not a whole number. Write one, or leave it out to keep the config's."
+        )
+    if not from_root(options.source).exists():
+        raise StudyError(
+            f"No chat history at {shown(options.source)}. Correct SOURCE=…; on a Mac it is ~/Library/Messages/chat.db."
+        )
+    config = configs.load(options.config, model=options.model)
+    chat_format.load_profile(options.inference, options.owner)
+    base_models.resolve(config["model"])

@@ -1,0 +1,88 @@
+"""`ftstudy extract`: a chat history becomes train, valid and test rows."""
+
+import json
+
+from ..paths import shown
+from .arguments import check_owner, number, path
+
+FEW = 10  # rows in a split, below which its measurements mean little
+
+
+def add(parsers):
+    parser = parsers.add_parser("extract", help="turn a chat history into train, valid and test rows")
+    parser.add_argument("--source", required=True, help="the chat history, e.g. ~/Library/Messages/chat.db")
+    parser.add_argument("--owner", required=True, help="your name, as the prompts should say it")
+    parser.add_argument("--out", required=True, type=path, help="folder to write one folder per variant into")
+    parser.add_argument("--variant", action="append", help="variant to write; may be repeated (raw_style_variable)")
+    read = parser.add_argument_group("reading the source")
+    read.add_argument("--kind", default="auto", help="imessage, whatsapp, telegram, table, signal or discord (auto)")
+    read.add_argument("--me", action="append", help="your name in the source, if not --owner; separate several with ;")
+    read.add_argument("--contacts", type=path, help="your address book (vCard or CSV): names and merged addresses")
+    read.add_argument("--date-order", choices=["dmy", "mdy", "ymd"], help="order of ambiguous dates")
+    read.add_argument("--time-zone", help="time zone of timestamps without one, e.g. Europe/Berlin (UTC)")
+    read.add_argument("--no-mask", action="store_true", help="keep names, numbers, addresses and links as they are")
+    pairs = parser.add_argument_group("building reply pairs")
+    pairs.add_argument("--context-messages", type=number(1), help="most messages before a reply (8)")
+    pairs.add_argument("--context-bytes", type=number(1), help="most bytes of context, which limits tokens (1000)")
+    pairs.add_argument("--reply-bytes", type=number(1), help="most bytes of a reply (1000)")
+    pairs.add_argument("--burst-minutes", type=number(0, float), help="messages this close together are one reply (3)")
+    pairs.add_argument("--session-minutes", type=number(0, float), help="a longer silence ends a conversation (60)")
+    pairs.add_argument("--groups", action="store_true", help="include group chats")
+    chosen = parser.add_argument_group("choosing pairs (overrides the variant's own settings)")
+    chosen.add_argument("--min-words", type=number(1), help="fewest words in a reply")
+    chosen.add_argument("--min-characters", type=number(1), help="fewest characters in a reply")
+    chosen.add_argument("--repeats", type=number(1), help="most pairs with the same reply (100)")
+    chosen.add_argument("--per-contact", type=number(1), help="most pairs from one contact (2000; raw_style 200)")
+    chosen.add_argument(
+        "--heldout-share",
+        type=number(0, float, most=0.5),
+        help="share of pairs whose people go to heldout.jsonl (0.05)",
+    )
+    return parser
+
+
+def run(options) -> None:
+    from .. import privacy, sources
+    from ..extract import reply_pairs, variants
+    from ..privacy import contacts
+
+    def given(*names) -> dict:
+        return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+
+    check_owner(options)
+    for variant in options.variant or []:
+        variants.parameters_of(variant)  # fail on a misspelt variant before a long history is read
+    me = [name.strip() for text in options.me or [options.owner] for name in text.split(";") if name.strip()]
+    messages = sources.read_messages(path(options.source), options.kind, me=me, **given("date_order", "time_zone"))
+    book = contacts.load(options.contacts) if options.contacts else []
+    messages = contacts.apply(messages, book)
+    if not options.no_mask:
+        messages, masked = privacy.mask(messages, privacy.people_of(messages, book, options.owner, me))
+        print("masked: " + (", ".join(f"{count:,} {what}" for what, count in masked.items()) or "nothing"))
+    print(*messages.attrs["notes"], sep="\n")
+    limits = given("context_messages", "context_bytes", "reply_bytes", "burst_minutes", "session_minutes")
+    pairs, funnel = reply_pairs.build(messages, groups=options.groups, **limits)
+    origin = {"source": messages.attrs["source"], "owner": options.owner, "kind": messages.attrs["kind"]}
+    chosen = given("min_words", "min_characters", "repeats", "per_contact", "heldout_share")
+    wanted = options.variant or [variants.DEFAULT]
+    written = variants.write(pairs, options.owner, wanted, options.out, origin, funnel, **chosen)
+    for variant, splits in written.items():
+        _print_splits(shown(options.out / variant), splits)
+    _print_funnel(funnel)
+
+
+def _print_splits(folder: str, splits: dict) -> None:
+    from ..extract.variant_folder import SPLITS
+
+    print(f"{folder}: " + ", ".join(f"{part['examples']:,} {name}" for name, part in splits.items()))
+    few = [name for name in SPLITS if splits[name]["examples"] < FEW]
+    if few:
+        print(f"  Too few rows in {', '.join(few)} to measure much. Add more chat history.")
+
+
+def _print_funnel(funnel: list[dict]) -> None:
+    for step in funnel:
+        print(f"  {step['removed']:>9,} removed  {step['left']:>9,} {step['unit']} left  {step['step']}")
+        if step["removed"] and step["examples"]:
+            examples = ", ".join(json.dumps(text[:50], ensure_ascii=False) for text in step["examples"])
+            print(f"{'':22}such as {examples}")

@@ -1,0 +1,20 @@
+"""`ftstudy notebook`: run one notebook of the study."""
+
+from ..paths import run_folder, shown
+from .arguments import add_parameters, add_run
+
+
+def add(parsers):
+    parser = parsers.add_parser("notebook", help="run one notebook of the study into reports/<run>/")
+    parser.add_argument("name", help="e.g. 01_extract")
+    add_run(parser)
+    add_parameters(parser)
+    return parser
+
+
+def run(options) -> None:
+    from .. import notebooks
+
+    folder = run_folder(options.run)
+    print(f"{options.name}: running into {shown(folder)}", flush=True)
+    notebooks.execute(options.name, folder, {"run": options.run, **dict(options.parameter)})
