@@ -193,7 +193,7 @@ def test_a_google_row_without_any_name_is_counted(load):
         ("\n\n", ["neither a vCard file nor a CSV"]),
         ("name,address\n", ["no contact with a name"]),
         (card("TEL:2125550101"), ["no contact with a name"]),
-        ("name,address\n" + "x" * 200_000, ["no table of contacts"]),
+        ("name,address\n" + "x" * 200_000, ["not a table of contacts"]),
     ],
 )
 def test_what_is_no_address_book_is_refused(load, content, words):

@@ -1,20 +1,20 @@
-"""E-mail addresses and street addresses (en, de, fr, es, it, pt)."""
+"""Finds e-mail addresses and street addresses (en, de, fr, es, it, pt)."""
 
 import re
 from collections.abc import Iterator
 
 _EMAIL = re.compile(r"[\w.+%-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}?\.[^\W\d_]{2,24}(?![\w-]|\.\w)")
 
-# A house number stands alone: no part of a sum of money, a time or a longer number.
+# Before a house number, which is not part of an amount of money, a time or a longer number.
 _ALONE = r"(?<![\w.,:/$€£-])"
 _CAPITALISED = r"[A-ZÀ-Þ][\w'’-]{1,20}"
-# A number before one of these counts or measures something: “Rückweg 20 min”, “via Roma 10 km”.
+# A number before one of these units is not a house number: “Rückweg 20 min”, “via Roma 10 km”.
 _NO_UNIT = (
     r"(?![ \u00a0]?(?:min|minut\w*|hours?|hrs?|h|stunden?|heures?|horas?|ore|uhr|am|pm|a\.m|p\.m|km|k|m|meters?|metros?|mètres?"
     r"|miles?|mi|euros?|eur|dollars?|bucks|usd|people|personas?|personnes?|times|days?|tage?|jours|días|dias|giorni"
     r"|weeks?|years?|jahre?|%|€|\$|£|:\d|,\d|\.\d)(?!\w))"
 )
-# Words that no street's name begins with or holds, but that stand between a number and a “street”.
+# Words that can come between a number and “street” but are never part of a street's name.
 _NO_SMALL_WORD = (
     r"(?!(?i:a|an|and|am|are|as|at|be|blocks?|by|cars?|days?|dollars?|down|feet|for|from|ft|good|guys|half|hours?|hrs?|houses?"
     r"|in|into|is|kids?|km|lanes?|long|lot|men|meters?|miles?|mins?|mph|kmh|minutes?|months?|more|my|new|next|nice|of|off|old|on"
@@ -22,7 +22,7 @@ _NO_SMALL_WORD = (
     r"|were|with|years?|your|best|dirt|side|different|big|small)\b)"
 )
 _STREET = r"(?i:street|avenue|ave|road|rd|boulevard|blvd|lane|ln|parkway|pkwy|highway|hwy|crescent|st)"
-# These are ordinary words too, so they and the name before them need their capitals.
+# These are also ordinary words, so they and the name before them must be capitalised.
 _PLACE = (
     r"(?:St|Drive|Dr|Court|Ct|Place|Pl|Square|Sq|Terrace|Ter|Way|Circle|Cir|Close|Row|Mews|Gardens|Grove|Hill|Walk)"
 )
@@ -45,13 +45,13 @@ _STREETS = [
         r"|(?-i:[A-ZÄÖÜ][\w-]{2,20} (?:Straße|Strasse|Str\.|Weg|Gasse|Allee|Platz|Damm|Ufer)))"
         rf" ?\d{{1,4}}(?!\d)(?: ?[a-h])?(?!\w){_NO_UNIT}(?-i:, ?\d{{5}} [A-ZÄÖÜ][\w-]{{2,30}})?"
     ),
-    # 12 bis rue Victor Hugo; 3 place de la République, but not “3 place de parking”
+    # 12 bis rue Victor Hugo; 3 place de la République; not “3 place de parking”
     re.compile(
         rf"{_ALONE}\d{{1,4}}(?: ?(?:bis|ter))?,? "
         rf"(?i:(?:rue|avenue|av\.|boulevard|bd\.?|impasse|chemin|quai|allée) {_OF_THE}[^\W\d_][\w’'-]{{1,20}}"
         rf"|place {_OF_THE}(?-i:{_CAPITALISED}))(?: {_CAPITALISED}){{0,3}}"
     ),
-    # Calle Mayor 5; Rua Augusta, 100; in small letters only where the number ends the phrase, because
+    # Calle Mayor 5; Rua Augusta, 100; in lower case only if the number ends the phrase, because of
     # “la calle tiene 5 casas”
     re.compile(
         r"(?<![\w-])(?i:calle|c/|avenida|avda\.?|av\.|plaza|paseo|carrer|rua|travessa|praça|alameda|estrada"
@@ -71,6 +71,6 @@ def find_emails(text: str) -> Iterator[tuple[int, int]]:
 
 
 def find_streets(text: str) -> Iterator[tuple[int, int]]:
-    """Streets with a number, and the flat and the town where these follow."""
+    """Yield streets with a house number, including a flat and a town that follow."""
     for pattern in _STREETS:
         yield from (match.span() for match in pattern.finditer(text))

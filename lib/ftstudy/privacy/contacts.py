@@ -1,7 +1,7 @@
-"""The user's address book: which addresses are one person, and what that person is called.
+"""The user's address book: which addresses belong to one person, and that person's name.
 
-A contact is a dict: `name` (as displayed), `given`, `family`, `nicknames` (a list), `addresses`
-(phone numbers and e-mail addresses, as written).
+A contact is a dict: `name` (as displayed), `given`, `family`, `nicknames` (list), `addresses` (list
+of phone numbers and e-mail addresses, as written).
 """
 
 import binascii
@@ -20,14 +20,14 @@ from ..paths import from_root, shown
 from ..sources import OWNER_SENDER, check
 from ..sources.exports import decode, read_bytes
 
-SHORT_CODE = 6  # digits; up to here a number is a service's, and only equal to itself
-NATIONAL = 8  # digits that a number without its country's code has at least
+SHORT_CODE = 6  # digits; numbers up to this length belong to services and match only exactly
+NATIONAL = 8  # digits; the shortest phone number without a country code
 
 _BEGINS = re.compile(r"(?im)^BEGIN:VCARD[ \t]*$")
 _CARD = re.compile(r"(?ims)^BEGIN:VCARD[ \t]*$(.*?)(?:^END:VCARD[ \t]*$|(?=^BEGIN:VCARD)|\Z)")
-# Pictures are most of an address book's bytes, and no name stands in them.
+# Pictures take most of an address book's bytes and contain no names.
 _PICTURE = re.compile(r"(?im)^(?:[\w-]+\.)?(?:PHOTO|LOGO|SOUND|KEY)[;:][^\n]*\n(?:[ \t][^\n]*\n)*")
-_INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")  # marks of writing direction, mostly
+_INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")  # mostly direction marks
 
 _COLUMNS = {
     "name": r"name|display name|full name|contact|contact name",
@@ -45,42 +45,37 @@ _COLUMNS = {
 def load(file: str | Path) -> list[dict]:
     """The contacts of a vCard file (2.1, 3.0, 4.0) or a CSV (Google, Outlook, or `name,address`).
 
-    In a CSV of names and addresses alone, rows of one name are one contact. What is broken or
-    has no name is left out, with a warning that counts it. StudyError: missing, empty, not
-    permitted, neither a vCard file nor such a CSV, no contact in it.
+    In a CSV of `name,address`, rows with the same name are one contact. Contacts that are broken or
+    have no name are left out, and a warning counts them. StudyError: missing, empty, not permitted,
+    neither a vCard file nor such a CSV, or without contacts.
     """
     path = from_root(file)
     data = read_bytes(path)
     text = decode(data)
-    if any("\udc80" <= one <= "\udcff" for one in set(text)):  # no UTF-8: what old phones and Outlook write
+    if any("\udc80" <= one <= "\udcff" for one in set(text)):  # not UTF-8, as from old phones and Outlook
         text = data.decode("cp1252", "replace")
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    found = _cards(text) if _BEGINS.search(text) else _rows(text, path)
+    is_vcard = _BEGINS.search(text)
+    found = [_card(card) for card in _CARD.findall(_PICTURE.sub("", text))] if is_vcard else _rows(text, path)
     contacts = [contact for contact in found if contact["name"]]
     if not contacts:
-        raise StudyError(
-            f"{shown(path)} holds no contact with a name. Export the address book again, with all contacts."
-        )
+        raise StudyError(f"{shown(path)} has no contact with a name. Export the address book again, with all contacts.")
     if lost := len(found) - len(contacts):
         warnings.warn(f"{shown(path)}: {lost:,} of {len(found):,} contacts are broken or without a name.", stacklevel=2)
     return contacts
 
 
-def _cards(text: str) -> list[dict]:
-    return [_card(card) for card in _CARD.findall(_PICTURE.sub("", text))]
-
-
 def _card(text: str) -> dict:
-    """One card's contact, without the lines that cannot be read."""
+    """The contact on one card; lines that cannot be read are left out."""
     values = {}
     lines = io.StringIO("\n".join(line for line in text.split("\n") if line.strip()))
     for line, number in getLogicalLines(lines, allowQP="QUOTED-PRINTABLE" in text.upper()):
         try:
             entry = textLineToContentLine(line, number)
-        except (ParseError, ValueError, LookupError, binascii.Error):  # no line of a card, or in no known encoding
+        except (ParseError, ValueError, LookupError, binascii.Error):  # not a line of a card, or an unknown encoding
             continue
         values.setdefault(entry.name.upper(), []).append(entry.value)
-    names = re.sub(r"(?<!\\),", " ", values.get("N", [""])[0])  # a comma stands between two given names
+    names = re.sub(r"(?<!\\),", " ", values.get("N", [""])[0])  # a comma separates two given names
     family, given, middle, *_ = _parts(names, ";") + ["", "", ""]
     organization = _parts(values.get("ORG", [""])[0], ";")[0]
     displayed = next((_unescaped(value) for value in values.get("FN", []) if value.strip()), "")
@@ -124,7 +119,7 @@ def _rows(text: str, path: Path) -> list[dict]:
         rows = list(csv.reader(io.StringIO(text.lstrip("\n"), newline=""), delimiter=delimiter))
     except csv.Error as error:
         raise StudyError(
-            f"{shown(path)} is no table of contacts: {error}. Export the address book as a vCard file (.vcf)."
+            f"{shown(path)} is not a table of contacts: {error}. Export the address book as a vCard file (.vcf)."
         ) from error
     titles = [title.strip().casefold() for title in rows[0]] if rows else []
     places = {
@@ -149,7 +144,7 @@ def _row(row: list[str], places: dict[str, list[int]]) -> dict:
 
 
 def _by_name(contacts: list[dict]) -> list[dict]:
-    """One contact a name: a table of names and addresses has no other way to say that it is one person."""
+    """Merge contacts with the same name: a table of names and addresses cannot say otherwise who is one person."""
     by_name = {}
     for contact in contacts:
         if not contact["name"]:
@@ -163,10 +158,10 @@ def _by_name(contacts: list[dict]) -> list[dict]:
 
 
 def plain(address: str) -> str:
-    """An address without the ways to write it differently; "" for what is no address, such as a name.
+    """An address in a normal form, or "" for anything that is not an address, such as a name.
 
-    An e-mail address is casefolded. A phone number becomes its digits, with "+" where it is
-    written with its country's code.
+    An e-mail address is casefolded. A phone number becomes its digits, with "+" if it has a country
+    code.
     """
     address = _INVISIBLE.sub("", address).strip()
     if re.fullmatch(r"[^\s@]+@[^\s@]+", address):
@@ -184,10 +179,10 @@ def plain(address: str) -> str:
 
 
 def distinct(messages: pandas.DataFrame, contacts: list[dict]) -> list[dict]:
-    """The contacts under names that tell them apart: a second Anna is "Anna (2)".
+    """The contacts with unique names: a second Anna becomes "Anna (2)".
 
-    Two cards of one name that share an address are one contact. No contact gets a group's name
-    or the owner's.
+    Two cards with the same name and a common address are one contact. No contact gets the name of a
+    group or of the owner.
     """
     merged, seen = [], {}
     for contact in contacts:
@@ -212,10 +207,10 @@ def distinct(messages: pandas.DataFrame, contacts: list[dict]) -> list[dict]:
 
 
 def apply(messages: pandas.DataFrame, contacts: list[dict]) -> pandas.DataFrame:
-    """The messages with the contacts' names for their addresses, so that a person is one conversation.
+    """The messages with contacts' names instead of addresses, so that a person is one conversation.
 
-    An address that two contacts share is nobody's alone and stays, as does whatever is in no
-    contact. Conversations of groups keep their name; a name is never "me".
+    Addresses shared by two contacts, or in no contact, stay. Group conversations keep their name; no
+    contact is called "me".
     """
     owners = {}
     for contact in distinct(messages, contacts):
@@ -237,7 +232,7 @@ def apply(messages: pandas.DataFrame, contacts: list[dict]) -> pandas.DataFrame:
 
 
 def _keys(address: str) -> list[tuple]:
-    """Under what a contact's address is found: as it is; as a national number; by its end."""
+    """The keys under which a contact's address is found: the same, as a national number, or by its end."""
     if "@" in address or len(address) <= SHORT_CODE:
         return [("same", address)]
     digits = address.lstrip("+")
@@ -246,9 +241,9 @@ def _keys(address: str) -> list[tuple]:
 
 
 def _lookups(address: str) -> list[tuple]:
-    """Among which of those keys an address finds its contact.
+    """The keys by which an address finds its contact.
 
-    Only one of the two numbers may lack its country's code: +45 12 34 56 78 is not +47 12 34 56 78.
+    Only one of the two numbers may lack its country code: +45 12 34 56 78 is not +47 12 34 56 78.
     """
     if "@" in address or len(address) <= SHORT_CODE:
         return [("same", address)]
@@ -258,6 +253,6 @@ def _lookups(address: str) -> list[tuple]:
 
 
 def _without_country(digits: str) -> list[str]:
-    """The national numbers, without their leading zeros, that the digits of a number may end in."""
+    """The national numbers, without leading zeros, that remain if the digits begin with a country code."""
     rests = [digits[n:].lstrip("0") for n in (1, 2, 3) if int(digits[:n]) in COUNTRY_CODE_TO_REGION_CODE]
     return [rest for rest in rests if len(rest) >= NATIONAL]

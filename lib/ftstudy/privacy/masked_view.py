@@ -1,13 +1,13 @@
-"""Spans of a text, and what is seen of the text once some of its spans are masked."""
+"""A text with its masked spans hidden, so that later patterns cannot match across them."""
 
 from bisect import bisect_right
 from typing import NamedTuple
 
-WALL = "\ue000"  # stands for what is masked already, so that no pattern reaches across it
+WALL = "\ue000"  # replaces a masked span; no pattern matches it
 
 
 class Span(NamedTuple):
-    """What is in text[start:end]. Without a kind it stays as it is."""
+    """What to do with text[start:end]. Without a kind it stays as it is."""
 
     start: int
     end: int
@@ -15,24 +15,24 @@ class Span(NamedTuple):
     replacement: str = ""
 
 
-class Walled:
-    """A text with one wall for each of its spans, however long: what is near stays near once they are masked."""
+class MaskedView:
+    """`text` is the original with each span replaced by one WALL; `back` maps spans of it to the original."""
 
     def __init__(self, text: str, spans: list[Span]):
         pieces, last, length = [], 0, 0
-        self._behind, self._leads_to = [0], [0]  # a place behind each wall, and which place in the text it is
+        self._after_wall, self._in_original = [0], [0]  # the position after each wall, here and in the original
         for start, end, *_ in spans:
             pieces += [text[last:start], WALL]
             length += start - last + len(WALL)
-            self._behind.append(length)
-            self._leads_to.append(end)
+            self._after_wall.append(length)
+            self._in_original.append(end)
             last = end
         self.text = "".join([*pieces, text[last:]])
 
     def back(self, span: Span) -> Span:
-        """A span of the walled text as one of the text. No wall may be its first or last character."""
+        """A span of the view as a span of the original. It may not begin or end with a wall."""
         return span._replace(start=self._back(span.start), end=self._back(span.end - 1) + 1)
 
     def _back(self, place: int) -> int:
-        wall = bisect_right(self._behind, place) - 1
-        return self._leads_to[wall] + place - self._behind[wall]
+        wall = bisect_right(self._after_wall, place) - 1
+        return self._in_original[wall] + place - self._after_wall[wall]

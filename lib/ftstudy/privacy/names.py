@@ -1,4 +1,4 @@
-"""Known names in a text. Who is not known by name is not guessed."""
+"""Finds the names of known people in a text. Unknown names are not guessed."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -6,20 +6,18 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import NamedTuple
 
-from .forms import RUN, WORD, forms_of, words_of
 from .masked_view import WALL, Span
-from .ordinary_words import ORDINARY
-from .pseudonyms import Pseudonyms
+from .name_forms import ORDINARY, RUN, WORD, forms_of, words_of
+from .people import Pseudonyms
 
-# Between two words of a name.
+# Allowed between two words of a name.
 _GAP = re.compile(r"[ \t\u00a0.'’-]{1,3}")
-# What a name may be a part of: a handle, or a link.
+# What a name may be part of: a handle or a link.
 _UNBROKEN = rf"[^\s<>\"“”{WALL}]*"
-_REACH = 200  # characters; a longer link was found before, by its form
+_REACH = 200  # characters on each side; longer links were found earlier
 _HANDLE = re.compile(r"@[\w.-]+")
 _LINK_WITH_PATH = re.compile(r"(?i)(?:[a-z][a-z0-9+.-]{1,20}://|www\.)?[\w-]{1,63}(?:\.[\w-]{1,63})+(?::\d+)?/.+")
-# What may stand before a word without saying anything about its capital: spaces, marks of writing
-# direction and emphasis, opening quotation marks.
+# Characters before a word that do not explain its capital: spaces, direction marks, emphasis, opening quotes.
 _UNSEEN = ' \t\u00a0\ufeff\ufe0f"“”„«»¿¡*_~' + "".join(
     map(chr, [*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x206A)])
 )
@@ -27,16 +25,16 @@ _UNSEEN = ' \t\u00a0\ufeff\ufe0f"“”„«»¿¡*_~' + "".join(
 
 @dataclass
 class Name:
-    """A name, or a part of one, and the people who bear it."""
+    """A name or part of a name, and the people who have it."""
 
     people: list[str] = field(default_factory=list)
     only_capitalised: bool = True
-    ending: int = 0  # letters at its end that stay: the s of “annas”
+    ending: int = 0  # letters at the end that are not replaced: the s of “annas”
 
 
 @dataclass
 class Known:
-    """The names of the known people, by their beginning, the longest first."""
+    """The names of the known people, indexed by their beginning, longest first."""
 
     pseudonyms: Pseudonyms
     names: dict[str, dict[tuple[str, ...], Name]]  # first word -> {all words: name}
@@ -44,7 +42,7 @@ class Known:
 
 
 class Mention(NamedTuple):
-    """A name in a text; where it is not meant, it is the ordinary word."""
+    """A name in a text; if not `is_meant`, it is used as an ordinary word."""
 
     start: int
     end: int
@@ -53,10 +51,10 @@ class Mention(NamedTuple):
 
 
 def lookup(people: Iterable[dict]) -> Known:
-    """The people's names, prepared for `find`, which gives them their pseudonyms as it meets them."""
+    """Prepare the names of `people` (from `people_of`) for `find`."""
     people = list(people)
     names, runs, genitives = {}, {}, {}
-    # The owner first: a bare “sam” is the one whose pseudonym is Sam.
+    # The owner first: “sam” alone means the person whose pseudonym is Sam.
     for person in sorted(people, key=lambda one: not one.get("pseudonym")):
         for form in forms_of(person):
             words, pieces = tuple(words_of(form.text)), RUN.findall(form.text)
@@ -83,7 +81,7 @@ def _add(index: dict, name: tuple[str, ...] | str, person: str, only_capitalised
 
 
 def _has_genitive(words: tuple[str, ...]) -> bool:
-    """Whether “annas” is as good as “anna’s”, and no name or word of its own."""
+    """Whether “annas” can only mean “anna’s”, and is not a name or word itself."""
     return len(words) == 1 and len(words[0]) > 3 and words[0][-1] not in "sxzß"
 
 
@@ -94,20 +92,20 @@ def _longest_first(index: dict) -> dict:
 
 
 def may_name(text: str, known: Known) -> bool:
-    """Whether a name may stand in the text: quicker than looking where."""
+    """Whether the text may contain a name: a quick test."""
     if known.names and not known.names.keys().isdisjoint(words_of(text)):
         return True
     return bool(known.runs) and bool(RUN.search(text))
 
 
 def find_names(text: str, known: Known, partner: str | None) -> tuple[list[Span], int]:
-    """The names that are meant, and how many others were left alone."""
+    """The names to mask, and how many are not masked because they are used as ordinary words."""
     found = list(mentions(text, known))
     meant = [mention for mention in found if mention.is_meant]
     spans = []
     for mention in meant:
         span = _span(mention, text, known.pseudonyms, partner)
-        if not spans or span.start >= spans[-1].end:  # a handle or a link may hold two names
+        if not spans or span.start >= spans[-1].end:  # a handle or link may contain two names
             spans.append(span)
     return spans, len(found) - len(meant)
 
@@ -129,10 +127,10 @@ def _in_words(text: str, names: dict[str, dict[tuple[str, ...], Name]]) -> Itera
         if place < taken or key not in names:
             continue
         for form, name in names[key].items():
-            behind = place + len(form)
-            if tuple(keys[place:behind]) == form and _are_together(text, words[place:behind]):
-                taken = behind
-                start, end = words[place][0], words[behind - 1][1] - name.ending
+            after = place + len(form)
+            if tuple(keys[place:after]) == form and _are_together(text, words[place:after]):
+                taken = after
+                start, end = words[place][0], words[after - 1][1] - name.ending
                 is_meant = not name.only_capitalised or _is_written_as_name(text, start, end)
                 yield Mention(start, end, name.people, is_meant)
                 break
@@ -143,7 +141,7 @@ def _are_together(text: str, words: list[tuple[int, int]]) -> bool:
 
 
 def _is_written_as_name(text: str, start: int, end: int) -> bool:
-    """Whether an ordinary word is a name here: it has a capital that no beginning of a sentence explains."""
+    """Whether an ordinary word is a name here: capitalised, but not at the beginning of a sentence."""
     before = text[max(0, start - 40) : start].rstrip(_UNSEEN)
     if before.endswith("@"):
         return True
@@ -167,7 +165,7 @@ def _in_runs(text: str, runs: dict[str, dict[str, Name]]) -> Iterator[Mention]:
 
 
 def _span(mention: Mention, text: str, pseudonyms: Pseudonyms, partner: str | None) -> Span:
-    """The pseudonym in the name's place, in capitals or small letters as the name is."""
+    """The span that replaces a name by its pseudonym, in capitals or lower case like the name."""
     start, end, people, _ = mention
     written = text[start:end]
     fixed = pseudonyms.fixed.get(people[0], "")
@@ -177,7 +175,7 @@ def _span(mention: Mention, text: str, pseudonyms: Pseudonyms, partner: str | No
         return Span(begin, finish, "link", "[link]")
     if finish - begin > end - start + 1 and _HANDLE.fullmatch(text, begin, finish):
         return Span(begin + 1, finish, "name", pseudonym.lower().replace(" ", ""))
-    if fixed and set(words_of(written)) <= set(words_of(fixed)):  # the owner, under the name that stays
+    if fixed and set(words_of(written)) <= set(words_of(fixed)):  # already the owner's pseudonym
         return Span(start, end)
     if written.isupper() and len(written) > 1:
         pseudonym = pseudonym.upper()
@@ -187,7 +185,7 @@ def _span(mention: Mention, text: str, pseudonyms: Pseudonyms, partner: str | No
 
 
 def _whole(text: str, start: int, end: int) -> tuple[int, int]:
-    """The unbroken run of characters that a name is a part of, without punctuation at its end."""
+    """The run of characters around a name up to the next space, without punctuation at its end."""
     before, after = text[max(0, start - _REACH) : start], text[end : end + _REACH]
     head = re.search(f"{_UNBROKEN}$", before)[0]
     tail = re.match(_UNBROKEN, after)[0].rstrip(".,;:!?)'’")

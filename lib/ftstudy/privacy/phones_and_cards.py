@@ -1,24 +1,24 @@
-"""Numbers that are somebody's: cards, bank accounts and phones."""
+"""Finds the numbers of cards, bank accounts and phones."""
 
 import re
 from collections.abc import Callable, Iterator
 
 from phonenumbers import Leniency, PhoneNumberMatcher
 
-# Around a number that stands alone: no part of a longer one, of a sum of money or of a time.
+# Around a number that is not part of a longer number, an amount of money or a time.
 ALONE_BEFORE = r"(?<![\w+.,:/$€£#-])"
-ALONE_BEHIND = r"(?![\w%€$£]|[.,:/-]\d| ?(?:€|\$|£|EUR|USD|GBP))"
+ALONE_AFTER = r"(?![\w%€$£]|[.,:/-]\d| ?(?:€|\$|£|EUR|USD|GBP))"
 
-# Groups of digits, as card numbers are written; several numbers may follow one another.
+# Groups of digits, as card numbers are written; one match may contain several numbers.
 _CARDS = re.compile(r"(?<![\d.,])\d{3,}(?:[ -]\d{2,})*")
 _DIGITS = re.compile(r"\d+")
-# The number of a bank account (IBAN), in capitals with or without spaces, in small letters without.
+# An IBAN: in capitals with or without spaces, or in lower case without.
 _IBAN = re.compile(r"(?<!\w)(?:[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}|[a-z]{2}\d{2}[a-z0-9]{11,30})(?!\w)")
 
-# A phone number, as people write it in one country or another.
+# Phone numbers as people write them in different countries.
 _PHONE = re.compile(
     rf"{ALONE_BEFORE}(?:"
-    r"\+(?:[ ().\-/\u00a0]{0,2}\d){8,15}"  # with its country's code
+    r"\+(?:[ ().\-/\u00a0]{0,2}\d){8,15}"  # with a country code
     r"|00[1-9](?:[ ()\-/]{0,2}\d){8,13}"
     r"|(?:1[ .-])?(?:\([2-9]\d\d\) ?|[2-9]\d\d([ .-]))[2-9]\d\d(?:\1|[ .-])\d{4}"  # North America
     r"|[2-9]\d\d-\d{4}"
@@ -27,24 +27,24 @@ _PHONE = re.compile(
     r"|0[1-9]([ .-]?)\d\d(?:\2\d\d){3}"  # France
     r"|[679]\d\d \d\d\d? \d\d\d?(?: \d\d)?"  # Spain, Portugal
     r"|\(?[1-9]\d\)? ?9?\d{4}-\d{4}"  # Brazil
-    rf"){ALONE_BEHIND}"
+    rf"){ALONE_AFTER}"
 )
-# In North America, a number without the code of its area.
+# A North American number without its area code.
 _LOCAL = re.compile(r"\d{3}-\d{4}")
-# Seven digits or more, however they are grouped: where the library is to look for a phone number.
+# Seven digits or more in any grouping: where the library looks for phone numbers.
 _DIGITS_OF_PHONE = re.compile(r"[+(]?\d(?:[ \t\u00a0().\-/+]{0,4}\d){6,}")
-# A number after one of these words names a thing, not a phone.
+# A number after one of these words belongs to a thing, not a phone.
 _THING = re.compile(
     r"(?i)(?:\b(?:order|invoice|tracking|ticket|booking|reservation|reference|ref|case|isbn|account|id|version"
     r"|bestell\w*|rechnung\w*|sendung\w*|auftrag\w*|commande|facture|pedido|factura|ordine|fattura|fatura)"
     r"(?:[ .]*(?:number|num|no|nr|id|code|n[°ºo]|número|numéro|numero))?|#)[\s:.#]*$"
 )
-# A day, the year first or last.
+# A date with the year first or last.
 _DATE = re.compile(r"(?:19|20)\d\d[-/. ]?[01]\d[-/. ]?[0-3]\d|[0-3]?\d[-/. ][01]?\d[-/. ](?:19|20)\d\d")
 
 
 def find_cards(text: str) -> Iterator[tuple[int, int]]:
-    """The numbers of cards and bank accounts, by their check digits."""
+    """Yield the numbers of cards and bank accounts with valid check digits."""
     for numbers in _CARDS.finditer(text):
         end = 0
         for group in _DIGITS.finditer(text, *numbers.span()):
@@ -57,7 +57,7 @@ def find_cards(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _longest(text: str, start: int, end: int, most: int, is_valid: Callable[[str], bool]) -> int:
-    """Where the longest valid number ends that starts here and ends with a group; 0 where there is none."""
+    """The end of the longest valid number that starts at `start` and ends with a group of digits, or 0."""
     for n in range(min(end, start + most), start + 12, -1):
         ends_group = text[n - 1].isalnum() and not text[n : n + 1].isalnum()
         if ends_group and is_valid(re.sub("[ -]", "", text[start:n])):
@@ -66,7 +66,7 @@ def _longest(text: str, start: int, end: int, most: int, is_valid: Callable[[str
 
 
 def _is_card(digits: str) -> bool:
-    """By Luhn's sum; not a book's number, nor one digit over and over."""
+    """True if Luhn's checksum fits, except for ISBNs and trivial numbers."""
     is_book = len(digits) == 13 and digits.startswith(("978", "979"))
     if not 13 <= len(digits) <= 19 or is_book or len(set(digits)) == 1 or set(digits) <= set("01"):
         return False
@@ -75,14 +75,14 @@ def _is_card(digits: str) -> bool:
 
 
 def _is_iban(iban: str) -> bool:
-    """By its remainder: letters as numbers from 10 on, the country and the check digits at the end."""
+    """True if the ISO 7064 checksum fits: letters count from 10, the first four characters come last."""
     if not (15 <= len(iban) <= 34 and iban.isascii()):
         return False
     return int("".join(str(int(one, 36)) for one in iban[4:] + iban[:4])) % 97 == 1
 
 
 def find_phones(text: str, region: str) -> Iterator[tuple[int, int]]:
-    """Phone numbers: as we know that people write them, and as the library knows them in `region`."""
+    """Yield phone numbers in the forms above, and those that the library finds valid in `region`."""
     if not _DIGITS_OF_PHONE.search(text):
         return
     for start, end in (*_written_phones(text), *_library_phones(text, region)):
@@ -101,7 +101,7 @@ def _written_phones(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _library_phones(text: str, region: str) -> Iterator[tuple[int, int]]:
-    # Only around the digits, because the library's time grows with the text; columns of numbers are no phones.
+    # Only around digits, because the library is slow on long texts. Long columns of numbers are not phones.
     for piece in _DIGITS_OF_PHONE.finditer(text):
         if piece.end() - piece.start() > 60:
             continue

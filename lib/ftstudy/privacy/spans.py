@@ -1,4 +1,4 @@
-"""What is to be masked in one text, by all that looks for it, and the text without it."""
+"""Finds everything to mask in one text, and replaces it."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -8,14 +8,14 @@ from itertools import cycle, islice
 from .addresses import find_emails, find_streets
 from .codes import find_codes
 from .links import find_links
-from .masked_view import Span, Walled
+from .masked_view import MaskedView, Span
 from .names import Known, find_names, lookup, may_name
 from .phones_and_cards import find_cards, find_phones
 
-ROUNDS = 20  # no message that somebody typed takes more than three
+ROUNDS = 20  # no message typed by a person needs more than three
 UNKNOWN = lookup(())
 
-# Who finds what, in this order. The placeholder is the kind in brackets.
+# Kind -> function that finds it, in the order in which they run. The placeholder is the kind in brackets.
 _PATTERNS = {
     "link": find_links,
     "email": find_emails,
@@ -25,31 +25,31 @@ _PATTERNS = {
     "code": find_codes,
 }
 _PLACEHOLDER = re.compile(rf"\[(?:{'|'.join(_PATTERNS)})\]")
-# What an earlier masking left: a placeholder, or somebody's pseudonym.
+# Left by an earlier masking: a placeholder or a pseudonym.
 _MASKED = re.compile(rf"{_PLACEHOLDER.pattern}|(?i:person)\d+(?![\d@])")
-# A text without any of these has nothing but names to mask.
+# A text without any of these can only contain names to mask.
 _SUSPICIOUS = re.compile(r"[\d@]|://|[Ww]{3}\.|\.\w+[/?]")
 
 
 def find(text: str, known: Known = UNKNOWN, partner: str | None = None, region: str = "US") -> list[Span]:
     """What to mask in a text: (start, end, kind, replacement), in order, without overlaps.
 
-    `known`: of `lookup`. `partner`: the name of whom a one-to-one chat is with. A name that
-    several people share is the partner's, else the first one's.
+    `known`: from `lookup`. `partner`: the name of the other person in a one-to-one chat. A name that
+    several people share means the partner, else the first of them.
     """
-    return find_and_leave(text, known, partner, region)[0]
+    return find_and_count(text, known, partner, region)[0]
 
 
-def find_and_leave(text: str, known: Known, partner: str | None, region: str) -> tuple[list[Span], int]:
-    """What to mask in a text, and how many names were left alone because they are ordinary words."""
+def find_and_count(text: str, known: Known, partner: str | None, region: str) -> tuple[list[Span], int]:
+    """What to mask in a text, and how many names are not masked because they are ordinary words."""
     suspicious = _SUSPICIOUS.search(text)
     if not suspicious and not may_name(text, known):
         return [], 0
     patterns = _PATTERNS | {"phone": partial(find_phones, region=region)} if suspicious else {}
     kinds = [*patterns, "name"]
     spans = [Span(*match.span()) for match in _MASKED.finditer(text)]
-    view, left, in_vain = Walled(text, spans), 0, 0
-    # Again until nothing is found: what is masked may leave something beside it that is now seen.
+    view, left, without_result = MaskedView(text, spans), 0, 0
+    # Repeat until nothing is found: masking one thing can make something next to it recognisable.
     for kind in islice(cycle(kinds), ROUNDS * len(kinds)):
         if kind == "name":
             found, left = find_names(view.text, known, partner)
@@ -57,16 +57,16 @@ def find_and_leave(text: str, known: Known, partner: str | None, region: str) ->
             found = [Span(*place, kind, f"[{kind}]") for place in _apart(patterns[kind](view.text))]
         if found:
             spans = sorted([*spans, *map(view.back, found)])
-            view, in_vain = Walled(text, spans), 0
+            view, without_result = MaskedView(text, spans), 0
         else:
-            in_vain += 1
-        if in_vain == len(kinds):
+            without_result += 1
+        if without_result == len(kinds):
             break
     return [span for span in spans if span.kind], left
 
 
 def _apart(places: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Of places that overlap, the one that begins first, and of those the longest."""
+    """Yield the places without overlaps: the one that begins first wins, then the longest."""
     last = 0
     for start, end in sorted(places, key=lambda place: (place[0], -place[1])):
         if start >= last:
@@ -75,7 +75,7 @@ def _apart(places: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
 
 
 def replace(text: str, spans: list[Span]) -> str:
-    """The text with each of its spans (of `find`) replaced."""
+    """The text with each span (from `find`) replaced."""
     pieces, last = [], 0
     for start, end, _, replacement in spans:
         pieces += [text[last:start], replacement]
@@ -84,5 +84,5 @@ def replace(text: str, spans: list[Span]) -> str:
 
 
 def is_masked_only(text: str) -> bool:
-    """Nothing but placeholders and white space."""
+    """True for a text with only placeholders and white space."""
     return bool(_PLACEHOLDER.search(text)) and not _PLACEHOLDER.sub("", text).strip()

@@ -1,9 +1,65 @@
-"""Words that a name may also be, casefolded: who is meant cannot be told from the word alone."""
+"""The words of a text, the ways to write a person's name, and the names that are also ordinary words."""
 
+import re
+import unicodedata
+from collections.abc import Iterator
+from typing import NamedTuple
+
+# Scripts without spaces between words, or with particles attached to them: Thai, Lao, Burmese, Khmer,
+# Japanese, Chinese, Korean.
+_RUNNING = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
+_MARKS = "\u0300-\u036f\u0591-\u05bd\u05bf-\u05c7\u064b-\u065f\u0670\u0900-\u0963\u0970-\u0d7f"
+# A word, including combining marks.
+WORD = re.compile(rf"[^\W_{_RUNNING}]+(?:[{_MARKS}]+[^\W_{_RUNNING}]*)*")
+# A run of characters of a script without spaces.
+RUN = re.compile(rf"[{_RUNNING}]+")
+
+
+class Form(NamedTuple):
+    """One way to write a person's name."""
+
+    text: str
+    only_capitalised: bool = False  # in lower case it is probably something else
+    is_given: bool = False  # an s may follow: “annas haus”
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text, normalised for comparison."""
+    return unicodedata.normalize("NFC", " ".join(WORD.findall(text)).casefold()).split()
+
+
+def forms_of(person: dict) -> Iterator[Form]:
+    """Yield the ways to write a person's name; some may be empty or equal."""
+    given, family = person.get("given", ""), person.get("family", "")
+    name = re.sub(r" \(\d+\)$", "", person["name"])  # contacts.distinct added the number
+    yield Form(name)
+    yield Form(person.get("pseudonym", ""))
+    yield Form(f"{given} {family}")
+    yield Form(family)
+    for one in (given, *given.split()[:1], *person.get("nicknames", ())):
+        yield Form(one, is_given=True)
+    if not given and not family:
+        yield from _parts_of(name)
+
+
+def _parts_of(name: str) -> Iterator[Form]:
+    """Yield a name's first word and its last: a surname, or where the owner met them (“Ben Work”)."""
+    parts = [part for part in name.split() if WORD.search(part) or RUN.search(part)]
+    bare = [" ".join(words_of(part)) for part in parts]
+    first = next((place for place, part in enumerate(bare) if part not in TITLES), len(parts))
+    if first < len(parts):
+        yield Form(parts[first], is_given=first == 0)
+    if first < len(parts) - 1:
+        yield Form(parts[-1], only_capitalised=True)
+        yield Form(f"{parts[first]} {parts[-1]}")
+
+
+# Titles before a name, casefolded.
 _TITLES = """
 dr prof mr mrs ms miss mx sir dame herr frau mme mlle monsieur madame sr sra srta señor señora don doña dott dra
 rev father sister brother uncle auntie aunt tante onkel tía tío zia zio tonton tata coach the my la le el der die
 """
+# Names that are also ordinary words, casefolded: they count as names only where they are written as names.
 _ORDINARY = """
 ace al alba amber an angel anger april art ash aurora autumn baby baker banks barber bay bear bell berry best
 bill bird bishop black bliss bloom blue bob boss bow brand brandy brook brooks brown buddy bush butcher butler
