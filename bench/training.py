@@ -185,7 +185,8 @@ def torch(_, steps: int, batches: str) -> dict:
     settings = LoraConfig(
         r=8, lora_alpha=160, lora_dropout=0.0, target_modules=modules, layers_to_transform=list(layers)
     )
-    model = get_peft_model(model, settings)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = get_peft_model(model, settings).to(device)
     optimizer = torch.optim.Adam([value for value in model.parameters() if value.requires_grad], lr=2e-4)
     seconds, tokens, losses = [], [], []
     for batch in json.loads(Path(batches).read_text())[:steps]:
@@ -196,10 +197,13 @@ def torch(_, steps: int, batches: str) -> dict:
             ids[at, : len(row)], attended[at, : len(row)] = torch.tensor(row), 1
             labels[at, positions] = ids[at, positions]
         started = time.perf_counter()
-        loss = model(input_ids=ids, attention_mask=attended, labels=labels).loss
+        batch = {"input_ids": ids, "attention_mask": attended, "labels": labels}
+        loss = model(**{name: values.to(device) for name, values in batch.items()}).loss
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
+        if device == "cuda":
+            torch.cuda.synchronize()
         seconds.append(time.perf_counter() - started)
         tokens.append(int(attended.sum()))
         losses.append(loss.item())
