@@ -634,7 +634,7 @@ def test_a_rendered_turn_inside_a_message(texts, text):
 
 
 def test_the_header_of_an_unknown_template_is_found_too(tmp_path, write_split):
-    def template(messages, tokenize):
+    def template(messages, **_):
         return "".join(f"@@{message['role']}@@ {message['content']} ~~" for message in messages)
 
     for name in SPLITS:

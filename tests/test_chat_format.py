@@ -1,6 +1,9 @@
 """A conversation becomes a prompt in one place; here are the exact ids and masks it gives."""
 
+import ast
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import example, make_pair
@@ -143,3 +146,20 @@ def test_a_function_may_lie_beside_its_profile(tmp_path, monkeypatch):
     profile = chat_format.load_profile(tmp_path / "profile.yaml")
     row = example()
     assert chat_format.prompt_of(row, profile) == row["messages"][1:-1]
+
+
+def test_chat_templates_are_called_only_here():
+    """Every prompt and every training row comes from chat_format, so that they cannot differ by accident."""
+    package = Path(chat_format.__file__).parents[1]
+    callers = {
+        path.relative_to(package).parts[0]
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr == "apply_chat_template"
+    }
+    assert callers == {"chat_format"}
+
+
+def test_importing_chat_format_imports_no_mlx():
+    code = "import sys, ftstudy.chat_format; print([name for name in sys.modules if name.startswith('mlx')])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"

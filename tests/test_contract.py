@@ -187,7 +187,7 @@ def test_a_contract_that_is_missing_or_damaged_is_said_so(tmp_path, text):
     refused(lambda: contract.load(tmp_path), contract.NAME, "audit")
 
 
-@pytest.mark.parametrize("key", contract.KINDS)
+@pytest.mark.parametrize("key", contract.Contract.model_fields)
 def test_a_contract_that_lacks_something_is_refused_as_damaged(written, tmp_path, key):
     agreed, _ = written("chatml")
     path = tmp_path / "adapter" / contract.NAME

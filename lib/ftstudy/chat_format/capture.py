@@ -1,16 +1,16 @@
-"""Record the exact token ids that an app gives to mlx-lm, without a change to the app.
+"""Record the exact token ids that an app gives to mlx-lm, without changing the app.
 
     with capture.recording("sent.jsonl", split="test") as recorder:
         for row, example in enumerate(examples):
             recorder.row = row        # only where the app is not asked once a row, in order
             app.reply(example)
 
-The file is one of an inference profile of kind `captured`: `{"kind": "captured", "file": …}`.
+An inference profile reads the file back: `{"kind": "captured", "file": …}`.
 
-Recorded is the lowest place that all of mlx-lm's generation goes through: `generate_step` (and its
-speculative twin) for `generate` and `stream_generate`, and `BatchGenerator.insert_segments` for
-`batch_generate` and the server. An app may have imported any of them long before, so the functions
-themselves are changed while a recording lasts, not the names that lead to them.
+All of mlx-lm's generation goes through three functions, and these are recorded: `generate_step` (and
+its speculative twin) for `generate` and `stream_generate`, and `BatchGenerator.insert_segments` for
+`batch_generate` and the server. An app may have imported any of them long before, so a recording
+changes the functions themselves, not the names that lead to them.
 """
 
 import importlib
@@ -23,18 +23,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..errors import StudyError
 from ..files import replace_file
-from ..paths import from_root
+from ..paths import from_root, shown
+from .prompts import Prompt, as_prompt
 
 STEPS = ("generate_step", "speculative_generate_step")
-_active: list["Recorder"] = []  # nested recordings all hear every call
+_active: list["Recorder"] = []  # nested recordings all record every call
 _originals: dict[str, object] = {}
 _lock = threading.RLock()
 
 
 @dataclass
 class Recorder:
-    """Where the next prompt belongs; `row` counts on by itself, `rows` is what was recorded."""
+    """`split` and `row` of the next prompt (`row` counts up by itself); `rows` is what was recorded."""
 
     split: str = "test"
     row: int = 0
@@ -55,7 +57,7 @@ def recording(path: str | Path, split: str = "test", row: int = 0) -> Iterator[R
     cache has `cached`, the number of tokens there: its ids are not the whole prompt.
     """
     recorder = Recorder(split, row)
-    with replace_file(from_root(path)) as new:  # first: a path that cannot be written is known before hours of asking
+    with replace_file(from_root(path)) as new:  # first: fail before hours of asking if the path cannot be written
         with _lock:
             if not _active:
                 _change()
@@ -64,7 +66,7 @@ def recording(path: str | Path, split: str = "test", row: int = 0) -> Iterator[R
             yield recorder
         finally:
             with _lock:
-                # By identity: two recorders that have heard the same are equal.
+                # By identity: two recorders with the same rows are equal.
                 del _active[next(at for at, other in enumerate(_active) if other is recorder)]
                 if not _active:
                     _restore()
@@ -73,7 +75,7 @@ def recording(path: str | Path, split: str = "test", row: int = 0) -> Iterator[R
 
 
 def _change() -> None:
-    # The package's name `mlx_lm.generate` is a function; the module stands behind it.
+    # `mlx_lm.generate` is a function of the package; this is the module of the same name.
     module = importlib.import_module("mlx_lm.generate")
     batches, functions = module.BatchGenerator, [getattr(module, name) for name in STEPS]
     for function in functions:
@@ -81,11 +83,11 @@ def _change() -> None:
         same = types.FunctionType(code, function.__globals__, name, function.__defaults__)
         same.__kwdefaults__ = function.__kwdefaults__
         _originals[name] = code
-        setattr(module, _hook(name), _heard_step(same))
-        # Whoever holds the function, calls this. Code cannot take a value along, but it sees its module.
+        setattr(module, _hook(name), _recorded_step(same))
+        # Every caller that imported the function now runs this code. It has no closure, but sees its module.
         function.__code__ = _call.__code__.replace(co_names=(_hook(name),))
     _originals["insert_segments"] = batches.insert_segments
-    batches.insert_segments = _heard_batch(batches.insert_segments)
+    batches.insert_segments = _recorded_batch(batches.insert_segments)
 
 
 def _restore() -> None:
@@ -104,39 +106,78 @@ def _call(*args, **kwargs):
     return _hook(*args, **kwargs)  # the name is replaced
 
 
-def _heard_step(step):
+def _recorded_step(step):
     signature = inspect.signature(step)
 
-    def heard(*args, **kwargs):
+    def recorded(*args, **kwargs):
         given = signature.bind_partial(*args, **kwargs).arguments
-        _tell(given.get("prompt", ()), [], given.get("prompt_cache"))
+        _record(given.get("prompt", ()), [], given.get("prompt_cache"))
         return step(*args, **kwargs)
 
-    return heard
+    return recorded
 
 
-def _heard_batch(insert_segments):
+def _recorded_batch(insert_segments):
     signature = inspect.signature(insert_segments)
 
-    def heard(*args, **kwargs):
+    def recorded(*args, **kwargs):
         given = signature.bind_partial(*args, **kwargs).arguments
         uids = insert_segments(*args, **kwargs)  # first: a refused batch is not recorded
         segments = given["segments"]
         caches = given.get("caches") or [None] * len(segments)
         before = given.get("all_tokens") or [[]] * len(segments)
         for parts, cache, known in zip(segments, caches, before):
-            _tell([token for part in parts for token in part], list(known), cache)
+            _record([token for part in parts for token in part], list(known), cache)
         return uids
 
-    return heard
+    return recorded
 
 
-def _tell(prompt, known: list[int], cache) -> None:
-    """`known` are ids of what is already in the cache, where the caller knows them."""
+def _record(prompt, known: list[int], cache) -> None:
+    """`known`: the ids already in the cache, if the caller knows them."""
     ids = prompt.tolist() if hasattr(prompt, "tolist") else [int(token) for token in prompt]
     offsets = [getattr(layer, "offset", 0) for layer in cache or []]
-    held = max((offset for offset in offsets if isinstance(offset, int)), default=0)
-    cached = 0 if held == len(known) else held
+    in_cache = max((offset for offset in offsets if isinstance(offset, int)), default=0)
+    cached = 0 if in_cache == len(known) else in_cache
     with _lock:
         for recorder in _active:
             recorder.add([*known, *ids], cached)
+
+
+# --- reading a recording ------------------------------------------------------------------
+
+
+def captured_rows(path: Path) -> dict:
+    """`rows`: (split, row) -> prompt; `broken`: "line 3: why" for each line that cannot be used."""
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except (OSError, ValueError) as error:
+        raise StudyError(
+            f"Cannot read the captured prompts {shown(path)} ({getattr(error, 'strerror', None) or error}). "
+            "Record them again or correct `file:`."
+        ) from error
+    rows, broken = {}, []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            where, prompt = _captured_row(json.loads(line))
+            if rows.setdefault(where, prompt) != prompt:
+                raise ValueError(f"{where[0]} row {where[1]} was already recorded with another prompt")
+        except (ValueError, RecursionError, StudyError) as error:
+            broken.append(f"line {number}: {error}")
+    return {"rows": rows, "broken": broken}
+
+
+def _captured_row(row) -> tuple[tuple[str, int], Prompt]:
+    where = (row.get("split"), row.get("row")) if isinstance(row, dict) else (None, None)
+    if not isinstance(where[0], str) or type(where[1]) is not int:
+        raise ValueError('not {"split": text, "row": number, "ids" or "prompt": …}')
+    if row.get("cached"):
+        raise ValueError("only the end of a prompt whose start was in a prompt cache; record without the cache")
+    if not isinstance(row.get("ids", []), list | None):
+        raise ValueError(f"its `ids` are {repr(row['ids'])[:80]}, not a list of token ids")
+    prompt = as_prompt(row["ids"] if row.get("ids") is not None else row.get("prompt"), "This line")
+    if not isinstance(prompt, str) and isinstance(prompt[0], dict):
+        raise ValueError("messages, but a prompt or its token ids are needed")
+    return where, prompt

@@ -1,4 +1,4 @@
-"""What an adapter was trained to be asked with, as a file beside it that an app can check against.
+"""The prompt that an adapter was trained on, as a file next to it that an app can check against.
 
 A clean audit writes `prompt_contract.json` into the adapter's folder:
 
@@ -12,100 +12,121 @@ A clean audit writes `prompt_contract.json` into the adapter's folder:
     markup         the texts between contents, by the roles on both sides: {"system|user": [...], ...}
     golden         about 5 conversations of the data with the token ids of their prompt and of the whole
 
-`chat_format.check_prompt` holds a prompt against it; `verify` says whether tokenizer and template
-still give the golden ids. The golden texts are somebody's messages: the folder stays local.
+`check_prompt` checks a prompt against it; `verify` says whether tokenizer and template still give
+the golden ids. The golden texts are somebody's messages: the folder stays local.
 """
 
 import hashlib
 import json
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from ..errors import StudyError
 from ..paths import from_root, shown
+from .prompts import Prompt, as_prompt, encoded
+from .tokens import template_ids
 
 NAME = "prompt_contract.json"
 VERSION = 1
-KINDS = {
-    "tokenizer": dict,
-    "chat_template": str,
-    "model": dict | None,
-    "bos": str | None,
-    "starts": int,
-    "system": list | None,
-    "markup": dict,
-    "golden": list,
-}
 PIECES, PIECE = 16, 4096  # of a weights file
 
 
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+
+class Golden(_Strict):
+    messages: list[dict]
+    prompt_ids: list[int]
+    training_ids: list[int]
+
+
+class Contract(_Strict):
+    """The keys that checking a prompt needs; the file may have more."""
+
+    version: Literal[1]
+    tokenizer: dict
+    chat_template: str
+    model: dict | None
+    bos: str | None
+    starts: int
+    system: list[str] | None
+    markup: dict[str, list[str]]
+    golden: list[Golden]
+
+    @field_validator("markup")
+    @classmethod
+    def _has_a_beginning(cls, markup):
+        if markup and not any(roles.startswith("|") for roles in markup):
+            raise ValueError("no markup before the first turn")
+        return markup
+
+
 def load(folder: str | Path) -> dict:
-    """The contract in an adapter's folder. StudyError where it is missing or damaged."""
+    """The contract in an adapter's folder. StudyError if it is missing or damaged."""
     path = from_root(folder) / NAME
+    again = "Audit the run again; a clean audit writes it."
     try:
         contract = json.loads(path.read_text(encoding="utf-8"))
+        Contract.model_validate(contract)
+    except ValidationError as error:  # before ValueError, which it also is
+        keys = sorted({str(one["loc"][0]) for one in error.errors() if one["loc"]})
+        damaged = f"missing or wrong: {', '.join(keys)}" if keys else "not a JSON object"
+        raise StudyError(f"{shown(path)} is not a contract of version {VERSION} ({damaged}). {again}") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise StudyError(f"{shown(path)} cannot be read ({error}); audit the run again, which writes it.") from error
-    if not _is_contract(contract):
-        raise StudyError(f"{shown(path)} is no contract of version {VERSION}; audit the run again, which writes it.")
+        raise StudyError(f"Cannot read {shown(path)} ({error}). {again}") from error
     return contract
 
 
-def _is_contract(value) -> bool:
-    if not isinstance(value, dict) or value.get("version") != VERSION:
-        return False
-    markup, golden = value.get("markup"), value.get("golden")
-    return (
-        all(key in value and isinstance(value[key], kind) for key, kind in KINDS.items())
-        and _all(value["system"] or [], str)
-        and all(_all(pieces, str) for pieces in markup.values())
-        and (not markup or any(roles.startswith("|") for roles in markup))
-        and _all(golden, dict)
-        and all(
-            _all(item.get("messages"), dict)
-            and _all(item.get("prompt_ids"), int)
-            and _all(item.get("training_ids"), int)
-            for item in golden
-        )
-    )
-
-
-def _all(values, kind) -> bool:
-    return isinstance(values, list) and all(isinstance(value, kind) for value in values)
-
-
 def verify(contract: dict, tokenizer, model: Path | None = None) -> list[str]:
-    """What is different now: tokenizer, template, golden ids, and the model's folder if given; [] if nothing."""
-    found = _other_tokenizer(contract, tokenizer)
+    """What has changed since training: tokenizer, template, golden ids, and the model's folder if given; [] if
+    nothing."""
+    found = _changed_tokenizer(contract, tokenizer)
     if model is not None and model_identity(model) != contract["model"]:
-        found.append(f"{shown(model)} holds another base model than the one that was trained.")
-    changed = []
-    for number, item in enumerate(contract["golden"], 1):
-        messages, tools = item["messages"], item.get("tools")
-        render = tokenizer.apply_chat_template
-        try:
-            whole = list(render(messages, tools=tools, return_dict=False))
-            prompt = list(render(messages[:-1], tools=tools, add_generation_prompt=True, return_dict=False))
-        except Exception:  # a template raises what it likes
-            whole = prompt = None
-        if (whole, prompt) != (item["training_ids"], item["prompt_ids"]):
-            changed.append(str(number))
+        found.append(f"{shown(model)} is a different base model than the one that was trained.")
+    changed = [str(at) for at, item in enumerate(contract["golden"], 1) if not _renders_the_same(item, tokenizer)]
     if changed:
-        found.append(f"The golden conversations {', '.join(changed)} give other token ids than when it was trained.")
+        found.append(f"The golden conversations {', '.join(changed)} no longer give the token ids of training.")
     return found
 
 
-# --- holding a prompt against it --------------------------------------------------------------
+def _renders_the_same(item: dict, tokenizer) -> bool:
+    messages, tools = item["messages"], item.get("tools")
+    try:
+        whole = template_ids(messages, tokenizer, tools)
+        prompt = template_ids(messages[:-1], tokenizer, tools, prompt=True)
+    except Exception:  # a template raises what it likes
+        return False
+    return (whole, prompt) == (item["training_ids"], item["prompt_ids"])
+
+
+# --- checking a prompt ------------------------------------------------------------------------
+
+
+def check_prompt(contract: dict, prompt: Prompt, tokenizer) -> list[str]:
+    """What is wrong with a prompt, checked against the contract that a clean audit wrote; [] if nothing.
+
+    For an app, before it generates: `contract` is the adapter's `prompt_contract.json`
+    (`contract.load`), `prompt` what is about to be sent, in any of the three forms. Raises nothing.
+    """
+    try:
+        ids = encoded(as_prompt(prompt, "The app"), tokenizer)
+    except Exception as error:  # a template raises what it likes
+        return [f"The prompt cannot be turned into token ids: {' '.join(str(error).split())}"]
+    return problems(contract, ids, tokenizer)
 
 
 def problems(contract: dict, ids: list[int], tokenizer) -> list[str]:
-    """What is wrong with a prompt's token ids: the work of `chat_format.check_prompt`."""
-    found = _other_tokenizer(contract, tokenizer)
+    """`check_prompt` for token ids."""
+    found = _changed_tokenizer(contract, tokenizer)
     text, starts, bos = tokenizer.decode(ids), 0, contract["bos"]
     while bos and text.startswith(bos):
         starts, text = starts + 1, text[len(bos) :]
     if starts != contract["starts"]:
-        found.append(f"It begins with {starts} start tokens ({bos}), in training with {contract['starts']}.")
+        found.append(f"It begins with {starts} start tokens ({bos}); training began with {contract['starts']}.")
     special = _special(tokenizer)
     again = tokenizer.encode(text, add_special_tokens=False)
     if sum(token in special for token in ids) - starts < sum(token in special for token in again):
@@ -122,11 +143,11 @@ def _structure(contract: dict, text: str, special) -> list[str]:
     start = max(((piece, role) for piece, role in follows[""] if text.startswith(piece)), key=_length, default=None)
     if start is None:
         expected = " or ".join(repr(piece) for piece, _ in follows[""])
-        return [f"It begins with {text[:40]!r}, in training with {expected}."]
+        return [f"It begins with {text[:40]!r}; training began with {expected}."]
     found, at, role = [], len(start[0]), start[1]
     while True:
         begin = at
-        if role == "system":  # a known one is passed over whole: it may hold what stands between turns
+        if role == "system":  # skip a known one whole: it may contain the markup between turns
             known = [one for one in contract["system"] or [] if text.startswith(one, at)]
             at += max(map(len, known), default=0)
         ends = [piece for piece, after in follows.get(role, []) if not after and text.endswith(piece)]
@@ -138,15 +159,15 @@ def _structure(contract: dict, text: str, special) -> list[str]:
         if role == "system" and contract["system"] is not None and own not in contract["system"]:
             close = next((one for one in contract["system"] if one.split() == own.split()), None)
             found.append(
-                f"Its system text is not the one of training: {own[:60]!r}…"
+                f"Its system text is not the one from training: {own[:60]!r}…"
                 if close is None
-                else f"Its system text has other white space than in training: it ends with {own[-20:]!r}, not {close[-20:]!r}."
+                else f"Its system text differs from training in white space: it ends with {own[-20:]!r}, not {close[-20:]!r}."
             )
         inside = next((token for token in special if token in text[begin:end]), None)
         if inside:
-            return [*found, f"The {role} turn holds {inside}, where training has no markup: {text[begin:][:60]!r}…"]
+            return [*found, f"The {role} turn contains {inside}, where training has no markup: {text[begin:][:60]!r}…"]
         if after is None:
-            return found if ends else [*found, f"It ends with {text[-40:]!r}, without the header of the reply."]
+            return found if ends else [*found, f"It ends with {text[-40:]!r}, not with the header of the reply."]
         at, role = end - minus_length, after
 
 
@@ -154,15 +175,15 @@ def _length(item: tuple[str, str]) -> int:
     return len(item[0])
 
 
-# --- what is held against what -----------------------------------------------------------------
+# --- what identifies tokenizer, template and model --------------------------------------------
 
 
-def _other_tokenizer(contract: dict, tokenizer) -> list[str]:
+def _changed_tokenizer(contract: dict, tokenizer) -> list[str]:
     found = []
     if tokenizer_identity(tokenizer) != contract["tokenizer"]:
-        found.append("The tokenizer is another than in training.")
+        found.append("The tokenizer differs from the one in training.")
     if template_identity(tokenizer) != contract["chat_template"]:
-        found.append("The chat template is another than in training.")
+        found.append("The chat template differs from the one in training.")
     return found
 
 

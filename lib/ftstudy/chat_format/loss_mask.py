@@ -14,8 +14,11 @@ from functools import cached_property, partial
 
 import numpy
 
-from .. import chat_format
-from .rendering import Rendering, encode
+from ..errors import StudyError
+from .messages import messages_for
+from .prompts import prompt_ids
+from .rendering import Rendering, render
+from .tokens import common_prefix, encode, end_of_turn_ids, template_ids
 
 KINDS = ("prompt", "reply", "end_of_turn", "after_end", "padding")
 PAD_TO = 32  # batches are padded to a multiple of it, and one more
@@ -137,12 +140,12 @@ def _batches(rows: list[dict], batch_size: int) -> numpy.ndarray:
 def _borders(rendering: Rendering, tokenizer) -> tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]:
     """Per row: where the reply begins, where the token ending its turn stands, and how many
     tokens the prompt and the whole share."""
-    stops = chat_format.end_of_turn_ids(tokenizer)
+    stops = end_of_turn_ids(tokenizer)
     starts, ends, agreed, apart = [], [], [], []
     for row, (ids, prompt) in enumerate(zip(rendering.ids, rendering.prompts)):
         same = len(prompt)
         if len(ids) < same or not numpy.array_equal(ids[:same], prompt):
-            same = chat_format.common_prefix(ids.tolist(), prompt.tolist())
+            same = common_prefix(ids.tolist(), prompt.tolist())
             apart.append(row)
         tail = ids[same:].tolist()
         end = next((at for at in reversed(range(len(tail))) if tail[at] in stops), len(tail))
@@ -161,17 +164,17 @@ def _borders(rendering: Rendering, tokenizer) -> tuple[numpy.ndarray, numpy.ndar
 def _earlier(rendering: Rendering, tokenizer) -> tuple[dict[int, list[tuple[int, int]]], list[int]]:
     """Per row with several replies: where those before the last begin, and where the token ending each turn stands;
     and the rows whose template writes an earlier reply otherwise once the conversation has gone on."""
-    stops, earlier, lost = chat_format.end_of_turn_ids(tokenizer), {}, []
+    stops, earlier, lost = end_of_turn_ids(tokenizer), {}, []
     for row, (chat, ids) in enumerate(zip(rendering.rows, rendering.ids)):
         messages, ids, spans = chat["messages"], ids.tolist(), []
         for at in [at for at, message in enumerate(messages[:-1]) if at and message["role"] == "assistant"]:
-            part = partial(tokenizer.apply_chat_template, tools=chat.get("tools"), return_dict=False)
+            part = partial(template_ids, tokenizer=tokenizer, tools=chat.get("tools"))
             try:
-                prompt, whole = part(messages[:at], add_generation_prompt=True), part(messages[: at + 1])
+                prompt, whole = part(messages[:at], prompt=True), part(messages[: at + 1])
             except Exception:  # a template raises what it likes
                 lost.append(row)
                 continue
-            start, shared = chat_format.common_prefix(ids, prompt), chat_format.common_prefix(ids, whole)
+            start, shared = common_prefix(ids, prompt), common_prefix(ids, whole)
             end = next((place for place in range(shared - 1, start - 1, -1) if ids[place] in stops), None)
             if end is None or start < len(prompt):
                 lost.append(row)
@@ -180,3 +183,40 @@ def _earlier(rendering: Rendering, tokenizer) -> tuple[dict[int, list[tuple[int,
         if spans:
             earlier[row] = spans
     return earlier, sorted(set(lost))
+
+
+# --- one example --------------------------------------------------------------------------------
+
+
+def training_ids(example: dict, tokenizer, profile: dict | None = None) -> tuple[list[int], list[bool]]:
+    """Token ids of the whole example and, per token, whether it carries loss under the study's rule.
+
+    The mask covers the reply and its end-of-turn token: not the prompt, and not the line break that
+    some templates put after the end of a turn. StudyError if the template refuses the example.
+    """
+    rendering = _rendered(example, tokenizer, profile or {"kind": "messages"})
+    ids = rendering.ids[0].tolist()
+    found = replay(rendering, tokenizer, mask_prompt=False, batch_size=1, limit=len(ids), train_on="last")
+    mask = numpy.zeros(len(ids), dtype=bool)
+    mask[found.trained_positions(0)] = True
+    return ids, mask.tolist()
+
+
+def _rendered(example: dict, tokenizer, profile: dict) -> Rendering:
+    if profile["kind"] == "messages":
+        found = render([(1, example | {"messages": messages_for(example, profile)})], tokenizer)
+        if found.refused:
+            raise StudyError(f"The chat template refuses this example ({found.refused[0].partition(': ')[2]}).")
+        return found
+    # The app writes its own prompt, so the reply and the end of its turn simply follow it.
+    prompt = numpy.array(prompt_ids(example, tokenizer, profile), dtype=numpy.int32)
+    reply = encode([example["messages"][-1]["content"]], tokenizer)[0]
+    return Rendering([1], [example], [numpy.concatenate([prompt, reply, [tokenizer.eos_token_id]])], [prompt])
+
+
+def reply_ids(example: dict, tokenizer) -> tuple[list[int], list[int]]:
+    """The reply's own token ids and those that end the turn, as training renders them."""
+    ids, mask = training_ids(example, tokenizer)
+    trained = [token for token, on in zip(ids, mask) if on]
+    ended = bool(trained) and trained[-1] in end_of_turn_ids(tokenizer)
+    return (trained[:-1], trained[-1:]) if ended else (trained, [])

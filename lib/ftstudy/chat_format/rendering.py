@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy
 
 from ..progress import bar
+from .tokens import encode, template_text
 
 BATCH = 1000  # rows at a time: memory stays bounded
 
@@ -85,10 +86,8 @@ def _texts(rows: list[dict], tokenizer) -> tuple[list[str], list[str]]:
     # One call for all rows; not where rows differ in what the call is given, and not for a single
     # message: alone, its empty prompt is refused, in a list it is not.
     if all(row.get("tools") is None and _asks(row) and len(row["messages"]) > 1 for row in rows):
-        wholes = tokenizer.apply_chat_template(conversations, tokenize=False)
-        prompts = tokenizer.apply_chat_template(
-            [messages[:-1] for messages in conversations], add_generation_prompt=True, tokenize=False
-        )
+        wholes = template_text(conversations, tokenizer)
+        prompts = template_text([messages[:-1] for messages in conversations], tokenizer, prompt=True)
         if all(isinstance(texts, list) and len(texts) == len(rows) for texts in (wholes, prompts)):
             return wholes, prompts
     return [_whole(row, tokenizer) for row in rows], [_prompt(row, tokenizer) for row in rows]
@@ -99,25 +98,14 @@ def _asks(row: dict) -> bool:
 
 
 def _whole(row: dict, tokenizer) -> str:
-    return tokenizer.apply_chat_template(row["messages"], tools=row.get("tools"), tokenize=False)
+    return template_text(row["messages"], tokenizer, row.get("tools"))
 
 
 def _prompt(row: dict, tokenizer) -> str:
-    return tokenizer.apply_chat_template(
-        row["messages"][:-1], tools=row.get("tools"), add_generation_prompt=_asks(row), tokenize=False
-    )
+    return template_text(row["messages"][:-1], tokenizer, row.get("tools"), prompt=_asks(row))
 
 
 # --- token ids ------------------------------------------------------------------------------
-
-
-def encode(texts: list[str], tokenizer) -> list[numpy.ndarray]:
-    """Token ids of texts that already hold their special tokens."""
-    if not texts:
-        return []
-    fast = getattr(tokenizer, "_tokenizer", tokenizer)  # mlx-lm wraps the one that can be called
-    encoded = fast(texts, add_special_tokens=False, return_attention_mask=False)["input_ids"]
-    return [numpy.array(ids, dtype=numpy.int32) for ids in encoded]
 
 
 @dataclass

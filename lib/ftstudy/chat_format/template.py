@@ -9,6 +9,8 @@ from functools import cached_property
 
 from jinja2 import Environment, TemplateError, meta
 
+from .tokens import template_text
+
 ARGUMENTS = {"messages", "tools", "documents", "add_generation_prompt", "raise_exception", "strftime_now"}
 MOST_ARGUMENTS = 6  # of a template that are tried, each as True and as False
 
@@ -38,9 +40,7 @@ class Template:
     def render(self, messages: list[dict], tools=None, prompt: bool = True, **arguments) -> str | None:
         """The text, or None where the template does not take these messages."""
         try:
-            return self.tokenizer.apply_chat_template(
-                messages, tools=tools, add_generation_prompt=prompt, tokenize=False, **arguments
-            )
+            return template_text(messages, self.tokenizer, tools, prompt=prompt, **arguments)
         except Exception:  # a template raises what it likes
             return None
 

@@ -32,13 +32,10 @@ def claims(evidence: dict) -> list[dict]:
 
 def _as_trained(examples: list[dict], tokenizer) -> list[dict]:
     dataset = ChatDataset(examples, tokenizer)
-    templated = sum(
-        dataset.process(row)[0] == list(tokenizer.apply_chat_template(row["messages"], return_dict=False))
-        for row in examples
-    )
+    templated = sum(dataset.process(row)[0] == chat_format.template_ids(row["messages"], tokenizer) for row in examples)
     printed = history.PRINTED_TRAINING_TEXT
     try:
-        rendered = tokenizer.apply_chat_template(history.PRINTED_EXAMPLE["messages"], tokenize=False)
+        rendered = chat_format.template_text(history.PRINTED_EXAMPLE["messages"], tokenizer)
     except Exception as error:  # a template raises what it likes
         rendered = f"the template refuses it: {' '.join(str(error).split())}"
     same_text = rendered.rstrip("\n") == printed

@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections import Counter
 
+from ... import chat_format
 from ..evidence import around, rows_found
 from ..run_inputs import RunInputs
 from .speakers import HEADER
@@ -162,7 +163,7 @@ def turn_header(tokenizer) -> str | None:
     """What the chat template writes between a user's text and the reply, if that is more than a mark or two."""
     try:
         messages = [{"role": "user", "content": "(one)"}, {"role": "assistant", "content": "(two)"}]
-        text = tokenizer.apply_chat_template(messages, tokenize=False)
+        text = chat_format.template_text(messages, tokenizer)
         header = text.partition("(one)")[2].partition("(two)")[0].strip()
     except Exception:  # no tokenizer or no template; one that refuses says so elsewhere
         return None

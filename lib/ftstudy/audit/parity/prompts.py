@@ -94,7 +94,7 @@ def _text(prompt, template: Template, tools, added: tuple[str, str]) -> str | No
     if isinstance(prompt[0], int):
         return None
     try:
-        return template.tokenizer.apply_chat_template(prompt, tools=tools, add_generation_prompt=True, tokenize=False)
+        return chat_format.template_text(prompt, template.tokenizer, tools, prompt=True)
     except Exception as error:  # a template raises what it likes
         raise StudyError(f"The chat template does not take the app's messages ({error}).") from error
 

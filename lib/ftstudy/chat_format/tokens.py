@@ -1,0 +1,42 @@
+"""Texts and messages become token ids. A tokenizer's chat template is called here and nowhere else."""
+
+import numpy
+
+
+def template_text(messages: list, tokenizer, tools: list | None = None, *, prompt: bool = False, **arguments):
+    """The messages as the chat template writes them; with `prompt`, up to and including the header of the reply.
+
+    A list of conversations gives a list of texts. Raises whatever the template raises.
+    """
+    return tokenizer.apply_chat_template(
+        messages, tools=tools, add_generation_prompt=prompt, tokenize=False, **arguments
+    )
+
+
+def template_ids(messages: list[dict], tokenizer, tools: list | None = None, *, prompt: bool = False) -> list[int]:
+    """The token ids of `template_text`. Raises whatever the template raises."""
+    return list(tokenizer.apply_chat_template(messages, tools=tools, add_generation_prompt=prompt, return_dict=False))
+
+
+def encode_prompt(prompt: str, tokenizer) -> list[int]:
+    """A prompt string as `mlx_lm.generate` tokenizes it: no template, and a start token if it has none."""
+    bos = tokenizer.bos_token
+    return list(tokenizer.encode(prompt, add_special_tokens=bos is None or not prompt.startswith(bos)))
+
+
+def encode(texts: list[str], tokenizer) -> list[numpy.ndarray]:
+    """Token ids of texts that already contain their special tokens: one int32 array per text."""
+    if not texts:
+        return []
+    fast = getattr(tokenizer, "_tokenizer", tokenizer)  # mlx-lm wraps the one that can be called
+    encoded = fast(texts, add_special_tokens=False, return_attention_mask=False)["input_ids"]
+    return [numpy.array(ids, dtype=numpy.int32) for ids in encoded]
+
+
+def end_of_turn_ids(tokenizer) -> set[int]:
+    return set(getattr(tokenizer, "eos_token_ids", None) or [tokenizer.eos_token_id])
+
+
+def common_prefix(left: list, right: list) -> int:
+    """How many leading items two sequences share."""
+    return next((index for index, (a, b) in enumerate(zip(left, right)) if a != b), min(len(left), len(right)))
