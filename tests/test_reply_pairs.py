@@ -56,7 +56,7 @@ def test_context_is_at_most_eight_messages_and_the_newest():
 def test_an_owner_who_speaks_first_has_no_context_to_reply_to():
     rows = (0, "me", "hello?"), (9, "me", "anyone?")
     assert replies(*rows) == []
-    assert removed(*rows)["nobody else spoke before it"] == (2, ["hello?", "anyone?"])
+    assert removed(*rows)["nobody else wrote before it"] == (2, ["hello?", "anyone?"])
 
 
 def test_one_word_replies_stay_and_text_is_kept_byte_for_byte():
@@ -88,10 +88,10 @@ def test_groups_come_in_only_when_asked_for():
 @pytest.mark.parametrize(
     "text, label",
     [
-        ("https://example.org/x", "a link only"),
-        ("[link]", "a link only"),
+        ("https://example.org/x", "only a link"),
+        ("[link]", "only a link"),
         ("your verification code is 482913", "a one-time code"),
-        ("[phone] [email]", "nothing but masked text"),
+        ("[phone] [email]", "only masked text"),
         ("x" * 1001, "over 1,000 bytes"),
         ("é" * 501, "over 1,000 bytes"),
     ],
@@ -120,7 +120,7 @@ def test_chats_with_short_codes_are_left_out():
     code = {"conversation": "72345", "is_owner": False, "sender": "72345"}
     rows = (0, "72345", "Reply YES to confirm", code), (1, "me", "YES", {"conversation": "72345"})
     assert replies(*rows) == []
-    assert removed(*rows)["chats with a short code, where no person writes"][0] == 2
+    assert removed(*rows)["chats with an automated sender"][0] == 2
 
 
 def test_context_is_limited_in_bytes_and_a_reply_to_what_was_cut_off_is_left_out():

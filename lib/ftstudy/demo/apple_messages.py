@@ -1,7 +1,7 @@
-"""Writes a `chat.db` as Apple Messages would: its tables, its guids, its archived texts.
+"""Writes a `chat.db` like Apple Messages: its tables, guids and archived texts.
 
-`write_chat_db` writes messages; `attributed_body` is the archive that holds a message's
-text. The same messages give the same bytes.
+`write_chat_db` writes messages; `attributed_body` makes the archive of a message's text. The same
+messages always give the same bytes.
 """
 
 import sqlite3
@@ -21,7 +21,7 @@ def _columns(names, declaration):
 
 
 _KEY = "ROWID INTEGER PRIMARY KEY AUTOINCREMENT"
-# Apple's names and types, macOS 13 to 15, without the columns that serve only synchronisation.
+# Apple's names and types, macOS 13 to 15, without the columns used only for synchronisation.
 _SCHEMA = f"""
 CREATE TABLE _SqliteDatabaseProperties (key TEXT, value TEXT, UNIQUE(key));
 CREATE TABLE message ({_KEY}, guid TEXT UNIQUE NOT NULL, text TEXT, handle_id INTEGER DEFAULT 0,
@@ -87,7 +87,7 @@ def attributed_body(text: str, mutable: bool = False) -> bytes:
             return b"\x81" + value.to_bytes(2, "little")
         return b"\x82" + value.to_bytes(4, "little")
 
-    def shared(name):  # written once, afterwards referred to by number
+    def shared(name):  # written once, then referred to by number
         if name in strings:
             out.append(0x92 + strings[name])
         else:
@@ -146,15 +146,14 @@ def write_chat_db(
     people: dict | None = None,
     properties: dict | None = None,
 ) -> Path:
-    """Write messages into a new SQLite database at `path` with the schema of Apple Messages.
+    """Write messages to a new SQLite database at `path` with the schema of Apple Messages.
 
-    A message is a dict: `chat` (the partner's address, the name of a group, or a list of
-    several chats, empty for none), `sender` (an address, None for the owner), `time` (UTC
-    datetime), `text` (or None); optional `guid`, `plain` (text in the text column, no archive),
-    `attachments` (list of [file name, MIME type]) and `columns` (Apple column -> value, has the
-    last word). ROWIDs follow their order. `groups`: name -> {"name", "members"}; `people`: address
-    -> the person it belongs to; `properties` go into Apple's table of properties. The file
-    appears whole or not at all.
+    A message is a dict: `chat` (the partner's address, a group's name, or a list of chats, empty for
+    none), `sender` (an address, None for the owner), `time` (UTC datetime), `text` (or None);
+    optional: `guid`, `plain` (text in the text column, no archive), `attachments` (list of [file
+    name, MIME type]) and `columns` (Apple column -> value, overrides the rest). ROWIDs follow the
+    order of the messages. `groups`: name -> {"name", "members"}; `people`: address -> its person;
+    `properties` go into Apple's table of properties. The file is written completely or not at all.
     """
     path = paths.from_root(path)
     with replace_file(path) as unfinished:
@@ -207,7 +206,7 @@ def _insert_all(connection, messages, groups, people):
         names = [message["chat"]] if isinstance(message["chat"], str) else message["chat"]
         text, mine = message["text"], message["sender"] is None
         date = (message["time"] - APPLE_EPOCH) // timedelta(microseconds=1) * 1000
-        # An outgoing message names its recipient's handle, in a group none.
+        # An outgoing message has its recipient's handle, or none in a group.
         other = names[0] if mine and names and names[0] not in groups else message["sender"]
         archive = text is not None and not message.get("plain")
         files = message.get("attachments", [])
@@ -243,5 +242,5 @@ def _insert_all(connection, messages, groups, people):
 
 
 def guid_of(name: str) -> str:
-    """The same name gives the same guid, in the form of Apple's."""
+    """A guid in Apple's format; the same name always gives the same guid."""
     return str(uuid.uuid5(uuid.NAMESPACE_OID, name)).upper()

@@ -1,12 +1,12 @@
-"""The embedded demo's chat history: real conversations, written as Apple Messages writes them.
+"""Builds the demo's chat history: real conversations in the format of Apple Messages.
 
     ftstudy demo             data/demo/chat.db: one person's real conversations
     ftstudy demo --sample    data/sample/chat.db: a few invented ones, committed
 
-The demo takes one sender of `chitchat_dataset`, calls them OWNER and gives their partners
-fictional addresses. Text and time are theirs. Around them stand rows that a real history has
-and that must never be trained on; each of these has a message_id that begins with SYNTHETIC,
-and, if it has a text, the mark SYNTHETIC in it.
+The demo calls one sender of `chitchat_dataset` OWNER and gives their partners fictional addresses;
+texts and times are real. It adds synthetic rows that a real history has but that must never be
+trained on: their message_id begins with SYNTHETIC, and their text, if any, contains the mark
+SYNTHETIC.
 """
 
 import hashlib
@@ -29,26 +29,34 @@ DEMO = paths.DATA / "demo" / "chat.db"
 SAMPLE = paths.DATA / "sample" / "chat.db"
 SAMPLE_GROUPS = {"chat410": {"name": "hike", "members": ["+12125550101", "noor@example.org"]}}
 SAMPLE_PEOPLE = {"+12125550103": "jonas", "jonas@example.org": "jonas"}
-PAUSE = timedelta(minutes=65)  # sessions are split at 60 minutes of silence, hence a little more
+PAUSE = timedelta(minutes=65)  # slightly longer than the 60 minutes of silence that end a session
 _TAPBACKS = ["Loved", "Liked", "Disliked", "Laughed at", "Emphasized", "Questioned", "Reacted 🎉 to"]
 
 
 def build_demo(path: str | Path = DEMO, sender: str = "549cc1d1") -> Path:
-    """Build the demo's `chat.db`, unless it is there already and made by this recipe.
+    """Build the demo's `chat.db`, unless this version of the code has already built it.
 
-    StudyError: no sender of the corpus has an id that begins so, or several have.
+    `sender`: the beginning of the owner's id in the corpus. StudyError: it fits no sender, or several.
     """
     path = paths.from_root(path)
     code = b"".join(Path(file).read_bytes() for file in (__file__, apple_messages.__file__))
     recipe = hashlib.sha256(code + sender.encode()).hexdigest()
     if path.exists() and _recipe(path) == recipe:
         return path
-    conversations = _conversations(sender)
-    # Partners who talk to the owner twice at once become two people: their messages would
-    # run into each other in one chat.
-    ends, addresses = defaultdict(list), []
+    messages, addresses, people = _addressed(_conversations(sender))
+    groups = {name: {"name": f"Saturday {SYNTHETIC}", "members": addresses[:3]} for name in ("chat1001", "chat1002")}
+    messages += _synthetic(messages, addresses)
+    messages.sort(key=lambda message: message["time"])
+    return write_chat_db(messages, path, groups, people, {"ftstudy_recipe": recipe})
+
+
+def _addressed(conversations: list[dict]) -> tuple[list[dict], list[str], dict[str, str]]:
+    """The messages of all conversations with their chat and sender, the addresses, and address -> person."""
+    # A partner who has two conversations with the owner at the same time becomes two people:
+    # otherwise their messages would mix in one chat.
+    lanes_of, addresses = defaultdict(list), []
     for conversation in conversations:
-        lanes = ends[conversation["partner"]]
+        lanes = lanes_of[conversation["partner"]]
         begin, end = (conversation["messages"][at]["time"] for at in (0, -1))
         lane = next((one for one in lanes if begin - one["end"] >= PAUSE), None)
         if lane is None:
@@ -57,25 +65,18 @@ def build_demo(path: str | Path = DEMO, sender: str = "549cc1d1") -> Path:
             lanes.append(lane)
         lane["end"] = end
         lane["chats"].append(conversation)
-    # The busiest partner with a phone number writes every second conversation from an e-mail
-    # address.
-    busiest = max(
-        (lane for lanes in ends.values() for lane in lanes if lane["address"][0] == "+"),
-        key=lambda one: len(one["chats"]),
-    )
+    lanes = [lane for lanes in lanes_of.values() for lane in lanes]
+    # The busiest partner with a phone number writes every second conversation from an e-mail address.
+    busiest = max((lane for lane in lanes if lane["address"][0] == "+"), key=lambda lane: len(lane["chats"]))
     second = "friend.elsewhere@example.org"
     messages = []
-    for lanes in ends.values():
-        for lane in lanes:
-            for index, conversation in enumerate(lane["chats"]):
-                chat = second if lane is busiest and index % 2 else lane["address"]
-                for message in conversation["messages"]:
-                    messages.append({**message, "chat": chat, "sender": None if message["mine"] else chat})
+    for lane in lanes:
+        for index, conversation in enumerate(lane["chats"]):
+            chat = second if lane is busiest and index % 2 else lane["address"]
+            for message in conversation["messages"]:
+                messages.append({**message, "chat": chat, "sender": None if message["mine"] else chat})
     messages.sort(key=lambda message: (message["time"], message["order"]))
-    groups = {name: {"name": f"Saturday {SYNTHETIC}", "members": addresses[:3]} for name in ("chat1001", "chat1002")}
-    messages += _never_trained_on(messages, addresses)
-    messages.sort(key=lambda message: message["time"])
-    return write_chat_db(messages, path, groups, {busiest["address"]: "P1", second: "P1"}, {"ftstudy_recipe": recipe})
+    return messages, addresses, {busiest["address"]: "P1", second: "P1"}
 
 
 def _recipe(path: Path) -> str | None:
@@ -92,12 +93,12 @@ def _recipe(path: Path) -> str | None:
 def _address(number: int) -> str:
     if number % 5 == 4:
         return f"friend{number}@example.org"
-    # 555-0100 to 555-0199 belong to nobody, in every area code.
+    # 555-0100 to 555-0199 are reserved for fiction in every area code.
     return f"+1{212 + number // 100}55501{number % 100:02d}"
 
 
 def _conversations(sender: str) -> list[dict]:
-    """The sender's two-sided conversations in the order of time, messages in their own order."""
+    """The sender's conversations with one other person, sorted by time; messages keep their order."""
     found, ids = [], set()
     for name, conversation in chitchat_dataset.Dataset().items():
         bubbles = [bubble for turn in conversation["messages"] for bubble in turn]
@@ -126,78 +127,56 @@ def _conversations(sender: str) -> list[dict]:
         )
     if len(ids) != 1:
         raise StudyError(
-            f"{len(ids)} senders of the chitchat corpus have an id that begins with {sender!r}; it "
-            "must be exactly one. Give more of the id, or leave `sender` away for the demo's own."
+            f"{len(ids)} senders of the chitchat corpus have an id that begins with {sender!r}; it must be exactly one. "
+            "Use more of the id, or omit `sender` for the demo's own."
         )
     found.sort(key=lambda one: (one["messages"][0]["time"], one["messages"][0]["order"]))
     return found
 
 
-def _never_trained_on(messages: list[dict], addresses: list[str]) -> list[dict]:
-    """Rows of a real history that are no messages to learn from, placed among the real ones."""
+def _synthetic(messages: list[dict], addresses: list[str]) -> list[dict]:
+    """Rows that every real history has and that are not ordinary messages, placed among the real ones."""
     rows = []
 
-    def add(chat, sender, time, text=None, **more):
-        rows.append(
-            {
-                "guid": f"SYNTHETIC-{len(rows):04d}",
-                "chat": chat,
-                "sender": sender,
-                "time": time,
-                "text": text and f"{text} {SYNTHETIC}",
-                **more,
-            }
-        )
+    def add(chat, sender, time, text=None, columns=None, **more):
+        guid = f"SYNTHETIC-{len(rows):04d}"
+        row = {"guid": guid, "chat": chat, "sender": sender, "time": time, "text": text, "columns": columns or {}}
+        rows.append(row | more)
 
     second = timedelta(seconds=1)
     for count, message in enumerate(messages[100::200]):
         sender = message["chat"] if message["mine"] else None
         word, remove = _TAPBACKS[count % 7], count // 7 % 2
-        quoted = f"“{message['text']} {SYNTHETIC}”"
-        rows.append(
-            {
-                "guid": f"SYNTHETIC-{len(rows):04d}",
-                "chat": message["chat"],
-                "sender": sender,
-                "time": message["time"] + second,
-                "text": f"{word} {quoted}",
-            }
-        )
-        if count % 20 == 19:
-            rows[-1]["columns"] = {"service": "SMS"}
-        else:
-            rows[-1]["columns"] = {
+        columns = {"service": "SMS"}
+        if count % 20 != 19:
+            columns = {
                 "associated_message_type": 2000 + 1000 * remove + count % 7,
                 "associated_message_guid": f"p:0/{message['guid']}",
                 "associated_message_emoji": "🎉" if count % 7 == 6 else None,
             }
+        text = f"{word} “{message['text']} {SYNTHETIC}”"
+        add(message["chat"], sender, message["time"] + second, text, columns)
     ends = [message for message in messages if message["last"]]
-    for count, message in enumerate(ends[20::40]):
+    for message in ends[20::40]:
         chat, time = message["chat"], message["time"] + 5 * second
         stamp = (time - APPLE_EPOCH) // second * 10**9
         add(chat, None, time, columns={"date_edited": stamp})
         add(chat, chat, time, columns={"date_edited": stamp, "date_retracted": stamp})
         add(chat, None, time + second, columns={"item_type": 4, "share_status": 1})
-        add(chat, None, time + 2 * second, attachments=[["IMG_0001.heic", "image/heic"]])
-        rows[-1]["text"] = "\ufffc"
-    start = messages[0]["time"]
+        add(chat, None, time + 2 * second, "\ufffc", attachments=[["IMG_0001.heic", "image/heic"]])
+    start, lines = messages[0]["time"], ["who is in for saturday?", "me!", "same place as last time"]
     for count in range(24):
         chat = ["chat1001", "chat1002"] if count == 12 else "chat1001"
         sender = None if count % 3 == 1 else addresses[count % 3]
-        add(
-            chat,
-            sender,
-            start + timedelta(hours=20 * count),
-            ["who is in for saturday?", "me!", "same place as last time"][count % 3],
-        )
+        add(chat, sender, start + timedelta(hours=20 * count), f"{lines[count % 3]} {SYNTHETIC}")
     add("chat1002", addresses[0], start, columns={"item_type": 2, "group_title": "Saturday"})
     return rows
 
 
 def build_sample(path: str | Path = SAMPLE, source: str | Path = paths.DATA / "sample" / "conversations.jsonl") -> Path:
-    """Build the committed sample's `chat.db` from its readable form, one message a line.
+    """Build the committed sample's `chat.db` from its readable form, one message per line.
 
-    A line has the keys of a message of `write_chat_db`, with an ISO time and "me" for the owner.
+    A line has the keys of a `write_chat_db` message, with an ISO time and "me" for the owner.
     """
     lines = paths.from_root(source).read_text(encoding="utf-8").splitlines()
     messages = [json.loads(line) for line in lines]

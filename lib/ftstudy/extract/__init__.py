@@ -1,1 +1,1 @@
-"""A chat history becomes training data: reply pairs, variants, splits."""
+"""Turns a chat history into training data: reply pairs, variants, splits."""

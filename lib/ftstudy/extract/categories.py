@@ -1,8 +1,8 @@
-"""What the last message asks of its reader: the category of the variant `category_aware`.
+"""The category of the last message, for the variant `category_aware`.
 
-The original predicted the category from the *reply* that was to be learned. In training that
-gives away part of the answer, and no app can know it before the reply is written. Here the
-category is read from the context alone; `leak` measures what the original's way gives away.
+The original project predicted the category from the *reply*. In training that gives away part of the
+answer, and an app cannot know it before the reply is written. Here the category comes from the
+context alone; `leak` measures how often the original's method would differ.
 """
 
 import re
@@ -11,7 +11,7 @@ from ..privacy import is_link_only
 from ..sources import ATTACHMENT, PHOTO
 
 _OPEN = r"(?:what|who|where|when|why|how|which|whats|hows|wheres|wann|wo|wer|was|wie|warum|qué|quién|dónde|cuándo|cómo|où|quand|pourquoi|comment)"
-# In this order; the first that fits is the category. English first: elsewhere mostly `?` speaks.
+# The first rule that fits gives the category. Mostly English; in other languages `?` decides most cases.
 RULES = {
     "photo or link": lambda text: is_link_only(text) or not text.replace(PHOTO, "").replace(ATTACHMENT, "").strip(),
     "open question": re.compile(
@@ -36,16 +36,16 @@ OTHER = "statement"
 
 
 def category_of(text: str) -> str:
-    """The category of a message: a name in RULES, or "statement"."""
+    """The category of a message: a key of RULES, or "statement"."""
     return next((name for name, fits in RULES.items() if fits(text)), OTHER)
 
 
 def category_of_context(context) -> str:
-    """The category of the last message by somebody else in a context (a list of Message)."""
+    """The category of the other person's last message in a context (a list of Message)."""
     return category_of(next((message.text for message in reversed(context) if not message.is_owner), ""))
 
 
 def leak(pairs: list[dict]) -> float:
-    """The share of pairs whose category would be another one if it were taken from the reply."""
+    """The share of pairs whose category would change if it were taken from the reply."""
     differ = [category_of_context(pair["context"]) != category_of(pair["reply"]) for pair in pairs]
     return sum(differ) / len(differ) if differ else 0.0

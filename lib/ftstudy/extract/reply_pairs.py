@@ -1,7 +1,7 @@
-"""Messages -> sessions -> bursts -> reply pairs, and the funnel that accounts for the rest.
+"""Messages -> sessions -> bursts -> reply pairs, and the funnel that counts everything left out.
 
-A *burst* is one sender's run of messages; a *reply* is the owner's burst, and its *context*
-the messages before it in the same session.
+A *burst* is one sender's run of messages. A *reply* is a burst by the owner; its *context* is the
+messages before it in the same session.
 """
 
 from collections import namedtuple
@@ -27,17 +27,17 @@ def build(
     session_minutes: float = 60,
     groups: bool = False,
 ) -> tuple[list[dict], list[dict]]:
-    """Reply pairs of a messages table (see `sources`), oldest first, and the funnel.
+    """The reply pairs of a messages table (see `sources`), oldest first, and the funnel.
 
-    The owner's messages at most `burst_minutes` apart are one reply; after more than
-    `session_minutes` of silence nothing before counts as context. A context has at most
-    `context_messages` messages and `context_bytes` of UTF-8, the newest kept; as no token is
-    less than a byte, both byte limits are limits in tokens too, for every tokenizer. Group
-    chats come in only with `groups`.
+    Messages of the owner at most `burst_minutes` apart form one reply. A silence of more than
+    `session_minutes` ends the session, and with it the context. A context has the newest messages, at
+    most `context_messages` and at most `context_bytes` of UTF-8. Since every token has at least one
+    byte, the byte limits are also token limits, whatever the tokenizer. Group chats are included only
+    with `groups`.
 
-    A pair: `conversation`, `is_group`, `session`, `context` and `bubbles` (lists of Message),
-    and `reply`, the bubbles' texts joined by line breaks. A row of the funnel: `step`, `unit`,
-    `removed`, `left`, `examples` (up to three removed texts).
+    A pair has `conversation`, `is_group`, `session`, `context` and `bubbles` (lists of Message), and
+    `reply`, the bubbles' texts joined by line breaks. A funnel row has `step`, `unit`, `removed`,
+    `left` and `examples` (up to three removed texts).
     """
     messages, funnel = _usable(messages, groups)
     in_groups = set(messages.loc[messages["is_group"], "conversation"])
@@ -48,30 +48,30 @@ def build(
     ]
     bursts.sort(key=lambda pair: (pair["bubbles"][0].time, pair["bubbles"][0].message_id))
     others = messages.loc[~messages["is_owner"], "text"]
-    beside = [message.text for pair in bursts for message in pair.pop("beside")]
+    attached = [message.text for pair in bursts for message in pair.pop("attached")]
     joined = (message.text for pair in bursts for message in pair["bubbles"][1:])
     left = len(messages) - len(others)
-    funnel.append(step("other people's, which become context", "messages", others, left))
-    funnel.append(step("the owner's attachments, beside words", "messages", beside, left - len(beside)))
-    funnel.append(step("joined to the owner's message before it", "messages", joined, len(bursts)))
+    funnel.append(step("written by other people (used as context)", "messages", others, left))
+    funnel.append(step("the owner's attachments next to text", "messages", attached, left - len(attached)))
+    funnel.append(step("joined to the owner's previous message", "messages", joined, len(bursts)))
     funnel.append(step("the owner's bursts", "replies", [], len(bursts)))
     for label, unwanted in (
-        (f"the message before it is over {context_bytes:,} bytes", lambda pair: pair["cut_off"]),
-        ("nobody else spoke before it", lambda pair: all(message.is_owner for message in pair["context"])),
-        ("nothing but attachments", lambda pair: not pair["reply"]),
-        ("an attachment among its words", lambda pair: any(m.kind == "attachment" for m in pair["bubbles"])),
-        ("holds a forwarded message", lambda pair: any(m.kind == "forward" for m in pair["bubbles"])),
+        (f"previous message over {context_bytes:,} bytes", lambda pair: pair["cut_off"]),
+        ("nobody else wrote before it", lambda pair: all(message.is_owner for message in pair["context"])),
+        ("only attachments", lambda pair: not pair["reply"]),
+        ("text with an attachment in it", lambda pair: any(m.kind == "attachment" for m in pair["bubbles"])),
+        ("contains a forwarded message", lambda pair: any(m.kind == "forward" for m in pair["bubbles"])),
         (f"over {reply_bytes:,} bytes", lambda pair: len(pair["reply"].encode()) > reply_bytes),
-        ("a link only", lambda pair: privacy.is_link_only(pair["reply"])),
+        ("only a link", lambda pair: privacy.is_link_only(pair["reply"])),
         ("a one-time code", lambda pair: privacy.is_code_message(pair["reply"])),
-        ("nothing but masked text", lambda pair: privacy.is_masked_only(pair["reply"])),
+        ("only masked text", lambda pair: privacy.is_masked_only(pair["reply"])),
     ):
         bursts = keep(bursts, unwanted, label, funnel)
     return bursts, funnel
 
 
 def _usable(messages: pandas.DataFrame, groups: bool) -> tuple[pandas.DataFrame, list[dict]]:
-    """The messages that can be context or reply, and the funnel up to there."""
+    """The messages that can be context or reply, and the first rows of the funnel."""
     skipped = messages.attrs.get("skipped", {})
     left = len(messages) + sum(entry["count"] for entry in skipped.values())
     funnel = [step("messages in the source", "messages", [], left)]
@@ -91,14 +91,14 @@ def _usable(messages: pandas.DataFrame, groups: bool) -> tuple[pandas.DataFrame,
     if not groups:
         without(messages["is_group"], "group chats")
     automated = {name: privacy.is_automated_sender(name) for name in messages["conversation"].unique()}
-    without(messages["conversation"].map(automated).astype(bool), "chats with a short code, where no person writes")
+    without(messages["conversation"].map(automated).astype(bool), "chats with an automated sender")
     without(messages["text"].str.strip() == "", "empty text")
     return messages, funnel
 
 
 def _sessions(messages: pandas.DataFrame, silence: float):
-    """Yield (conversation, [Message, ...]): each run of a conversation without a long silence."""
-    ordered = messages.sort_values("conversation", kind="stable")  # by time within a conversation
+    """Yield (conversation, [Message, ...]): runs of a conversation without a long silence."""
+    ordered = messages.sort_values("conversation", kind="stable")  # stays sorted by time within a conversation
     names = ordered["conversation"].tolist()
     fields = [ordered[name].tolist() for name in ("is_owner", "sender", "text", "kind")]
     times = ordered["timestamp"].astype("int64").tolist()
@@ -114,7 +114,7 @@ def _sessions(messages: pandas.DataFrame, silence: float):
 
 
 def _bursts(session: list[Message], pause: float):
-    """Yield where the owner's bursts begin and end in a session."""
+    """Yield the (begin, end) of each of the owner's bursts in a session."""
     begin = None
     for at, message in enumerate(session):
         if begin is not None and (not message.is_owner or message.time - session[at - 1].time > pause):
@@ -134,7 +134,7 @@ def _pair(conversation, is_group, session, begin, end, context_messages, context
             break
         first -= 1
     bubbles = session[begin:end]
-    # A bubble that is only an attachment was not typed, so the words around it are the reply.
+    # A bubble that is only an attachment was not typed, so the reply is the text around it.
     typed = [message for message in bubbles if message.kind != "attachment" or _words(message.text)]
     kept = typed or bubbles[:1]
     return {
@@ -144,7 +144,7 @@ def _pair(conversation, is_group, session, begin, end, context_messages, context
         "context": session[first:begin],
         "cut_off": first == begin > 0,
         "bubbles": kept,
-        "beside": [message for message in bubbles if message not in kept],
+        "attached": [message for message in bubbles if message not in kept],
         "reply": "\n".join(message.text for message in typed),
     }
 
@@ -154,7 +154,7 @@ def _words(text: str) -> str:
 
 
 def keep(pairs: list[dict], unwanted, label: str, funnel: list[dict]) -> list[dict]:
-    """The pairs for which `unwanted` is false; the others are counted in the funnel."""
+    """The pairs that are not `unwanted`; the others are counted in the funnel."""
     out = [unwanted(pair) for pair in pairs]
     kept = [pair for pair, is_out in zip(pairs, out) if not is_out]
     removed = ((pair["reply"] or pair["bubbles"][0].text) for pair, is_out in zip(pairs, out) if is_out)
@@ -163,7 +163,7 @@ def keep(pairs: list[dict], unwanted, label: str, funnel: list[dict]) -> list[di
 
 
 def step(label: str, unit: str, removed: Iterable[str], left: int) -> dict:
-    """A row of the funnel. Examples are cut to 200 characters: a table is to be read."""
+    """A row of the funnel. Examples are cut to 200 characters to keep the table readable."""
     examples, count = [], 0
     for text in removed:
         count += 1

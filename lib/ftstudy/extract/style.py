@@ -1,4 +1,4 @@
-"""How a person texts, measured on their replies, and said in one line for a system prompt."""
+"""How a person texts, measured on their replies, and described in one line for a system prompt."""
 
 import re
 from statistics import median
@@ -8,7 +8,7 @@ PUNCTUATION = (".", "!", "?", "…")
 
 
 def measures(replies: list[str]) -> dict:
-    """`words`, the median number; the others are shares between 0 and 1, of replies that can have the trait."""
+    """`words` is the median number of words; the others are shares (0 to 1) of the replies that can have the trait."""
     cased = [text for text in replies if text[:1].isupper() != text[:1].islower()]
 
     def share(texts: list[str], has) -> float:
@@ -24,7 +24,7 @@ def measures(replies: list[str]) -> dict:
 
 
 def line(replies: list[str]) -> str:
-    """The style of these replies in words; coarse, so that a few more replies leave it as it is."""
+    """The style of these replies in words; coarse, so that a few more replies do not change it."""
     found = measures(replies)
     return (
         f"Replies have about {found['words']:.0f} words, {_often(found['lower_case'])} start in lower case, "

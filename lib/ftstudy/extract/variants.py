@@ -1,14 +1,14 @@
-"""Reply pairs -> chosen pairs -> splits -> training rows: the ways of writing a data set.
+"""Reply pairs -> selected pairs -> splits -> training rows, in several variants.
 
 A variant is a preset of the same few parameters:
 
     form            how the user turn shows the conversation: plain, tagged or wrapped
     system          the system text; {owner} and {style} are filled in
-    min_words       a reply has at least so many words …
-    min_characters  … and characters
-    repeats         at most so many pairs with the same reply, spread over time
-    per_contact     at most so many pairs from one conversation, spread over time
-    category        whether the user turn ends in `Category: …`, read from the context
+    min_words       the fewest words of a reply …
+    min_characters  … and the fewest characters
+    repeats         the most pairs with the same reply, spread over time
+    per_contact     the most pairs from one conversation, spread over time
+    category        whether the user turn ends in `Category: …`, taken from the context
 """
 
 from collections import defaultdict
@@ -31,8 +31,8 @@ PARAMETERS = {
     "per_contact": 2000,
     "category": False,
 }
-# The original's minimum of three words and ten characters belongs to raw_style alone:
-# elsewhere it would drop the short, real replies.
+# Only raw_style has the original's minimum of three words and ten characters: in the other variants it
+# would drop short but real replies.
 VARIANTS = {
     "raw_style_variable": {},
     "raw_style": {
@@ -53,56 +53,56 @@ DEFAULT = "raw_style_variable"
 
 
 def parameters_of(variant: str, **changes) -> dict:
-    """A variant's parameters; `changes` that are not None go before the preset."""
+    """A variant's parameters; `changes` that are not None override the preset. StudyError: unknown variant."""
     if variant not in VARIANTS:
-        raise StudyError(f"There is no variant {variant!r}; the variants are {', '.join(VARIANTS)}.")
+        raise StudyError(f"Unknown variant {variant!r}. Use one of {', '.join(VARIANTS)}.")
     return PARAMETERS | VARIANTS[variant] | {name: value for name, value in changes.items() if value is not None}
 
 
 def select(pairs: list[dict], variant: str, funnel: list[dict], **changes) -> list[dict]:
-    """The pairs that a variant takes; what it leaves out goes into the funnel."""
+    """The pairs that a variant uses; the funnel counts the rest."""
     wanted = parameters_of(variant, **changes)
     words, characters = wanted["min_words"], wanted["min_characters"]
     if words > 1 or characters > 1:
         label = f"{variant}: under {words} words or {characters} characters"
         pairs = keep(pairs, lambda p: len(p["reply"].split()) < words or len(p["reply"]) < characters, label, funnel)
     for label, key, most in (
-        ("times the same reply", "reply", wanted["repeats"]),
+        ("with the same reply", "reply", wanted["repeats"]),
         ("from one contact", "conversation", wanted["per_contact"]),
     ):
-        over = _over(pairs, key, most)
-        pairs = keep(pairs, lambda pair: id(pair) in over, f"{variant}: more than {most:,} {label}", funnel)
+        surplus = _surplus(pairs, key, most)
+        pairs = keep(pairs, lambda pair: id(pair) in surplus, f"{variant}: more than {most:,} {label}", funnel)
     return pairs
 
 
-def _over(pairs: list[dict], key: str, most: int) -> set[int]:
-    """The ids of the pairs too many with one value of `key`. Those that stay are spread evenly
-    over time: the oldest alone would leave the test split without any."""
+def _surplus(pairs: list[dict], key: str, most: int) -> set[int]:
+    """The ids of pairs beyond the first `most` with the same `key`. Those that stay are spread evenly over
+    time, because keeping only the oldest would leave none for the test split."""
     same = defaultdict(list)
     for pair in pairs:
         same[pair[key]].append(id(pair))
-    over = set()
+    surplus = set()
     for found in same.values():
         if len(found) > most:
-            over |= set(found) - {found[number * len(found) // most] for number in range(most)}
-    return over
+            surplus |= set(found) - {found[number * len(found) // most] for number in range(most)}
+    return surplus
 
 
 def split(
     pairs: list[dict], valid_share: float = 0.1, test_share: float = 0.1, heldout_share: float = 0.05
 ) -> dict[str, list[dict]]:
-    """Pairs by split: train, valid and test by time, and heldout by person.
+    """Split name -> pairs: train, valid and test by time, heldout by person.
 
-    Whole conversations go into heldout until they are `heldout_share` of the pairs, in an order
-    drawn by hash, so the same history is always divided the same. Of the others, the oldest
-    sessions are train and the newest test; a session is never divided, so no reply of one
-    split stands in the context of another.
+    Whole conversations, in an order given by a hash, go into heldout until they make up
+    `heldout_share` of the pairs; so the same history is always split in the same way. Of the rest,
+    the oldest sessions are train and the newest are test. Sessions are never divided, so that no
+    reply of one split is in the context of another.
     """
     conversations, sessions = defaultdict(list), defaultdict(list)
     for pair in pairs:
         conversations[pair["conversation"]].append(pair)
     room, heldout = len(pairs) * heldout_share, set()
-    for name, found in sorted(conversations.items(), key=lambda item: _drawn(item[1][0])):
+    for name, found in sorted(conversations.items(), key=lambda item: _hash(item[1][0])):
         if len(found) <= room:
             room -= len(found)
             heldout.add(name)
@@ -113,8 +113,8 @@ def split(
         else:
             sessions[pair["session"]].append(pair)
     rest = list(sessions.values())
-    until = [0, *accumulate(map(len, rest))]  # pairs up to each border between two sessions
-    # The border nearest to each share; with three sessions or more, no split is empty.
+    until = [0, *accumulate(map(len, rest))]  # the number of pairs before each border between two sessions
+    # Each split ends at the border nearest to its share. With three sessions or more, no split is empty.
     train_end = _nearest(until, until[-1] * (1 - valid_share - test_share), 1, len(rest) - 2)
     valid_end = _nearest(until, until[-1] * (1 - test_share), train_end + 1, len(rest) - 1)
     for name, begin, end in zip(SPLITS, (0, train_end, valid_end), (train_end, valid_end, len(rest))):
@@ -126,20 +126,20 @@ def _nearest(until: list[int], wanted: float, first: int, last: int) -> int:
     return min(range(first, last + 1), key=lambda place: abs(until[place] - wanted), default=min(first, len(until) - 1))
 
 
-def _drawn(pair: dict) -> str:
-    # By a message's id, which masking leaves as it is, not by a name.
+def _hash(pair: dict) -> str:
+    # Of a message id, which masking keeps, not of a name.
     return sha256(pair["bubbles"][0].message_id.encode()).hexdigest()
 
 
 def system_text(variant: str, owner: str, train: list[dict], **changes) -> str:
-    """The system text of a variant; its style line is computed from the train split alone."""
+    """The system text of a variant; its style line is computed from the train split only."""
     text = parameters_of(variant, **changes)["system"]
     filled = text.replace("{owner}", owner)
     return filled.replace("{style}", style.line([pair["reply"] for pair in train])) if "{style}" in text else filled
 
 
 def to_example(pair: dict, owner: str, system: str, form: str = "plain", category: bool = False) -> dict:
-    """A pair as a training row in the chat form that mlx-lm reads. `form`: plain, tagged or wrapped."""
+    """A pair as a training row in mlx-lm's chat format. `form`: plain, tagged or wrapped."""
     lines = _lines(pair, owner)
     user = "\n".join(lines)
     if form == "tagged":
@@ -159,7 +159,7 @@ def to_example(pair: dict, owner: str, system: str, form: str = "plain", categor
 
 
 def _lines(pair: dict, owner: str) -> list[str]:
-    """`Name: message` lines. The other person is "Contact" to the model; in a group they are numbered."""
+    """`Name: message` lines. The other person is called "Contact"; in a group, contacts are numbered."""
     others = list(dict.fromkeys(message.sender for message in pair["context"] if not message.is_owner))
     numbered = pair["is_group"] and len(others) > 1
 
@@ -181,17 +181,17 @@ def write(
     heldout_share: float = 0.05,
     **changes,
 ) -> dict[str, dict]:
-    """Write `out/<variant>/` for each name (files: see `training_data`); variant -> statistics.
+    """Write `out/<variant>/` for each name (files: see `variant_folder`); return variant -> statistics.
 
-    Everything is checked before anything is written. StudyError: a variant that would have no
-    row in one of its splits, or a folder with data of another origin (`source`, `owner`, `kind`).
+    Everything is checked before anything is written. StudyError: a variant would have an empty split,
+    or a folder contains data of another origin (`source`, `owner`, `kind`).
     """
     planned = {}
     for variant in names:
         selected = select(pairs, variant, funnel, **changes)
         parts = split(selected, heldout_share=heldout_share)
-        _refuse_empty(variant, parts, owner, origin, funnel)
-        variant_folder.refuse_to_replace(out / variant, origin)
+        _check_splits(variant, parts, owner, origin, funnel)
+        variant_folder.check_origin(out / variant, origin)
         planned[variant] = parts
     for variant, parts in planned.items():
         wanted = parameters_of(variant, **changes)
@@ -216,15 +216,16 @@ def _meta(parts: dict[str, list[dict]]):
             }
 
 
-def _refuse_empty(variant: str, parts: dict[str, list[dict]], owner: str, origin: dict, funnel: list[dict]) -> None:
+def _check_splits(variant: str, parts: dict[str, list[dict]], owner: str, origin: dict, funnel: list[dict]) -> None:
+    """StudyError if a split has no rows."""
     empty = [name for name in SPLITS if not parts[name]]
     if empty:
         found = [pair for part in parts.values() for pair in part]
         lost = sorted((row for row in funnel if row["unit"] == "replies"), key=lambda row: -row["removed"])[:2]
         reasons = ", ".join(f"{row['step']} ({row['removed']:,})" for row in lost if row["removed"])
         raise StudyError(
-            f"The variant {variant} would have no rows in {', '.join(empty)}: only {len(found)} replies of {owner} "
-            f"in {len({pair['session'] for pair in found})} sessions were found in {origin['source']}. Nothing was "
-            f"written. Replies that were left out: {reasons or 'none'}. Give more history (three sessions at least), lower "
-            "the minimum, or check the owner's name."
+            f"The variant {variant} would have no rows in {', '.join(empty)}: {origin['source']} has only {len(found)} "
+            f"usable replies by {owner} in {len({pair['session'] for pair in found})} sessions. Nothing was written. Most "
+            f"replies left out: {reasons or 'none'}. Use more history (at least three sessions), lower the minimum, or "
+            "check the owner's name."
         )
