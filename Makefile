@@ -211,6 +211,18 @@ configs: | $(READY) ## write ft_configs/generated/: every model, method and vari
 
 setup: | $(READY) ## only set up the environment
 
+# The tester expects the code in src/, so it works in .mutation/, on links, and changes only its own copy there.
+# Its environment adds the tester to the packages of this one.
+SITE = -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
+mutation: | $(READY) #: change the code at random and list the changes no test notices: MUTANTS="ftstudy.extract.*"
+	@mkdir -p .mutation/data .mutation/mutants/src
+	@ln -sfn ../lib .mutation/src && ln -sfn ../../data/sample .mutation/data/sample
+	@ln -sfn ../tests ../ft_configs ../notebooks ../pyproject.toml .mutation/
+	@test -x .mutation/venv/bin/mutmut || { $(PYTHON) -m venv .mutation/venv && \
+	    $(PYTHON) $(SITE) > "$$(.mutation/venv/bin/python $(SITE))/study.pth" && \
+	    .mutation/venv/bin/python -m pip install --quiet mutmut==3.8.1; }
+	@cd .mutation && export PYTHONPATH="$$PWD/mutants/src" && venv/bin/mutmut run $(MUTANTS) && venv/bin/mutmut results
+
 # Pins stay where they still fit; `make lock UPGRADE=1` takes the newest versions.
 # The second lock starts from the first, so that both pin the same versions.
 COMPILE = "$$uv" pip compile --quiet --universal --python-version "$$(cat .python-version)" --generate-hashes \
@@ -223,5 +235,5 @@ lock: #: pin the packages of pyproject.toml again (UPGRADE=1: newest versions)
 	mv .cuda.lock requirements-cuda.lock; \
 	echo uv | $(COMPILE) - $(if $(UPGRADE),--upgrade) -o requirements-uv.lock
 
-clean: ## remove the environment (.venv, .venv-uv); data/ and reports/ stay
-	rm -rf .venv .venv-uv
+clean: ## remove the environment (.venv, .venv-uv, .mutation); data/ and reports/ stay
+	rm -rf .venv .venv-uv .mutation

@@ -153,12 +153,12 @@ def test_make_help_lists_user_targets_then_variables_then_developer_targets():
     ]
     for name in ("RUN", "SOURCE", "OWNER", "CONFIG", "INFERENCE", "APP", "FULL"):
         assert re.search(rf"^  {name}\b", variables, re.MULTILINE), name
-    for target in ("test", "baseline", "bench", "lock"):
+    for target in ("test", "baseline", "bench", "mutation", "lock"):
         assert f"make {target}" in developers and f"make {target}" not in users
 
 
 def test_make_clean_touches_neither_data_nor_reports():
-    assert make("--dry-run", "clean").strip() == "rm -rf .venv .venv-uv"
+    assert make("--dry-run", "clean").strip() == "rm -rf .venv .venv-uv .mutation"
 
 
 def test_conda_environment_without_the_packages_is_recognized(tmp_path):
