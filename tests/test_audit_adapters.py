@@ -334,7 +334,7 @@ def test_without_the_model_the_weights_are_still_looked_at(run, monkeypatch):
 
 
 def test_the_effect_of_an_adapter_that_is_not_there_is_refused(run):
-    with pytest.raises(StudyError, match="no adapter folder"):
+    with pytest.raises(StudyError, match="isn't an adapter folder"):
         adapters.effect(run_inputs.read(run.config()))
 
 

@@ -749,12 +749,12 @@ def test_odd_yaml_ends_in_findings_or_in_one_paragraph(tmp_path, text):
 @pytest.mark.parametrize(
     "text, says",
     [
-        ("a: 1\nday: 2020-99-99", "Mend the value in line 2"),
-        ("a: 1\nb: !!bool x", "Mend the value in line 2"),
-        ("iters: " + "9" * 5000, "Mend the value in line 1"),
-        ("a: [" * 2000, "take some of the brackets"),
-        (b"# h\xe9llo\na: 1", "save it as that"),
-        ("a: 1\nb: \0", "Mend line 2"),
+        ("a: 1\nday: 2020-99-99", "Fix the value in line 2"),
+        ("a: 1\nb: !!bool x", "Fix the value in line 2"),
+        ("iters: " + "9" * 5000, "Fix the value in line 1"),
+        ("a: [" * 2000, "remove some brackets"),
+        (b"# h\xe9llo\na: 1", "save it as UTF-8"),
+        ("a: 1\nb: \0", "Fix line 2"),
         ("a: 1\n\tb: 2", "line 2, column 1"),
         ('model: ""', "`model` of"),
         ('data: "a\\0b"', "`data` of"),
@@ -766,7 +766,7 @@ def test_a_config_that_cannot_be_read_is_refused_with_what_to_mend(tmp_path, tex
     with pytest.raises(StudyError) as refused:
         configs.load(path)
     assert says in str(refused.value) and "unicode string" not in str(refused.value)
-    assert ("Mend that line" in str(refused.value)) == ("column" in str(refused.value))
+    assert ("Fix that line" in str(refused.value)) == ("column" in str(refused.value))
 
 
 def test_a_number_for_the_data_is_a_finding_and_no_traceback(write):

@@ -123,7 +123,7 @@ def test_an_incomplete_folder_is_refused(tiny, tmp_path, file):
 @pytest.mark.parametrize("name", ["data/modles/mine", "./models/mine", "nonsense", "/no/such/place"])
 def test_a_missing_folder_is_said_and_not_looked_up(name, monkeypatch):
     monkeypatch.setattr(base_models, "_from_hub", None)
-    refused(lambda: base_models.resolve(name), name.removeprefix("./"), "no model folder", "SmolLM2")
+    refused(lambda: base_models.resolve(name), name.removeprefix("./"), "No model folder", "SmolLM2")
 
 
 def test_a_hub_name_goes_through_mlx_lm(tiny, monkeypatch):
@@ -194,7 +194,7 @@ def test_adapters(tiny, tmp_path):
     refused(lambda: base_models.load("tiny", adapter), "adapter", "cannot load")
     for file in ("adapters.safetensors", "adapter_config.json"):
         (adapter / file).unlink()
-        refused(lambda: base_models.load("tiny", adapter), "no adapter folder", file)
+        refused(lambda: base_models.load("tiny", adapter), "isn't an adapter folder", file)
     refused(lambda: base_models.load("tiny", tmp_path / "missing"), "missing", "Train the adapter")
 
 

@@ -179,7 +179,7 @@ def test_too_late_is_said():
         "import json, mlx.core\nfrom ftstudy.engine import blas\nprint(json.dumps([blas.activate(), blas.describe()]))"
     )
     assert found[0] is None and not found[1]["active"]
-    assert "import ftstudy first" in errors and "import ftstudy first" in found[1]["reason"]
+    assert "import ftstudy.engine first" in errors and "import ftstudy.engine first" in found[1]["reason"]
     assert errors.count("RuntimeWarning") == 1
     assert set(found[1]) == set(run("import json\nfrom ftstudy.engine import blas\nprint(json.dumps(blas.describe()))")[0])
 

@@ -162,8 +162,7 @@ def test_every_row_is_in_one_part_and_parts_are_of_like_size(monkeypatch):
 
 @pytest.mark.parametrize("mask_prompt", [True, False])
 def test_the_loss_is_mlx_lms(mask_prompt, tokenizer):
-    from ftstudy import training
-    from ftstudy.training import batches
+    from ftstudy.training import batches, loss
 
     model, _ = base_models.load("tiny")
     dataset = datasets.ChatDataset(ROWS, tokenizer, mask_prompt=mask_prompt)
@@ -171,18 +170,18 @@ def test_the_loss_is_mlx_lms(mask_prompt, tokenizer):
         trainer.default_loss(model, *batch)
         for batch in trainer.iterate_batches(datasets.CacheDataset(dataset), 4, 64, seed=0)
     ]
-    loss = training._loss(reply_logits.nats_function(model, np.zeros(0, dtype=np.int32)))
+    loss_of = loss.loss_function(reply_logits.nats_function(model, np.zeros(0, dtype=np.int32)))
     drawn = batches.stock(dataset, 4, 64, seed=0)
     for their_mean, their_tokens in theirs:
-        arguments, _ = training._arranged(next(drawn), 0)
-        mean, tokens = loss(model, *arguments)
+        arguments, _ = loss.arrange(next(drawn), 0)
+        mean, tokens = loss_of(model, *arguments)
         assert tokens.item() == their_tokens.item()
         assert mean.item() == pytest.approx(their_mean.item(), abs=1e-5)
 
 
 def test_a_model_that_caps_its_logits_takes_the_whole_way():
-    assert reply_logits.logits_function(MODELS["llama"]()) is reply_logits._short
-    assert reply_logits.logits_function(MODELS["gemma2"]()) is reply_logits._whole
+    assert reply_logits.logits_function(MODELS["llama"]()) is reply_logits._selected
+    assert reply_logits.logits_function(MODELS["gemma2"]()) is reply_logits._all
 
 
 def test_threads_are_shared_out_and_given_back(monkeypatch):

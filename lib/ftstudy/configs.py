@@ -1,4 +1,4 @@
-"""Reading a config as mlx-lm would. `config_matrix` writes those of ft_configs/."""
+"""Read a config as mlx-lm would, and validate its `ftstudy:` block."""
 
 from pathlib import Path
 from typing import Literal
@@ -61,47 +61,46 @@ def _study_error(place: tuple, item: dict) -> tuple[str, object, str | None]:
 
 
 def given(path: str | Path) -> dict:
-    """The keys that a config file itself holds. Raises StudyError where there is no file, or
-    where it is not a YAML mapping."""
+    """The keys set in a config file. Raises StudyError if there is no file, or it isn't a YAML mapping."""
     from mlx_lm.lora import yaml_loader  # reads 1e-5 as a number
 
     path = from_root(path)
     if not path.is_file():
-        raise StudyError(f"There is no config {shown(path)}; name one of ft_configs/*.yaml with CONFIG=… or --config.")
+        raise StudyError(f"No config at {shown(path)}. Choose one of ft_configs/*.yaml with CONFIG=… or --config.")
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise StudyError(
-            f"{shown(path)} cannot be read: {error}. A config is text in UTF-8; save it as that."
+            f"Cannot read {shown(path)}: {error}. A config must be UTF-8 text; save it as UTF-8."
         ) from error
     try:
         found = yaml.load(text, yaml_loader)
-    # PyYAML's constructors raise the last four kinds themselves, at `2020-99-99`, `._` or `!!bool x`.
+    # PyYAML's constructors raise the last four kinds, for `2020-99-99`, `._` or `!!bool x`.
     except (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError, TypeError) as error:
         reason = " ".join(str(error).replace(' in "<unicode string>",', " in").split())
-        raise StudyError(f"{shown(path)} is not readable YAML: {reason}. {_mending(error, text)}") from error
+        raise StudyError(f"{shown(path)} is not valid YAML: {reason}. {_yaml_fix(error, text)}") from error
     if not isinstance(found, dict):
         raise StudyError(
-            f"{shown(path)} holds no `key: value` pairs, so mlx-lm cannot use it; start from one of ft_configs/*.yaml."
+            f"{shown(path)} has no `key: value` pairs, so mlx-lm cannot use it. Start from one of ft_configs/*.yaml."
         )
     return found
 
 
-def _mending(error: Exception, text: str) -> str:
-    """What to do about a YAML file that PyYAML refuses, with the line where that can be told."""
+def _yaml_fix(error: Exception, text: str) -> str:
+    """How to fix a YAML file that PyYAML rejects, with the line if it can be found."""
     if isinstance(error, yaml.MarkedYAMLError):
-        return "Mend that line."  # the message names it
+        return "Fix that line."  # the message names it
     if isinstance(error, yaml.reader.ReaderError):
         line = text.count("\n", 0, error.position) + 1
-        return f"Mend line {line}: take that character out."
+        return f"Fix line {line}: delete that character."
     if isinstance(error, RecursionError):
-        return "Its blocks and lists stand one in another far too deep: take some of the brackets or levels out."
+        return "Its blocks and lists are nested too deeply; remove some brackets or levels."
     line = _odd_value(text)
-    return f"Mend the value in line {line}, or put it into quotes to make it text." if line else "Mend that value."
+    return f"Fix the value in line {line}, or quote it to make it text." if line else "Fix that value."
 
 
 def _odd_value(text: str) -> int | None:
-    """The line of the first value that reads like a date or a number, and is none."""
+    """The line of the first value that looks like a date or a number but isn't valid."""
     from mlx_lm.lora import yaml_loader
 
     loader = yaml_loader(text)
@@ -112,10 +111,10 @@ def _odd_value(text: str) -> int | None:
             try:
                 loader.construct_object(node)
             except yaml.YAMLError:
-                pass  # `<<` is no value
+                pass  # `<<` isn't a value
             except (ValueError, LookupError, AttributeError, TypeError):
                 lines.append(node.start_mark.line + 1)
-        elif id(node) not in seen:  # an anchor may stand in many places
+        elif id(node) not in seen:  # an anchor may be used in many places
             seen.add(id(node))
             waiting += [part for item in node.value for part in (item if isinstance(item, tuple) else (item,))]
     return min(lines, default=None)
@@ -126,9 +125,9 @@ def load(
 ) -> dict:
     """A config as `mlx_lm.lora --config` sees it: its keys over mlx-lm's defaults.
 
-    `data`, `model` and `adapter` replace the file's; `data` is the folder with train.jsonl, or the
-    folder of variants that holds it. `config` is the file's own path. Raises StudyError where there is no file,
-    where it is not a YAML mapping, or where its data or model is empty or cannot be the name of a file.
+    `data`, `model` and `adapter` replace the file's; `data` is the folder with train.jsonl, or the folder of
+    variants that contains it. `config` is the file's own path. Raises StudyError if there is no file, if it isn't a
+    YAML mapping, or if its data or model is empty or not a valid file name.
     """
     from mlx_lm.lora import CONFIG_DEFAULTS
 
@@ -136,18 +135,18 @@ def load(
     given_keys = {key: value for key, value in given(path).items() if value is not None}
     config = {**CONFIG_DEFAULTS, **given_keys}
     for key, instead in (("data", data), ("model", model)):
-        config[key] = str(config[key])  # a number here is a finding of the audit, not a traceback
+        config[key] = str(config[key])  # the audit reports a number here
         if not config[key].strip() and not instead:
-            raise StudyError(f"`{key}` of {shown(path)} is empty. Name a folder there, or take the key out.")
+            raise StudyError(f"`{key}` of {shown(path)} is empty. Set it to a folder, or delete the key.")
         try:
             for name in (config[key], instead or ""):
                 from_root(name).exists()
                 str(name).encode()
-                if "\0" in str(name):  # which `exists` takes for a file that is not there
-                    raise ValueError("a zero byte stands in it")
+                if "\0" in str(name):  # `exists` would return False
+                    raise ValueError("it contains a zero byte")
         except (OSError, RuntimeError, ValueError) as error:
             raise StudyError(
-                f"`{key}` of {shown(path)} cannot be the name of a file or folder: {' '.join(str(error).split())[:200]}. "
+                f"`{key}` of {shown(path)} is not a valid file or folder name: {' '.join(str(error).split())[:200]}. "
                 "Correct it."
             ) from error
     if data:

@@ -1,4 +1,4 @@
-"""Seconds and memory of each step, kept apart from the results so that those compare between runs."""
+"""Seconds and memory of each step, separate from the results so that those can be compared between runs."""
 
 import json
 import resource
@@ -19,6 +19,7 @@ def record(run: Path, step: str, seconds: float, **more) -> None:
 
 
 def put(run: Path, name: str, value: dict) -> None:
+    """Set one entry of the run's cost.json."""
     path = run / "cost.json"
     costs = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     write_json(path, costs | {name: value})

@@ -1,4 +1,4 @@
-"""Progress bars for people: in a terminal and in JupyterLab, and none in headless runs."""
+"""Progress bars, in a terminal and in JupyterLab but not in headless runs."""
 
 import os
 import sys
@@ -7,18 +7,19 @@ from tqdm.auto import tqdm
 
 
 def bar(iterable=None, **options):
-    """A tqdm bar, quiet where nobody watches: papermill, nbval, pipes and logs."""
+    """A tqdm bar, hidden if nobody is watching: in papermill, nbval, pipes and logs."""
     return tqdm(iterable, disable=not watched(), leave=False, **options)
 
 
 def watched() -> bool:
+    """True if a person sees the output as it appears."""
     if os.environ.get("FTSTUDY_HEADLESS") or os.environ.get("PYTEST_VERSION"):
         return False
     return "ipykernel" in sys.modules or sys.stderr.isatty()
 
 
 def remaining(done: int, total: int, seconds: float) -> str:
-    """How far it is and how long the rest will take, as the part that is done took: "3 of 9 done, about 4 min left"."""
+    """Progress and the time left at the same pace, as in "3 of 9 done, about 4 min left"."""
     if not done or done == total:
         return f"{done} of {total} done"
     left = seconds / done * (total - done)

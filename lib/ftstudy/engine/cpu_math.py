@@ -1,12 +1,12 @@
-"""MLX's slow functions on the CPU, with faster ones in their place and the same results.
+"""Faster replacements for MLX's slow CPU functions, with the same results.
 
-MLX computes exp on the CPU one number at a time: with a tuned BLAS, SwiGLU and the softmax of
-attention then cost more than all matrix products of a small model. Here exp is a polynomial of
-adds and products, which compilers vectorize; its relative error is that of float32.
+MLX computes exp on the CPU one number at a time. With a tuned BLAS, SwiGLU and the softmax of attention then take
+longer than all matrix products of a small model. Here exp is a polynomial, which compilers vectorize; its relative
+error is that of float32.
 
-    speed_up(model)      # patches the functions that the model's architecture uses; CPU and float32 alone
+    speed_up(model)      # replaces the functions that the model's architecture uses, for float32 on the CPU
 
-Everything else (another device, another type, attention sinks) goes the way it went before.
+Everything else (another device, another type, attention sinks) still uses MLX's functions.
 """
 
 import sys
@@ -19,16 +19,16 @@ from mlx_lm.models import activations, base
 COEFFICIENTS = (1.0, 1.0, 1 / 2, 1 / 6, 1 / 24, 1 / 120, 1 / 720, 1 / 5040)
 LOG2_E = 1.4426950408889634
 LN_2 = (0.693359375, -2.1219444005469057e-4)  # in two parts: n times the first is exact (Cody and Waite 1980)
-LOWEST, HIGHEST = -87.0, 88.0  # beyond them exp is no normal float32
+LOWEST, HIGHEST = -87.0, 88.0  # outside, exp isn't a normal float32
 
 
 def applies() -> bool:
-    """Is this the CPU backend whose exp is slow? Apple's has its own."""
+    """True on the CPU backend whose exp is slow; on macOS it uses Apple's."""
     return mx.default_device().type == mx.cpu and sys.platform == "linux"
 
 
 def exp(x: mx.array) -> mx.array:
-    """exp(x), float32: x = n ln 2 + r; 2ⁿ is made of its bits, exp(r) is a polynomial."""
+    """exp(x), float32: x = n ln 2 + r, where 2ⁿ is built from its bits and exp(r) is a polynomial."""
     x = mx.clip(x, LOWEST, HIGHEST)
     whole = mx.round(x * LOG2_E)
     rest = (x - whole * LN_2[0]) - whole * LN_2[1]
@@ -71,7 +71,7 @@ def swiglu(gate: mx.array, x: mx.array) -> mx.array:
 
 # --- softmax, and attention -------------------------------------------------------------------
 
-_exp = mx.compile(exp)  # of one array: compiled, an operation that broadcasts would be slow
+_exp = mx.compile(exp)  # takes a single array: compiled broadcasting is slow
 
 
 @mx.custom_function
@@ -87,12 +87,12 @@ def _(_, slope, shares):
 
 
 def attention(queries, keys, values, cache, scale, mask, sinks=None):
-    """mlx-lm's scaled_dot_product_attention, of the same arguments and result."""
+    """mlx-lm's scaled_dot_product_attention, with the same arguments and result."""
     if sinks is not None or hasattr(cache, "bits") or queries.dtype != mx.float32 or queries.shape[2] == 1:
         return base.scaled_dot_product_attention(queries, keys, values, cache, scale, mask, sinks)
     rows, heads, length, size = queries.shape
     shared, width = keys.shape[1:3]
-    # The query heads that share a key head are one matrix: fewer, larger products.
+    # Query heads that share a key head form one matrix: fewer, larger products.
     together = (queries * scale).reshape(rows, shared, heads // shared * length, size)
     scores = (together @ keys.swapaxes(-1, -2)).reshape(rows, heads, length, width)
     if isinstance(mask, str):
@@ -124,12 +124,12 @@ def _(inputs, slope, _):
 
 
 def cross_entropy(logits: mx.array, targets: mx.array) -> mx.array:
-    """Nats of each target, float32: logits (…, vocabulary), targets (…)."""
+    """Nats of each target, float32 of shape (…), from logits (…, vocabulary) and targets (…)."""
     logits = logits.astype(mx.float32)
     return _cross_entropy(logits, targets) if applies() else nn.losses.cross_entropy(logits, targets)
 
 
-# --- putting them in place --------------------------------------------------------------------
+# --- use in a model ---------------------------------------------------------------------------
 
 FASTER = {
     "swiglu": (activations.swiglu, swiglu),
@@ -138,7 +138,7 @@ FASTER = {
 
 
 def speed_up(model) -> None:
-    """Let the module that defines the model's architecture use the functions above, where they apply."""
+    """Make the module that defines the model's architecture use the functions above, where they apply."""
     module = sys.modules[type(model).__module__]
     for name, (slow, fast) in FASTER.items():
         if applies() and getattr(module, name, None) is slow:

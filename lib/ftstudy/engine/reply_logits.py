@@ -1,12 +1,12 @@
-"""The likelihood of chosen tokens, and the work for nothing else.
+"""The likelihood of selected tokens, without computing anything else.
 
-Three savings, none of which changes a number beyond rounding:
+Three savings, which change numbers only by rounding:
 
-- logits only where a token counts: a reply is a tenth of its example, and the product with the
-  vocabulary is the largest one of a small model;
-- tokens with which every row begins, such as the system prompt, go through the model once a
-  batch instead of once a row: their keys and values are shared;
-- on the CPU each core takes a part of the rows, since MLX runs a stream of work on one.
+- logits only for the selected tokens: a reply is a tenth of its example, and the product with the vocabulary is
+  the largest one in a small model;
+- tokens that all rows start with, such as the system prompt, go through the model once per batch instead of once
+  per row, and share their keys and values;
+- on the CPU each core computes a part of the rows, since MLX runs one stream of work on one core.
 """
 
 from collections.abc import Callable, Iterable
@@ -18,29 +18,28 @@ from mlx_lm.models.cache import ArraysCache, KVCache, make_prompt_cache
 
 from . import blas, cpu_math
 
-# Positions, and lengths where they matter, are padded to a multiple, so that few shapes have to be compiled.
+# Positions, and lengths where steps are compiled, are padded to a multiple, so that few shapes get compiled.
 WIDTH, LENGTH = 16, 32
-WORTH_SHARING = 64  # tokens a batch that need not be read; below, one more pass through the layers costs more
+WORTH_SHARING = 64  # tokens saved per batch; below this, the extra pass through the layers costs more
 
-Row = tuple[np.ndarray, np.ndarray]  # token ids, and the positions (from 1) of the tokens that count
+Row = tuple[np.ndarray, np.ndarray]  # token ids, and the positions (from 1) of the selected tokens
 
 
 def logits_function(model) -> Callable:
     """`(model, inputs, positions, cache=None) -> logits` at the positions, (rows, width, vocabulary).
 
-    `inputs`: token ids (rows, length); `positions`: indices into length (rows, width). The
-    short way is taken only for a model where it gives what the whole way gives: some scale
-    or cap their logits in between.
+    `inputs`: token ids (rows, length); `positions`: indices into length (rows, width). Logits are computed at the
+    positions only if that gives the same result for this model: some models scale or cap their logits.
     """
     ids, at = mx.array([[1, 2, 3, 4]]), mx.array([[1, 3]])
-    return _short if _same(lambda: _short(model, ids, at), lambda: _whole(model, ids, at)) else _whole
+    return _selected if _same(lambda: _selected(model, ids, at), lambda: _all(model, ids, at)) else _all
 
 
-def _whole(model, inputs, positions, cache=None):
+def _all(model, inputs, positions, cache=None):
     return mx.take_along_axis(model(inputs, cache=cache), positions[..., None], axis=1)
 
 
-def _short(model, inputs, positions, cache=None):
+def _selected(model, inputs, positions, cache=None):
     hidden = mx.take_along_axis(model.model(inputs, cache=cache), positions[..., None], axis=1)
     return model.lm_head(hidden) if hasattr(model, "lm_head") else model.model.embed_tokens.as_linear(hidden)
 
@@ -58,11 +57,11 @@ def _same(left: Callable, right: Callable) -> bool:
 def padded(rows: list[Row], start: int = 0) -> tuple[mx.array, mx.array, mx.array, mx.array]:
     """Rows as one batch, without their first `start` tokens.
 
-    Returns inputs (rows, length), and positions, targets and mask, each (rows, width). Both
-    are padded on the right, where no position that counts can see it.
+    Returns inputs (rows, length), and positions, targets and mask, each (rows, width). All are padded on the
+    right, where no selected position attends to it.
     """
     length = max(len(ids) for ids, _ in rows) - start
-    if not cpu_math.applies():  # there the step is compiled, for each length anew
+    if not cpu_math.applies():  # the step is compiled, again for each length
         length = -(-length // LENGTH) * LENGTH + 1
     width = -(-max(len(steps) for _, steps in rows) // WIDTH) * WIDTH or WIDTH
     tokens = np.zeros((len(rows), length), dtype=np.int32)
@@ -77,7 +76,7 @@ def padded(rows: list[Row], start: int = 0) -> tuple[mx.array, mx.array, mx.arra
 
 
 def grouped(rows: list[Row], start: int = 0) -> list[tuple]:
-    """`padded` parts of a batch, one a core, each of rows of like length and of about as many tokens."""
+    """A batch in `padded` parts, one per core, with rows of similar length and about equally many tokens."""
     rows = sorted(rows, key=lambda row: len(row[0]))
     ends = np.cumsum([len(ids) for ids, _ in rows])
     parts = min(parallel(), len(rows))
@@ -87,13 +86,15 @@ def grouped(rows: list[Row], start: int = 0) -> list[tuple]:
 
 
 def parallel() -> int:
-    """How many parts of a batch are computed side by side: on the CPU one a core."""
+    """How many parts of a batch are computed at the same time: on the CPU one per core, else 1."""
     return blas.threads() if cpu_math.applies() else 1
 
 
 def shared_prefix(model, rows: Iterable[Row], batch_size: int) -> np.ndarray:
-    """The tokens with which all rows begin and of which none counts; none where sharing them among the
-    rows of a batch is not worth it, or where the model's kind of cache cannot."""
+    """The token ids that all rows start with, before any selected token.
+
+    Empty if sharing them among the rows of a batch doesn't pay, or the model's kind of cache doesn't allow it.
+    """
     rows = list(rows)
     first = rows[0][0] if rows else np.zeros(0, dtype=np.int32)
     length = len(first)
@@ -116,7 +117,7 @@ def _shares(model, prefix: np.ndarray) -> bool:
 
 
 class _SharedKeys:
-    """Stands where mlx-lm has its key-value cache: the first call's keys are every later row's first."""
+    """A key-value cache for mlx-lm: the keys of the first call come first in every row of later calls."""
 
     def __init__(self):
         self.offset, self.keys, self.values = 0, None, None
@@ -135,10 +136,10 @@ class _SharedKeys:
 
 
 def _after(model, prefix: np.ndarray) -> list:
-    """The caches of a model that has read the prefix, once. TypeError for a kind that cannot be shared."""
+    """The model's caches after the prefix, read once. Raises TypeError for a kind of cache that cannot be shared."""
     caches = [_SharedKeys() if type(cache) is KVCache else cache for cache in make_prompt_cache(model)]
     if any(type(cache) not in (_SharedKeys, ArraysCache) for cache in caches):
-        raise TypeError("a cache that is neither of all keys nor of a state")
+        raise TypeError("this kind of cache cannot be shared between rows")
     model.model(mx.array(prefix[None]), cache=caches)
     return caches
 
@@ -159,8 +160,8 @@ def _copied(cache: ArraysCache, rows: int) -> ArraysCache:
 def nats_function(model, prefix: np.ndarray, fixed: bool = False) -> Callable:
     """`(model, groups) -> [nats (rows, width)]`, negative log-likelihoods of the groups' targets.
 
-    `groups`: what `padded` gives, with `start=len(prefix)`; each is computed by a core of its own.
-    `fixed`: the weights stay as they are, so the prefix is read once, not with every batch.
+    `groups`: results of `padded` with `start=len(prefix)`, each computed on its own core. `fixed`: the weights
+    don't change, so the prefix is read once instead of with every batch.
     """
     logits_at = logits_function(model)
     device = mx.default_device()

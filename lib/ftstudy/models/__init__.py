@@ -1,5 +1,4 @@
-"""A model's name becomes a folder, and the folder a model."""
+"""From a model's name to its folder, and from the folder to a loaded model."""
 
 from .. import engine  # noqa: F401  before MLX is imported
 # isort: split
-

