@@ -15,6 +15,7 @@ template, which is what mlx-lm does in training.
     prompts     what an app sends, as text, token ids or messages
     profiles    how an app builds its prompt: checked and loaded
     rendering   many rows -> token ids
+    replies     where the replies of rendered rows begin and end
     loss_mask   rendered rows -> which tokens are trained; training, audit and comparison all use it
     template    a chat template taken apart: what is markup, what is content
     contract    what an adapter expects of a prompt, as a file next to it

@@ -14,6 +14,7 @@ from mlx_lm.tuner import datasets, trainer
 
 from .. import audit
 from ..audit.loss import replayed
+from ..chat_format.loss_mask import stock_span
 from ..configs import study
 from ..engine.reply_logits import Row
 from ..errors import StudyError
@@ -67,8 +68,7 @@ def study_rows(inputs: audit.RunInputs, split: str) -> list[Row]:
             f"No conversation to train on in {where}, or batch_size or max_seq_length of {inputs.where} is not a "
             f"number. `make audit CONFIG={inputs.where}` says more."
         )
-    rows = [(ids[: found.limit], found.trained_positions(row)) for row, ids in enumerate(found.rendering.ids)]
-    return [row for row in rows if len(row[1])]
+    return [row for row in found.rows() if len(row[1])]
 
 
 def by_length(rows: list[Row], batch_size: int, seed: int, skip: int = 0) -> Iterator[list[Row]]:
@@ -115,12 +115,9 @@ class _Truncated(datasets.CacheDataset):
 
 
 def _stock_rows(batch, lengths) -> list[Row]:
-    rows = []
-    for ids, (offset, length) in zip(np.array(batch), np.array(lengths)):
-        # mlx-lm trains offset <= position <= length: one token of padding too, if the row has any.
-        last = min(length, len(ids) - 1)
-        rows.append((ids[: last + 1], np.arange(max(offset, 1), last + 1)))
-    return rows
+    batch, (offsets, lengths) = np.array(batch), np.array(lengths).T
+    spans = zip(*stock_span(offsets, lengths, batch.shape[1]))
+    return [(ids[: last + 1], np.arange(first, last + 1)) for ids, (first, last) in zip(batch, spans)]
 
 
 def spread(rows: Sequence, batches: int, batch_size: int) -> list:
