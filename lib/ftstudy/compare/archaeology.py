@@ -19,7 +19,7 @@ from ..extract import variant_folder
 from ..files import read_json
 from ..models import base_models
 from ..progress import bar
-from ..report.render import interval, number
+from ..report.wording import interval, number
 from . import faults, intervals, likelihood
 from .heldout import held_out
 

@@ -1,6 +1,6 @@
 """Claims on the training data and on what the configs made of it."""
 
-from ..report.render import number
+from ..report.wording import number
 from . import history
 from .verdicts import CONFIRMED, PARTLY, REFUTED, claim, untestable
 

@@ -3,7 +3,7 @@
 from mlx_lm.tuner.datasets import ChatDataset
 
 from .. import chat_format
-from ..report.render import number
+from ..report.wording import number
 from . import history
 from .verdicts import CONFIRMED, REFUTED, claim, holds, told, too_wide, untestable
 

@@ -1,6 +1,6 @@
 """Claims on what training did, and on which way would be better."""
 
-from ..report.render import interval, number
+from ..report.wording import interval, number
 from .verdicts import CONFIRMED, PARTLY, REFUTED, UNTESTABLE, claim, holds, told, too_wide, untestable
 
 

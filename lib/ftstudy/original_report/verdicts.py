@@ -1,6 +1,6 @@
 """How a claim is written down, and how a measurement becomes a verdict."""
 
-from ..report.render import interval, number
+from ..report.wording import interval, number
 
 CONFIRMED, REFUTED, PARTLY, UNTESTABLE = "confirmed", "refuted", "partly", "not testable here"
 MARGIN = 0.05  # nats per reply token, 5% of perplexity: an effect that is surely smaller is none worth speaking of

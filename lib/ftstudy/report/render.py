@@ -8,23 +8,9 @@ import jinja2
 from markupsafe import Markup
 
 from ..paths import shown
+from .wording import count, format_name, interval, number
 
 TEMPLATES = Path(__file__).parent / "templates"
-
-
-def number(value, digits: int = 3, signed: bool = False) -> str:
-    """A number as a report prints it: counts with separators, floats with fixed digits."""
-    if value is None:
-        return "–"
-    if isinstance(value, float):
-        return f"{value:+.{digits}f}" if signed else f"{value:,.{digits}f}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def interval(values: list[float] | None, signed: bool = False) -> str:
-    if values is None:
-        return "–"
-    return f"[{number(values[0], signed=signed)}, {number(values[1], signed=signed)}]"
 
 
 _environment = jinja2.Environment(
@@ -47,7 +33,9 @@ def visible(text: str) -> str:
     )
 
 
-_environment.filters.update(number=number, interval=interval, shown=shown, visible=visible)
+_environment.filters.update(
+    count=count, format_name=format_name, interval=interval, number=number, shown=shown, visible=visible
+)
 
 
 def fragment(template: str, **values) -> str:

@@ -4,7 +4,7 @@ Each is (rows, columns, caption), for `render.table`.
 """
 
 from ..compare.style_similarity import PARTS
-from .render import interval, number
+from .wording import interval, number
 
 Table = tuple[list[dict], dict[str, str], str]
 

@@ -1,0 +1,197 @@
+"""What each result means, in a sentence or two: for the notebooks and the report's summary.
+
+Every function takes results as they are in the run's JSON files and returns plain text.
+"""
+
+from .wording import count, effect, format_name, listed, more_likely, number, prompted
+
+FEW_TO_TRAIN, FEW_TO_TEST = 200, 40  # examples below which a run says so
+FLAT = 0.01  # nats per trained token: a smaller rise of the validation loss is not over-fitting
+
+
+def extraction(found: dict, variant: str = "") -> str:
+    """`found`: extraction.json. `variant`: the one to describe; the first by default."""
+    variants = found["variants"]
+    splits = variants.get(variant) or next(iter(variants.values()), {})
+    sizes = {name: splits.get(name, {}).get("examples", 0) for name in ("train", "valid", "test", "heldout")}
+    parts = [f"{sizes['train']:,} to train on", f"{sizes['valid']:,} to validate", f"{sizes['test']:,} to test"]
+    parts += [f"{sizes['heldout']:,} from people in no other split"] if sizes["heldout"] else []
+    pairs = count(found["pairs"], "reply pair")
+    return f"{count(found['messages'], 'message')} gave {pairs}: {listed(parts)}. {_support(sizes)}"
+
+
+def _support(sizes: dict[str, int]) -> str:
+    if not sizes["train"]:
+        return "There is nothing to train on."
+    if not sizes["test"]:
+        return "Without test examples, no models can be compared."
+    few = [f"{sizes['train']:,} examples are little to learn from"] if sizes["train"] < FEW_TO_TRAIN else []
+    few += [f"{sizes['test']:,} test examples show large differences only"] if sizes["test"] < FEW_TO_TEST else []
+    return f"{'; '.join(few)}." if few else "That is enough to train on, and enough to compare models on."
+
+
+def audit(findings: list[dict]) -> str:
+    """`findings`: dicts with `severity` and `title`, as in findings.json. Facts (infos) don't count."""
+    titles = {level: [one["title"] for one in findings if one["severity"] == level] for level in ("error", "warning")}
+    counts = f"{count(len(titles['error']), 'error')}, {count(len(titles['warning']), 'warning')}"
+    if titles["error"]:
+        return f"{counts}. Fix this first: {_sentence(titles['error'][0])}"
+    if titles["warning"]:
+        return f"{counts}. Training can start, but look at this first: {_sentence(titles['warning'][0])}"
+    return f"{counts}. The audit found nothing that would waste this run."
+
+
+def _sentence(title: str) -> str:
+    return title if title.endswith((".", "!", "?")) else f"{title}."
+
+
+def key_differences(compared: dict, name: str) -> str:
+    """`compared`: one side of `parity` in format_audit.json; `name`: of the inference profile."""
+    examples, different = compared["examples"], compared["examples"] - compared["identical"]
+    if not different:
+        return f"Prompted {prompted(name)}, all {count(examples, 'prompt')} equal training, token for token."
+    where = [
+        f"{row['aspect'][0].lower()}{row['aspect'][1:]} ({number(row['tokens'], 0)} tokens in {count(row['prompts'], 'prompt')})"
+        for row in compared["rows"]
+    ]
+    return (
+        f"Prompted {prompted(name)}, {different} of {count(examples, 'prompt')} differ from training: {listed(where)}."
+    )
+
+
+def training(entry: dict) -> str:
+    """`entry`: one of `configs` in training.json."""
+    losses = [(row["iteration"], row["validation_loss"]) for row in entry["curve"] if "validation_loss" in row]
+    length = f"{count(entry['iterations'], 'iteration')} ({number(float(entry['epochs']), 2)} epochs)"
+    diverged = f"Training diverged ({entry['stopped']}). " if entry["diverged"] else ""
+    if len(losses) < 2:
+        return f"{diverged}Trained for {length}; without validation losses, over-fitting would not show."
+    (_, first), (last, final) = losses[0], losses[-1]
+    best, lowest = min(losses, key=lambda point: point[1])
+    if lowest >= first:
+        return (
+            f"{diverged}Validation loss never fell below its start, {number(first)} nats per token, in {length}: "
+            "nothing was learned that carries over to new replies."
+        )
+    text = (
+        f"{diverged}Validation loss fell from {number(first)} to {number(lowest)} nats per token in {length}, "
+        f"which makes a token {more_likely(lowest - first)}. Best at iteration {best:,}, "
+    )
+    if best == last:
+        return text + "the last evaluation: it was still falling, so longer training may help."
+    if final - lowest < FLAT:
+        return text + "and flat after that: longer training would not help."
+    return text + f"then it rose by {number(final - lowest)}: over-fitted from there on, so that checkpoint was kept."
+
+
+def comparison(differences: list[dict], app: str) -> str:
+    """`differences`, `app`: as in comparison.json. Tuned against base, and what the app's prompt costs."""
+    between = {(*row["left"], *row["right"]): row for row in differences}
+    sentences = [gain(between.get(("tuned", name, "base", name)), name) for name in dict.fromkeys(("aligned", app))]
+    if cost := between.get(("tuned", app, "tuned", "aligned")):
+        sentences.append(prompt_cost(cost, app))
+    return " ".join(sentences)
+
+
+def gain(row: dict | None, name: str) -> str:
+    """Tuned against base under the format `name`; `row`: that difference, None where an arm is missing."""
+    if row is None:
+        return f"Prompted {prompted(name)}, the tuned model or its base could not be measured."
+    found = effect(row["nats_per_reply_token"], row["interval"])
+    meaning = {
+        "better": "fine-tuning helped",
+        "worse": "fine-tuning hurt",
+        "not distinguishable": "not distinguishable from its base",
+    }[row["verdict"]]
+    return f"Compared with its base, both prompted {prompted(name)}, the tuned model finds the true replies {found}: {meaning}."
+
+
+def prompt_cost(row: dict, name: str, model: str = "tuned") -> str:
+    """What the format `name` costs a model against the prompt of training; `row`: that difference."""
+    found = effect(row["nats_per_reply_token"], row["interval"])
+    meaning = {
+        "better": "it helps instead of hurting",
+        "worse": "the mismatch costs something",
+        "not distinguishable": "not distinguishable from no effect",
+    }[row["verdict"]]
+    return f"Prompted {prompted(name)} instead of as in training, the {model} model finds the true replies {found}: {meaning}."
+
+
+def attribution(found: dict | None) -> str:
+    """`found`: one model's `attribution` in comparison.json. Which fault costs most."""
+    if found is None:
+        return "No fault of the app's prompt could be measured on its own."
+    most = max(found["shares"], key=lambda one: one["nats_per_reply_token"])
+    whole, share = (effect(one["nats_per_reply_token"], one["interval"]) for one in (found["whole"], most))
+    if len(found["faults"]) == 1:
+        return f"The prompt has one fault, {format_name(most['fault'])}. It makes the true replies {whole}."
+    names = listed([format_name(fault) for fault in found["faults"]])
+    if most["verdict"] != "worse":
+        return f"Together, {names} make the true replies {whole}; no single fault has a cost that can be distinguished."
+    return (
+        f"Together, {names} make the true replies {whole}. {_capital(format_name(most['fault']))} costs most: {share}."
+    )
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def stopping(generated: dict, app: str) -> str:
+    """`generated`, `app`: as in comparison.json. Whether replies end by themselves."""
+    rates = {(arm["model"], arm["format"]): arm["end_of_turn_rate"] for arm in generated["arms"]}
+    tuned = [
+        f"{rates['tuned', name]:.0%} of its replies when prompted {prompted(name)}"
+        for name in dict.fromkeys(("aligned", app))
+        if ("tuned", name) in rates
+    ]
+    if not tuned:
+        return "The tuned model wrote no replies."
+    base = f"; the base model, {rates['base', 'aligned']:.0%}" if ("base", "aligned") in rates else ""
+    enough = min(rate for (model, _), rate in rates.items() if model == "tuned") >= 0.9
+    rest = "" if enough else " The others run into the token limit: the model has not learned to stop reliably."
+    return f"The tuned model ends {listed(tuned)} by itself{base}.{rest}"
+
+
+def style(generated: dict, app: str) -> str:
+    """`generated`, `app`: as in comparison.json. How near the tuned model comes to the person's style."""
+    arms = {(arm["model"], arm["format"]): arm for arm in generated["arms"]}
+    if ("tuned", "aligned") not in arms:
+        return "The tuned model wrote no replies."
+    untrained, person = generated["arms"][0]["style_distance"]["total"], generated["ceiling"]["mean"]
+    found = arms["tuned", "aligned"]["style_distance"]["total"]
+    share = (untrained - found) / (untrained - person) if untrained > person else None
+    span = f"between the untrained model ({number(untrained, 2)}) and the person ({number(person, 2)})"
+    text = f"The tuned model's style distance is {number(found, 2)}, {span}"
+    if share is not None:
+        text += f": {share:.0%} of the way" if share > 0 else ": no nearer than the untrained model"
+    asked = arms.get(("tuned", app))
+    if app == "aligned" or asked is None or asked["to_aligned"] is None:
+        return f"{text}."
+    meaning = {"better": "nearer to the person", "worse": "further from the person"}.get(
+        asked["to_aligned"]["verdict"], "not distinguishable from that"
+    )
+    return f"{text}. Prompted {prompted(app)}, it is {number(asked['style_distance']['total'], 2)}, {meaning}."
+
+
+def training_formats(found: dict | None) -> str:
+    """`found`: as in comparison.json. Option B (asked as trained) against option A (trained as asked)."""
+    if not found:
+        return "Which of A and B is better, this run cannot say: it trained one of them (`make report FULL=1` trains both)."
+    own = found["own"] if "own" in found else next(iter(found.values()))
+    better = {"better": "option B is better", "worse": "option A is better"}.get(own["verdict"], "not distinguishable")
+    measured = effect(own["nats_per_reply_token"], own["interval"])
+    return f"Compared with option A, option B makes the true replies {measured}, over {count(own['seeds'], 'seed')}: {better}."
+
+
+def claims(found: list[dict]) -> str:
+    """`found`: the claims of comparison.json."""
+    by = {verdict: [row["number"] for row in found if row["verdict"] == verdict] for verdict in VERDICTS}
+    refuted = f" (numbers {listed([str(one) for one in by['refuted']])})" if by["refuted"] else ""
+    return (
+        f"Of {count(len(found), 'statement')}, this run confirms {len(by['confirmed'])}, refutes {len(by['refuted'])}"
+        f"{refuted}, confirms {len(by['partly'])} in part, and cannot test {len(by['not testable here'])}."
+    )
+
+
+VERDICTS = ("confirmed", "refuted", "partly", "not testable here")

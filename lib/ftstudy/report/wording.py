@@ -1,0 +1,78 @@
+"""Numbers, names and counts in the words of a reader. The ids in JSON stay as they are."""
+
+import re
+from math import exp
+
+FORMATS = {
+    "aligned": "as in training",
+    "historical": "the original app's prompt",
+    "wrapped": "the wrapped form",
+    "tagged": "the tagged form",
+    "system": "your app's system text",
+    "no system": "no system message",
+    "user": "your app's wrapper",
+    "template": "your app's hard-coded template",
+    "no template": "no chat template",
+    "missing BOS": "missing BOS",
+    "doubled BOS": "doubled BOS",
+}
+
+
+def number(value, digits: int = 3, signed: bool = False) -> str:
+    """Integers with thousands separators, floats with `digits` decimals, None as a dash, strings as they are."""
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return (f"{value:+,.{digits}f}" if signed else f"{value:,.{digits}f}").replace("-", "−")
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def interval(bounds: list[float] | None, signed: bool = False) -> str:
+    """A range: −0.300 to −0.196."""
+    return "–" if bounds is None else f"{number(bounds[0], signed=signed)} to {number(bounds[1], signed=signed)}"
+
+
+def count(amount: int, one: str, many: str = "") -> str:
+    """A counted noun: 1 error, 2 errors, 1,075 replies."""
+    return f"{amount:,} {one if amount == 1 else many or f'{one}s'}"
+
+
+def listed(items: list[str]) -> str:
+    """An enumeration: a, b and c."""
+    return " and ".join(filter(None, [", ".join(items[:-1]), items[-1] if items else ""]))
+
+
+def more_likely(nats: float) -> str:
+    """A difference in nats per token as a change in a token's likelihood, exp(−nats) − 1: "27% more likely"."""
+    ratio = exp(min(-nats, 700))
+    if ratio >= 3:
+        return f"{number(ratio, 0 if ratio >= 10 else 1)} times as likely"
+    percent = 100 * abs(ratio - 1)
+    if percent < 0.05:
+        return "equally likely"
+    digits = 1 if percent < 1 or percent > 99 else 0
+    return f"{percent:.{digits}f}% {'more' if ratio > 1 else 'less'} likely"
+
+
+def effect(nats: float | None, bounds: list[float] | None) -> str:
+    """A difference: 27% more likely (−0.238 nats per token, 95% interval −0.300 to −0.196)."""
+    if nats is None:
+        return "not measured"
+    certainty = f", 95% interval {interval(bounds, signed=True)}" if bounds else ""
+    return f"{more_likely(nats)} ({number(nats, signed=True)} nats per token{certainty})"
+
+
+def format_name(name: str) -> str:
+    """What a reader calls a prompt format: "aligned" is "as in training". A profile keeps its own name."""
+    if name in FORMATS:
+        return FORMATS[name]
+    if shots := re.fullmatch(r"aligned(, \d+ examples)", name):
+        return FORMATS["aligned"] + shots[1]
+    parts = name.split(" + ")
+    return " + ".join(FORMATS[part] for part in parts) if all(part in FORMATS for part in parts) else name
+
+
+def prompted(name: str) -> str:
+    """How a model was asked: as in training, with the original app's prompt, with the prompt “mine”."""
+    shown = format_name(name)
+    return shown if name.startswith("aligned") else f"with {shown}" if shown != name else f"with the prompt “{name}”"
