@@ -9,12 +9,14 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from ftstudy import cli
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
+DOCS = sorted((ROOT / "docs").glob("*.md"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LOCKS = {"requirements.lock": "cpu", "requirements-cuda.lock": "cuda"}
 PLATFORMS = {
@@ -177,6 +179,21 @@ def test_link_makes_the_package_and_the_command_available(tmp_path):
     assert found.decode().strip() == str(ROOT / "lib" / "ftstudy" / "__init__.py")
     command = subprocess.check_output([tmp_path / "bin" / "ftstudy", "--help"], text=True)
     assert PROJECT["scripts"] == {"ftstudy": "ftstudy.cli:main"} and command.startswith("usage: ftstudy")
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in DOCS)])
+def test_relative_links_in_the_documentation_lead_somewhere(page):
+    for link in re.findall(r"\]\((?!https?:)([^)#]*)(?:#[^)]*)?\)", (ROOT / page).read_text()):
+        assert not link or (ROOT / page).parent.joinpath(link).exists(), link
+
+
+def test_documentation_names_only_targets_and_verbs_that_exist():
+    text = "".join((ROOT / page).read_text() for page in ("README.md", "CONTRIBUTING.md"))
+    text += "".join(path.read_text() for path in DOCS)
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    verbs = [verb.__name__.rsplit(".")[-1] for verb in cli.VERBS]
+    assert set(re.findall(r"(?:^|`)make ([a-z]+)", text, re.MULTILINE)) <= set(targets)
+    assert set(re.findall(r"(?:^|`|bin/)ftstudy ([a-z]+)", text, re.MULTILINE)) <= set(verbs)
 
 
 @pytest.mark.parametrize("script", ["lib/uv.sh", "lib/setup.sh"])
