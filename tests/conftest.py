@@ -106,3 +106,8 @@ def write_split():
         return folder
 
     return write
+
+
+def cases(text):
+    """The cases in a text, separated by `|` or line ends."""
+    return [case.strip() for line in text.strip().splitlines() for case in line.split("|")]

@@ -1,4 +1,4 @@
-"""What is written as Apple Messages would, read back by two other readers."""
+"""Written Apple Messages archives, read back by two other readers."""
 
 import sqlite3
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from hypothesis import example, given, settings, strategies
 @example("ü" * 16384, True)
 @example("x" * 32767, False)
 @example("x" * 65536, True)
-def test_a_body_is_decoded_alike_by_both_readers(text, mutable):
+def test_both_readers_decode_a_body(text, mutable):
     body = apple_messages.attributed_body(text, mutable)
     assert imessage_chatdb.extract_text(body) == (text or None)
     parsed = imessage_chatdb.parse_attributed_body(body)
@@ -38,11 +38,11 @@ def test_a_body_is_decoded_alike_by_both_readers(text, mutable):
     "length, form",
     [(0x7F, "7f"), (0x80, "818000"), (0x7FFF, "81ff7f"), (0x8000, "8200800000"), (0x12345, "8245230100")],
 )
-def test_the_three_forms_of_a_length(length, form):
+def test_three_forms_of_a_length(length, form):
     assert bytes.fromhex("2b" + form) + b"x" * length in apple_messages.attributed_body("x" * length)
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path):
+def test_failed_write_keeps_the_old_file(tmp_path):
     row = {"chat": "+12125550111", "sender": None, "time": datetime(2024, 1, 1, tzinfo=UTC), "text": "a"}
     path = apple_messages.write_chat_db([row], tmp_path / "chat.db")
     before = path.read_bytes()

@@ -1,4 +1,4 @@
-"""What people point `extract` at by mistake: one paragraph, or a counted skip, and nothing half-written."""
+"""Files that people pass to `extract` by mistake: a one-paragraph error or a counted skip, never partial output."""
 
 import io
 import json
@@ -121,7 +121,7 @@ def extract(source, out, capsys, *more):
 
 
 def refused(source, out, capsys, *more):
-    """The paragraph that the refusal printed; it left nothing behind."""
+    """The error paragraph; nothing was written."""
     status, printed, paragraph = extract(source, out, capsys, *more)
     assert status == 2 and printed == "" and not out.exists()
     assert paragraph.startswith("ftstudy: ") and paragraph.count("\n") == 1 and paragraph.rstrip().endswith(".")
@@ -129,7 +129,7 @@ def refused(source, out, capsys, *more):
 
 
 @FILES
-def test_every_source_becomes_training_data_by_its_looks_alone(write, tmp_path, capsys):
+def test_every_source_is_recognised_and_extracted(write, tmp_path, capsys):
     status, printed, _ = extract(write(tmp_path), tmp_path / "out", capsys)
     folder = tmp_path / "out" / "raw_style_variable"
     assert status == 0 and "200 messages left  messages in the source" in printed
@@ -138,11 +138,11 @@ def test_every_source_becomes_training_data_by_its_looks_alone(write, tmp_path, 
 
 
 @FILES
-def test_a_truncated_file(write, tmp_path, capsys):
+def test_truncated_file(write, tmp_path, capsys):
     source = write(tmp_path)
     whole = source.read_bytes()
     source.write_bytes(whole[: len(whole) // 2 + 3])
-    if write in (whatsapp, csv, jsonl, signal):  # a line more or less: these can be read up to there
+    if write in (whatsapp, csv, jsonl, signal):  # these can be read up to the cut
         messages = read_messages(source, me=["Sam"])
         assert 90 <= len(messages) < 110
     else:
@@ -150,7 +150,7 @@ def test_a_truncated_file(write, tmp_path, capsys):
 
 
 @FILES
-def test_an_empty_file(write, tmp_path, capsys):
+def test_empty_file(write, tmp_path, capsys):
     source = write(tmp_path)
     source.write_bytes(b"")
     assert "empty" in refused(source, tmp_path / "out", capsys)
@@ -169,7 +169,7 @@ def test_an_empty_file(write, tmp_path, capsys):
     ],
     ids=["picture", "prose", "object", "broken json", "broken zip", "zeros"],
 )
-def test_a_file_of_another_kind(kind, content, tmp_path, capsys):
+def test_file_of_another_kind(kind, content, tmp_path, capsys):
     for ending in (".db", ".txt", ".zip", ".json", ".jsonl", ".csv", ".parquet", ""):
         source = tmp_path / f"source{ending}"
         source.write_bytes(content)
@@ -177,19 +177,19 @@ def test_a_file_of_another_kind(kind, content, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("kind", ["auto", *READERS])
-def test_no_file_at_all_and_an_empty_folder(kind, tmp_path, capsys):
+def test_missing_file_and_empty_folder(kind, tmp_path, capsys):
     assert "nowhere" in refused(tmp_path / "nowhere.json", tmp_path / "out", capsys, "--kind", kind)
     (tmp_path / "folder").mkdir()
     refused(tmp_path / "folder", tmp_path / "out", capsys, "--kind", kind)
 
 
 @pytest.mark.parametrize("write", [whatsapp, archive, jsonl, csv, parquet, discord], ids=lambda write: write.__name__)
-def test_no_message_by_the_owner_names_those_who_wrote(write, tmp_path, capsys):
+def test_missing_owner_error_lists_senders(write, tmp_path, capsys):
     paragraph = refused(write(tmp_path), tmp_path / "out", capsys, "--me", "Alex")
     assert "Alex" in paragraph and "Anna (100)" in paragraph and "Sam (100)" in paragraph and "--me" in paragraph
 
 
-def test_a_file_that_may_not_be_read(tmp_path, capsys, monkeypatch):
+def test_file_without_read_permission(tmp_path, capsys, monkeypatch):
     source = jsonl(tmp_path)
 
     def denied(*_, **__):
@@ -201,7 +201,7 @@ def test_a_file_that_may_not_be_read(tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("write", [whatsapp, telegram, jsonl, csv, signal, discord], ids=lambda write: write.__name__)
-def test_a_message_in_broken_utf8_is_counted_and_the_others_are_read(write, tmp_path, capsys):
+def test_invalid_utf8_loses_one_message(write, tmp_path, capsys):
     source = write(tmp_path)
     source.write_bytes(
         source.read_bytes()
@@ -215,7 +215,7 @@ def test_a_message_in_broken_utf8_is_counted_and_the_others_are_read(write, tmp_
 
 @pytest.mark.parametrize("year", [1970, 2200])
 @pytest.mark.parametrize("write", [imessage, telegram, jsonl, csv, discord, signal], ids=lambda write: write.__name__)
-def test_an_impossible_date_is_counted_and_the_others_are_read(write, year, tmp_path, capsys):
+def test_impossible_date_loses_one_message(write, year, tmp_path, capsys):
     if write is imessage:
         source = write(tmp_path, time=datetime(year, 1, 2, tzinfo=UTC))
     else:
@@ -233,7 +233,7 @@ def test_an_impossible_date_is_counted_and_the_others_are_read(write, year, tmp_
 @pytest.mark.parametrize(
     "write", [imessage, whatsapp, telegram, jsonl, csv, discord, signal], ids=lambda write: write.__name__
 )
-def test_one_message_of_ten_megabytes_is_counted_and_the_others_are_read(write, tmp_path, capsys):
+def test_ten_megabyte_message_loses_one_message(write, tmp_path, capsys):
     if write is imessage:
         source = write(tmp_path, text="x" * 10_000_000)
     else:
@@ -243,7 +243,7 @@ def test_one_message_of_ten_megabytes_is_counted_and_the_others_are_read(write, 
     assert status == 0 and "        1 removed        199 messages left  oversized" in printed
 
 
-def test_a_zip_bomb_is_refused_before_it_unfolds(tmp_path, capsys, monkeypatch):
+def test_zip_bomb_is_refused(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(exports, "LARGEST", 1_000_000)
     with zipfile.ZipFile(tmp_path / "chat.zip", "w", zipfile.ZIP_DEFLATED) as out:
         out.writestr("_chat.txt", b"\0" * 50_000_000)
@@ -251,7 +251,7 @@ def test_a_zip_bomb_is_refused_before_it_unfolds(tmp_path, capsys, monkeypatch):
     assert "chat.zip" in refused(tmp_path / "chat.zip", tmp_path / "out", capsys)
 
 
-def test_a_zip_that_lies_about_its_size_is_refused_too(tmp_path, capsys, monkeypatch):
+def test_zip_with_false_size_is_refused(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(exports, "LARGEST", 1_000_000)
     held = io.BytesIO()
     with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as out:
@@ -261,7 +261,7 @@ def test_a_zip_that_lies_about_its_size_is_refused_too(tmp_path, capsys, monkeyp
     assert "chat.zip" in refused(tmp_path / "chat.zip", tmp_path / "out", capsys)
 
 
-def test_an_extraction_that_fails_leaves_the_data_that_was_there(tmp_path, capsys):
+def test_failed_extraction_keeps_existing_data(tmp_path, capsys):
     out = tmp_path / "out"
     assert extract(jsonl(tmp_path), out, capsys)[0] == 0
     before = {file: file.read_bytes() for file in out.rglob("*") if file.is_file()}

@@ -1,4 +1,4 @@
-"""Address books as phones, Google and Outlook write them, and what they do to a messages table."""
+"""Address books from phones, Google and Outlook, applied to messages tables."""
 
 import base64
 from datetime import UTC, datetime
@@ -32,7 +32,7 @@ def contact(name, *addresses):
 
 
 def messages(*chats, group=()):
-    """One message from each sender in a chat of theirs, and one answer; one from each in the group."""
+    """For each chat a message and an answer, and one message from each sender in the group."""
     rows = [(chat, False, sender) for chat in chats for sender in (chat, "me")]
     rows += [("Team", True, sender) for sender in group]
     return make_table(
@@ -58,7 +58,7 @@ def messages(*chats, group=()):
 # --- vCards
 
 
-def test_many_cards_with_names_nicknames_phones_and_addresses(load):
+def test_cards_with_names_nicknames_phones_and_addresses(load):
     found = load(
         card(
             "N:Schmidt;Anna;Maria;Dr.;",
@@ -96,39 +96,39 @@ def test_many_cards_with_names_nicknames_phones_and_addresses(load):
         (["FN:A", "NOTE;CHARSET=none;ENCODING=QUOTED-PRINTABLE:=41", "TEL:2125550101"], "2.1", "A", ["2125550101"]),
     ],
 )
-def test_the_forms_of_a_card(load, lines, version, name, addresses):
+def test_forms_of_a_card(load, lines, version, name, addresses):
     (found,) = load(card(*lines, version=version))
     assert (found["name"], found["addresses"]) == (name, addresses)
 
 
-def test_several_given_names_are_kept_apart_by_a_space(load):
+def test_given_names_are_joined_by_a_space(load):
     assert load(card("N:Schmidt;Anna,Lena;;;", "FN:A S"))[0]["given"] == "Anna Lena"
 
 
-def test_a_picture_in_a_card_is_passed_over(load):
+def test_picture_in_a_card_is_ignored(load):
     picture = base64.b64encode(b"BEGIN:VCARD" * 500).decode()
     lines = ["PHOTO;ENCODING=b;TYPE=JPEG:" + picture[:60], *(f" {picture[n : n + 70]}" for n in range(60, 6000, 70))]
     assert load(card("FN:Anna", *lines, "TEL:2125550101")) == [contact("Anna", "2125550101")]
 
 
-def test_a_card_without_a_name_is_left_out_and_counted(load):
+def test_card_without_name_is_left_out_and_counted(load):
     with pytest.warns(UserWarning, match="1 of 2 contacts"):
         assert [one["name"] for one in load(card("TEL:2125550101") + card("FN:Ben"))] == ["Ben"]
 
 
-def test_a_file_that_breaks_off_in_a_card_keeps_what_is_there(load):
+def test_truncated_vcard_keeps_what_is_there(load):
     with pytest.warns(UserWarning, match="1 of 3 contacts"):
         found = load(card("FN:Anna") + "BEGIN:VCARD\r\nVERSION:3.0\r\n" + "BEGIN:VCARD\r\nFN:Ben\r\nTEL:21255")
     assert [one["name"] for one in found] == ["Anna", "Ben"]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
-def test_files_in_the_encodings_that_are_about(load, encoding):
+def test_common_encodings(load, encoding):
     assert load(card("FN:Jörg").encode(encoding))[0]["name"] == "Jörg"
 
 
 @given(strategies.binary(max_size=300))
-def test_junk_in_a_card_never_breaks_the_reading(tmp_path_factory, junk):
+def test_junk_in_a_card(tmp_path_factory, junk):
     file = tmp_path_factory.mktemp("junk") / "contacts.vcf"
     inside = junk.replace(b"\n", b"").replace(b"\r", b"")
     file.write_bytes(card("FN:Anna").encode() + b"BEGIN:VCARD\r\nFN:Ben\r\n" + inside + b"\r\nEND:VCARD\r\n")
@@ -138,7 +138,7 @@ def test_junk_in_a_card_never_breaks_the_reading(tmp_path_factory, junk):
 # --- CSV
 
 
-def test_google_contacts_with_several_values_in_a_cell(load):
+def test_google_csv_with_several_values_in_a_cell(load):
     found = load(
         "First Name,Middle Name,Last Name,Nickname,Organization Name,E-mail 1 - Label,E-mail 1 - Value,"
         "Phone 1 - Label,Phone 1 - Value,Phone 2 - Value\r\n"
@@ -156,7 +156,7 @@ def test_google_contacts_with_several_values_in_a_cell(load):
     assert found[1]["name"] == "Acme" and found[1]["addresses"] == ["2125550199"]
 
 
-def test_outlook(load):
+def test_outlook_csv(load):
     (found,) = load(
         "First Name,Last Name,E-mail Address,E-mail 2 Address,E-mail Type,Home Street,Home Phone,Mobile Phone\r\n"
         "Anna,Schmidt,anna@example.org,,SMTP,12 Oak Street,,(212) 555-0101\r\n",
@@ -165,17 +165,17 @@ def test_outlook(load):
     assert found["name"] == "Anna Schmidt" and found["addresses"] == ["anna@example.org", "(212) 555-0101"]
 
 
-def test_names_and_addresses_where_a_name_in_two_rows_is_one_contact(load):
+def test_csv_rows_with_the_same_name_are_one_contact(load):
     found = load("name,address\nAnna,+12125550101\nBen,ben@example.org\nAnna,anna@example.org\n", "contacts.csv")
     assert found == [contact("Anna", "+12125550101", "anna@example.org"), contact("Ben", "ben@example.org")]
 
 
-def test_semicolons_and_rows_that_are_too_short_or_too_long(load):
+def test_csv_with_semicolons_and_uneven_rows(load):
     found = load("Name;Phone\nAnna;2125550101;;;\nBen\n\n", "contacts.csv")
     assert found == [contact("Anna", "2125550101"), contact("Ben")]
 
 
-def test_a_google_row_without_any_name_is_counted(load):
+def test_csv_row_without_name_is_counted(load):
     with pytest.warns(UserWarning, match="1 of 2 contacts"):
         load("First Name,Last Name,Phone 1 - Value\nAnna,,2125550101\n,,2125550102\n", "contacts.csv")
 
@@ -196,11 +196,11 @@ def test_a_google_row_without_any_name_is_counted(load):
         ("name,address\n" + "x" * 200_000, ["not a table of contacts"]),
     ],
 )
-def test_what_is_no_address_book_is_refused(load, content, words):
+def test_other_files_are_refused(load, content, words):
     refused(lambda: load(content, "book.txt"), "book.txt", *words)
 
 
-def test_a_missing_file_a_folder_and_a_denied_one_are_refused(tmp_path, monkeypatch):
+def test_missing_file_folder_and_denied_file(tmp_path, monkeypatch):
     refused(lambda: contacts.load(tmp_path / "none.vcf"), "There is no", "none.vcf")
     refused(lambda: contacts.load(tmp_path), "is a folder")
 
@@ -234,7 +234,7 @@ def test_a_missing_file_a_folder_and_a_denied_one_are_refused(tmp_path, monkeypa
         ("+1 212 555 0101", "\u202a+1\u00a0(212)\u00a0555\u20110101\u202c"),
     ],
 )
-def test_two_ways_to_write_one_address(written, sent):
+def test_forms_of_the_same_address(written, sent):
     table = contacts.apply(messages(sent), [contact("Anna", written)])
     assert table["sender"].tolist() == ["Anna", "me"] and set(table["conversation"]) == {"Anna"}
 
@@ -252,53 +252,53 @@ def test_two_ways_to_write_one_address(written, sent):
         ("Anna", "Anna S"),
     ],
 )
-def test_two_addresses_that_are_not_one(written, sent):
+def test_different_addresses(written, sent):
     table = contacts.apply(messages(sent), [contact("Somebody", written)])
     assert table["sender"].tolist() == [sent, "me"]
 
 
-def test_phone_and_email_of_one_person_become_one_conversation():
+def test_addresses_of_one_contact_become_one_conversation():
     book = [contact("Anna", "212-555-0101", "anna@example.org")]
     table = contacts.apply(messages("+12125550101", "Anna@example.org"), book)
     assert table["conversation"].unique().tolist() == ["Anna"]
     assert table["sender"].tolist() == ["Anna", "me", "Anna", "me"]
 
 
-def test_two_contacts_of_one_name_stay_apart():
+def test_contacts_with_the_same_name_stay_apart():
     book = [contact("Anna", "+12125550101"), contact("Anna", "+12125550102"), contact("Anna (2)", "+12125550103")]
     table = contacts.apply(messages("+12125550101", "+12125550102", "+12125550103"), book)
     assert table["conversation"].unique().tolist() == ["Anna", "Anna (2)", "Anna (2) (2)"]
 
 
-def test_two_cards_of_one_name_with_a_shared_address_are_one_person():
+def test_cards_with_same_name_and_shared_address_are_one_person():
     book = [contact("Anna", "2125550101"), contact("Anna", "+12125550101", "anna@example.org")]
     table = contacts.apply(messages("+12125550101", "anna@example.org"), book)
     assert table["conversation"].unique().tolist() == ["Anna"]
 
 
-def test_an_address_that_two_people_share_is_nobodys():
+def test_address_shared_by_two_contacts_stays():
     book = [contact("Anna", "2125550101"), contact("Ben", "+12125550101", "ben@example.org")]
     table = contacts.apply(messages("+12125550101", "ben@example.org"), book)
     assert table["conversation"].unique().tolist() == ["+12125550101", "Ben"]
 
 
-def test_a_group_keeps_its_name_and_its_senders_get_theirs():
+def test_group_keeps_its_name_and_senders_are_renamed():
     table = contacts.apply(messages(group=["+12125550101", "me", "+12125550102"]), [ANNA])
     assert table["sender"].tolist() == ["Anna", "me", "+12125550102"]
     assert table["conversation"].unique().tolist() == ["Team"]
 
 
-def test_a_contact_called_like_a_group_is_no_group():
+def test_contact_called_like_a_group():
     table = contacts.apply(messages("+12125550101", group=["+12125550101"]), [contact("Team", "+12125550101")])
     assert table.loc[~table["is_group"], "conversation"].unique().tolist() == ["Team (2)"]
 
 
-def test_nobody_becomes_the_owner():
+def test_contact_called_me_is_not_owner():
     table = contacts.apply(messages("+12125550101"), [contact("me", "+12125550101")])
     assert table["sender"].tolist() == ["me (2)", "me"]
 
 
-def test_everything_else_in_the_table_stays():
+def test_other_columns_stay():
     table = messages("+12125550101", "Ben", group=["Ben"])
     renamed = contacts.apply(table, [ANNA])
     rest = ["is_group", "is_owner", "timestamp", "text", "kind", "message_id", "reply_to"]
@@ -307,6 +307,6 @@ def test_everything_else_in_the_table_stays():
     check(renamed)
 
 
-def test_an_empty_book_and_an_empty_table_change_nothing():
+def test_empty_book_and_empty_table():
     assert contacts.apply(messages("+12125550101"), []).equals(messages("+12125550101"))
     assert len(contacts.apply(messages(), [ANNA])) == 0

@@ -1,4 +1,4 @@
-"""The demo's and the sample's chat history, read back and compared with what they are made of."""
+"""The chat histories of the demo and the sample, compared with their sources."""
 
 import sqlite3
 from collections import Counter
@@ -26,7 +26,7 @@ def table(demo_path):
 
 @pytest.fixture(scope="module")
 def corpus():
-    """The sender's two-sided conversations as lists of (time, is_owner, text)."""
+    """The sender's conversations with one other person, as lists of (time, is_owner, text)."""
     found = []
     for conversation in chitchat_dataset.Dataset().values():
         bubbles = [bubble for turn in conversation["messages"] for bubble in turn]
@@ -60,7 +60,7 @@ def dump(path):
 # --- the demo ---
 
 
-def test_most_bodies_are_archives_and_a_share_is_plain_text(demo_path):
+def test_bodies_are_mostly_archives(demo_path):
     connection = sqlite3.connect(demo_path)
     archives, plain = connection.execute(
         "SELECT sum(attributedBody IS NOT NULL), sum(text IS NOT NULL) FROM message"
@@ -69,7 +69,7 @@ def test_most_bodies_are_archives_and_a_share_is_plain_text(demo_path):
     assert 0.05 < plain / (archives + plain) < 0.2
 
 
-def test_every_real_message_is_there_with_its_own_time_and_text(table, corpus):
+def test_real_messages_keep_time_and_text(table, corpus):
     written = Counter(message for conversation in corpus for message in conversation)
     rows = real(table)
     found = Counter(zip(rows["timestamp"].dt.to_pydatetime(), rows["is_owner"], rows["text"]))
@@ -77,8 +77,8 @@ def test_every_real_message_is_there_with_its_own_time_and_text(table, corpus):
     assert set(rows["kind"]) <= {"text", "empty"}
 
 
-def test_every_conversation_keeps_its_order_and_stands_alone_in_its_session(table, corpus):
-    """One session is one conversation of the corpus, or a part of it, never a mix of two."""
+def test_sessions_are_single_conversations_in_order(table, corpus):
+    """A session is one conversation of the corpus or part of one, never a mix of two."""
     known = Counter()
     for conversation in corpus:
         known.update(sessions(pandas.DataFrame(conversation, columns=["timestamp", "is_owner", "text"])))
@@ -93,7 +93,7 @@ def sessions(chat):
     return [tuple(zip(session["is_owner"], session["text"])) for _, session in chat.groupby(number)]
 
 
-def test_no_synthetic_row_could_become_a_target(table):
+def test_synthetic_rows_are_never_targets(table):
     rows = synthetic(table)
     assert not (rows["kind"].eq("text") & ~rows["is_group"]).any()
     marked = table["text"].str.contains(build.SYNTHETIC, regex=False)
@@ -102,7 +102,7 @@ def test_no_synthetic_row_could_become_a_target(table):
     assert set(unmarked["text"]) <= {"", "[photo]"}
 
 
-def test_synthetic_rows_come_in_every_kind_and_of_both_sides(demo_path, table):
+def test_synthetic_rows_cover_kinds_and_both_sides(demo_path, table):
     rows = synthetic(table)
     assert set(rows["kind"]) == {"text", "tapback", "unsent", "system", "attachment"}
     for kind in ("tapback", "unsent"):
@@ -118,7 +118,7 @@ def test_synthetic_rows_come_in_every_kind_and_of_both_sides(demo_path, table):
     assert in_words >= 5
 
 
-def test_tapbacks_of_the_demo_react_to_a_message_of_the_other_side(table):
+def test_tapbacks_target_the_other_side(table):
     by_id = table.set_index("message_id")
     tapbacks = table[table["kind"].eq("tapback") & table["reply_to"].notna()]
     targets = by_id.loc[tapbacks["reply_to"]]
@@ -126,7 +126,7 @@ def test_tapbacks_of_the_demo_react_to_a_message_of_the_other_side(table):
     assert (targets["conversation"].to_numpy() == tapbacks["conversation"].to_numpy()).all()
 
 
-def test_one_person_with_two_addresses_is_one_conversation(demo_path, table):
+def test_person_with_two_addresses_is_one_conversation(demo_path, table):
     connection = sqlite3.connect(demo_path)
     addresses = [
         address
@@ -145,11 +145,11 @@ def test_addresses_are_fictional(table):
     assert all(one.endswith("@example.org") or one[5:10] == "55501" for one in partners)
 
 
-def test_two_builds_are_the_same_bytes(demo_path, tmp_path):
+def test_builds_are_identical(demo_path, tmp_path):
     assert build.build_demo(tmp_path / "again.db").read_bytes() == demo_path.read_bytes()
 
 
-def test_built_once_and_again_when_the_recipe_changes(tmp_path):
+def test_rebuilt_only_for_another_recipe(tmp_path):
     path = build.build_demo(tmp_path / "chat.db", sender="720840be")
     first = path.stat().st_ino, path.stat().st_mtime_ns
     assert build.build_demo(path, sender="720840be") == path
@@ -164,7 +164,7 @@ def test_built_once_and_again_when_the_recipe_changes(tmp_path):
 
 
 @pytest.mark.parametrize("module", [build, apple_messages])
-def test_the_recipe_covers_the_code_that_builds_it(demo_path, tmp_path, monkeypatch, module):
+def test_recipe_covers_the_code(demo_path, tmp_path, monkeypatch, module):
     class Rebuilt(Exception):
         pass
 
@@ -180,7 +180,7 @@ def test_the_recipe_covers_the_code_that_builds_it(demo_path, tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("sender, count", [("nobody", 0), ("5", None)])
-def test_a_sender_that_is_not_exactly_one(tmp_path, sender, count):
+def test_ambiguous_or_unknown_sender(tmp_path, sender, count):
     with pytest.raises(StudyError, match="exactly one") as caught:
         build.build_demo(tmp_path / "chat.db", sender=sender)
     assert count is None or str(caught.value).startswith(f"{count} senders")
@@ -190,12 +190,12 @@ def test_a_sender_that_is_not_exactly_one(tmp_path, sender, count):
 # --- the committed sample ---
 
 
-def test_the_committed_sample_is_what_its_readable_form_says(tmp_path):
+def test_committed_sample_matches_its_readable_form(tmp_path):
     assert dump(build.build_sample(tmp_path / "chat.db")) == dump(build.SAMPLE)
     assert build.SAMPLE.stat().st_size < 150_000
 
 
-def test_the_sample_has_enough_replies_for_three_splits_and_every_special_case():
+def test_sample_has_enough_replies_and_special_cases():
     table = read_messages(build.SAMPLE)
     direct = table[~table["is_group"] & table["kind"].eq("text")]
     replies, last_days = [], timedelta(0)

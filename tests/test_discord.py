@@ -1,4 +1,4 @@
-"""The reader of DiscordChatExporter's JSON, over exports shaped as it writes them."""
+"""Reading the JSON files of DiscordChatExporter."""
 
 import json
 from datetime import UTC, datetime
@@ -60,7 +60,7 @@ def read(tmp_path):
     return write_and_read
 
 
-def test_the_table_has_the_documented_columns_and_types(read):
+def test_table_has_documented_columns_and_types(read):
     answer = message("hey", 2, SAM, type="Reply", reference={"type": "Default", "messageId": "1", "channelId": "55"})
     table = check(read(export(message(), answer), me=["sam.w"]))
     assert list(table.columns) == COLUMNS
@@ -73,62 +73,62 @@ def test_the_table_has_the_documented_columns_and_types(read):
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=20))
-def test_any_text_comes_back_byte_for_byte(read, texts):
+def test_any_text_round_trips_exactly(read, texts):
     table = read(export(*(message(text, number) for number, text in enumerate(texts))))
     assert [text.encode() for text in table["text"]] == [text.encode() for text in texts]
 
 
 @pytest.mark.parametrize("me", ["sam.w", "SAM.W", "Sam", "sam", "sam.w#1234", ME])
-def test_the_owner_goes_by_name_nickname_discriminator_or_id(read, me):
+def test_owner_by_name_nickname_discriminator_or_id(read, me):
     assert read(export(message(), message(number=2, by=SAM)), me=[me])["is_owner"].tolist() == [False, True]
 
 
-def test_a_nickname_does_not_make_somebody_the_owner_of_that_name(read):
+def test_account_name_wins_over_nickname(read):
     other = author(BEN, "ben", "sam.w")
     table = read(export(message(by=other), message(number=2, by=SAM), type_="GuildTextChat"), me=["sam.w"])
     assert table["is_owner"].tolist() == [False, True] and table.attrs["notes"] == []
 
 
-def test_a_nickname_of_two_accounts_is_noted(read):
+def test_nickname_of_two_accounts_is_noted(read):
     table = read(export(message(by=author(BEN, "ben", "Sam")), message(number=2, by=SAM)), me=["Sam"])
     assert table["is_owner"].all() and "2 accounts (1001, 1003)" in table.attrs["notes"][0]
 
 
-def test_nobody_is_the_owner_without_a_name(read, tmp_path):
+def test_missing_owner_error_lists_senders(read, tmp_path):
     assert not read(export(message(), message(number=2, by=SAM)))["is_owner"].any()
     refused(lambda: read_messages(tmp_path / "0.json", me=["Zoe"]), "no message by Zoe", "Anna (1)", "Sam (1)")
 
 
-def test_a_contact_who_is_called_me_is_not_the_owner(read):
+def test_contact_called_me_is_not_owner(read):
     table = read(export(message(by=author(nickname="me")), message(number=2, by=SAM)), me=["Sam"])
     assert table["sender"].tolist() == ["me (1002)", "me"]
 
 
-def test_two_people_of_one_nickname_stay_two(read):
+def test_two_people_with_the_same_nickname_stay_apart(read):
     table = read(export(message(), message(number=2, by=author(BEN)), type_="GuildTextChat"))
     assert table["sender"].tolist() == ["Anna (1002)", "Anna (1003)"]
 
 
-def test_a_nickname_that_differs_between_servers_is_one_sender(read):
+def test_different_nicknames_are_one_sender(read):
     one = export(message(), name="general", type_="GuildTextChat", guild="Chess")
     two = export(message(number=2, by=author(nickname="Annie")), number="56")
     assert read(one, two)["sender"].nunique() == 1
 
 
 @pytest.mark.parametrize("type_", ["DirectGroupTextChat", "GuildTextChat", "GuildPublicThread", None])
-def test_all_but_a_direct_chat_is_a_group_named_with_its_server(read, type_):
+def test_server_channels_are_groups_named_with_server(read, type_):
     table = read(export(message(), name="general", type_=type_, guild="Chess"))
     assert table[["conversation", "is_group"]].values.tolist() == [["group:Chess/general", True]]
 
 
-def test_channels_of_one_name_are_told_apart_by_their_ids(read):
+def test_channels_with_same_name_get_their_ids(read):
     table = read(
         export(message()), export(message(number=2), number="56"), export(message(number=3), number="57", name="B")
     )
     assert table["conversation"].tolist() == ["Anna (55)", "Anna (56)", "B"]
 
 
-def test_parts_of_a_channel_and_exports_that_overlap_merge(read):
+def test_parts_and_overlapping_exports_are_merged(read):
     rows = [message(str(number), number) for number in range(1, 6)]
     table = read(export(*rows[2:]), export(*rows[:3]))
     assert table["text"].tolist() == ["1", "2", "3", "4", "5"] and set(table["conversation"]) == {"Anna"}
@@ -161,7 +161,7 @@ FORWARD = {"content": "news", "attachments": [{"fileName": "a.png"}], "embeds": 
         ({"content": "half \ud83d"}, "unreadable", "half ?"),
     ],
 )
-def test_what_is_no_plain_message_has_its_kind(read, more, kind, text):
+def test_kinds_of_messages(read, more, kind, text):
     table = read(export(message() | more))
     assert table[["kind", "text", "reply_to"]].values.tolist() == [[kind, text, None]]
 
@@ -172,7 +172,7 @@ def test_malformed_rows_are_counted(read):
     assert entry["count"] == len(bad)
 
 
-def test_read_messages_knows_the_file_and_the_folder(read, tmp_path):
+def test_read_messages_recognises_file_and_folder(read, tmp_path):
     table = read(export(message(), message(number=2, by=SAM)), me=["Sam"])
     assert read_messages(tmp_path, me=["Sam"]).equals(table)
     assert read_messages(tmp_path / "0.json", me=["Sam"]).equals(table)
@@ -183,11 +183,11 @@ def test_read_messages_knows_the_file_and_the_folder(read, tmp_path):
     [[], 5, None, {}, export() | {"messages": {}}, export() | {"guild": 1}, export() | {"channel": []}]
     + [export() | {"channel": {}}, export(), export(None)],
 )
-def test_a_wrong_shape_says_how_to_export(read, wrong):
+def test_error_for_other_json_says_how_to_export(read, wrong):
     refused(lambda: read(wrong), "0.json", "DiscordChatExporter", "JSON")
 
 
-def test_a_truncated_file_among_others_is_named_and_an_empty_folder_too(read, tmp_path):
+def test_truncated_file_and_empty_folder(read, tmp_path):
     refused(lambda: discord.read(tmp_path), "No .json in the folder", "DiscordChatExporter")
     (tmp_path / "cut.json").write_text(json.dumps(export(message()))[:-20])
     refused(lambda: read(export(message()), export(message())), "cut.json", "not a complete JSON")
@@ -225,7 +225,7 @@ EXPORTS = st.builds(
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(EXPORTS, EXPORTS)
-def test_whatever_stands_in_the_rows_is_a_checked_table_or_a_study_error(read, one, two):
+def test_any_json_gives_a_table_or_a_study_error(read, one, two):
     try:
         table = read(one, two, me=["anna", "a?"])
     except StudyError as error:

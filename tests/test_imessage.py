@@ -1,10 +1,11 @@
-"""The reader of Apple Messages, against databases written with Apple's schema."""
+"""Reading Apple Messages, from databases with Apple's schema."""
 
 import sqlite3
 from datetime import UTC, datetime, timedelta
 
 import imessage_chatdb
 import pytest
+from conftest import cases
 from ftstudy.demo.apple_messages import write_chat_db
 from ftstudy.errors import StudyError
 from ftstudy.privacy import contacts
@@ -22,7 +23,7 @@ def message(text="hello", sender=ANNA, minute=0, chat=ANNA, **more):
 
 @pytest.fixture
 def read(tmp_path):
-    """Write messages, run SQL over them, read them back."""
+    """Write messages, run SQL on them, read them back."""
 
     def write_and_read(*messages, sql="", people=None):
         path = write_chat_db(list(messages), tmp_path / "chat.db", GROUP, people)
@@ -38,7 +39,7 @@ def kinds(table):
     return list(table["kind"])
 
 
-def test_the_table_has_the_documented_columns_and_types(read):
+def test_table_has_documented_columns_and_types(read):
     table = read(message("hi"), message("hey", sender=None, minute=1))
     assert list(table.columns) == COLUMNS
     assert str(table["timestamp"].dtype) == "datetime64[us, UTC]"
@@ -62,14 +63,14 @@ def test_the_table_has_the_documented_columns_and_types(read):
         max_size=8,
     )
 )
-def test_any_text_comes_back_byte_for_byte(tmp_path, written):
+def test_any_text_round_trips_exactly(tmp_path, written):
     rows = [message(text, sender=None if mine else ANNA, plain=plain) for text, mine, plain in written]
     table = imessage.read(write_chat_db(rows, tmp_path / "chat.db"))
     assert [text.encode() for text in table["text"]] == [text.encode() for text, _, _ in written]
     assert table["is_owner"].tolist() == [mine for _, mine, _ in written]
 
 
-def test_newlines_and_spaces_are_kept_and_nothing_is_normalised(read):
+def test_newlines_and_spaces_are_kept(read):
     text = "  one\n\n two\u00a0ﬁ e\u0301 \u200d🤷🏽‍♀️ \n"
     assert read(message(text))["text"][0] == text
 
@@ -79,13 +80,13 @@ def test_sorted_by_date_then_rowid(read):
     assert table["text"].tolist() == ["first", "second", "third"]
 
 
-def test_a_message_joined_to_two_chats_is_read_once_and_counted(read):
+def test_message_in_two_chats_is_read_once_and_counted(read):
     table = read(message("once", chat=[ANNA, "chat7"]), message("other", minute=1))
     assert table["text"].tolist() == ["once", "other"]
     assert table.attrs["skipped"]["a second copy of a message"]["count"] == 1
 
 
-def test_pages_neither_lose_nor_repeat_a_message(read, monkeypatch):
+def test_paging_neither_loses_nor_repeats_messages(read, monkeypatch):
     rows = [message(str(number), minute=number, chat=[ANNA, "chat7"] if number % 2 else ANNA) for number in range(9)]
     whole = read(*rows)
     for page in (3, 4, 12, 13, 14):
@@ -94,8 +95,8 @@ def test_pages_neither_lose_nor_repeat_a_message(read, monkeypatch):
         assert table.equals(whole) and table.attrs["skipped"]["a second copy of a message"]["count"] == 4
 
 
-def test_is_from_me_comes_before_the_handle(read):
-    # An outgoing message carries the handle of its recipient.
+def test_is_from_me_wins_over_handle(read):
+    # An outgoing message has the handle of its recipient.
     table = read(message("mine", sender=None), sql="UPDATE message SET handle_id = 1")
     assert table["sender"][0] == "me" and table["is_owner"][0]
 
@@ -147,7 +148,7 @@ def test_two_people_without_a_person_centric_id_stay_two(read):
     assert table["conversation"].tolist() == [ANNA, BEN]
 
 
-def test_the_users_contacts_make_phone_email_and_sms_of_one_person_one_conversation(read):
+def test_contacts_join_addresses_of_one_person(read):
     book = [
         {
             "name": "Anna Berg",
@@ -215,36 +216,29 @@ def test_tapbacks_and_stickers_of_both_sides(read, number, sender):
         "Ha adorato “ciao”",
     ],
 )
-def test_sms_reactions_in_words_are_tapbacks(read, text):
+def test_sms_reactions_are_tapbacks(read, text):
     assert kinds(read(message(text, columns={"service": "SMS"}))) == ["tapback"]
 
 
 @pytest.mark.parametrize(
     "text",
-    [
-        "Liked it a lot",
-        "loved “Dune”, you?",
-        "I Liked “Dune”",
-        "Liked “Dune” more",
-        "“Dune”",
-        "Reacted badly to “Dune”",
-        "Removed it from “drafts”",
-        "Loved a dog once",
-        "Mag ich",
-    ],
+    cases("""
+        Liked it a lot | loved “Dune”, you? | I Liked “Dune” | Liked “Dune” more | “Dune” | Reacted badly to “Dune”
+        Removed it from “drafts” | Loved a dog once | Mag ich
+    """),
 )
-def test_words_about_liking_stay_messages(read, text):
+def test_messages_about_liking_stay_text(read, text):
     assert kinds(read(message(text))) == ["text"]
 
 
-def test_item_type_is_a_system_row(read):
+def test_item_type_is_a_system_message(read):
     table = read(
         message(None, chat="chat7", columns={"item_type": 1}), message("named it", minute=1, columns={"item_type": 2})
     )
     assert kinds(table) == ["system", "system"]
 
 
-def test_unsent_is_edited_without_text_and_edited_text_stays(read):
+def test_unsent_and_edited_messages(read):
     table = read(
         message(None, columns={"date_edited": 1}),
         message(None, minute=1, columns={"date_retracted": 1}),
@@ -253,7 +247,7 @@ def test_unsent_is_edited_without_text_and_edited_text_stays(read):
     assert kinds(table) == ["unsent", "unsent", "text"]
 
 
-def test_attachments_are_named_in_the_text_and_keep_their_own_kind(read):
+def test_attachments_become_placeholders(read):
     photo, file = ["a.heic", "image/heic"], ["a.pdf", "application/pdf"]
     table = read(
         message("\ufffc", attachments=[photo]),
@@ -272,7 +266,7 @@ def test_attachments_are_named_in_the_text_and_keep_their_own_kind(read):
     assert set(table["kind"]) == {"attachment"}
 
 
-def test_a_link_with_its_preview_is_text_and_an_app_is_not(read):
+def test_link_preview_is_text_and_app_is_not(read):
     card = ["x.pluginPayloadAttachment", None]
     table = read(
         message(
@@ -286,13 +280,13 @@ def test_a_link_with_its_preview_is_text_and_an_app_is_not(read):
     assert kinds(table) == ["text", "app", "app"]
 
 
-def test_a_message_in_no_chat_was_deleted_by_its_owner(read):
+def test_message_in_no_chat_is_deleted(read):
     table = read(message(), message("secret", chat=[], minute=1))
     assert kinds(table) == ["text", "deleted"]
     assert table["conversation"][1] != ANNA
 
 
-def test_undated_and_empty_rows_keep_their_row(read):
+def test_undated_and_empty_messages_keep_their_row(read):
     table = read(
         message("when"),
         message(None, minute=1),
@@ -304,17 +298,17 @@ def test_undated_and_empty_rows_keep_their_row(read):
     assert set(table["kind"]) <= set(KINDS)
 
 
-def test_a_body_that_cannot_be_decoded_is_not_called_empty(read):
+def test_undecodable_body_is_unreadable(read):
     table = read(message(), sql="UPDATE message SET attributedBody = x'0102'")
     assert kinds(table) == ["unreadable"]
 
 
-def test_an_inline_reply_names_its_message(read):
+def test_inline_reply(read):
     table = read(message(guid="ONE"), message(minute=1, columns={"thread_originator_guid": "ONE"}))
     assert table["reply_to"].tolist() == [None, "ONE"]
 
 
-def test_dates_keep_their_microseconds_and_old_ones_are_in_seconds(read):
+def test_dates_in_nanoseconds_and_seconds(read):
     old = "UPDATE message SET date = 86400 WHERE ROWID = 2"
     precise = START.replace(microsecond=123457)
     table = read(message() | {"time": precise}, message(), sql=old)
@@ -322,14 +316,10 @@ def test_dates_keep_their_microseconds_and_old_ones_are_in_seconds(read):
 
 
 def test_older_schemas_without_newer_columns(read):
-    dropped = [
-        "associated_message_emoji",
-        "date_retracted",
-        "date_edited",
-        "is_spam",
-        "thread_originator_guid",
-        "thread_originator_part",
-    ]
+    dropped = cases("""
+        associated_message_emoji | date_retracted | date_edited | is_spam | thread_originator_guid
+        thread_originator_part
+    """)
     sql = "".join(f"ALTER TABLE message DROP COLUMN {column};" for column in dropped)
     table = read(
         message(), message(sender=None, minute=1), sql=sql + "ALTER TABLE handle DROP COLUMN person_centric_id;"
@@ -337,7 +327,7 @@ def test_older_schemas_without_newer_columns(read):
     assert kinds(table) == ["text", "text"]
 
 
-def test_reads_the_wal_of_a_database_in_use_and_changes_nothing(tmp_path):
+def test_database_in_use_is_read_with_its_wal_and_not_changed(tmp_path):
     path = write_chat_db([message("old")], tmp_path / "chat.db")
     writer = sqlite3.connect(path)
     writer.execute("PRAGMA journal_mode = WAL")
@@ -351,7 +341,7 @@ def test_reads_the_wal_of_a_database_in_use_and_changes_nothing(tmp_path):
     writer.close()
 
 
-def test_a_copy_without_its_wal_gives_what_is_in_the_file(tmp_path):
+def test_copy_without_wal(tmp_path):
     path = write_chat_db([message("old")], tmp_path / "chat.db")
     writer = sqlite3.connect(path)
     writer.execute("PRAGMA journal_mode = WAL")
@@ -365,7 +355,7 @@ def test_a_copy_without_its_wal_gives_what_is_in_the_file(tmp_path):
     writer.close()
 
 
-def test_a_database_on_a_read_only_volume_is_read_from_a_copy_with_its_wal(tmp_path, monkeypatch):
+def test_read_only_volume_is_read_from_a_copy(tmp_path, monkeypatch):
     path = write_chat_db([message("old")], tmp_path / "chat.db")
     writer = sqlite3.connect(path)
     writer.execute("PRAGMA journal_mode = WAL")
@@ -374,7 +364,7 @@ def test_a_database_on_a_read_only_volume_is_read_from_a_copy_with_its_wal(tmp_p
     writer.commit()
     opened, connect = [], imessage_chatdb.ChatDB.connect
 
-    def read_only(database):  # what SQLite says where it cannot make its -shm file
+    def read_only(database):  # what SQLite says if it cannot create its -shm file
         opened.append(database.path)
         if database.path == path:
             raise imessage_chatdb.ChatDBAccessError("unable to open database file", path=str(path))
@@ -386,7 +376,7 @@ def test_a_database_on_a_read_only_volume_is_read_from_a_copy_with_its_wal(tmp_p
     writer.close()
 
 
-def test_a_text_that_is_not_utf8_costs_only_its_message(read):
+def test_invalid_utf8_loses_one_message(read):
     sql = "UPDATE message SET text = CAST(x'68ff69' AS TEXT), attributedBody = NULL WHERE ROWID = 1"
     table = read(message(), message("fine", minute=1), sql=sql)
     assert kinds(table) == ["unreadable", "text"]
@@ -394,12 +384,12 @@ def test_a_text_that_is_not_utf8_costs_only_its_message(read):
 
 
 @pytest.mark.parametrize("year", [1970, 2200])
-def test_impossible_dates_are_counted_not_believed(read, year):
+def test_impossible_dates_are_undated(read, year):
     table = read(message("when") | {"time": datetime(year, 1, 2, tzinfo=UTC)}, message("now"))
     assert sorted(zip(table["text"], kinds(table))) == [("now", "text"), ("when", "undated")]
 
 
-def test_one_message_of_ten_megabytes_keeps_only_its_beginning(read):
+def test_ten_megabyte_message_keeps_only_its_beginning(read):
     table = read(message("x" * 10_000_000), message("hi", minute=1))
     assert kinds(table) == ["oversized", "text"] and len(table["text"][0]) < 300
 
@@ -412,65 +402,65 @@ def refusal(path, **more):
     return text
 
 
-def test_an_unknown_kind_lists_the_kinds():
+def test_unknown_kind():
     assert "imessage" in refusal("x", kind="pigeon")
 
 
-def test_a_missing_file(tmp_path):
+def test_missing_file(tmp_path):
     assert "There is no " in refusal(tmp_path / "nothing.db")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_empty_file(tmp_path):
+def test_empty_file(tmp_path):
     (tmp_path / "chat.db").touch()
     assert "chat.db is empty" in refusal(tmp_path / "chat.db")
 
 
-def test_the_folder_of_messages_stands_for_its_database(tmp_path):
+def test_folder_of_messages(tmp_path):
     write_chat_db([message(), message("mine", sender=None, minute=1)], tmp_path / "chat.db")
     assert read_messages(tmp_path)["text"].tolist() == ["hello", "mine"]
     assert "There is no" in refusal(tmp_path / "Library" / "Messages", kind="imessage")
 
 
-def test_a_folder_without_a_history(tmp_path):
+def test_folder_without_history(tmp_path):
     assert "has no known chat history" in refusal(tmp_path)
 
 
-def test_a_history_without_a_message_by_its_owner_is_refused(tmp_path):
+def test_history_without_owner_is_refused(tmp_path):
     path = write_chat_db([message(), message(sender=BEN, chat=BEN, minute=1)], tmp_path / "chat.db")
     text = refusal(path)
     assert "no message by its owner" in text and ANNA in text
 
 
-def test_a_setting_that_a_kind_has_no_use_for_is_refused(tmp_path):
+def test_unused_setting_is_refused(tmp_path):
     path = write_chat_db([message(sender=None)], tmp_path / "chat.db")
     assert "date_order" in refusal(path, date_order="dmy")
 
 
-def test_a_file_that_is_not_a_database(tmp_path):
+def test_file_that_is_not_a_database(tmp_path):
     (tmp_path / "chat.db").write_text("hello, this is an export\n" * 50)
     assert "chat.db cannot be read: file is not a database" in refusal(tmp_path / "chat.db")
 
 
-def test_a_database_that_is_not_of_messages(tmp_path):
+def test_other_database(tmp_path):
     connection = sqlite3.connect(tmp_path / "notes.db")
     connection.execute("CREATE TABLE note (text)")
     connection.close()
     assert "not a Messages database" in refusal(tmp_path / "notes.db")
 
 
-def test_a_database_without_messages(tmp_path):
+def test_database_without_messages(tmp_path):
     assert "has no messages" in refusal(write_chat_db([], tmp_path / "chat.db"))
 
 
-def test_a_damaged_database(tmp_path):
+def test_damaged_database(tmp_path):
     rows = [message(minute=number) for number in range(300)]
     path = write_chat_db(rows, tmp_path / "chat.db")
     path.write_bytes(path.read_bytes()[:40_000])
     assert "chat.db cannot be read: " in refusal(path)
 
 
-def test_a_locked_database(tmp_path, monkeypatch):
+def test_locked_database(tmp_path, monkeypatch):
     monkeypatch.setattr(imessage, "BUSY_SECONDS", 0.05)
     path = write_chat_db([message()], tmp_path / "chat.db")
     writer = sqlite3.connect(path)
@@ -479,7 +469,7 @@ def test_a_locked_database(tmp_path, monkeypatch):
     writer.close()
 
 
-def test_without_full_disk_access_the_fix_names_it(tmp_path, monkeypatch):
+def test_error_without_full_disk_access(tmp_path, monkeypatch):
     folder = tmp_path / "Library" / "Messages"
     path = write_chat_db([message()], folder / "chat.db")
 
@@ -492,7 +482,7 @@ def test_without_full_disk_access_the_fix_names_it(tmp_path, monkeypatch):
         assert "authorization denied" in text and "Full Disk Access" in text
 
 
-def test_where_even_looking_is_not_permitted_the_fix_is_the_same(tmp_path, monkeypatch):
+def test_error_without_permission_to_list(tmp_path, monkeypatch):
     def denied(path, *_, **__):
         raise PermissionError(1, "Operation not permitted", str(path))
 
@@ -514,14 +504,14 @@ def test_where_even_looking_is_not_permitted_the_fix_is_the_same(tmp_path, monke
         ("reply_to", 5, "reply_to"),
     ],
 )
-def test_check_refuses_what_is_not_a_messages_table(read, column, value, complaint):
+def test_check_refuses_wrong_tables(read, column, value, complaint):
     table = read(message(), message(minute=1))
     table[column] = value if isinstance(value, list) else [value] * 2
     with pytest.raises(ValueError, match=complaint):
         check(table)
 
 
-def test_check_refuses_a_table_that_is_out_of_order(read):
+def test_check_refuses_unsorted_tables(read):
     table = read(message(), message(minute=1))
     with pytest.raises(ValueError, match="order of time"):
         check(table[::-1])

@@ -1,4 +1,4 @@
-"""Messages become reply pairs, and the funnel accounts for the rest."""
+"""Messages become reply pairs, and the funnel counts the rest."""
 
 import pytest
 from conftest import messages_table
@@ -18,55 +18,55 @@ def contexts(*rows, **options):
 
 
 def removed(*rows, **options):
-    """Step -> (removed, examples), of the steps that removed something."""
+    """Step -> (removed, examples), for the steps that removed something."""
     _, funnel = reply_pairs.build(messages_table(*rows), **options)
     return {row["step"]: (row["removed"], row["examples"]) for row in funnel if row["removed"]}
 
 
-def test_a_burst_is_one_reply_joined_by_line_breaks():
+def test_burst_is_one_reply_joined_by_line_breaks():
     assert replies((0, "ann", "hi"), (1, "me", "yo"), (2, "me", "sup")) == ["yo\nsup"]
 
 
-def test_a_pause_of_more_than_the_burst_begins_another_reply():
+def test_long_pause_begins_another_reply():
     rows = (0, "ann", "hi"), (1, "me", "yo"), (5, "me", "sup")
     assert replies(*rows) == ["yo", "sup"]
     assert replies(*rows, burst_minutes=4) == ["yo\nsup"]
 
 
-def test_another_persons_message_ends_a_burst():
+def test_message_of_another_person_ends_a_burst():
     assert replies((0, "ann", "hi"), (1, "me", "yo"), (1.5, "ann", "!"), (2, "me", "sup")) == ["yo", "sup"]
 
 
-def test_context_does_not_reach_over_a_long_silence():
+def test_long_silence_ends_context():
     rows = (0, "ann", "old"), (1, "me", "ok"), (70, "ann", "new"), (71, "me", "yes")
     assert contexts(*rows)[1] == ["new"]
     assert contexts(*rows, session_minutes=69)[1] == ["old", "ok", "new"]
 
 
-def test_a_burst_does_not_reach_over_a_session():
+def test_burst_ends_with_its_session():
     assert replies((0, "ann", "hi"), (1, "me", "yo"), (2, "me", "sup"), session_minutes=0.5, burst_minutes=3) == []
 
 
-def test_context_is_at_most_eight_messages_and_the_newest():
+def test_context_has_the_newest_eight_messages():
     rows = [(number / 10, "ann", f"n{number}") for number in range(12)] + [(2, "me", "ok")]
     assert contexts(*rows) == [[f"n{number}" for number in range(4, 12)]]
     assert contexts(*rows, context_messages=2) == [["n10", "n11"]]
 
 
-def test_an_owner_who_speaks_first_has_no_context_to_reply_to():
+def test_owner_writing_first_is_not_a_reply():
     rows = (0, "me", "hello?"), (9, "me", "anyone?")
     assert replies(*rows) == []
     assert removed(*rows)["nobody else wrote before it"] == (2, ["hello?", "anyone?"])
 
 
-def test_one_word_replies_stay_and_text_is_kept_byte_for_byte():
+def test_reply_text_is_kept_exactly():
     assert replies((0, "ann", "hi"), (1, "me", "  ﬁne…\u200b")) == ["  ﬁne…\u200b"]
 
 
 @pytest.mark.parametrize(
     "kind", ["tapback", "system", "app", "unsent", "deleted", "undated", "unreadable", "oversized", "empty"]
 )
-def test_rows_of_other_kinds_are_neither_target_nor_context(kind):
+def test_other_kinds_are_neither_target_nor_context(kind):
     rows = (
         (0, "ann", "hi"),
         (0.5, "ann", "Liked that", {"kind": kind}),
@@ -78,7 +78,7 @@ def test_rows_of_other_kinds_are_neither_target_nor_context(kind):
     assert removed(*rows)[step] == (2, ["Liked that", "no"])
 
 
-def test_groups_come_in_only_when_asked_for():
+def test_groups_are_optional():
     group = {"is_group": True, "conversation": "g"}
     rows = (0, "ann", "hi", group), (1, "me", "yo", group)
     assert replies(*rows) == [] and removed(*rows)["group chats"] == (2, ["hi", "yo"])
@@ -96,13 +96,13 @@ def test_groups_come_in_only_when_asked_for():
         ("é" * 501, "over 1,000 bytes"),
     ],
 )
-def test_what_is_no_target_is_counted_with_its_text(text, label):
+def test_unusable_replies_are_counted_with_their_text(text, label):
     rows = (0, "ann", "hi"), (1, "me", text), (1.5, "ann", "?"), (2, "me", "fine")
     assert replies(*rows) == ["fine"]
     assert removed(*rows)[label] == (1, [text[:200]])
 
 
-def test_attachments_are_context_but_never_in_a_target():
+def test_attachments_are_context_but_not_target():
     photo = {"kind": "attachment"}
     assert contexts((0, "ann", "[photo]", photo), (1, "me", "wow")) == [["[photo]"]]
     assert replies((0, "ann", "hi"), (1, "me", "[photo]", photo)) == []
@@ -110,27 +110,27 @@ def test_attachments_are_context_but_never_in_a_target():
     assert replies((0, "ann", "hi"), (1, "me", "look [photo] here", photo)) == []
 
 
-def test_forwards_are_context_but_never_in_a_target():
+def test_forwards_are_context_but_not_target():
     forward = {"kind": "forward"}
     assert contexts((0, "ann", "a poem", forward), (1, "me", "nice")) == [["a poem"]]
     assert replies((0, "ann", "hi"), (1, "me", "a poem", forward), (2, "me", "read this")) == []
 
 
-def test_chats_with_short_codes_are_left_out():
+def test_automated_chats_are_left_out():
     code = {"conversation": "72345", "is_owner": False, "sender": "72345"}
     rows = (0, "72345", "Reply YES to confirm", code), (1, "me", "YES", {"conversation": "72345"})
     assert replies(*rows) == []
     assert removed(*rows)["chats with an automated sender"][0] == 2
 
 
-def test_context_is_limited_in_bytes_and_a_reply_to_what_was_cut_off_is_left_out():
+def test_context_byte_limit():
     rows = (0, "ann", "x" * 800), (1, "ann", "y" * 800), (2, "me", "ok")
     assert contexts(*rows) == [["y" * 800]]
     assert replies((0, "ann", "x" * 1001), (1, "me", "ok")) == []
     assert replies((0, "ann", "x" * 1001), (1, "me", "ok"), context_bytes=2000) == ["ok"]
 
 
-def test_a_funnel_shows_three_different_examples_cut_to_a_readable_length():
+def test_funnel_shows_three_different_examples():
     rows = [(number, "ann", text, {"kind": "system"}) for number, text in enumerate("aabcd")]
     step = removed(*rows, (9, "ann", "hi"))["system: somebody joined, left, called, renamed the group, …"]
     assert step == (5, ["a", "b", "c"])
@@ -149,7 +149,7 @@ def histories(draw):
 
 @settings(deadline=None)
 @given(histories())
-def test_the_funnel_accounts_for_every_message(rows):
+def test_funnel_counts_every_message(rows):
     messages = messages_table(*rows)
     pairs, funnel = reply_pairs.build(messages)
     for unit in ("messages", "replies"):
@@ -164,7 +164,7 @@ def test_the_funnel_accounts_for_every_message(rows):
 
 @settings(deadline=None)
 @given(histories())
-def test_no_reply_of_one_split_stands_in_another_splits_context(rows):
+def test_no_reply_is_in_the_context_of_another_split(rows):
     parts = variants.split(reply_pairs.build(messages_table(*rows))[0])
     for name, part in parts.items():
         targets = {message.message_id for pair in part for message in pair["bubbles"]}
@@ -174,7 +174,7 @@ def test_no_reply_of_one_split_stands_in_another_splits_context(rows):
 
 @settings(deadline=None)
 @given(histories())
-def test_nothing_is_invented_every_reply_is_the_owners_own_text(rows):
+def test_every_reply_is_the_owners_text(rows):
     messages = messages_table(*rows)
     text_of = dict(zip(messages["message_id"], zip(messages["text"], messages["is_owner"], messages["kind"])))
     for pair in reply_pairs.build(messages)[0]:

@@ -1,4 +1,4 @@
-"""The reader of what signal-export writes, over folders shaped like its own."""
+"""Reading the folders that signal-export writes."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -30,7 +30,7 @@ def message(body="hello", sender="Anna", minute=0, **more):
 
 @pytest.fixture
 def export(tmp_path):
-    """Append messages to a chat's data.json, as the exporter does; the export's folder."""
+    """Append messages to a chat's data.json, as the exporter does; returns the export folder."""
 
     def append(*messages, chat="Anna"):
         (tmp_path / chat).mkdir(exist_ok=True)
@@ -41,7 +41,7 @@ def export(tmp_path):
     return append
 
 
-def test_the_table_has_the_documented_columns_and_types(export):
+def test_table_has_documented_columns_and_types(export):
     table = check(signal.read(export(message(), message("hey", "Me", 1))))
     assert list(table.columns) == COLUMNS
     assert table["timestamp"].tolist() == [NOON.replace(tzinfo=UTC), datetime(2024, 5, 1, 12, 1, 0, 1000, tzinfo=UTC)]
@@ -54,20 +54,20 @@ def test_the_table_has_the_documented_columns_and_types(export):
 @given(
     st.lists(st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(["a  ", "\u2028", "\r"]), min_size=1)
 )
-def test_any_text_comes_back_byte_for_byte_without_the_two_spaces_of_the_exporter(tmp_path, texts):
+def test_any_text_round_trips_without_exporter_spaces(tmp_path, texts):
     file = tmp_path / "data.json"
     lines = [json.dumps(message(text, minute=minute), ensure_ascii=False) for minute, text in enumerate(texts)]
     file.write_text("\n".join(lines), encoding="utf-8", newline="")
     assert [text.encode() for text in signal.read(file)["text"]] == [text.encode() for text in texts]
 
 
-def test_dates_are_local_times_and_a_note_says_so(export):
+def test_dates_are_local_times_and_noted(export):
     table = read_messages(export(message(sender="Me")), time_zone="America/New_York")
     assert table["timestamp"][0] == datetime(2024, 5, 1, 16, tzinfo=UTC)
     assert "America/New_York" in table.attrs["notes"][0]
 
 
-def test_a_folder_of_chats_one_chat_and_one_file(export):
+def test_folder_of_chats_one_chat_and_one_file(export):
     folder = export(message(), message("hey", "Me", 1))
     export(message(sender="Ben", minute=2), message("yo", "Me", 3), chat="Ben")
     export(chat="Empty")
@@ -76,7 +76,7 @@ def test_a_folder_of_chats_one_chat_and_one_file(export):
     assert signal.read(folder / "Ben")["text"].tolist() == ["hello", "yo"]
 
 
-def test_a_second_export_into_the_same_folder_adds_only_what_is_new(export):
+def test_second_export_adds_only_new_messages(export):
     first = [message(), message("ok", "Me", 1), message("ok", "Me", 2)]
     before = signal.read(export(*first))
     table = signal.read(export(*first, message("ok", "Me", 3)))
@@ -84,12 +84,12 @@ def test_a_second_export_into_the_same_folder_adds_only_what_is_new(export):
     assert len(table) == 4 and table[:3].equals(before)
 
 
-def test_the_same_words_at_the_same_time_in_two_chats_are_two_messages(export):
+def test_same_message_in_two_chats_is_two_messages(export):
     export(message("happy new year", "Me"))
     assert len(signal.read(export(message("happy new year", "Me"), chat="Ben"))) == 2
 
 
-def test_a_group_is_where_two_others_wrote_and_nobody_is_not_one(export):
+def test_group_has_two_other_senders(export):
     folder = export(message(), message(sender="Me", minute=1), message(sender="No-Sender", minute=2))
     export(message(), message(sender="Ben", minute=1), chat="Team")
     table = signal.read(folder)
@@ -114,23 +114,23 @@ def test_a_group_is_where_two_others_wrote_and_nobody_is_not_one(export):
         ({"date": "soon"}, "undated", "hello"),
     ],
 )
-def test_what_is_no_plain_message_has_its_kind(export, more, kind, text):
+def test_kinds_of_messages(export, more, kind, text):
     table = signal.read(export(message() | more))
     assert table[["kind", "text", "reply_to"]].values.tolist() == [[kind, text, None]]
 
 
 @pytest.mark.parametrize("body", ["Incoming call", "Outgoing call"])
-def test_calls_of_older_exports_without_a_key_go_by_their_words(export, body):
+def test_calls_in_older_exports(export, body):
     row = message(body)
     del row["call"], row["missed"]
     assert signal.read(export(row))["kind"].tolist() == ["system"]
 
 
-def test_a_contact_who_is_called_me_is_not_the_owner(export):
+def test_contact_called_me_is_not_owner(export):
     assert signal.read(export(message(sender="me")))["sender"].tolist() == ["me (not the owner)"]
 
 
-def test_broken_lines_are_counted_by_number(export):
+def test_broken_lines_are_counted_with_line_numbers(export):
     folder = export(message(), 5, {"body": "x"}, message() | {"body": 5})
     with (folder / "Anna" / "data.json").open("a") as opened:
         opened.write('{"date": "2024-')
@@ -138,7 +138,7 @@ def test_broken_lines_are_counted_by_number(export):
     assert entry["count"] == 4 and entry["examples"][0] == "Anna, line 2: 5\n"
 
 
-def test_what_is_no_export_says_how_to_make_one(tmp_path, export):
+def test_error_for_other_files_says_how_to_export(tmp_path, export):
     refused(lambda: signal.read(tmp_path), "data.json", "signal-export")
     refused(lambda: signal.read(tmp_path / "nothing.json"), "There is no ")
     refused(lambda: signal.read(export(5, [], {})), "signal-export")
@@ -155,7 +155,7 @@ ROWS = st.dictionaries(st.sampled_from(list(message())), VALUES).map(lambda junk
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(VALUES | ROWS, min_size=1, max_size=6))
-def test_whatever_stands_in_the_rows_is_a_checked_table_or_a_study_error(tmp_path, rows):
+def test_any_json_gives_a_table_or_a_study_error(tmp_path, rows):
     (tmp_path / "data.json").write_text("".join(json.dumps(row) + "\n" for row in rows))
     try:
         table = signal.read(tmp_path)

@@ -1,4 +1,4 @@
-"""What is said about replies, and about the message they answer."""
+"""The style of replies, and the category of the message they answer."""
 
 import pytest
 from conftest import make_pair
@@ -7,23 +7,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 
-def test_measures_are_shares_of_the_replies():
+def test_measures_are_shares_of_replies():
     found = style.measures(["hey there", "Ok.", "lol 😂", "no\nyes!"])
     assert found == {"words": 2, "lower_case": 0.75, "punctuation": 0.5, "emoji": 0.25, "several_messages": 0.25}
 
 
-def test_replies_without_letters_do_not_count_as_lower_case():
+def test_replies_without_letters_have_no_case():
     assert style.measures(["👍", "7", "ok"])["lower_case"] == 1
 
 
-def test_the_line_says_how_often_in_words():
+def test_style_line_in_words():
     line = style.line(["yeah ok"] * 9 + ["No."])
     assert "about 2 words" in line and "nearly always start in lower case" in line and "rarely end with" in line
     assert "never hold emoji" in line
 
 
 @given(st.lists(st.text()))
-def test_any_replies_have_a_line(replies):
+def test_any_replies_have_a_style_line(replies):
     assert style.line(replies).endswith(".")
 
 
@@ -50,16 +50,16 @@ def test_any_replies_have_a_line(replies):
         ("", "photo or link"),
     ],
 )
-def test_the_category_of_a_message(text, category):
+def test_category_of_a_message(text, category):
     assert categories.category_of(text) == category
 
 
-def test_the_category_comes_from_the_last_message_of_somebody_else():
+def test_category_of_a_context():
     pair = make_pair(("ann", "where are you?"), (None, "why?"), reply="hahaha")
     assert categories.category_of_context(pair["context"]) == "open question"
 
 
-def test_leak_is_the_share_of_pairs_whose_category_the_reply_would_change():
+def test_leak_is_the_share_of_changed_categories():
     pairs = [make_pair(("ann", "you ok?"), reply=reply) for reply in ("you?", "fine", "thanks", "no")]
     assert categories.leak(pairs) == 0.75
     assert categories.leak([]) == 0

@@ -1,4 +1,4 @@
-"""The reader of tables with named columns: JSONL, CSV and Parquet."""
+"""Reading tables with named columns: JSONL, CSV and Parquet."""
 
 import csv
 import datetime as dates
@@ -30,7 +30,7 @@ def row(text="hello", sender="Anna", minute=0, **more):
 
 
 def write(file, rows):
-    """Rows with the same keys, as the file's suffix says."""
+    """Write rows with the same keys in the format of the file's suffix."""
     if file.suffix == ".parquet":
         parquet.write_table(pyarrow.Table.from_pylist(rows), file)
     elif file.suffix == ".csv":
@@ -52,7 +52,7 @@ def read(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_the_table_has_the_documented_columns_and_types(read, suffix):
+def test_table_has_documented_columns_and_types(read, suffix):
     found = check(read(row(), row("hey", "me", 1), suffix=suffix))
     assert list(found.columns) == COLUMNS
     assert found["timestamp"].tolist() == [NOON, NOON + timedelta(minutes=1)]
@@ -62,7 +62,7 @@ def test_the_table_has_the_documented_columns_and_types(read, suffix):
     assert found.attrs == {"skipped": {}, "notes": []}
 
 
-# A lone carriage return and NUL are text, too.
+# A lone carriage return and NUL are text too.
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(
     ["null", "NA", "007", 'a "b"\r\n,;\t', "\u2028"]
 )
@@ -71,13 +71,13 @@ ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(
 @pytest.mark.parametrize("suffix", FORMATS)
 @FREE
 @given(texts=st.lists(ANY_TEXT, min_size=1, max_size=6))
-def test_any_text_comes_back_byte_for_byte(read, suffix, texts):
+def test_any_text_round_trips_exactly(read, suffix, texts):
     found = read(*(row(text) for text in texts), suffix=suffix)
     assert [text.encode() for text in found["text"]] == [text.encode() for text in texts]
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_a_saved_messages_table_is_read_back(read, tmp_path, suffix):
+def test_saved_messages_table_is_read_back(read, tmp_path, suffix):
     rows = [
         row(message_id="a", is_owner=False, is_group=False, kind="text", reply_to=None),
         row("", "Sam", 1, message_id="b", is_owner=True, is_group=False, kind="unsent", reply_to="a"),
@@ -95,13 +95,13 @@ def test_a_saved_messages_table_is_read_back(read, tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_a_message_of_ten_megabytes_is_read(read, suffix):
+def test_ten_megabyte_message(read, suffix):
     found = read(row("x" * 10_000_000), row("after", minute=1), suffix=suffix)
     assert found["kind"].tolist() == ["oversized", "text"]
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_missing_columns_are_listed_with_those_that_are_there(read, suffix):
+def test_missing_columns_are_listed(read, suffix):
     refused(
         lambda: read({"chat": "Anna", "sender": "Anna", "text": "x"}, suffix=suffix),
         "no column conversation and no timestamp",
@@ -111,11 +111,11 @@ def test_missing_columns_are_listed_with_those_that_are_there(read, suffix):
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_an_unknown_kind_is_named_with_those_that_are_known(read, suffix):
+def test_unknown_kind(read, suffix):
     refused(lambda: read(row(kind="poem"), suffix=suffix), "'poem'", "tapback")
 
 
-def test_a_kind_left_empty_follows_the_text(read):
+def test_empty_kind_follows_the_text(read):
     assert read(row(kind=""), row(" ", kind=None), row("x", kind="forward"))["kind"].tolist() == [
         "text",
         "empty",
@@ -125,23 +125,23 @@ def test_a_kind_left_empty_follows_the_text(read):
 
 @pytest.mark.parametrize("yes, no", [(True, False), ("yes", "no"), ("TRUE", "FALSE"), (1, 0), ("1", "0"), (1.0, 0.0)])
 @pytest.mark.parametrize("sender", ["me", "Sam"])
-def test_is_owner_comes_before_the_sender(read, yes, no, sender):
+def test_is_owner_wins_over_sender(read, yes, no, sender):
     found = read(row(sender=sender, is_owner=yes), row(sender=sender, is_owner=no, conversation="Ben"))
     assert found["is_owner"].tolist() == [True, False]
     assert found["sender"].tolist() == ["me", "me (not the owner)" if sender == "me" else "Sam"]
 
 
-def test_without_is_owner_the_owner_goes_by_name(read):
+def test_owner_by_name_without_is_owner(read):
     rows = [row(), row(sender="Sam"), row(sender="sam"), row(sender="me"), row(sender="Sam", is_owner=None)]
     assert read(*rows, me=["Sam"])["is_owner"].tolist() == [False, True, False, True, True]
 
 
-def test_a_group_is_where_two_others_write(read):
+def test_group_has_two_other_senders(read):
     found = read(row(), row(sender="me"), row(conversation="g"), row(sender="Ben", conversation="g"))
     assert found["is_group"].tolist() == [False, False, True, True]
 
 
-def test_one_row_that_says_group_speaks_for_its_conversation(read):
+def test_one_group_row_makes_its_conversation_a_group(read):
     rows = [row(is_group=False), row(is_group=True), row(conversation="b", is_group="no")]
     rows += [row(conversation="b", sender="Ben", is_group=None)]
     assert read(*rows)["is_group"].tolist() == [True, True, False, False]
@@ -166,7 +166,7 @@ def test_one_row_that_says_group_speaks_for_its_conversation(read):
     ],
 )
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_timestamps_in_every_form_and_what_was_inferred(read, suffix, written, unit):
+def test_timestamp_forms_and_notes(read, suffix, written, unit):
     found = read(row() | {"timestamp": written}, suffix=suffix, time_zone="Europe/Berlin")
     assert found["timestamp"].tolist() == [NOON]
     assert len(found.attrs["notes"]) == bool(unit) and unit in "".join(found.attrs["notes"])
@@ -181,13 +181,13 @@ def test_fractions_of_a_second_are_kept(read):
 @pytest.mark.parametrize(
     "time", [None, "", "soon", True, [], {}, 0, -1, "nan", float("inf"), 10**40, "0001-01-01", "1e308"]
 )
-def test_an_impossible_timestamp_is_undated(read, time):
+def test_impossible_timestamp_is_undated(read, time):
     assert read(row() | {"timestamp": time})["kind"].tolist() == ["undated"]
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 @pytest.mark.parametrize("zone", [None, "UTC", "Europe/Berlin", "+02:00"])
-def test_parquet_timestamps_of_any_unit_with_and_without_zone(tmp_path, unit, zone):
+def test_parquet_timestamps_of_any_unit_and_zone(tmp_path, unit, zone):
     wall = NOON.astimezone(ZoneInfo("Europe/Berlin")).replace(tzinfo=None)
     column = pyarrow.array([NOON if zone else wall, None], pyarrow.timestamp(unit, zone))
     columns = {name: ["a", "b"] for name in ("conversation", "sender", "text")}
@@ -206,13 +206,13 @@ def test_parquet_timestamps_of_any_unit_with_and_without_zone(tmp_path, unit, zo
         pyarrow.array([dates.time(12)]),
     ],
 )
-def test_parquet_timestamps_that_no_calendar_has_are_undated(tmp_path, values):
+def test_impossible_parquet_timestamps_are_undated(tmp_path, values):
     columns = {name: ["a"] for name in ("conversation", "sender", "text")}
     parquet.write_table(pyarrow.table(columns | {"timestamp": values}), tmp_path / "t.parquet")
     assert table.read(tmp_path / "t.parquet")["kind"].tolist() == ["undated"]
 
 
-def test_parquet_dates_dictionaries_and_whole_numbers_as_names(tmp_path):
+def test_parquet_dates_dictionaries_and_numbers_as_names(tmp_path):
     columns = {
         "conversation": pyarrow.array([7, 7]),
         "sender": pyarrow.array(["Anna", "me"]).dictionary_encode(),
@@ -227,14 +227,14 @@ def test_parquet_dates_dictionaries_and_whole_numbers_as_names(tmp_path):
     assert found["timestamp"][0] == NOON.replace(hour=0)
 
 
-def test_parquet_text_that_is_no_utf8_costs_its_message_alone(tmp_path):
+def test_invalid_utf8_in_parquet_loses_one_message(tmp_path):
     texts = pyarrow.array([b"fine", b"bad \xff"]).view(pyarrow.string())
     columns = {"conversation": ["a"] * 2, "sender": ["a"] * 2, "timestamp": [NOON] * 2, "text": texts}
     parquet.write_table(pyarrow.table(columns), tmp_path / "t.parquet")
     assert table.read(tmp_path / "t.parquet")["kind"].tolist() == ["text", "unreadable"]
 
 
-def test_parquet_in_batches_is_the_same_table(read, monkeypatch):
+def test_parquet_batches(read, monkeypatch):
     rows = [row(str(number), minute=number) for number in range(25)]
     whole = read(*rows, suffix="parquet")
     monkeypatch.setattr(table, "BATCH", 7)
@@ -243,7 +243,7 @@ def test_parquet_in_batches_is_the_same_table(read, monkeypatch):
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_csv_by_its_header_line_and_byte_order_mark(tmp_path, delimiter, encoding):
+def test_csv_delimiters_and_byte_order_marks(tmp_path, delimiter, encoding):
     opened = io.StringIO(newline="")
     csv.writer(opened, delimiter=delimiter).writerows([HEADER, ["Ä", "me", NOON.isoformat(), "a,b;c\td\ne"]])
     (tmp_path / "t.csv").write_bytes(opened.getvalue().encode(encoding))
@@ -251,7 +251,7 @@ def test_csv_by_its_header_line_and_byte_order_mark(tmp_path, delimiter, encodin
     assert found[["conversation", "text"]].values.tolist() == [["Ä", "a,b;c\td\ne"]]
 
 
-def test_csv_rows_of_another_length_are_counted_and_blank_lines_are_not(tmp_path):
+def test_csv_rows_of_another_length_are_counted(tmp_path):
     (tmp_path / "t.csv").write_text(",".join(HEADER) + f"\n\na,b,{NOON},c\na,b\na,b,{NOON},c,d\n\n")
     found = table.read(tmp_path / "t.csv")
     (entry,) = found.attrs["skipped"].values()
@@ -264,7 +264,7 @@ def test_csv_with_broken_quotes_names_the_line(tmp_path, end):
     refused(lambda: table.read(tmp_path / "t.csv"), "t.csv", "at line")
 
 
-def test_jsonl_with_broken_lines_counts_them_by_number(tmp_path):
+def test_broken_jsonl_lines_are_counted_with_line_numbers(tmp_path):
     lines = ["", json.dumps(row("one\u2028line"), ensure_ascii=False), "{", "[]", '{"text": "x"}', "[" * 100_000]
     (tmp_path / "t.jsonl").write_text("\r\n".join(lines), encoding="utf-8", newline="")
     found = table.read(tmp_path / "t.jsonl")
@@ -277,13 +277,13 @@ def test_jsonl_with_broken_lines_counts_them_by_number(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["hello\n{\n", "[\n[\n", '[{"text": "x"}]', "\n \n", "5\n"])
-def test_jsonl_without_a_line_that_can_be_read(tmp_path, text):
+def test_jsonl_without_a_readable_line(tmp_path, text):
     (tmp_path / "t.jsonl").write_text(text)
     refused(lambda: table.read(tmp_path / "t.jsonl"), "t.jsonl", "line" if text.strip() else "no row")
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_a_missing_and_an_empty_file_and_one_with_a_header_alone(tmp_path, suffix):
+def test_missing_empty_and_header_only_files(tmp_path, suffix):
     file = tmp_path / f"t.{suffix}"
     refused(lambda: table.read(file), "There is no ")
     file.touch()
@@ -296,7 +296,7 @@ def test_a_missing_and_an_empty_file_and_one_with_a_header_alone(tmp_path, suffi
 
 
 @pytest.mark.parametrize("keep", [0.3, 0.6, 0.99])
-def test_a_truncated_or_foreign_parquet_file(read, tmp_path, keep):
+def test_truncated_or_foreign_parquet_file(read, tmp_path, keep):
     read(*(row(str(number)) for number in range(1000)), suffix="parquet")
     file = tmp_path / "table.parquet"
     data = file.read_bytes()
@@ -306,11 +306,11 @@ def test_a_truncated_or_foreign_parquet_file(read, tmp_path, keep):
     refused(lambda: table.read(file), "table.parquet is not a complete Parquet file")
 
 
-def test_an_unknown_time_zone(read):
+def test_unknown_time_zone(read):
     refused(lambda: read(row(), time_zone="Mars/Olympus"), "Mars/Olympus", "tz database")
 
 
-def test_message_ids_that_are_numbered_anew_in_each_conversation_stay_apart(read):
+def test_message_ids_restarting_in_each_conversation(read):
     rows = [row(message_id=1), row(message_id=2, reply_to=1)]
     rows += [one | {"conversation": "Ben"} for one in rows] + [rows[0]]
     found = read(*rows)
@@ -319,13 +319,13 @@ def test_message_ids_that_are_numbered_anew_in_each_conversation_stay_apart(read
     assert found.attrs["skipped"]["a second copy of a message"]["count"] == 1
 
 
-def test_rows_without_a_conversation_a_sender_or_a_text_are_counted(read):
+def test_incomplete_rows_are_counted(read):
     bad = [row(conversation=""), row(sender=None), row(5), row(is_owner="perhaps"), row(is_group=[]), row(sender=[])]
     found = read(row(), *bad)
     assert sum(entry["count"] for entry in found.attrs["skipped"].values()) == len(bad)
 
 
-def test_a_setting_that_a_table_takes_comes_through_read_messages(tmp_path):
+def test_read_messages_passes_settings_on(tmp_path):
     file = write(tmp_path / "t.csv", [row() | {"timestamp": "2024-05-01 14:00"}])
     assert read_messages(file, me=["Anna"], time_zone="Europe/Berlin")["timestamp"][0] == NOON
 
@@ -345,7 +345,7 @@ RECORDS = st.dictionaries(st.sampled_from(HEADER + [*table.OPTIONAL]), VALUES).m
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(VALUES | RECORDS, max_size=6))
-def test_whatever_stands_in_the_rows_is_a_checked_table_or_a_study_error(read, records):
+def test_any_json_gives_a_table_or_a_study_error(read, records):
     try:
         found = read(*records)
     except StudyError as error:
@@ -357,7 +357,7 @@ def test_whatever_stands_in_the_rows_is_a_checked_table_or_a_study_error(read, r
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=200) | st.text('a,;"\n\r\t\0é').map(lambda text: f"{','.join(HEADER)}\n{text}".encode()))
 @pytest.mark.parametrize("suffix", [*FORMATS, "tsv"])
-def test_whatever_bytes_a_file_holds_is_a_checked_table_or_a_study_error(tmp_path, suffix, data):
+def test_any_bytes_give_a_table_or_a_study_error(tmp_path, suffix, data):
     file = tmp_path / f"t.{suffix}"
     file.write_bytes(data)
     try:
@@ -369,7 +369,7 @@ def test_whatever_bytes_a_file_holds_is_a_checked_table_or_a_study_error(tmp_pat
 
 
 @pytest.mark.parametrize("date", ["20.02.2024 17:03", "02/20/2024 05:03 PM", "3/4/24, 9:15"])
-def test_a_spreadsheets_date_is_refused_not_lost(tmp_path, date):
+def test_spreadsheet_dates_are_refused(tmp_path, date):
     path = tmp_path / "chat.csv"
     path.write_text(f'conversation,sender,timestamp,text\nAnna,Sam,"{date}",hi\n', encoding="utf-8")
     with pytest.raises(StudyError, match="ambiguous date"):

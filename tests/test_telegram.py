@@ -1,4 +1,4 @@
-"""The reader of Telegram Desktop's result.json, over exports shaped as it writes them."""
+"""Reading Telegram Desktop's result.json."""
 
 import json
 from datetime import UTC, datetime
@@ -54,7 +54,7 @@ def rows(table, *columns):
     return table[list(columns)].values.tolist()
 
 
-def test_the_table_has_the_documented_columns_and_types(read):
+def test_table_has_documented_columns_and_types(read):
     table = check(read(chat(message(), mine(reply_to_message_id=1))))
     assert list(table.columns) == COLUMNS
     assert table["timestamp"].tolist() == [datetime(2024, 5, 1, 12, 0, second, tzinfo=UTC) for second in (1, 2)]
@@ -72,13 +72,13 @@ SOMETHING = st.text(min_size=1).filter(lambda text: not text.isspace())
         SOMETHING | st.lists(SOMETHING | st.fixed_dictionaries({"type": SOMETHING, "text": SOMETHING})), min_size=1
     )
 )
-def test_any_text_comes_back_byte_for_byte_as_a_string_or_as_parts(read, texts):
+def test_any_text_round_trips_exactly(read, texts):
     table = read(chat(*(message(text, number=number) for number, text in enumerate(texts))))
     whole = ["".join(part if isinstance(part, str) else part["text"] for part in text) for text in texts]
     assert [text.encode() for text in table["text"]] == [text.encode() for text in whole]
 
 
-def test_text_entities_are_read_where_there_is_no_text(read):
+def test_text_entities_replace_missing_text(read):
     entities = [{"type": "plain", "text": "see "}, {"type": "link", "text": "example.org"}]
     row = message(text_entities=entities)
     assert read(chat(row))["text"][0] == "hello"
@@ -86,7 +86,7 @@ def test_text_entities_are_read_where_there_is_no_text(read):
     assert read(chat(row))["text"][0] == "see example.org"
 
 
-def test_a_whole_account_and_chats_that_were_left(read):
+def test_whole_account_with_left_chats(read):
     group = chat(message(name="Ben", sender=BEN), mine(), name="Team", type_="private_supergroup", number=77)
     table = read(account(chat(message(), mine()), left_chats={"about": "…", "list": [group]}))
     assert sorted(set(table["conversation"])) == ["Anna", "group:Team"]
@@ -94,40 +94,40 @@ def test_a_whole_account_and_chats_that_were_left(read):
     assert table.groupby("conversation")["is_owner"].sum().tolist() == [1, 1]
 
 
-def test_the_owner_of_an_older_account_export_whose_numbers_have_no_prefix(read):
+def test_owner_in_older_export_without_number_prefix(read):
     old = [message() | {"from_id": ANNA}, mine() | {"from_id": ME}]
     assert read(account(chat(*old)))["sender"].tolist() == ["Anna", "me"]
 
 
-def test_the_owner_of_a_personal_chat_is_whoever_is_not_its_partner(read):
+def test_owner_of_personal_chat_is_not_the_partner(read):
     assert read(chat(message(), mine()), me=["Anna"])["sender"].tolist() == ["Anna", "me"]
 
 
-def test_the_owner_who_talks_to_partners_is_known_in_groups_too(read):
+def test_owner_known_from_personal_chats_is_found_in_groups(read):
     group = chat(message(name="Ben", sender=BEN), mine(), name="Team", type_="private_group", number=77)
     export = account(chat(message(), mine()), group) | {"personal_information": None}
     assert read(export).groupby("conversation")["is_owner"].sum().to_dict() == {"Anna": 1, "group:Team": 1}
 
 
 @pytest.mark.parametrize("me, owner", [("Sam", "Sam"), ("sam", "sam"), ("SAM", "Sam,sam"), ("Ben", "")])
-def test_the_owner_of_a_group_goes_by_name_exactly_and_else_without_case(read, me, owner):
+def test_owner_of_group_by_exact_name_then_any_case(read, me, owner):
     senders = ["Sam", "sam", "Anna"]
     group = [message(name, BEN + number, name, number) for number, name in enumerate(senders)]
     table = read(chat(*group, name="Team", type_="private_group", number=77), me=[me])
     assert ",".join(table["text"][table["is_owner"]]) == owner
 
 
-def test_a_personal_chat_whose_partner_is_not_numbered_like_the_chat_goes_by_name(read):
+def test_owner_by_name_if_partner_number_differs_from_chat(read):
     table = read(chat(message(), mine(), number=99), me=["Sam"])
     assert table["sender"].tolist() == ["Anna", "me"]
     assert not read(chat(message(), mine(), number=99))["is_owner"].any()
 
 
-def test_a_contact_who_is_called_me_is_not_the_owner(read):
+def test_contact_called_me_is_not_owner(read):
     assert read(chat(message(name="me"), mine(), name="me"))["sender"].tolist() == ["me (not the owner)", "me"]
 
 
-def test_two_contacts_of_one_name_and_one_without_a_name_stay_apart(read):
+def test_contacts_with_same_or_no_name_stay_apart(read):
     other = chat(message(sender=BEN), name="Anna", number=BEN)
     gone = chat(message(name=None, sender=5), name=None, number=5)
     table = read(account(chat(message()), other, gone))
@@ -135,7 +135,7 @@ def test_two_contacts_of_one_name_and_one_without_a_name_stay_apart(read):
     assert sorted(table["sender"]) == ["Anna", "Anna", "Deleted account 5"]
 
 
-def test_a_contact_called_like_a_group_stays_apart_from_it(read):
+def test_contact_called_like_a_group_stays_apart(read):
     table = read(
         account(chat(message(), name="group:Team"), chat(message(), name="Team", type_="private_group", number=7))
     )
@@ -170,27 +170,27 @@ def test_a_contact_called_like_a_group_stays_apart_from_it(read):
         ({"text": "half \ud83d"}, "unreadable", "half ?"),
     ],
 )
-def test_what_is_no_plain_message_has_its_kind(read, more, kind, text):
+def test_kinds_of_messages(read, more, kind, text):
     assert rows(read(chat(message() | more)), "kind", "text") == [[kind, text]]
 
 
-def test_a_message_that_telegram_desktop_does_not_support_keeps_its_row(read):
+def test_unsupported_message_keeps_its_row(read):
     table = read(chat(message(), {"id": 9, "type": "unsupported"}))
     assert sorted(table["kind"]) == ["text", "undated"]
 
 
-def test_all_of_a_bots_chat_is_app(read):
+def test_bot_chat_is_all_app(read):
     assert set(read(chat(message(), mine(), type_="bot_chat"))["kind"]) == {"app"}
 
 
 @pytest.mark.parametrize("type_", ["saved_messages", "public_channel", "private_channel", "replies"])
-def test_what_is_no_conversation_is_counted(read, type_):
+def test_channels_and_notes_to_self_are_counted(read, type_):
     table = read(account(chat(message(), mine()), chat(message("news"), mine("x"), type_=type_, number=3)))
     (entry,) = table.attrs["skipped"].values()
     assert len(table) == 2 and entry == {"count": 2, "examples": ["news", "x"]}
 
 
-def test_times_of_older_exports_without_unixtime_are_utc_and_noted(read):
+def test_times_without_unixtime_are_utc_and_noted(read):
     row = message()
     del row["date_unixtime"]
     table = read(chat(row, mine()))
@@ -199,24 +199,24 @@ def test_times_of_older_exports_without_unixtime_are_utc_and_noted(read):
     assert read(chat(message())).attrs["notes"] == []
 
 
-def test_a_reply_into_another_chat_names_that_chat(read):
+def test_reply_to_another_chat(read):
     table = read(chat(message(reply_to_message_id=8, reply_to_peer_id="channel55")))
     assert table["reply_to"].tolist() == ["55/8"]
 
 
-def test_a_control_character_as_telegram_writes_it_is_read(tmp_path):
+def test_telegram_control_characters(tmp_path):
     text = json.dumps(chat(message("tab_\\xAB and _")))
     file = tmp_path / "result.json"
     file.write_text(text.replace(" and _", "\\x1F\\n\\\\x1F"), encoding="utf-8")
     assert telegram.read(file)["text"][0] == "tab_\\xAB\x1f\n\\x1F"
 
 
-def test_a_folder_stands_for_its_result_json(read, tmp_path):
+def test_folder_with_result_json(read, tmp_path):
     table = read(chat(message(), mine()))
     assert telegram.read(tmp_path).equals(table) and read_messages(tmp_path).equals(table)
 
 
-def test_two_readings_are_equal_and_a_chat_listed_twice_is_read_once(read):
+def test_reading_is_repeatable_and_repeated_chats_are_read_once(read):
     export = account(chat(message(), mine()), chat(message(), mine()))
     table = read(export)
     assert table.equals(read(export)) and table.attrs["skipped"]["a second copy of a message"]["count"] == 2
@@ -239,11 +239,11 @@ def test_malformed_rows_and_chats_are_counted(read):
         chat(message(), type_="public_channel"),
     ],
 )
-def test_a_wrong_shape_says_how_to_export(read, export):
+def test_error_for_other_json_says_how_to_export(read, export):
     refused(lambda: read(export), "result.json", "Telegram", "machine-readable JSON")
 
 
-def test_a_truncated_file_and_a_folder_without_json(tmp_path):
+def test_truncated_file_and_folder_without_json(tmp_path):
     refused(lambda: telegram.read(tmp_path), "result.json", "machine-readable JSON")
     file = tmp_path / "result.json"
     file.write_text(json.dumps(chat(message(), mine()))[:-30])
@@ -271,7 +271,7 @@ CHATS = st.fixed_dictionaries(
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.builds(account, CHATS, CHATS, VALUES, personal_information=VALUES) | CHATS)
-def test_whatever_stands_in_the_rows_is_a_checked_table_or_a_study_error(read, export):
+def test_any_json_gives_a_table_or_a_study_error(read, export):
     try:
         table = read(export, me=["Anna"])
     except StudyError as error:

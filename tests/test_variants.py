@@ -1,4 +1,4 @@
-"""Pairs become chosen, split and written rows."""
+"""Pairs are selected, split and written as rows."""
 
 import json
 import subprocess
@@ -39,7 +39,7 @@ def rows_of(folder, name):
 # --- splits ---------------------------------------------------------------------------------
 
 
-def test_the_newest_sessions_are_test_and_none_is_divided():
+def test_splits_are_by_time_and_whole_sessions():
     parts = variants.split(long_history())
     assert [len(parts[name]) for name in SPLITS] == [48, 6, 6]
     last = {name: max(pair["bubbles"][0].time for pair in parts[name]) for name in SPLITS}
@@ -48,33 +48,33 @@ def test_the_newest_sessions_are_test_and_none_is_divided():
     assert not sessions[0] & sessions[1] and not sessions[1] & sessions[2]
 
 
-def test_people_held_out_stand_in_no_other_split():
+def test_heldout_people_are_in_no_other_split():
     parts = variants.split(many_people())
     people = {name: {pair["conversation"] for pair in part} for name, part in parts.items()}
     assert len(parts[HELDOUT]) == 20 and len(people[HELDOUT]) == 2
     assert not people[HELDOUT] & (people["train"] | people["valid"] | people["test"])
 
 
-def test_nobody_is_held_out_who_has_more_than_the_share():
+def test_people_above_the_heldout_share_are_not_held_out():
     assert variants.split(long_history())[HELDOUT] == []
     assert variants.split(many_people(), heldout_share=0)[HELDOUT] == []
 
 
-def test_the_same_history_is_always_divided_the_same():
+def test_split_is_repeatable():
     assert variants.split(many_people()) == variants.split(many_people())
 
 
 # --- selection ------------------------------------------------------------------------------
 
 
-def test_the_minimum_of_three_words_belongs_to_raw_style_alone():
+def test_only_raw_style_has_a_minimum_length():
     pairs = [make_pair(("ann", "hi"), reply=reply) for reply in ("ok", "sounds good", "i am on my way", "a b c")]
     for variant in variants.VARIANTS:
         left = [pair["reply"] for pair in variants.select(pairs, variant, [])]
         assert left == (["i am on my way"] if variant == "raw_style" else [pair["reply"] for pair in pairs])
 
 
-def test_raw_style_takes_200_from_one_contact_spread_over_time_and_counts_the_rest():
+def test_raw_style_takes_200_per_contact_spread_over_time():
     pairs, funnel = long_history(70, 4), []
     chosen = variants.select(pairs, "raw_style", funnel)
     assert len(chosen) == 200 and [step["removed"] for step in funnel] == [0, 0, 80]
@@ -82,21 +82,21 @@ def test_raw_style_takes_200_from_one_contact_spread_over_time_and_counts_the_re
     assert len(variants.select(pairs, "raw_style_variable", [])) == 280
 
 
-def test_the_same_reply_is_kept_only_so_many_times():
+def test_repeats_of_a_reply_are_limited():
     pairs = [make_pair(("ann", str(number)), reply="lol") for number in range(30)] + [make_pair(reply="no")]
     chosen = variants.select(pairs, "raw_style_variable", [], repeats=10)
     assert [pair["reply"] for pair in chosen] == ["lol"] * 10 + ["no"]
     assert [pair["context"][0].text for pair in chosen[:10]] == [str(number) for number in range(0, 30, 3)]
 
 
-def test_an_unknown_variant_is_an_error():
+def test_unknown_variant():
     refused(lambda: variants.parameters_of("cataware"), "cataware", "raw_style_variable")
 
 
 # --- rows -----------------------------------------------------------------------------------
 
 
-def test_each_variant_has_its_own_form_and_system_text(tmp_path):
+def test_form_and_system_text_of_each_variant(tmp_path):
     pairs = many_people(3)
     written = {name: write(pairs, tmp_path, name) for name in variants.VARIANTS}
     assert set(written) == {"raw_style", "raw_style_variable", "category_aware", "wrapped"}
@@ -111,7 +111,7 @@ def test_each_variant_has_its_own_form_and_system_text(tmp_path):
     assert len({systems[name] for name in ("raw_style_variable", "raw_style", "category_aware")}) == 3
 
 
-def test_the_style_line_is_computed_from_train_alone(tmp_path):
+def test_style_line_uses_only_train(tmp_path):
     pairs = long_history()
     write(pairs, tmp_path, "raw_style")
     before = rows_of(tmp_path / "raw_style", "train")[0]["messages"][0]["content"]
@@ -126,7 +126,7 @@ def test_the_style_line_is_computed_from_train_alone(tmp_path):
     assert rows_of(tmp_path / "raw_style", "test")[0]["messages"][0]["content"] != before
 
 
-def test_in_a_group_the_others_are_numbered_and_in_a_chat_of_two_they_are_not():
+def test_contacts_are_numbered_only_in_groups():
     said = ("ann", "hi"), (None, "yo"), ("bo", "hey"), ("ann", "so?")
     content = lambda pair: variants.to_example(pair, "Sam", "")["messages"][1]["content"]  # noqa: E731
     assert content(make_pair(*said, is_group=True)) == "Contact 1: hi\nSam: yo\nContact 2: hey\nContact 1: so?"
@@ -134,7 +134,7 @@ def test_in_a_group_the_others_are_numbered_and_in_a_chat_of_two_they_are_not():
 
 
 @given(st.lists(st.tuples(st.sampled_from([None, "ann", "bo"]), st.text()), min_size=1), st.text(), st.booleans())
-def test_no_part_of_a_row_but_the_target_depends_on_the_reply(context, reply, category):
+def test_prompt_does_not_depend_on_the_reply(context, reply, category):
     one, other = (
         variants.to_example(make_pair(*context, reply=text), "Sam", "Be Sam.", "tagged", category)
         for text in (reply, "another")
@@ -142,7 +142,7 @@ def test_no_part_of_a_row_but_the_target_depends_on_the_reply(context, reply, ca
     assert one["messages"][:2] == other["messages"][:2] and one["messages"][2]["content"] == reply
 
 
-def test_files_are_written_in_mlx_lms_form_with_message_ids_beside_them(tmp_path):
+def test_written_rows_and_meta(tmp_path):
     written = write(long_history(), tmp_path)
     folder = tmp_path / "raw_style_variable"
     assert rows_of(folder, "train")[0] == {
@@ -167,7 +167,7 @@ def test_files_are_written_in_mlx_lms_form_with_message_ids_beside_them(tmp_path
     assert variant_folder.origin_of(folder)["parameters"]["system"].startswith("You are Sam.")
 
 
-def test_held_out_people_have_a_file_of_their_own(tmp_path):
+def test_heldout_people_have_their_own_file(tmp_path):
     written = write(many_people(), tmp_path)
     assert written[HELDOUT]["examples"] == 20 == len(rows_of(tmp_path / "raw_style_variable", HELDOUT))
     assert HELDOUT not in write(long_history(), tmp_path / "other")
@@ -180,19 +180,19 @@ def test_writing_twice_gives_the_same_bytes(tmp_path):
         assert file.read_bytes() == (tmp_path / "two" / "category_aware" / file.name).read_bytes()
 
 
-def test_a_variant_without_rows_is_an_error_and_leaves_nothing(tmp_path):
+def test_variant_without_rows_writes_nothing(tmp_path):
     refused(lambda: write(long_history(1), tmp_path), "raw_style_variable", "a.db")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_where_one_variant_would_be_empty_none_is_written(tmp_path):
+def test_one_empty_variant_stops_all_variants(tmp_path):
     pairs = [pair | {"reply": "ok"} for pair in long_history()]
     call = lambda: variants.write(pairs, "Sam", ["raw_style_variable", "raw_style"], tmp_path, ORIGIN, [])  # noqa: E731
     refused(call, "raw_style would have no rows", "Nothing was written")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_data_from_another_source_is_never_replaced(tmp_path):
+def test_data_from_another_source_is_not_replaced(tmp_path):
     write(long_history(), tmp_path)
     before = (tmp_path / "raw_style_variable" / "train.jsonl").read_bytes()
     refused(lambda: write(long_history(30), tmp_path, origin=ORIGIN | {"source": "b.db"}), "b.db", "a.db")
@@ -201,7 +201,7 @@ def test_data_from_another_source_is_never_replaced(tmp_path):
     assert (tmp_path / "raw_style_variable" / "train.jsonl").read_bytes() != before
 
 
-def test_data_is_ignored_by_git_wherever_it_is_written(tmp_path):
+def test_written_data_is_ignored_by_git(tmp_path):
     subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
     write(many_people(), tmp_path / "my own folder")
     seen = subprocess.run(["git", "-C", tmp_path, "status", "--porcelain", "-uall"], capture_output=True, check=True)

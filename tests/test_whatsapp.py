@@ -1,4 +1,4 @@
-"""The reader of WhatsApp's exported chats, over files of the shapes that WhatsApp writes."""
+"""Reading WhatsApp exports in all the forms that WhatsApp writes."""
 
 import random
 import struct
@@ -6,7 +6,7 @@ import zipfile
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from conftest import refused
+from conftest import cases, refused
 from ftstudy.errors import StudyError
 from ftstudy.sources import COLUMNS, check, exports, read_messages, whatsapp
 from ftstudy.sources.whatsapp import dates
@@ -19,7 +19,7 @@ EVENING = datetime(2023, 12, 31, 21, 15, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def in_2026(monkeypatch):
-    """What is in the future decides some dates, so the tests stay in one year."""
+    """Some dates depend on what is in the future, so the tests are always in 2026."""
     monkeypatch.setattr(dates, "LAST_DAY", date(2026, 1, 1))
     dates.readings.cache_clear()
     yield
@@ -33,7 +33,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def read(folder):
-    """Write a text as an export and read it."""
+    """Write a text as an export and read it back."""
 
     def write_and_read(text, name="WhatsApp Chat with Anna.txt", me=("Sam",), **more):
         return whatsapp.read(write(folder / name, text), me, **more)
@@ -43,7 +43,7 @@ def read(folder):
 
 @pytest.fixture
 def read_one(read):
-    """Text and kind of the one message that Anna wrote, in an Android or iPhone file."""
+    """Text and kind of a single message by Anna in an Android or iPhone export."""
 
     def one(text, head=ANDROID):
         table = read(f"{head}Anna: {text}\n")
@@ -87,7 +87,7 @@ def noted(table, words):
 
 
 @pytest.mark.parametrize("head, name", [(ANDROID, "WhatsApp Chat with Anna.txt"), (IPHONE, "_chat.txt")])
-def test_the_table_has_the_documented_columns_and_types(folder, head, name):
+def test_table_has_documented_columns_and_types(folder, head, name):
     table = read_messages(write(folder / name, lines(f"{head}Anna: hi", f"{head}Sam: hey")), me=("Sam",))
     assert list(table.columns) == COLUMNS
     assert table["sender"].tolist() == ["Anna", "me"] and table["is_owner"].tolist() == [False, True]
@@ -99,56 +99,34 @@ def test_the_table_has_the_documented_columns_and_types(folder, head, name):
 
 @pytest.mark.parametrize(
     "head",
-    [
-        "12/31/23, 9:15 PM - ",
-        "12/31/23, 9:15\u202fPM - ",
-        "12/31/23, 9:15\u00a0pm - ",
-        "31/12/23, 9:15 p.\u00a0m. - ",
-        "31/12/2023 9:15 p. m. - ",
-        "31/12/2023, 9:15 p.m. - ",
-        "31/12/2023, 9:15pm - ",
-        "31.12.23, 21:15 - ",
-        "31.12.2023 21.15 - ",
-        "31-12-2023 21:15 - ",
-        "31/12/2023 à 21:15 - ",
-        "31. 12. 2023 21:15 - ",
-        "2023-12-31, 21:15 - ",
-        "2023/12/31, 21:15 - ",
-        "2023/12/31 下午9:15 - ",
-        "2023. 12. 31. 오후 9:15 - ",
-        "31/12/2023, 9:15 μ.μ. - ",
-        "2023-12-31 21 h 15 - ",
-        "٣١/١٢/٢٠٢٣، ٩:١٥ م - ",
-        "\u200f٣١\u200f/١٢\u200f/٢٠٢٣، ٢١:١٥ - ",
-        "12/31/23, 9:15:00 PM: ",
-        "[31.12.23, 21:15:00] ",
-        "[12/31/23, 9:15:00\u202fPM] ",
-        "[31/12/2023, 9:15:00 p.\u00a0m.] ",
-        "[31/12/2023 21:15:00] ",
-        "[31-12-2023 21:15:00] ",
-        "[2023/12/31 21:15:00] ",
-        "[2023-12-31, 9:15:00 p.m.] ",
-        "[31.12.2023 klo 21.15.00] ",
-        LRM + "[31.12.23, 21:15:00] ",
-    ],
+    cases("""
+    12/31/23, 9:15 PM - | 12/31/23, 9:15\u202fPM - | 12/31/23, 9:15\u00a0pm - | 31/12/23, 9:15 p.\u00a0m. -
+    31/12/2023 9:15 p. m. - | 31/12/2023, 9:15 p.m. - | 31/12/2023, 9:15pm - | 31.12.23, 21:15 - | 31.12.2023 21.15 -
+    31-12-2023 21:15 - | 31/12/2023 à 21:15 - | 31. 12. 2023 21:15 - | 2023-12-31, 21:15 - | 2023/12/31, 21:15 -
+    2023/12/31 下午9:15 - | 2023. 12. 31. 오후 9:15 - | 31/12/2023, 9:15 μ.μ. - | 2023-12-31 21 h 15 -
+    ٣١/١٢/٢٠٢٣، ٩:١٥ م - | \u200f٣١\u200f/١٢\u200f/٢٠٢٣، ٢١:١٥ - | 12/31/23, 9:15:00 PM:
+    [31.12.23, 21:15:00] | [12/31/23, 9:15:00\u202fPM] | [31/12/2023, 9:15:00 p.\u00a0m.] | [31/12/2023 21:15:00]
+    [31-12-2023 21:15:00] | [2023/12/31 21:15:00] | [2023-12-31, 9:15:00 p.m.] | [31.12.2023 klo 21.15.00]
+    \u200e[31.12.23, 21:15:00]
+    """),
 )
 def test_header_forms(read, head):
-    table = read(lines(f"{head}Anna: hi", f"{head}Sam: 9:15 PM - no: header"))
+    table = read(lines(f"{head} Anna: hi", f"{head} Sam: 9:15 PM - no: header"))
     assert table["timestamp"].tolist() == [EVENING] * 2
     assert texts(table) == ["hi", "9:15 PM - no: header"]
     assert table["sender"].tolist() == ["Anna", "me"]
 
 
 @pytest.mark.parametrize("clock, hour", [("12:05 AM", 0), ("1:05 am", 1), ("12:05 PM", 12), ("11:05 p. m.", 23)])
-def test_midnight_and_noon_of_twelve_hours(read, clock, hour):
+def test_twelve_hour_clock_at_midnight_and_noon(read, clock, hour):
     assert read(f"12/31/23, {clock} - Anna: hi")["timestamp"][0].hour == hour
 
 
-def test_seconds_are_kept_where_there_are_some(read):
+def test_seconds_are_kept(read):
     assert read(f"{IPHONE}Anna: hi")["timestamp"][0] == EVENING + timedelta(seconds=3)
 
 
-def test_a_line_that_starts_no_message_continues_the_last_one(read):
+def test_other_lines_continue_the_message(read):
     table = read(lines(f"{ANDROID}Anna: one", "two", "", "  three ", f"{ANDROID}Sam: four"))
     assert texts(table) == ["one\ntwo\n\n  three ", "four"]
 
@@ -167,18 +145,18 @@ def test_a_line_that_starts_no_message_continues_the_last_one(read):
         "9:15 PM - Anna: hi",
     ],
 )
-def test_a_line_that_looks_nearly_like_a_header_stays_text(read, line):
+def test_lines_similar_to_a_header_stay_text(read, line):
     assert texts(read(lines(f"{ANDROID}Anna: see", line))) == [f"see\n{line}"]
 
 
-def test_a_header_in_another_form_than_the_files_was_pasted_and_is_noted(read):
+def test_pasted_header_in_another_form_stays_text_and_is_noted(read):
     pasted = "[30.12.23, 20:00:00] Ben: what a day"
     table = read(lines(f"{ANDROID}Anna: look", pasted, f"{ANDROID}Sam: wow"))
     assert texts(table) == [f"look\n{pasted}", "wow"]
     assert noted(table, "1 lines start with a date in another form")
 
 
-def test_lines_before_the_first_header_are_counted(read):
+def test_lines_before_first_header_are_counted(read):
     table = read(lines("junk", "", "more junk", f"{ANDROID}Anna: hi"))
     assert texts(table) == ["hi"]
     assert table.attrs["skipped"] == {
@@ -186,7 +164,7 @@ def test_lines_before_the_first_header_are_counted(read):
     }
 
 
-def test_crlf_and_lf_end_lines_and_nothing_else_does(read):
+def test_only_crlf_and_lf_end_lines(read):
     odd = "a\u2028b\u2029c\x0bd\x0ce\x85f\x1cg\rh"
     text = f"{IPHONE}Anna: {odd}\r\n{IPHONE}Sam: two\nlines\r\nthree\r\n"
     assert texts(read(text)) == [odd, "two\nlines\nthree"]
@@ -194,11 +172,11 @@ def test_crlf_and_lf_end_lines_and_nothing_else_does(read):
 
 
 @pytest.mark.parametrize("end, text", [("", "hi"), ("\n", "hi"), ("\r\n", "hi"), ("\n\n", "hi\n"), (" \n", "hi ")])
-def test_the_files_own_last_newline_is_no_part_of_the_message(read, end, text):
+def test_final_newline_of_file_is_not_text(read, end, text):
     assert texts(read(f"{ANDROID}Anna: hi{end}")) == [text]
 
 
-# Hypothesis tries the phrases in the program, too; between these, they are somebody's words.
+# Hypothesis also tries phrases from the program; between these characters they are ordinary text.
 PLAIN = strategies.builds(
     "".join,
     strategies.tuples(
@@ -212,7 +190,7 @@ PLAIN = strategies.builds(
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(strategies.lists(strategies.tuples(PLAIN, strategies.booleans()), min_size=1, max_size=6), strategies.booleans())
 @example([("e\u0301 ﬁ \u00a0 \u200d🤷🏽‍♀️\n\n 12/31 \u202a+1\u202c", True), ("", False), ("\n", False)], True)
-def test_any_text_comes_back_byte_for_byte(folder, written, iphone):
+def test_any_text_round_trips_exactly(folder, written, iphone):
     head = IPHONE if iphone else ANDROID
     text = lines(*(f"{head}{'Sam' if mine else 'Anna'}: {text}" for text, mine in written))
     table = whatsapp.read(write(folder / "_chat.txt", text), ("Sam",))
@@ -222,7 +200,7 @@ def test_any_text_comes_back_byte_for_byte(folder, written, iphone):
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(strategies.binary(max_size=200), strategies.sampled_from([b"", ANDROID.encode() + b"Anna: ", b"PK\x03\x04"]))
-def test_any_bytes_become_a_table_or_one_paragraph(folder, junk, before):
+def test_any_bytes_give_a_table_or_a_study_error(folder, junk, before):
     file = write(folder / "x.txt", before + junk)
     try:
         check(whatsapp.read(file))
@@ -230,7 +208,7 @@ def test_any_bytes_become_a_table_or_one_paragraph(folder, junk, before):
         assert "\n" not in str(error) and str(error).endswith(".")
 
 
-def test_broken_utf_8_costs_one_message(read):
+def test_invalid_utf8_loses_one_message(read):
     table = read(
         f"{ANDROID}Anna: fine\n".encode() + f"{ANDROID}Anna: br".encode() + b"\xff\n" + f"{ANDROID}Sam: ok".encode()
     )
@@ -239,11 +217,11 @@ def test_broken_utf_8_costs_one_message(read):
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
-def test_a_byte_order_mark(read, encoding):
+def test_byte_order_mark(read, encoding):
     assert texts(read(f"{ANDROID}Anna: grüß\n".encode(encoding))) == ["grüß"]
 
 
-def test_a_message_of_ten_megabytes_is_oversized(read):
+def test_ten_megabyte_message_is_oversized(read):
     table = read(lines(f"{ANDROID}Anna: {'<(12/31/23, ' * 900_000}", f"{ANDROID}Sam: ok"))
     assert kinds(table) == ["oversized", "text"]
 
@@ -254,29 +232,17 @@ def test_empty_messages_are_empty(read):
     assert table["sender"].tolist() == ["Anna", "me", "Anna"]
 
 
-# Attachments, and what else WhatsApp writes
+# Attachments and other messages by WhatsApp
 
 
 @pytest.mark.parametrize(
     "marker",
-    [
-        "<Media omitted>",
-        "<Medien ausgeschlossen>",
-        "<Médias omis>",
-        "<Multimedia omitido>",
-        "<Media omessi>",
-        "<Mídia oculta>",
-        "<Media weggelaten>",
-        "<Без медиафайлов>",
-        LRM + "video omitted",
-        LRM + "GIF omitted",
-        LRM + "Audio weggelassen",
-        LRM + "sticker omis",
-        LRM + "documento omitido",
-        LRM + "video omesso",
-        LRM + "áudio ocultado",
-        LRM + "видео отсутствует",
-    ],
+    cases("""
+    <Media omitted> | <Medien ausgeschlossen> | <Médias omis> | <Multimedia omitido> | <Media omessi> | <Mídia oculta>
+    <Media weggelaten> | <Без медиафайлов> | \u200evideo omitted | \u200eGIF omitted | \u200eAudio weggelassen
+    \u200esticker omis | \u200edocumento omitido | \u200evideo omesso | \u200eáudio ocultado
+    \u200eвидео отсутствует
+    """),
 )
 def test_omitted_media_are_attachments(read_one, marker):
     assert read_one(marker) == ("[attachment]", "attachment")
@@ -285,18 +251,12 @@ def test_omitted_media_are_attachments(read_one, marker):
 
 @pytest.mark.parametrize(
     "marker",
-    [
-        "image omitted",
-        "Bild weggelassen",
-        "image absente",
-        "imagen omitida",
-        "immagine omessa",
-        "imagem ocultada",
-        "afbeelding weggelaten",
-        "изображение отсутствует",
-    ],
+    cases("""
+        image omitted | Bild weggelassen | image absente | imagen omitida | immagine omessa | imagem ocultada
+        afbeelding weggelaten | изображение отсутствует
+    """),
 )
-def test_omitted_images_are_photos_on_an_iphone(read_one, marker):
+def test_images_omitted_by_iphone_are_photos(read_one, marker):
     assert read_one(LRM + marker, IPHONE) == ("[photo]", "attachment")
     assert read_one(f"look {LRM}{marker}", IPHONE) == ("look [photo]", "attachment")
 
@@ -317,7 +277,7 @@ def test_omitted_images_are_photos_on_an_iphone(read_one, marker):
         (f"{LRM}Report.pdf • {LRM}document omitted", "Report.pdf • [attachment]"),
     ],
 )
-def test_attached_files_of_an_iphone(read_one, text, expected):
+def test_files_attached_by_iphone(read_one, text, expected):
     assert read_one(text, IPHONE) == (expected, "attachment")
 
 
@@ -336,53 +296,33 @@ def test_attached_files_of_an_iphone(read_one, text, expected):
         ("VID-20231231-WA0001.mp4 (файл добавлен)", "[attachment]"),
     ],
 )
-def test_attached_files_of_android(read_one, text, expected):
+def test_files_attached_by_android(read_one, text, expected):
     assert read_one(text) == (expected, "attachment")
 
 
 @pytest.mark.parametrize(
     "text",
-    [
-        "the image omitted nothing",
-        "<3 you",
-        "see report.pdf (attached)",
-        "I omitted the media",
-        "<Media omitted> they said",
-        "a<b: 5>c",
-        "he said: This message was deleted",
-        "This message was deleted by mistake",
-        "null",
-        "poll: who comes?",
-        "location: home",
-        "here: https://maps.google.com/?q=52.5,13.4",
-        "missed voice call from you",
-        "is WhatsApp end-to-end encrypted?",
-        "<This message was edited> yes",
-        "Anna created group chaos",
-    ],
+    cases("""
+        the image omitted nothing | <3 you | see report.pdf (attached) | I omitted the media
+        <Media omitted> they said | a<b: 5>c | he said: This message was deleted
+        This message was deleted by mistake | null | poll: who comes? | location: home
+        here: https://maps.google.com/?q=52.5,13.4 | missed voice call from you | is WhatsApp end-to-end encrypted?
+        <This message was edited> yes | Anna created group chaos
+    """),
 )
-def test_words_like_whatsapps_own_stay_text(read_one, text):
+def test_text_similar_to_whatsapp_phrases_stays_text(read_one, text):
     assert read_one(text) == (text, "text")
     assert read_one(text, IPHONE) == (text, "text")
 
 
 @pytest.mark.parametrize(
     "text",
-    [
-        "This message was deleted",
-        "This message was deleted.",
-        "You deleted this message",
-        "Diese Nachricht wurde gelöscht.",
-        "Du hast diese Nachricht gelöscht.",
-        "Ce message a été supprimé",
-        "Se eliminó este mensaje.",
-        "Eliminaste este mensaje.",
-        "Questo messaggio è stato eliminato",
-        "Mensagem apagada",
-        "Dit bericht is verwijderd",
-        "Данное сообщение удалено",
-        "Вы удалили данное сообщение",
-    ],
+    cases("""
+        This message was deleted | This message was deleted. | You deleted this message
+        Diese Nachricht wurde gelöscht. | Du hast diese Nachricht gelöscht. | Ce message a été supprimé
+        Se eliminó este mensaje. | Eliminaste este mensaje. | Questo messaggio è stato eliminato | Mensagem apagada
+        Dit bericht is verwijderd | Данное сообщение удалено | Вы удалили данное сообщение
+    """),
 )
 def test_deleted_messages_are_unsent(read_one, text):
     assert read_one(text) == (text, "unsent")
@@ -391,19 +331,13 @@ def test_deleted_messages_are_unsent(read_one, text):
 
 @pytest.mark.parametrize(
     "mark",
-    [
-        "<This message was edited>",
-        "<Diese Nachricht wurde bearbeitet.>",
-        "<Ce message a été modifié>",
-        "<Se editó este mensaje.>",
-        "<Questo messaggio è stato modificato>",
-        "<Mensagem editada>",
-        "<Dit bericht is bewerkt>",
-        LRM + "<This message was edited>",
-        LRM + "<in some language>",
-    ],
+    cases("""
+    <This message was edited> | <Diese Nachricht wurde bearbeitet.> | <Ce message a été modifié>
+    <Se editó este mensaje.> | <Questo messaggio è stato modificato> | <Mensagem editada> | <Dit bericht is bewerkt>
+    \u200e<This message was edited> | \u200e<in some language>
+    """),
 )
-def test_the_mark_of_an_edited_message_is_removed_and_nothing_else(read_one, mark):
+def test_edited_mark_is_removed(read_one, mark):
     assert read_one(f"see  you\n tomorrow  {mark}") == ("see  you\n tomorrow ", "text")
     assert read_one(f"{LRM}<attached: 00000012-PHOTO-2023.jpg> {mark}", IPHONE) == ("[photo]", "attachment")
 
@@ -440,16 +374,16 @@ def test_contact_cards_are_apps(read_one, text):
 @pytest.mark.parametrize(
     "text", ["Missed voice call", "Verpasster Videoanruf", "Appel vocal manqué", "Llamada perdida"]
 )
-def test_calls_are_system(read, read_one, text):
+def test_calls_are_system_messages(read, read_one, text):
     assert read_one(text) == (text, "system")
     assert read_one(LRM + text, IPHONE) == (text, "system")
     assert kinds(read(ANDROID + text)) == ["system"]
 
 
-def test_an_iphone_marks_its_own_sentences_in_any_language(read_one):
+def test_iphone_system_messages_in_any_language(read_one):
     text = "Beszélgetés titkosítva."
     assert read_one(LRM + text, IPHONE) == (text, "system")
-    assert read_one(LRM + "hi") == (LRM + "hi", "text")  # Android marks none, so somebody typed it
+    assert read_one(LRM + "hi") == (LRM + "hi", "text")  # Android marks nothing, so it was typed
 
 
 # Senders and system lines
@@ -457,27 +391,23 @@ def test_an_iphone_marks_its_own_sentences_in_any_language(read_one):
 
 @pytest.mark.parametrize(
     "line",
-    [
-        "Messages and calls are end-to-end encrypted. Only people in this chat can read them.",
-        "Messages and calls are end-to-end encrypted. Learn more: tap here",
-        'Anna changed the subject to "Party: now"',
-        "Anna changed the subject from “A: b” to “C: d”",
-        "Anna hat etwas getan mit „Party: jetzt“",
-        "Anna a fait quelque chose avec «Fête: oui»",
-        "Anna changed the group description: be nice",
-        "Anna hat die Gruppenbeschreibung geändert: seid nett",
-        "Your security code with Ben: Work changed.",
-        "Anna left",
-    ],
+    cases("""
+        Messages and calls are end-to-end encrypted. Only people in this chat can read them.
+        Messages and calls are end-to-end encrypted. Learn more: tap here | Anna changed the subject to "Party: now"
+        Anna changed the subject from “A: b” to “C: d” | Anna hat etwas getan mit „Party: jetzt“
+        Anna a fait quelque chose avec «Fête: oui» | Anna changed the group description: be nice
+        Anna hat die Gruppenbeschreibung geändert: seid nett | Your security code with Ben: Work changed.
+        Anna left
+    """),
 )
-def test_system_lines_of_android_have_no_sender_even_with_a_colon(read, line):
+def test_android_system_lines_with_colons_have_no_sender(read, line):
     table = read(lines(f"{ANDROID}{line}", f"{ANDROID}Anna: hi", f"{ANDROID}Sam: hey"))
     assert kinds(table) == ["system", "text", "text"]
     assert table["text"][0] == line
     assert set(table["sender"]) == {"WhatsApp", "Anna", "me"}
 
 
-def test_a_nickname_in_quotation_marks_is_a_sender(read):
+def test_sender_with_quotation_marks(read):
     table = read(
         lines(
             f'{ANDROID}Anna "Nana" Kim: hi',
@@ -489,24 +419,24 @@ def test_a_nickname_in_quotation_marks_is_a_sender(read):
     assert table["sender"].tolist() == ['Anna "Nana" Kim', "Ben „B“ Li"] + ['5" Joe'] * 3
 
 
-def test_a_dash_in_a_name_and_a_colon_in_a_text_divide_nothing(read):
+def test_dash_in_name_and_colon_in_text(read):
     table = read(lines(f"{ANDROID}Anna - Work: hi - you: there: ok", f"{ANDROID}Sam: note: this"))
     assert table["sender"].tolist() == ["Anna - Work", "me"]
     assert texts(table) == ["hi - you: there: ok", "note: this"]
 
 
-def test_a_name_with_a_colon_is_known_by_five_messages_that_share_it(read):
+def test_name_with_colon_needs_five_messages(read):
     table = read(lines(*[f"{ANDROID}Work: Anna: {number}" for number in range(5)], f"{ANDROID}Sam: hm"))
     assert set(table["sender"]) == {"Work: Anna", "me"} and texts(table) == ["0", "1", "2", "3", "4", "hm"]
 
 
-def test_words_with_a_colon_that_somebody_uses_often_are_no_part_of_a_name(read):
+def test_frequent_words_with_colon_are_not_part_of_name(read):
     table = read(lines(*[f"{ANDROID}Anna: Re: {number}" for number in range(9)], f"{ANDROID}Anna: hi"))
     assert set(table["sender"]) == {"Anna"} and texts(table)[0] == "Re: 0"
     assert set(read(lines(*[f"{ANDROID}Anna: Re: {number}" for number in range(4)]))["sender"]) == {"Anna"}
 
 
-def test_an_owner_with_a_colon_in_the_name_is_known_from_me(read):
+def test_owner_name_with_colon(read):
     table = read(lines(f"{ANDROID}Sam: Home: hi", f"{ANDROID}Anna: hey"), me=("Sam: Home",))
     assert table["sender"].tolist() == ["me", "Anna"] and texts(table) == ["hi", "hey"]
 
@@ -523,29 +453,29 @@ def test_an_owner_with_a_colon_in_the_name_is_known_from_me(read):
         ("Sam", "~ Sam"),
     ],
 )
-def test_the_owner_is_found_without_marks_case_and_tilde(read, sender, me):
+def test_owner_matches_without_marks_case_and_tilde(read, sender, me):
     table = read(lines(f"{ANDROID}{sender}: hi", f"{ANDROID}Anna: hey"), me=("nobody", me))
     assert table["is_owner"].tolist() == [True, False]
 
 
-def test_an_exact_name_comes_before_one_in_other_case(read):
+def test_exact_owner_name_wins_over_other_case(read):
     table = read(lines(f"{ANDROID}Sam: hi", f"{ANDROID}sam: hey"))
     assert table["sender"].tolist() == ["me", "sam"]
 
 
-def test_senders_stand_as_exported_without_marks(read):
+def test_senders_lose_only_direction_marks(read):
     assert (
         read(f"{ANDROID}\u202a+1\u00a0212\u00a0555\u20110111\u202c: hi")["sender"][0]
         == "+1\u00a0212\u00a0555\u20110111"
     )
 
 
-def test_somebody_else_called_me_is_not_the_owner(read):
+def test_other_sender_called_me_is_not_owner(read):
     table = read(lines(f"{ANDROID}me: hi", f"{ANDROID}Sam: hey"))
     assert table["sender"].tolist() == ["me (not the owner)", "me"]
 
 
-def test_without_the_owner_the_table_is_read_and_read_messages_lists_the_senders(folder, read):
+def test_missing_owner_error_lists_senders(folder, read):
     text = lines(f"{ANDROID}Anna: hi", f"{ANDROID}Sam: hey")
     assert not read(text, me=())["is_owner"].any()
     file = folder / "WhatsApp Chat with Anna.txt"
@@ -555,7 +485,7 @@ def test_without_the_owner_the_table_is_read_and_read_messages_lists_the_senders
 # Conversations
 
 
-def test_several_others_make_a_group_named_after_the_file(read):
+def test_group_is_named_after_file(read):
     table = read(lines(f"{ANDROID}Anna: a", f"{ANDROID}Ben: b", f"{ANDROID}Sam: c"), "WhatsApp Chat with Team.txt")
     assert table["is_group"].all() and set(table["conversation"]) == {"group:Team"}
 
@@ -570,13 +500,13 @@ def test_several_others_make_a_group_named_after_the_file(read):
         f"{IPHONE}Team: {LRM}Anna created group “Team”",
     ],
 )
-def test_a_group_is_known_from_its_system_lines(read, line):
+def test_system_lines_reveal_a_group(read, line):
     head = line[: line.index(" - ") + 3] if " - " in line else IPHONE
     table = read(lines(line, f"{head}Anna: hi", f"{head}Sam: hey"), "WhatsApp Chat with Team.txt")
     assert table["is_group"].all() and set(table["conversation"]) == {"group:Team"}
 
 
-def test_whatsapps_sentences_under_the_chats_name_make_no_group(read):
+def test_system_lines_with_chat_name_as_sender_do_not_make_a_group(read):
     notice = f"{IPHONE}Anna K: {LRM}Messages and calls are end-to-end encrypted."
     table = read(lines(notice, f"{IPHONE}Anna: hi", f"{IPHONE}Sam: hey"))
     assert set(table["conversation"]) == {"Anna"} and not table["is_group"].any()
@@ -601,16 +531,16 @@ def test_whatsapps_sentences_under_the_chats_name_make_no_group(read):
         ("holiday/_chat.txt", "holiday"),
     ],
 )
-def test_the_chats_name_from_the_file_or_folder(read, name, title):
+def test_chat_name_from_file_or_folder(read, name, title):
     table = read(lines(f"{ANDROID}Anna: a", f"{ANDROID}Ben: b"), name)
     assert set(table["conversation"]) == {f"group:{title}"}
 
 
-def test_a_chat_in_which_only_the_owner_wrote_is_named_after_the_file(read):
+def test_chat_with_only_the_owner_is_named_after_file(read):
     assert set(read(f"{ANDROID}Sam: hello?")["conversation"]) == {"Anna"}
 
 
-def test_a_folder_of_exports(folder):
+def test_folder_of_exports(folder):
     write(folder / "WhatsApp Chat with Anna.txt", f"{ANDROID}Anna: a")
     zipped(folder / "WhatsApp Chat - Ben.zip", {"_chat.txt": f"{IPHONE}Ben: b"})
     write(folder / "WhatsApp Chat - Cid" / "_chat.txt", f"{IPHONE}Cid: c")
@@ -620,7 +550,7 @@ def test_a_folder_of_exports(folder):
     assert sorted(table["conversation"]) == ["Anna", "Ben", "Cid"]
 
 
-def test_a_text_in_the_folder_that_is_no_export_is_left_out_and_noted(folder):
+def test_other_text_in_folder_is_left_out_and_noted(folder):
     write(folder / "WhatsApp Chat with Anna.txt", f"{ANDROID}Anna: a")
     write(folder / "notes.txt", "a document that Anna sent")
     table = whatsapp.read(folder)
@@ -636,7 +566,7 @@ def long_chat(count, name="Anna", since=0):
 
 
 @pytest.mark.parametrize("since", [0, 30])
-def test_a_later_export_of_the_same_chat_adds_only_what_is_new(folder, since):
+def test_later_export_adds_only_new_messages(folder, since):
     write(folder / "WhatsApp Chat with Anna.txt", long_chat(60))
     write(folder / "WhatsApp Chat with Anna (1).txt", long_chat(90, since=since))
     table = whatsapp.read(folder, ("Sam",))
@@ -644,7 +574,7 @@ def test_a_later_export_of_the_same_chat_adds_only_what_is_new(folder, since):
     assert table.attrs["skipped"]["a second copy of a message"]["count"] == 60 - since
 
 
-def test_two_people_of_one_name_stay_apart(folder):
+def test_two_people_with_the_same_name_stay_apart(folder):
     wish = "14/01/2024, 00:00 - Anna: happy birthday\n"
     write(folder / "a.txt", long_chat(60) + wish)
     write(folder / "b.txt", long_chat(60).replace("text", "words") + wish)
@@ -653,15 +583,15 @@ def test_two_people_of_one_name_stay_apart(folder):
     assert table.attrs["skipped"] == {}
 
 
-def test_the_same_words_twice_in_one_minute_are_two_messages(read):
+def test_same_text_twice_in_a_minute_is_two_messages(read):
     assert texts(read(lines(f"{ANDROID}Anna: ok", f"{ANDROID}Anna: ok"))) == ["ok", "ok"]
 
 
-def test_message_ids_are_the_same_in_the_next_reading(read):
+def test_message_ids_are_stable(read):
     assert read(long_chat(9))["message_id"].equals(read(long_chat(9))["message_id"])
 
 
-def test_messages_of_one_minute_keep_the_files_order(read):
+def test_messages_of_one_minute_keep_file_order(read):
     words = [str(number) for number in random.Random(1).sample(range(1000), 50)]
     assert texts(read(lines(*(f"{ANDROID}Anna: {word}" for word in words)))) == words
 
@@ -669,7 +599,7 @@ def test_messages_of_one_minute_keep_the_files_order(read):
 # Dates
 
 
-def test_one_date_that_can_be_read_no_other_way_decides_the_order(read):
+def test_one_unambiguous_date_decides_date_order(read):
     table = read(lines("03/04/2023, 10:00 - Anna: a", "13/04/2023, 10:00 - Anna: b"))
     assert table["timestamp"][0].strftime("%Y-%m-%d") == "2023-04-03"
     assert noted(table, "day/month/year: 1 cannot be month/day/year; 2 cannot be year/month/day")
@@ -677,13 +607,13 @@ def test_one_date_that_can_be_read_no_other_way_decides_the_order(read):
     assert table["timestamp"][0].strftime("%Y-%m-%d") == "2023-03-04"
 
 
-def test_the_deciding_date_may_be_the_last_of_the_file(read):
+def test_last_date_can_decide_date_order(read):
     early = [f"0{day}/0{month}/2023, 10:00 - Anna: x" for month in range(1, 9) for day in (1, 2)]
     table = read(lines(*early, "25/09/2023, 10:00 - Anna: y"))
     assert table["timestamp"][1].strftime("%Y-%m-%d") == "2023-01-02"
 
 
-def test_the_order_of_time_decides_where_every_date_has_two_readings(read):
+def test_chronology_decides_ambiguous_dates(read):
     table = read(lines("01/02/2023, 10:00 - Anna: a", "05/02/2023, 10:00 - Anna: b", "01/03/2023, 10:00 - Anna: c"))
     assert table["timestamp"].dt.strftime("%m-%d").tolist() == ["02-01", "02-05", "03-01"]
     assert noted(table, "go back in time")
@@ -691,24 +621,24 @@ def test_the_order_of_time_decides_where_every_date_has_two_readings(read):
     assert table["timestamp"].dt.strftime("%m-%d").tolist() == ["01-02", "01-05", "03-01"]
 
 
-def test_a_small_step_back_in_time_decides_nothing(read):
+def test_small_step_back_in_time_decides_nothing(read):
     text = lines("02/03/2023, 10:00 - Anna: a", "02/03/2023, 09:59 - Anna: b", "03/04/2023, 10:00 - Anna: c")
     refused(lambda: read(text), "ambiguous")
 
 
-def test_two_digits_may_be_a_year_in_front(read):
+def test_two_digit_year_first(read):
     table = read(lines("23/12/30, 10:00 - Anna: a", "24/01/02, 10:00 - Anna: b", "24/01/31, 10:00 - Anna: c"))
     assert table["timestamp"].dt.strftime("%Y-%m-%d").tolist() == ["2023-12-30", "2024-01-02", "2024-01-31"]
 
 
-def test_a_year_of_two_digits_is_not_in_the_future(read):
+def test_two_digit_year_is_not_in_the_future(read):
     table = read("31.12.23, 10:00 - Anna: a")
     assert table["timestamp"][0].year == 2023 and noted(table, "1 cannot be year/month/day")
     refused(lambda: read("24.12.23, 10:00 - Anna: a"), "2023-12-24 (dmy) or 2024-12-23 (ymd)")
 
 
 @pytest.mark.parametrize("order, day", [("dmy", "2023-04-03"), ("mdy", "2023-03-04")])
-def test_two_readings_are_refused_and_date_order_decides(read, order, day):
+def test_ambiguous_dates_need_date_order(read, order, day):
     text = lines("03/04/2023, 10:00 - Anna: a", "05/05/2023, 10:00 - Anna: b")
     refused(
         lambda: read(text),
@@ -718,34 +648,34 @@ def test_two_readings_are_refused_and_date_order_decides(read, order, day):
     assert read(text, date_order=order)["timestamp"][0].strftime("%Y-%m-%d") == day
 
 
-def test_readings_that_agree_are_accepted(read):
+def test_orders_with_equal_dates_are_accepted(read):
     table = read(lines("05/05/2023, 10:00 - Anna: a", "06/06/2023, 10:00 - Anna: b"))
     assert table["timestamp"][0].strftime("%Y-%m-%d") == "2023-05-05"
 
 
-def test_dates_that_no_one_order_reads_are_refused(read):
+def test_dates_without_a_common_order_are_refused(read):
     text = lines("31/12/2023, 10:00 - Anna: a", "12/31/2023, 10:00 - Anna: b")
     refused(lambda: read(text), "no order of", "31/12/2023 is not month/day/year", "12/31/2023 is not day/month/year")
 
 
-def test_a_date_that_the_given_order_cannot_read_is_named_with_its_line(read):
+def test_date_not_in_given_order_is_named_with_its_line(read):
     text = lines("1/2/23, 10:00 - Anna: a", "more", "12/31/23, 10:00 - Anna: b")
     refused(lambda: read(text, date_order="dmy"), "line 3", "12/31/23, 10:00 - Anna: b", "dmy")
 
 
-def test_an_unknown_order_or_zone(read):
+def test_unknown_order_or_zone(read):
     refused(lambda: read(f"{ANDROID}Anna: a", date_order="dym"), "'dym'", "dmy, mdy or ymd")
     refused(lambda: read(f"{ANDROID}Anna: a", time_zone="Mars/Base"), "Mars/Base")
 
 
-def test_local_time_becomes_utc_by_the_zone_and_the_zone_is_noted(read):
+def test_local_time_becomes_utc_and_zone_is_noted(read):
     text = lines("31.07.2023, 12:00 - Anna: a", "31.12.2023, 12:00 - Anna: b")
     table = read(text, time_zone="Europe/Berlin")
     assert [time.hour for time in table["timestamp"]] == [10, 11] and noted(table, "Europe/Berlin")
     assert [time.hour for time in read(text)["timestamp"]] == [12, 12] and noted(read(text), "UTC")
 
 
-def test_the_hour_that_comes_twice_when_summer_time_ends_keeps_its_order(read):
+def test_repeated_hour_at_end_of_summer_time_keeps_order(read):
     clocks = ["02:50", "02:10", "02:50", "03:10"]
     text = lines(*(f"29.10.2023, {clock} - Anna: {number}" for number, clock in enumerate(clocks)))
     table = read(text, time_zone="Europe/Berlin")
@@ -754,14 +684,14 @@ def test_the_hour_that_comes_twice_when_summer_time_ends_keeps_its_order(read):
 
 
 @pytest.mark.parametrize("year", ["0001", "1402", "2566", "9999"])
-def test_a_year_that_cannot_be_is_undated(read, year):
+def test_impossible_year_is_undated(read, year):
     assert kinds(read(f"{year}-01-01, 00:10 - Anna: a", time_zone="Asia/Tokyo")) == ["undated"]
 
 
 # Zips
 
 
-def test_a_zip_reads_its_chat_and_never_its_media(folder):
+def test_zip_reads_chat_without_media(folder):
     members = {
         "__MACOSX/_chat.txt": "x" * 5000,
         "00000012-notes.txt": "a text that Anna sent " * 100,
@@ -773,29 +703,29 @@ def test_a_zip_reads_its_chat_and_never_its_media(folder):
 
 
 @pytest.mark.parametrize("name, title", [("WhatsApp Chat with Team.zip", "Team"), ("download.zip", "Team")])
-def test_a_zip_of_android_gives_the_chats_name_by_itself_or_by_its_text(folder, name, title):
+def test_android_zip_gives_chat_name(folder, name, title):
     text = lines(f"{ANDROID}Anna: hi", f"{ANDROID}Ben: hey")
     table = whatsapp.read(zipped(folder / name, {"WhatsApp Chat with Team.txt": text, "a.txt": "x"}))
     assert set(table["conversation"]) == {f"group:{title}"}
 
 
-def test_a_text_in_a_zip_that_is_named_like_it_is_the_chat(folder):
+def test_text_named_like_its_zip_is_the_chat(folder):
     members = {"WhatsApp Chat with Anna.txt": f"{ANDROID}Anna: hi", "a.txt": "a text that Anna sent " * 100}
     assert texts(whatsapp.read(zipped(folder / "WhatsApp Chat with Anna.zip", members))) == ["hi"]
 
 
-def test_the_largest_text_of_a_zip_is_the_chat(folder):
+def test_largest_text_in_zip_is_the_chat(folder):
     text = lines(f"{ANDROID}Anna: hi", f"{ANDROID}Ben: hey")
     assert len(whatsapp.read(zipped(folder / "x.zip", {"a.txt": "short", "b.txt": text, "c.txt": "short"}))) == 2
 
 
-def test_a_zip_bomb_is_refused_by_what_it_declares(folder, monkeypatch):
+def test_zip_bomb_is_refused(folder, monkeypatch):
     monkeypatch.setattr(exports, "LARGEST", 1000)
     file = zipped(folder / "x.zip", {"_chat.txt": f"{ANDROID}Anna: {'a' * 100_000}"})
     refused(lambda: whatsapp.read(file), "x.zip", "more than 1,000 bytes")
 
 
-def test_a_zip_bomb_that_lies_about_its_size_is_refused(folder, monkeypatch):
+def test_zip_bomb_with_false_size_is_refused(folder, monkeypatch):
     monkeypatch.setattr(exports, "LARGEST", 1000)
     text = f"{ANDROID}Anna: {'a' * 1_000_000}"
     file = zipped(folder / "x.zip", {"_chat.txt": text})
@@ -805,12 +735,12 @@ def test_a_zip_bomb_that_lies_about_its_size_is_refused(folder, monkeypatch):
     refused(lambda: whatsapp.read(file), "x.zip", "damaged")
 
 
-def test_a_file_that_is_larger_than_is_read_at_once(folder, monkeypatch):
+def test_too_large_file_is_refused(folder, monkeypatch):
     monkeypatch.setattr(exports, "LARGEST", 1000)
     refused(lambda: whatsapp.read(write(folder / "x.txt", "a" * 1001)), "x.txt", "1,001 bytes")
 
 
-def test_an_encrypted_zip_is_refused(folder):
+def test_encrypted_zip_is_refused(folder):
     file = zipped(folder / "x.zip", {"_chat.txt": f"{ANDROID}Anna: hi"})
     data = bytearray(file.read_bytes())
     for signature, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
@@ -818,23 +748,23 @@ def test_an_encrypted_zip_is_refused(folder):
     refused(lambda: whatsapp.read(write(file, bytes(data))), "x.zip", "encrypted", "Unpack")
 
 
-def test_a_zip_without_a_text_is_refused(folder):
+def test_zip_without_text_is_refused(folder):
     refused(lambda: whatsapp.read(zipped(folder / "x.zip", {"a.jpg": "a", "__MACOSX/b.txt": "b"})), "x.zip", "no .txt")
 
 
-def test_a_truncated_zip_is_refused(folder):
+def test_truncated_zip_is_refused(folder):
     file = zipped(folder / "x.zip", {"_chat.txt": f"{ANDROID}Anna: hi\n" * 50})
     write(file, file.read_bytes()[:60])
     refused(lambda: whatsapp.read(file), "x.zip", "damaged or incomplete")
 
 
-def test_a_file_that_only_begins_like_a_zip_is_refused(folder):
+def test_file_beginning_like_a_zip_is_refused(folder):
     refused(lambda: read_messages(write(folder / "x.txt", "PK is short for something\n")), "x.txt", "damaged")
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(strategies.lists(strategies.tuples(strategies.integers(0, 400), strategies.integers(0, 255)), max_size=6))
-def test_a_zip_with_any_bytes_changed_is_read_or_refused(folder, changes):
+def test_zip_with_changed_bytes_is_read_or_refused(folder, changes):
     data = bytearray(zipped(folder / "x.zip", {"_chat.txt": f"{ANDROID}Anna: hi\n" * 50}).read_bytes())
     for place, value in changes:
         data[place % len(data)] = value
@@ -844,21 +774,21 @@ def test_a_zip_with_any_bytes_changed_is_read_or_refused(folder, changes):
         assert "\n" not in str(error) and "x.zip" in str(error)
 
 
-# What is no export
+# Other files
 
 
 @pytest.mark.parametrize("text", ["Dear diary,\n12/31 we met\n", "\n", "[]", "hi\n" * 1000])
-def test_a_text_that_is_no_export_says_how_to_export(read, text):
+def test_error_for_other_text_says_how_to_export(read, text):
     refused(lambda: read(text), "WhatsApp Chat with Anna.txt", "not a chat exported", "Export chat > Without media")
 
 
-def test_an_empty_file_a_missing_one_and_an_empty_folder(folder):
+def test_empty_file_missing_file_and_empty_folder(folder):
     refused(lambda: whatsapp.read(write(folder / "x.txt", "")), "x.txt is empty")
     refused(lambda: whatsapp.read(folder / "y.txt"), "There is no ", "y.txt")
     (folder / "none").mkdir()
     refused(lambda: whatsapp.read(folder / "none"), "The folder", "none", "Export chat")
 
 
-def test_a_folder_without_any_export_is_refused(folder):
+def test_folder_without_export_is_refused(folder):
     write(folder / "a.txt", "notes")
     refused(lambda: whatsapp.read(folder), "exports", "not a chat exported from WhatsApp")
