@@ -1,4 +1,4 @@
-"""Names become model folders. The tiny model is built in each test's own folder."""
+"""From a model's name to its folder. Each test builds the tiny model in its own folder."""
 
 import json
 import os
@@ -17,7 +17,7 @@ import mlx.core as mx  # isort: skip  # after ftstudy, which puts the tuned BLAS
 # The tiny model and how a model is built
 
 
-def test_tiny_loads_answers_and_is_built_once(models, monkeypatch):
+def test_tiny_is_built_once_loads_and_answers(models, monkeypatch):
     model, tokenizer = base_models.load("Tiny")
     assert len(model.layers) == 2
     assert isinstance(greedy(model, tokenizer, "hello", 5), str)
@@ -26,7 +26,7 @@ def test_tiny_loads_answers_and_is_built_once(models, monkeypatch):
     assert base_models.resolve("tiny") == base_models.resolve(models / "tiny") == models / "tiny"
 
 
-def test_another_recipe_or_a_lost_file_is_built_anew(tiny, monkeypatch):
+def test_a_changed_recipe_or_missing_file_triggers_a_rebuild(tiny, monkeypatch):
     (tiny / "model.safetensors").unlink()
     base_models.resolve("tiny")
     before = (tiny / "model.safetensors").read_bytes()
@@ -41,7 +41,7 @@ def test_another_recipe_or_a_lost_file_is_built_anew(tiny, monkeypatch):
     assert json.loads((tiny / base_models.RECIPE).read_text())["seed"] == 8
 
 
-def test_somebodys_own_copy_is_left_alone(tiny):
+def test_a_users_own_copy_is_left_alone(tiny):
     (tiny / base_models.RECIPE).unlink()
     (tiny / "config.json").write_text("{}")
     assert base_models.resolve("tiny") == tiny
@@ -51,7 +51,7 @@ def test_somebodys_own_copy_is_left_alone(tiny):
 
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, OSError(28, "No space left on device")])
-def test_an_interrupted_build_leaves_nothing(models, monkeypatch, interruption):
+def test_an_interrupted_build_leaves_no_files(models, monkeypatch, interruption):
     def interrupted(*_, **__):
         raise interruption
 
@@ -62,7 +62,7 @@ def test_an_interrupted_build_leaves_nothing(models, monkeypatch, interruption):
     monkeypatch.undo()
 
 
-def test_a_full_disk_is_said(models, monkeypatch):
+def test_a_full_disk_is_reported(models, monkeypatch):
     def full(*_, **__):
         raise RuntimeError("[write] Unable to write 10 bytes to file.")
 
@@ -70,14 +70,14 @@ def test_a_full_disk_is_said(models, monkeypatch):
     refused(lambda: base_models.resolve("tiny"), "tiny", "Unable to write", "room")
 
 
-def test_what_a_killed_build_left_is_cleared(models):
+def test_leftovers_of_a_killed_build_are_deleted(models):
     (models / ".tiny.new.abc").mkdir(parents=True)
     (models / ".tiny.new.abc" / "model.safetensors").write_text("half")
     base_models.resolve("tiny")
     assert {path.name for path in models.iterdir()} == {"tiny", ".tiny.lock"}
 
 
-def test_processes_at_once_build_once(models, tmp_path):
+def test_concurrent_processes_build_once(models, tmp_path):
     script = f"""
 from pathlib import Path
 from ftstudy import paths
@@ -98,7 +98,7 @@ base_models.load("tiny")
     assert {path.name for path in models.iterdir()} == {"tiny", ".tiny.lock"}
 
 
-def test_threads_at_once(models):
+def test_concurrent_threads_build_once(models):
     found = []
     threads = [threading.Thread(target=lambda: found.append(base_models.resolve("tiny"))) for _ in range(3)]
     for thread in threads:
@@ -112,7 +112,7 @@ def test_threads_at_once(models):
 
 
 @pytest.mark.parametrize("file", ["config.json", "model.safetensors", "tokenizer.json"])
-def test_an_incomplete_folder_is_refused(tiny, tmp_path, file):
+def test_an_incomplete_folder_is_rejected(tiny, tmp_path, file):
     folder = tmp_path / "mine"
     shutil.copytree(tiny, folder)
     assert base_models.resolve(folder) == folder
@@ -121,7 +121,7 @@ def test_an_incomplete_folder_is_refused(tiny, tmp_path, file):
 
 
 @pytest.mark.parametrize("name", ["data/modles/mine", "./models/mine", "nonsense", "/no/such/place"])
-def test_a_missing_folder_is_said_and_not_looked_up(name, monkeypatch):
+def test_a_missing_folder_is_reported_without_asking_the_hub(name, monkeypatch):
     monkeypatch.setattr(base_models, "_from_hub", None)
     refused(lambda: base_models.resolve(name), name.removeprefix("./"), "No model folder", "SmolLM2")
 
@@ -198,7 +198,7 @@ def test_adapters(tiny, tmp_path):
     refused(lambda: base_models.load("tiny", tmp_path / "missing"), "missing", "Train the adapter")
 
 
-def test_a_model_that_cannot_be_loaded_is_said(tiny):
+def test_a_model_that_cannot_be_loaded_is_reported(tiny):
     config = (tiny / "config.json").read_text()
     (tiny / "config.json").write_text(config.replace('"llama"', '"unheard_of"'))
     refused(lambda: base_models.load(tiny), "tiny", "unheard_of not supported")
@@ -207,7 +207,7 @@ def test_a_model_that_cannot_be_loaded_is_said(tiny):
     refused(lambda: base_models.load(tiny), "tiny", "cannot load")
 
 
-def test_the_tokenizer_alone_ends_a_reply_where_the_loaded_one_does(tiny):
+def test_the_tokenizer_alone_has_the_same_end_tokens_as_the_loaded_model(tiny):
     assert base_models.load_tokenizer("tiny").eos_token_ids == base_models.load("tiny")[1].eos_token_ids == {2}
     settings = json.loads((tiny / "generation_config.json").read_text())
     (tiny / "generation_config.json").write_text(json.dumps(settings | {"eos_token_id": [0, 2]}))

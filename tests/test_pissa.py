@@ -1,4 +1,4 @@
-"""A PiSSA start is the base model, split at its singular values; its adapter loads on the base model."""
+"""PiSSA starts as the base model, split at its singular values, and its adapter loads on the base model."""
 
 import json
 
@@ -56,7 +56,7 @@ def perturbed(model, size=0.05):
     return trained(model)
 
 
-def test_at_the_start_the_model_says_what_the_base_model_says():
+def test_the_initial_model_gives_the_base_models_logits():
     model = converted()
     before = logits(model)
     initial = pissa.start(model)
@@ -68,7 +68,7 @@ def test_at_the_start_the_model_says_what_the_base_model_says():
     assert np.abs(logits(model) - before).max() > 0.1  # the rest alone is another model
 
 
-def test_the_factors_are_the_top_of_the_weight():
+def test_the_factors_are_the_largest_singular_values_and_vectors():
     model = converted()
     before = {name: np.array(weight, np.float64) for name, weight in weights(model).items()}
     assert {shape.shape[0] < shape.shape[1] for shape in before.values()} == {True, False}
@@ -93,7 +93,7 @@ def test_two_starts_are_equal():
 
 
 @pytest.mark.parametrize("shape", [(6000, 8), (8, 6000)])
-def test_a_vocabularys_matrix_takes_little_memory(shape):
+def test_a_vocabulary_sized_matrix_takes_little_memory(shape):
     matrix = mx.random.normal(shape)
     mx.eval(matrix)
     mx.reset_peak_memory()
@@ -117,7 +117,7 @@ def test_a_trained_adapter_loads_on_the_unmodified_base_model(tmp_path):
     assert np.abs(logits(raw) - logits(model)).max() > 0.1
 
 
-def test_the_config_says_the_doubled_rank_and_the_same_scale():
+def test_the_config_has_the_doubled_rank_and_the_same_scale():
     model = converted()
     initial = pissa.start(model)
     parameters = PARAMETERS | {"keys": ["self_attn.q_proj"]}
@@ -127,7 +127,7 @@ def test_the_config_says_the_doubled_rank_and_the_same_scale():
     assert tensors["model.layers.0.mlp.up_proj.lora_b"].shape == (8, 128)
 
 
-def test_factors_of_another_run_are_refused():
+def test_factors_of_another_run_are_rejected():
     model = converted()
     initial = pissa.start(model)
     narrower = pissa.start(converted(PARAMETERS | {"rank": 2}))
@@ -163,7 +163,7 @@ class Layers(nn.Module):
         self.layers = [block]
 
 
-def test_two_layers_of_one_array_are_each_split_once():
+def test_layers_that_share_an_array_are_each_split_once():
     first, second = nn.Linear(12, 12, bias=False), nn.Linear(12, 12, bias=False)
     second.weight = first.weight
     model = Layers(first=first, second=second)
@@ -209,7 +209,7 @@ def started():
     ],
     ids=["quantized", "DoRA", "embedding", "switch", "shared", "rank", "scale", "twice", "none"],
 )
-def test_what_has_no_such_start_is_refused(make, words):
+def test_unsuitable_layers_are_rejected(make, words):
     model = make()
     before = dict(tree_flatten(model.parameters()))
     refused(lambda: pissa.start(model), *words)

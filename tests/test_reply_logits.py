@@ -1,4 +1,4 @@
-"""Logits where they count, shared beginnings and rows side by side: always what the plain way gives."""
+"""Selected logits, shared prefixes and parallel rows give the same numbers as the full computation."""
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -62,7 +62,7 @@ MODELS = {
 
 
 def plainly(model, rows):
-    """Nats of every token that counts, row by row, from the whole of the logits."""
+    """Nats of every selected token, row by row, from all logits."""
     found = []
     for ids, steps in rows:
         losses = nn.losses.cross_entropy(model(mx.array(ids[None, :-1])), mx.array(ids[None, 1:]))
@@ -91,7 +91,7 @@ def made_rows(lengths, shared, seed=0):
 @pytest.mark.parametrize("kind", MODELS)
 @settings(deadline=None, max_examples=15)
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=7), st.integers(0, 20), st.integers(0, 3))
-def test_likelihoods_are_the_plain_ones(kind, lengths, shared, seed):
+def test_likelihoods_equal_the_full_computation(kind, lengths, shared, seed):
     model = MODELS[kind]()
     rows = made_rows(lengths, shared, seed)
     assert ours(model, rows, np.zeros(0, dtype=np.int32)) == pytest.approx(plainly(model, rows), abs=1e-4)
@@ -99,7 +99,7 @@ def test_likelihoods_are_the_plain_ones(kind, lengths, shared, seed):
     assert ours(model, rows, prefix) == pytest.approx(plainly(model, rows), abs=1e-4)
 
 
-def test_where_steps_are_compiled_few_lengths_are(monkeypatch):
+def test_compiled_steps_use_few_different_lengths(monkeypatch):
     monkeypatch.setattr(reply_logits.cpu_math, "applies", lambda: False)
     model = MODELS["llama"]()
     rows = made_rows([5, 9, 14, 3], 12)
@@ -110,7 +110,7 @@ def test_where_steps_are_compiled_few_lengths_are(monkeypatch):
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_gradients_are_the_plain_ones(kind):
+def test_gradients_equal_the_full_computation(kind):
     model = MODELS[kind]()
     model.freeze()
     linear_to_lora_layers(model, 2, {"rank": 4, "scale": 2.0, "dropout": 0.0})
@@ -141,7 +141,7 @@ def test_gradients_are_the_plain_ones(kind):
         assert mx.allclose(found[name], value, rtol=1e-3, atol=1e-3).item(), name
 
 
-def test_a_shared_beginning_ends_before_the_first_token_that_counts():
+def test_the_shared_prefix_ends_before_the_first_selected_token():
     model = MODELS["llama"]()
     rows = made_rows([4, 4], 20)
     assert len(reply_logits.shared_prefix(model, rows, 8)) == 20
@@ -151,7 +151,7 @@ def test_a_shared_beginning_ends_before_the_first_token_that_counts():
     assert len(reply_logits.shared_prefix(model, [], 64)) == 0
 
 
-def test_every_row_is_in_one_part_and_parts_are_of_like_size(monkeypatch):
+def test_every_row_is_in_one_part_and_parts_have_similar_size(monkeypatch):
     rows = made_rows([3, 50, 9, 4, 30, 12, 11], 0)
     for cores in (1, 2, 3, 7, 16):
         monkeypatch.setattr(reply_logits, "parallel", lambda cores=cores: cores)
@@ -161,7 +161,7 @@ def test_every_row_is_in_one_part_and_parts_are_of_like_size(monkeypatch):
 
 
 @pytest.mark.parametrize("mask_prompt", [True, False])
-def test_the_loss_is_mlx_lms(mask_prompt, tokenizer):
+def test_the_loss_equals_mlx_lms(mask_prompt, tokenizer):
     from ftstudy.training import batches, loss
 
     model, _ = base_models.load("tiny")
@@ -179,12 +179,12 @@ def test_the_loss_is_mlx_lms(mask_prompt, tokenizer):
         assert mean.item() == pytest.approx(their_mean.item(), abs=1e-5)
 
 
-def test_a_model_that_caps_its_logits_takes_the_whole_way():
+def test_a_model_that_caps_its_logits_computes_all_of_them():
     assert reply_logits.logits_function(MODELS["llama"]()) is reply_logits._selected
     assert reply_logits.logits_function(MODELS["gemma2"]()) is reply_logits._all
 
 
-def test_threads_are_shared_out_and_given_back(monkeypatch):
+def test_threads_are_shared_and_restored(monkeypatch):
     before = blas.describe()["threads"]
     with blas.share_threads(2):
         assert blas.describe()["threads"] in (None, max(1, (before or 1) // 2))

@@ -1,4 +1,4 @@
-"""Several configs to one table, and one config on several processes."""
+"""Several configs into one table, and one config on several processes."""
 
 import json
 import re
@@ -16,7 +16,7 @@ ROWS = [example(user=f"Contact: hey {number}", reply="yo " * (number % 5 + 1)) f
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """A run's folder below reports/, which the processes that are started also see."""
+    """A run's folder in reports/, where the started processes find it too."""
     folder = paths.REPORTS / f"test-{tmp_path.name}"
     yield folder
     import shutil
@@ -51,7 +51,7 @@ def ftstudy(*arguments):
 
 
 @pytest.mark.slow
-def test_a_sweep_goes_past_failures_skips_what_is_done_and_ends_in_a_table(config, run, tmp_path):
+def test_sweep_continues_after_failures_skips_finished_configs_and_prints_a_table(config, run, tmp_path):
     good, dora = config("good"), config("dora", fine_tune_type="dora")
     bad = config("bad", data=str(tmp_path / "nowhere"))
     made = ftstudy("sweep", bad, good, dora, "--run", run.name)
@@ -62,7 +62,7 @@ def test_a_sweep_goes_past_failures_skips_what_is_done_and_ends_in_a_table(confi
     assert {"tokens_per_second", "seconds", "peak_memory_gigabytes"} <= rows["dora"].keys()
     table = made.stdout.splitlines()
     assert re.search(r"config +status", made.stdout) and any(re.match(r"good +trained", line) for line in table)
-    # Again: what is complete is kept; what has changed since is trained.
+    # Again: finished configs are kept, changed ones are trained.
     config("dora", fine_tune_type="dora", seed=3)
     ftstudy("sweep", good, dora, "--run", run.name)
     again = {row["config"]: row["status"] for row in json.loads((run / "sweep.json").read_text())["configs"]}
@@ -70,7 +70,7 @@ def test_a_sweep_goes_past_failures_skips_what_is_done_and_ends_in_a_table(confi
 
 
 @pytest.mark.slow
-def test_a_config_that_fails_now_is_not_taken_for_its_older_run(config, run, tmp_path):
+def test_failed_config_has_no_result_from_its_older_run(config, run, tmp_path):
     path = config("mine")
     assert ftstudy("train", "--config", path, "--run", run.name).returncode == 0
     assert training.load_result(run, "mine")
@@ -81,8 +81,8 @@ def test_a_config_that_fails_now_is_not_taken_for_its_older_run(config, run, tmp
 
 
 @pytest.mark.slow
-def test_two_processes_give_the_loss_of_one(config, run, tmp_path):
-    """mlx's ring on the loopback: the same global batches, so the same curve but for rounding."""
+def test_two_processes_give_the_same_loss_as_one(config, run, tmp_path):
+    """MLX's ring on the loopback: the same global batches, so the same curve except for rounding."""
     alone, together = config("alone"), config("together")
     assert ftstudy("train", "--config", alone, "--run", run.name).returncode == 0
     made = ftstudy("train", "--config", together, "--run", run.name, "--hosts", "2")
@@ -94,6 +94,6 @@ def test_two_processes_give_the_loss_of_one(config, run, tmp_path):
         for key in one.keys() & {"train_loss", "validation_loss"}:
             assert two[key] == pytest.approx(one[key], abs=1e-4)
     assert base_models.run_of(tmp_path / "together")
-    assert made.stdout.count("kept: iteration") == 1  # the first process alone speaks
+    assert made.stdout.count("kept: iteration") == 1  # only the first process prints
     broken = config("together", data=str(tmp_path / "nowhere"))
     assert ftstudy("train", "--config", broken, "--run", run.name, "--hosts", "2").returncode == 2

@@ -39,8 +39,8 @@ STUDY = {"ftstudy": {"train_on": "last"}}
 
 
 @pytest.fixture
-def subject(tmp_path, write_split):
-    """A run to train; keywords are keys of its config, rows those of train.jsonl."""
+def make_run(tmp_path, write_split):
+    """A run to train; keywords are keys of its config, `rows` is the content of train.jsonl."""
 
     def make(rows=ROWS, valid=ROWS, name="tiny", **settings):
         for split, content in (("train", rows), ("valid", valid), ("test", ROWS)):
@@ -71,8 +71,8 @@ def losses(result, key="train_loss"):
 
 
 @pytest.mark.parametrize("settings", [{}, STUDY], ids=["stock", "study"])
-def test_a_run_learns_and_its_adapter_loads(subject, tmp_path, settings):
-    made = subject(**settings)
+def test_a_run_learns_and_its_adapter_loads(make_run, tmp_path, settings):
+    made = make_run(**settings)
     result = trained(made, tmp_path)
     assert losses(result)[-1] < losses(result)[0]
     assert [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == result["curve"]
@@ -86,25 +86,25 @@ def test_a_run_learns_and_its_adapter_loads(subject, tmp_path, settings):
 
 
 @pytest.mark.parametrize("settings", [{}, STUDY], ids=["stock", "study"])
-def test_two_equal_runs_are_equal_to_the_bit(subject, tmp_path, settings):
-    first, other = (subject(name=name, **settings) for name in ("first", "other"))
+def test_equal_runs_are_bit_identical(make_run, tmp_path, settings):
+    first, other = (make_run(name=name, **settings) for name in ("first", "other"))
     assert trained(first, tmp_path)["curve"] == trained(other, tmp_path)["curve"]
     files = [Path(made.config["adapter_path"], "adapters.safetensors").read_bytes() for made in (first, other)]
     assert files[0] == files[1]
 
 
-def test_the_validation_set_is_fixed_and_evaluated_before_the_first_step_and_after_the_last(subject, tmp_path):
-    result = trained(subject(learning_rate=0.0, iters=7, **STUDY), tmp_path)
+def test_fixed_validation_set_evaluated_before_first_and_after_last_step(make_run, tmp_path):
+    result = trained(make_run(learning_rate=0.0, iters=7, **STUDY), tmp_path)
     evaluations = [row for row in result["curve"] if "validation_loss" in row]
     assert [row["iteration"] for row in evaluations] == [0, 3, 6, 7]
     assert len({row["validation_loss"] for row in evaluations}) == 1
     assert "no better than the base model" in training.summary(result)
 
 
-def test_the_best_checkpoint_is_kept_not_the_last(subject, tmp_path):
+def test_best_checkpoint_is_kept_instead_of_the_last(make_run, tmp_path):
     others = [example(user=f"Contact: hey {number}", reply="see you later") for number in range(8)]
     settings = {"iters": 24, "learning_rate": 0.03, "valid": others, **STUDY}
-    made = subject(**settings)
+    made = make_run(**settings)
     result = trained(made, tmp_path)
     evaluations = {row["iteration"]: row["validation_loss"] for row in result["curve"] if "validation_loss" in row}
     del evaluations[0]
@@ -112,29 +112,29 @@ def test_the_best_checkpoint_is_kept_not_the_last(subject, tmp_path):
     assert best != 24, "choose settings with which training gets worse again"
     assert result["kept"] == {"iteration": best, "validation_loss": evaluations[best]}
     # The adapter is that checkpoint: trained to there, the run gives the same weights.
-    other = subject(name="other", **settings | {"iters": best})
+    other = make_run(name="other", **settings | {"iters": best})
     trained(other, tmp_path)
     for name, value in tensors_of(made).items():
         assert mx.array_equal(value, tensors_of(other)[name]).item()
 
 
-def test_without_a_validation_set_the_last_is_kept(subject, tmp_path):
-    made = subject(valid=None, **STUDY)
+def test_last_checkpoint_is_kept_without_a_validation_set(make_run, tmp_path):
+    made = make_run(valid=None, **STUDY)
     result = trained(made, tmp_path)
     assert result["kept"] == {"iteration": 6, "validation_loss": None} and not losses(result, "validation_loss")
     assert "no validation set" in training.summary(result)
 
 
-def test_early_stopping(subject, tmp_path):
+def test_early_stopping(make_run, tmp_path):
     block = {"ftstudy": {"early_stopping": 2}}
-    result = trained(subject(iters=60, learning_rate=0.5, **block), tmp_path)
+    result = trained(make_run(iters=60, learning_rate=0.5, **block), tmp_path)
     assert result["iterations"] < 60 and result["stopped"].startswith("early") and not result["diverged"]
     assert result["iterations"] == result["kept"]["iteration"] + 6
-    assert trained(subject(iters=12, name="patient"), tmp_path)["stopped"] is None
+    assert trained(make_run(iters=12, name="patient"), tmp_path)["stopped"] is None
 
 
-def test_a_run_that_fails_leaves_the_adapter_that_was_there(subject, tmp_path):
-    made = subject(rows=[])
+def test_failed_run_leaves_an_older_adapter_alone(make_run, tmp_path):
+    made = make_run(rows=[])
     (tmp_path / "tiny.adapter").mkdir()
     (tmp_path / "tiny.adapter" / "mine").write_text("keep")
     with pytest.raises(StudyError, match="audit"):
@@ -143,10 +143,10 @@ def test_a_run_that_fails_leaves_the_adapter_that_was_there(subject, tmp_path):
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
-def test_what_else_lies_in_the_adapters_folder_stays(subject, tmp_path):
+def test_other_files_in_the_adapter_folder_stay(make_run, tmp_path):
     (tmp_path / "tiny.adapter").mkdir()
     (tmp_path / "tiny.adapter" / "mine").write_text("keep")
-    trained(subject(), tmp_path)
+    trained(make_run(), tmp_path)
     assert {path.name for path in (tmp_path / "tiny.adapter").iterdir()} == {
         "adapter_config.json",
         "adapters.safetensors",
@@ -154,17 +154,17 @@ def test_what_else_lies_in_the_adapters_folder_stays(subject, tmp_path):
     }
 
 
-def test_without_data_the_error_names_the_folder(subject, tmp_path):
-    made = subject()
+def test_missing_data_error_names_the_folder(make_run, tmp_path):
+    made = make_run()
     made.config["data"] = str(tmp_path / "nowhere")
     with pytest.raises(StudyError, match="nowhere"):
         trained(made, tmp_path)
 
 
 @pytest.mark.parametrize("settings", [{}, STUDY], ids=["stock", "study"])
-def test_a_loss_that_is_not_a_number_keeps_no_adapter_where_nothing_good_was(subject, tmp_path, settings):
+def test_nan_loss_before_the_first_save_leaves_no_adapter(make_run, tmp_path, settings):
     with pytest.raises(StudyError, match="not a number"):
-        trained(subject(learning_rate=1e30, **settings), tmp_path)
+        trained(make_run(learning_rate=1e30, **settings), tmp_path)
     assert not (tmp_path / "tiny.adapter" / "adapters.safetensors").exists()
     assert not (tmp_path / "tiny.adapter" / "unfinished").exists()
 
@@ -174,25 +174,25 @@ def rising(first, then, at):
     return {"lr_schedule": {"name": "step_decay", "arguments": [first, then, at]}}
 
 
-@pytest.mark.parametrize("factor, told", [(1e33, "nan|inf"), (3e3, "exploded")])
+@pytest.mark.parametrize("factor, reason", [(1e33, "nan|inf"), (3e3, "exploded")])
 @pytest.mark.parametrize("valid", [ROWS, None], ids=["validated", "not validated"])
-def test_a_run_that_diverges_keeps_its_last_good_state(subject, tmp_path, factor, told, valid):
-    start = subject(
+def test_diverging_run_keeps_its_last_good_state(make_run, tmp_path, factor, reason, valid):
+    start = make_run(
         name="start", iters=120, num_layers=-1, fine_tune_type="full", learning_rate=5e-3, **STUDY
-    )  # something that can be lost again
+    )  # something to lose again
     trained(start, tmp_path)
     resumed = {"resume_adapter_file": f"{start.config['adapter_path']}/adapters.safetensors"}
     (tmp_path / "data" / "valid.jsonl").unlink()
     resumed |= {"fine_tune_type": "full", "num_layers": -1}
-    made = subject(iters=60, valid=valid, **resumed, **rising(1e-4, factor, 14), **STUDY)
+    made = make_run(iters=60, valid=valid, **resumed, **rising(1e-4, factor, 14), **STUDY)
     result = trained(made, tmp_path)
-    assert result["diverged"] and re.search(told, result["stopped"])
+    assert result["diverged"] and re.search(reason, result["stopped"])
     assert 3 <= result["kept"]["iteration"] <= (30 if valid else 39) and result["iterations"] < 60
     assert all(np.isfinite(np.array(value)).all() for value in tensors_of(made).values())
 
 
-def test_config_and_weights_bear_one_run_id(subject, tmp_path):
-    made = subject()
+def test_config_and_weights_have_the_same_run_id(make_run, tmp_path):
+    made = make_run()
     result = trained(made, tmp_path)
     adapter = tmp_path / "tiny.adapter"
     assert base_models.run_of(adapter) == result["run_id"] == training.run_id(made)
@@ -202,21 +202,21 @@ def test_config_and_weights_bear_one_run_id(subject, tmp_path):
         base_models.load("tiny", adapter)
 
 
-def test_the_run_id_follows_from_what_the_result_follows_from(subject):
-    first = training.run_id(subject())
-    assert training.run_id(subject(name="other")) == first
+def test_run_id_depends_on_settings_and_data_but_not_on_the_name(make_run):
+    first = training.run_id(make_run())
+    assert training.run_id(make_run(name="other")) == first
     assert (
-        len({first} | {training.run_id(subject(**change)) for change in (STUDY, {"seed": 1}, {"rows": ROWS[:9]})}) == 4
+        len({first} | {training.run_id(make_run(**change)) for change in (STUDY, {"seed": 1}, {"rows": ROWS[:9]})}) == 4
     )
 
 
-# --- going on after a kill ----------------------------------------------------------------------
+# --- resuming after a kill ----------------------------------------------------------------------
 
 RUN = "import sys, ftstudy.training as t; from pathlib import Path; t.train(t.read(sys.argv[1]), Path(sys.argv[2]))"
 
 
 def killed_after(made, tmp_path, rows: int) -> None:
-    """Run in a process of its own and kill it as soon as its curve has so many rows."""
+    """Train in a separate process and kill it as soon as its curve has so many rows."""
     metrics = tmp_path / "metrics.jsonl"
     metrics.unlink(missing_ok=True)
     process = subprocess.Popen(
@@ -229,7 +229,7 @@ def killed_after(made, tmp_path, rows: int) -> None:
             break
         time.sleep(0.001)
     process.wait()
-    assert process.returncode == -signal.SIGKILL, "it ended before it could be killed"
+    assert process.returncode == -signal.SIGKILL, "it finished before it could be killed"
 
 
 @pytest.mark.slow
@@ -244,36 +244,36 @@ def killed_after(made, tmp_path, rows: int) -> None:
     ],
     ids=["stock", "dropout", "accumulation", "galore", "pissa"],
 )
-def test_a_killed_run_goes_on_with_the_same_curve(subject, tmp_path, settings):
+def test_killed_run_resumes_bit_for_bit(make_run, tmp_path, settings):
     settings = {**settings, "iters": 240, "steps_per_eval": 20, "learning_rate": 1e-3}
-    whole = subject(name="whole", **settings)
+    whole = make_run(name="whole", **settings)
     unbroken = trained(whole, tmp_path)
-    broken = subject(name="broken", **settings)
+    broken = make_run(name="broken", **settings)
     for rows in (1, 70):
         killed_after(broken, tmp_path, rows)
         assert not (tmp_path / "broken.adapter" / "adapters.safetensors").exists()
     result = trained(broken, tmp_path)
     assert result["curve"] == unbroken["curve"] and result["kept"] == unbroken["kept"]
-    assert result["cost"]["tokens"] < unbroken["cost"]["tokens"], "it began again from the start"
+    assert result["cost"]["tokens"] < unbroken["cost"]["tokens"], "it started over"
     weights = [Path(made.config["adapter_path"], "adapters.safetensors").read_bytes() for made in (whole, broken)]
     assert weights[0] == weights[1]
 
 
-def test_what_another_config_left_unfinished_is_not_gone_on_with(subject, tmp_path, monkeypatch):
-    made = subject(iters=6)
+def test_unfinished_state_of_another_config_is_ignored(make_run, tmp_path, monkeypatch):
+    made = make_run(iters=6)
     with monkeypatch.context() as patch:
         patch.setattr(state, "best_weights", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             trained(made, tmp_path)
     assert (tmp_path / "tiny.adapter" / "unfinished" / "state.safetensors").is_file()
-    result = trained(subject(iters=6, seed=1), tmp_path)
-    assert result["curve"] == trained(subject(name="fresh", iters=6, seed=1), tmp_path)["curve"]
+    result = trained(make_run(iters=6, seed=1), tmp_path)
+    assert result["curve"] == trained(make_run(name="fresh", iters=6, seed=1), tmp_path)["curve"]
     (tmp_path / "tiny.adapter" / "unfinished").mkdir(exist_ok=True)
     (tmp_path / "tiny.adapter" / "unfinished" / "state.safetensors").write_bytes(b"broken")
-    assert trained(subject(iters=6, seed=1), tmp_path)["curve"] == result["curve"]
+    assert trained(make_run(iters=6, seed=1), tmp_path)["curve"] == result["curve"]
 
 
-# --- the same as mlx-lm's own -------------------------------------------------------------------
+# --- the same as stock mlx-lm -------------------------------------------------------------------
 
 
 class Losses(TrainingCallback):
@@ -287,8 +287,8 @@ class Losses(TrainingCallback):
 
 @pytest.mark.parametrize("mask_prompt", [True, False])
 @pytest.mark.parametrize("kind", ["lora", "dora", "full"])
-def test_without_the_block_every_step_is_mlx_lms(subject, tmp_path, kind, mask_prompt):
-    made = subject(fine_tune_type=kind, mask_prompt=mask_prompt, steps_per_report=1, valid=None, learning_rate=1e-3)
+def test_every_step_equals_mlx_lms_without_the_ftstudy_block(make_run, tmp_path, kind, mask_prompt):
+    made = make_run(fine_tune_type=kind, mask_prompt=mask_prompt, steps_per_report=1, valid=None, learning_rate=1e-3)
     theirs = Losses()
     np.random.seed(made.config["seed"])
     model, tokenizer = utils.load(str(base_models.resolve("tiny")))[:2]
@@ -308,12 +308,12 @@ def test_without_the_block_every_step_is_mlx_lms(subject, tmp_path, kind, mask_p
 
 
 @pytest.mark.parametrize("kind", ["lora", "dora", "full", "pissa", "galore"])
-def test_plain_mlx_lm_loads_what_was_trained(subject, tmp_path, kind):
+def test_plain_mlx_lm_loads_the_adapter(make_run, tmp_path, kind):
     settings = {
         "pissa": {"ftstudy": {"method": "pissa"}},
         "galore": {"fine_tune_type": "full", "ftstudy": {"method": "galore", "galore": {"rank": 4}}},
     }.get(kind, {"fine_tune_type": kind, **STUDY})
-    made = subject(learning_rate=1e-3, **settings)
+    made = make_run(learning_rate=1e-3, **settings)
     result = trained(made, tmp_path)
     plain, tokenizer = utils.load(str(base_models.resolve("tiny")), adapter_path=made.config["adapter_path"])[:2]
     # The loaded adapter gives the loss that the run reported for it.
@@ -323,25 +323,40 @@ def test_plain_mlx_lm_loads_what_was_trained(subject, tmp_path, kind):
     assert found == pytest.approx(result["kept"]["validation_loss"], abs=1e-4)
 
 
-def test_a_method_needs_its_kind_of_training(subject, tmp_path):
+def test_a_method_with_the_wrong_fine_tune_type_is_rejected(make_run, tmp_path):
     for settings in ({"method": "pissa"}, {"method": "galore"}, {"method": "lisa"}):
         kind = "lora" if settings["method"] == "galore" else "full"
         with pytest.raises(StudyError, match=settings["method"]):
-            trained(subject(fine_tune_type=kind, ftstudy=settings), tmp_path)
+            trained(make_run(fine_tune_type=kind, ftstudy=settings), tmp_path)
     assert set(methods.NEEDS) == {"pissa", "galore"}
+
+
+@pytest.mark.parametrize(
+    "block, says",
+    [
+        ({"train_on": "first"}, "`ftstudy.train_on: first`.*Set it to `last`"),
+        ({"early_stopping": True}, "`ftstudy.early_stopping: True`.*a whole number"),
+        ({"galore": {"rank": 0}}, "`ftstudy.galore.rank: 0`.*from 1"),
+        ({"galore": {"ranks": 4}}, "`ftstudy.galore.ranks: 4`.*no such option"),
+        ({"galore": 4}, "`ftstudy.galore: 4`.*a block with rank"),
+    ],
+)
+def test_an_invalid_ftstudy_block_is_rejected(make_run, tmp_path, block, says):
+    with pytest.raises(StudyError, match=says):
+        trained(make_run(ftstudy=block), tmp_path)
 
 
 # --- what is trained ----------------------------------------------------------------------------
 
 
-def test_the_study_trains_replies_and_their_end_of_turn_alone(subject):
-    made = subject(**STUDY)
+def test_only_replies_and_their_end_of_turn_are_trained(make_run):
+    made = make_run(**STUDY)
     for row, (ids, steps) in zip(ROWS, batches.study_rows(made, "train")):
         own, mask = chat_format.training_ids(row, made.tokenizer)
         assert ids.tolist() == own and steps.tolist() == np.flatnonzero(mask).tolist()
 
 
-def test_every_row_is_trained_once_an_epoch_in_batches_of_like_length(subject):
+def test_every_row_is_trained_once_per_epoch_in_batches_of_similar_length(make_run):
     rows = [(np.arange(1 + number * 7 % 50), np.array([1])) for number in range(333)]
     drawn = batches.by_length(rows, 4, seed=0)
     epoch = [next(drawn) for _ in range(84)]
@@ -354,7 +369,7 @@ def test_every_row_is_trained_once_an_epoch_in_batches_of_like_length(subject):
 
 
 @pytest.mark.parametrize("skip", [0, 1, 83, 84, 100, 168])
-def test_batches_go_on_where_they_were(skip):
+def test_batches_resume_after_skipped_ones(skip):
     rows = [(np.arange(1 + number * 7 % 50), np.array([1])) for number in range(333)]
     whole, rest = batches.by_length(rows, 4, seed=3), batches.by_length(rows, 4, seed=3, skip=skip)
     for _ in range(skip):
@@ -363,24 +378,24 @@ def test_batches_go_on_where_they_were(skip):
         assert [id(ids) for ids, _ in next(whole)] == [id(ids) for ids, _ in next(rest)]
 
 
-def test_fewer_rows_than_a_batch_are_trained(subject, tmp_path):
-    result = trained(subject(rows=ROWS[:3], batch_size=4, **STUDY), tmp_path)
+def test_fewer_rows_than_a_batch_are_trained(make_run, tmp_path):
+    result = trained(make_run(rows=ROWS[:3], batch_size=4, **STUDY), tmp_path)
     assert losses(result)[-1] < losses(result)[0]
 
 
-def test_all_replies_of_a_conversation_or_the_last(subject, tmp_path):
+def test_train_on_last_or_all_replies_of_a_conversation(make_run, tmp_path):
     turns = [{"role": role, "content": f"{role} {at}"} for at in range(3) for role in ("user", "assistant")]
     counts = {}
     for which in ("last", "all"):
-        made = subject(rows=[{"messages": turns}] * 4, name=which, ftstudy={"train_on": which})
+        made = make_run(rows=[{"messages": turns}] * 4, name=which, ftstudy={"train_on": which})
         counts[which] = [len(steps) for _, steps in batches.study_rows(made, "train")]
         trained(made, tmp_path)
     reply = len(made.tokenizer.encode("assistant 0", add_special_tokens=False)) + 1
     assert counts == {"last": [reply] * 4, "all": [3 * reply] * 4}
 
 
-def test_loss_tokens_of_both_trainers(subject):
-    made = subject(rows=ROWS[:12], **STUDY)
+def test_loss_tokens_of_both_trainers(make_run):
+    made = make_run(rows=ROWS[:12], **STUDY)
     ours, theirs = stock_comparison.loss_tokens(made, stock=False), stock_comparison.loss_tokens(made, stock=True)
     replies = sum(len(chat_format.reply_ids(row, made.tokenizer)[0]) for row in ROWS[:12])
     assert (ours["reply"], ours["end_of_turn"], ours["total"]) == (replies, 12, replies + 12)
@@ -394,13 +409,13 @@ def test_loss_tokens_of_both_trainers(subject):
     assert sum(counted) == theirs["total"]
 
 
-def test_without_mask_prompt_nearly_all_loss_is_on_the_prompt(subject):
-    counts = stock_comparison.loss_tokens(subject(mask_prompt=False), stock=True)
+def test_without_mask_prompt_nearly_all_loss_is_on_the_prompt(make_run):
+    counts = stock_comparison.loss_tokens(make_run(mask_prompt=False), stock=True)
     assert counts["prompt"] / counts["total"] > 0.7
 
 
-def test_the_run_once_more_as_mlx_lm_trains_it(subject, tmp_path):
-    made = subject(**STUDY)
+def test_the_run_is_repeated_as_stock_mlx_lm_trains_it(make_run, tmp_path):
+    made = make_run(**STUDY)
     result = trained(made, tmp_path)
     rows = stock_comparison.trained_as_stock(made, result)
     base, ours, theirs = rows
@@ -412,8 +427,8 @@ def test_the_run_once_more_as_mlx_lm_trains_it(subject, tmp_path):
 # --- results, and the audit first ---------------------------------------------------------------
 
 
-def test_results_are_kept_one_entry_a_config(subject, tmp_path):
-    results = [trained(subject(name=name), tmp_path) for name in ("a", "b")]
+def test_one_result_per_config(make_run, tmp_path):
+    results = [trained(make_run(name=name), tmp_path) for name in ("a", "b")]
     for result in (*results, results[0] | {"learning_rate": 3}):
         training.save_result(tmp_path, result)
     assert training.load_result(tmp_path, "a")["learning_rate"] == 3 and "cost" not in training.load_result(
@@ -428,28 +443,28 @@ def test_results_are_kept_one_entry_a_config(subject, tmp_path):
     assert costs["tokens_per_second"] > 0 and costs["peak_memory_gigabytes"] > 0
 
 
-def test_an_adapter_that_another_run_has_replaced_is_not_taken_for_the_result(subject, tmp_path):
-    training.save_result(tmp_path, trained(subject(), tmp_path))
-    trained(subject(seed=1), tmp_path)
+def test_a_result_whose_adapter_was_replaced_is_rejected(make_run, tmp_path):
+    training.save_result(tmp_path, trained(make_run(), tmp_path))
+    trained(make_run(seed=1), tmp_path)
     with pytest.raises(StudyError, match="something else was trained"):
         training.load_result(tmp_path, "tiny")
 
 
-def test_a_run_that_the_audit_finds_an_error_in_does_not_begin_unless_it_is_forced(subject):
-    assert training.check_audit(subject()) == []
-    made = subject(rows=[example(user=f"Contact: hey {number}", reply="Sam: yo") for number in range(12)])
+def test_audit_errors_stop_a_run_unless_forced(make_run):
+    assert training.check_audit(make_run()) == []
+    made = make_run(rows=[example(user=f"Contact: hey {number}", reply="Sam: yo") for number in range(12)])
     with pytest.raises(StudyError, match="data.speaker_tag.*FORCE=1"):
         training.check_audit(made)
     assert training.check_audit(made, force=True) == ["data.speaker_tag"]
 
 
-def test_an_older_adapter_keeps_no_new_run_from_beginning(subject, tmp_path):
-    trained(subject(), tmp_path)
+def test_a_damaged_older_adapter_does_not_stop_a_new_run(make_run, tmp_path):
+    trained(make_run(), tmp_path)
     (tmp_path / "tiny.adapter" / "adapters.safetensors").write_bytes(b"")
     assert training.check_audit(audit.read(tmp_path / "tiny.yaml")) == []
 
 
-def test_smoke_is_the_reports_quick_look(subject, tmp_path):
-    subject()
+def test_smoke_is_100_iterations_evaluated_every_10(make_run, tmp_path):
+    make_run()
     config = training.read(tmp_path / "tiny.yaml", smoke=True).config
     assert (config["iters"], config["steps_per_eval"]) == (100, 10)
