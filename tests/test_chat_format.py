@@ -1,6 +1,7 @@
 """A conversation becomes a prompt in one place; here are the exact ids and masks it gives."""
 
 import ast
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from conftest import example, make_pair
 from ftstudy import chat_format
 from ftstudy.errors import StudyError
+from ftstudy.extract import variant_folder
 from ftstudy.extract.variants import to_example
 from hypothesis import given
 from hypothesis import strategies as st
@@ -87,6 +89,57 @@ def test_a_variants_user_turn_reads_back_as_the_plain_form(options, is_group):
     plain, other = to_example(pair, "Sam", "Be Sam."), to_example(pair, "Sam", "Be Sam.", **options)
     assert chat_format.plain_context(other["messages"][1]["content"]) == plain["messages"][1]["content"]
     assert chat_format.last_message(other) == chat_format.last_message(plain) == "dinner?\nat 7"
+
+
+LOOKS_LIKE_TWO = "menu:\nContact: pizza"  # one message with a line that looks like the next one
+
+
+@pytest.mark.parametrize("options", [{}, {"form": "tagged"}, {"form": "tagged", "category": True}, {"form": "wrapped"}])
+def test_own_rows_get_context_and_last_message_from_meta_jsonl(options, tmp_path):
+    pair = make_pair(("ann", "hey"), ("ann", LOOKS_LIKE_TWO), reply="yes")
+    row = to_example(pair, "Sam", "Be Sam.", **options)
+    meta = {
+        "split": "test",
+        "row": 0,
+        "context": f"Contact: hey\nContact: {LOOKS_LIKE_TWO}",
+        "last_message": LOOKS_LIKE_TWO,
+    }
+    (tmp_path / "test.jsonl").write_text(json.dumps(row))
+    (tmp_path / "meta.jsonl").write_text(json.dumps(meta))
+    (loaded,) = variant_folder.load_examples(tmp_path, "test")
+    assert chat_format.context_of(loaded) == meta["context"]
+    assert chat_format.last_message(loaded) == LOOKS_LIKE_TWO
+    assert chat_format.messages_for(loaded)[1] == row["messages"][1]
+    wrapped = chat_format.messages_for(loaded, {"user": chat_format.WRAPPER})[1]["content"]
+    assert wrapped == f"Context:\n{meta['context']}\n\nLast Message: {LOOKS_LIKE_TWO}"
+    loaded["messages"][1]["content"] = "Contact: edited"
+    assert chat_format.context_of(loaded) == "Contact: edited" and chat_format.last_message(loaded) == "edited"
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        None,
+        "",
+        "{",
+        "[]",
+        '{"split": "test", "row": 0}',
+        '{"split": "test", "row": [], "context": "a", "last_message": "b"}',
+    ],
+)
+def test_rows_without_usable_meta_are_read_back_from_the_user_turn(meta, tmp_path):
+    (tmp_path / "test.jsonl").write_text(json.dumps(example()))
+    if meta is not None:
+        (tmp_path / "meta.jsonl").write_text(meta)
+    assert variant_folder.load_examples(tmp_path, "test") == [example()]
+    assert chat_format.last_message(example()) == "dinner?"
+
+
+def test_an_apps_function_gets_the_row_as_it_is_in_the_file(monkeypatch, tmp_path):
+    (tmp_path / "keys_app.py").write_text("def ask(example): return ' '.join(example)")
+    monkeypatch.syspath_prepend(tmp_path)
+    row = example() | {chat_format.EXTRACTED: {"context": "a", "last_message": "b"}}
+    assert chat_format.prompt_of(row, {"kind": "callable", "function": "keys_app:ask"}) == "messages"
 
 
 def test_braces_in_a_message_are_not_placeholders(tokenizer):

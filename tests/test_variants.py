@@ -162,6 +162,8 @@ def test_written_rows_and_meta(tmp_path):
         "session": "",
         "context_ids": ["ann 0 0 q"],
         "reply_ids": ["ann 0 0 a"],
+        "context": "Contact: q 0 0",
+        "last_message": "q 0 0",
     }
     assert variant_folder.conversations_of(folder, "test", 6) == ["ann"] * 6
     assert variant_folder.origin_of(folder)["parameters"]["system"].startswith("You are Sam.")

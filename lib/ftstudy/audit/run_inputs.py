@@ -2,6 +2,7 @@
 
 import json
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,6 +11,7 @@ from pathlib import Path
 from .. import chat_format, configs
 from ..chat_format.rendering import Rendering, render
 from ..errors import StudyError
+from ..extract import variant_folder
 from ..extract.variant_folder import SPLITS, origin_of
 from ..models import base_models
 from ..paths import from_root, shown
@@ -99,8 +101,15 @@ class RunInputs:
     def rendering(self, name: str) -> Rendering:
         """The conversations of a split as the trainer renders them, rendered once."""
         if name not in self._renderings:
-            self._renderings[name] = render(list(self.splits[name].chats()), self.tokenizer)
+            self._renderings[name] = render(list(self._chats(name)), self.tokenizer)
         return self._renderings[name]
+
+    def _chats(self, name: str) -> Iterator[tuple[int, dict]]:
+        """A split's conversations; if a profile is to be compared, with what the extraction recorded of them."""
+        blank = self.splits[name].blank
+        known = variant_folder.extracted(self.folder, name) if self.profile else {}
+        for line, row in self.splits[name].chats():
+            yield line, variant_folder.with_extracted(row, known.get(line - 1 - bisect_left(blank, line)))
 
     @cached_property
     def _renderings(self) -> dict:

@@ -26,17 +26,19 @@ Nothing here imports mlx before it is used.
 
 from .contract import check_prompt
 from .loss_mask import reply_ids, training_ids
-from .messages import WRAPPER, ends_with_reply, fill, last_message, messages_for, plain_context
+from .messages import EXTRACTED, WRAPPER, context_of, ends_with_reply, fill, last_message, messages_for, plain_context
 from .profiles import CHATML, TRAINING_SYSTEM, load_profile, named_profiles
 from .prompts import encoded, function_of, prompt_ids, prompt_of
 from .tokens import common_prefix, encode_prompt, end_of_turn_ids, template_ids, template_text
 
 __all__ = [
     "CHATML",
+    "EXTRACTED",
     "TRAINING_SYSTEM",
     "WRAPPER",
     "check_prompt",
     "common_prefix",
+    "context_of",
     "encode_prompt",
     "encoded",
     "end_of_turn_ids",

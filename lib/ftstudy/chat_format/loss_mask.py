@@ -17,7 +17,7 @@ from functools import cached_property
 import numpy
 
 from ..errors import StudyError
-from .messages import messages_for
+from .messages import EXTRACTED, messages_for
 from .prompts import prompt_ids
 from .rendering import Rendering, render
 from .replies import earlier_replies, last_replies
@@ -140,7 +140,7 @@ def replay(
 
 
 def _batches(rows: list[dict], batch_size: int) -> numpy.ndarray:
-    keys = numpy.array([len(row) for row in rows], dtype=int)
+    keys = numpy.array([len(row) - (EXTRACTED in row) for row in rows], dtype=int)
     order = numpy.argsort(keys, kind="stable")
     return order[: len(rows) // batch_size * batch_size].reshape(-1, batch_size)
 

@@ -1,12 +1,14 @@
 """An example becomes messages: a profile's texts with their placeholders filled in.
 
 An *example* is one row of a train.jsonl: `{"messages": [system, user, assistant]}`; the last
-message is the owner's reply.
+message is the owner's reply. Rows of our own extraction also have `EXTRACTED`: the context and the last
+message as they were before a variant wrote them into the user turn.
 """
 
 import re
 
 PLACEHOLDERS = ("system", "context", "last_message", "instruction")
+EXTRACTED = "_extracted"  # an example's key for {"context", "last_message"} from meta.jsonl; no model sees it
 WRAPPER = "Context:\n{context}\n\nLast Message: {last_message}"
 
 
@@ -36,7 +38,7 @@ def fill(text: str, example: dict, profile: dict) -> str:
     """Fill the placeholders in one pass, so that braces inside a person's message stay as they are."""
     values = {
         "instruction": lambda: profile.get("instruction") or "",
-        "context": lambda: plain_context(_content(example, "user")),
+        "context": lambda: context_of(example),
         "last_message": lambda: last_message(example),
         # A profile's system text may itself quote the example's.
         "system": lambda: (
@@ -65,7 +67,31 @@ def _content(example: dict, role: str) -> str:
     return next((turn["content"] for turn in reversed(example["messages"]) if turn["role"] == role), "")
 
 
-# --- reading a user turn back -------------------------------------------------------------
+# --- context and last message ---------------------------------------------------------------
+
+
+def context_of(example: dict) -> str:
+    """The messages before the reply in the plain `Name: message` form, whichever variant wrote the row."""
+    extracted = _extracted(example)
+    return extracted["context"] if extracted else plain_context(_content(example, "user"))
+
+
+def last_message(example: dict) -> str:
+    """The whole text of the last message before the reply, without its sender's name."""
+    extracted = _extracted(example)
+    return extracted["last_message"] if extracted else _read_back(example)
+
+
+def _extracted(example: dict) -> dict | None:
+    """What the extraction recorded, unless the user turn was changed since."""
+    if not (extracted := example.get(EXTRACTED)):
+        return None
+    user, context = _content(example, "user"), extracted["context"]
+    forms = f"<conversation>\n{context}\n</conversation>\n", f"Context:\n{context}\n\nLast Message: "
+    return extracted if user == context or user.startswith(forms) else None
+
+
+# --- the fallback, for other people's rows ----------------------------------------------------
 
 TAGGED = re.compile(
     r"<conversation>\n(.*)\n</conversation>\n<last_message>\n?(.*?)\n?</last_message>(?:\nCategory: [^\n]*)?", re.DOTALL
@@ -81,8 +107,8 @@ def plain_context(user_turn: str) -> str:
     return match[1] if match else user_turn
 
 
-def last_message(example: dict) -> str:
-    """The whole text of the last message in the user turn, without its sender's name.
+def _read_back(example: dict) -> str:
+    """The last message, read from the user turn.
 
     A message may have several lines, so a line starts a new message only where it begins with
     a name that the first line or the system text also uses.

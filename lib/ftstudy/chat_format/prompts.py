@@ -5,7 +5,7 @@ import importlib
 import re
 
 from ..errors import StudyError
-from .messages import fill, messages_for
+from .messages import EXTRACTED, fill, messages_for
 from .tokens import encode_prompt, template_ids
 
 Prompt = str | list[int] | list[dict]  # a text, token ids, or messages
@@ -43,7 +43,7 @@ def prompt_of(example: dict, profile: dict | None = None, where: tuple[str, int]
 def _called(name: str, example: dict) -> Prompt:
     function = function_of(name)
     try:
-        prompt = function(copy.deepcopy(example))
+        prompt = function(copy.deepcopy({key: example[key] for key in example if key != EXTRACTED}))
     except (Exception, SystemExit) as error:
         raise StudyError(
             f"The inference profile's function {name} raised {type(error).__name__}: {' '.join(str(error).split())}. "

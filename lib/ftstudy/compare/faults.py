@@ -161,7 +161,7 @@ def _written_out(messages: list[dict], faults: set, example: dict, app: dict) ->
     pieces = app["template"].split(user) if user else [app["template"]]
     turns = [one for one in messages if one["role"] == "system"]
     turns += [one for one in example["messages"] if one["role"] != "system"]
-    filled = [chat_format.fill(piece, {"messages": turns}, app | {"system": None}) for piece in pieces]
+    filled = [chat_format.fill(piece, example | {"messages": turns}, app | {"system": None}) for piece in pieces]
     return (_content(messages, "user") or "").join(filled)
 
 

@@ -29,7 +29,7 @@ def pairs(written: dict, left: tuple, right: tuple, heldout: dict, seed: int = 0
         arms = [left, right] if generator.random() < 0.5 else [right, left]
         texts = [written[arm][at]["text"] for arm in arms]
         if texts[0] != texts[1]:
-            context = chat_format.plain_context(example["messages"][-2]["content"])
+            context = chat_format.context_of(example)
             found.append({"row": row, "context": context, "arms": [", ".join(arm) for arm in arms], "texts": texts})
     return found
 

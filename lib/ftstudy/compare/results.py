@@ -110,9 +110,7 @@ def samples(heldout: dict, written: dict, count: int) -> list[dict]:
     examples = heldout["examples"]
     return [
         {
-            "context": chat_format.plain_context(
-                next((turn["content"] for turn in examples[at]["messages"][-2::-1] if turn["role"] == "user"), "")
-            ),
+            "context": chat_format.context_of(examples[at]),
             "true": examples[at]["messages"][-1]["content"],
             "replies": [
                 {"model": model, "format": name, "text": replies[at]["text"], "stopped": replies[at]["stopped"]}

@@ -2,7 +2,7 @@
 
 train.jsonl valid.jsonl test.jsonl    rows {"messages": [...]}
 heldout.jsonl                         rows of people who are in no other split
-meta.jsonl                            each row's conversation and message ids
+meta.jsonl                            each row's conversation, message ids, context and last message
 origin.json                           the source, owner and settings it was made from
 .gitignore                            keeps the folder out of git, wherever it is
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..chat_format import EXTRACTED
 from ..errors import StudyError
 from ..files import replace_folder, write_json, write_jsonl, write_text
 from ..paths import shown
@@ -80,11 +81,32 @@ def load_examples(folder: Path, name: str) -> list[dict]:
         raise StudyError(
             f"There is no {shown(path)}. Run notebook 01 (make extract) for this variant, or correct the config's `data:`."
         )
+    known = extracted(folder, name)
     try:
         with path.open(encoding="utf-8") as lines:
-            return [json.loads(line) for line in lines if line.strip()]
+            rows = [json.loads(line) for line in lines if line.strip()]
     except ValueError as error:
         raise StudyError(f"{shown(path)} is not JSONL ({error}). Extract it again, or fix that line.") from error
+    return [with_extracted(row, known.get(at)) for at, row in enumerate(rows)]
+
+
+def extracted(folder: Path, name: str) -> dict[int, dict]:
+    """Row number -> its `context` and `last_message` from `meta.jsonl`; {} for rows of another origin."""
+    found = {}
+    try:
+        with (folder / "meta.jsonl").open(encoding="utf-8") as lines:
+            for line in lines:
+                item = json.loads(line)
+                texts = {key: item[key] for key in ("context", "last_message")}
+                if item["split"] == name and all(isinstance(text, str) for text in texts.values()):
+                    found[item["row"]] = texts
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # not ours, or from an older extraction
+        return {}
+    return found
+
+
+def with_extracted(row, known: dict | None):
+    return row | {EXTRACTED: known} if known and isinstance(row, dict) else row
 
 
 def spread(rows: Sequence, count: int) -> list:

@@ -154,8 +154,14 @@ def to_example(pair: dict, owner: str, system: str, form: str = "plain", categor
         ]
     }
     if form == "wrapped":
-        example = {"messages": chat_format.messages_for(example, {"user": chat_format.WRAPPER})}
+        known = {chat_format.EXTRACTED: _extracted(pair, owner)}
+        example = {"messages": chat_format.messages_for(example | known, {"user": chat_format.WRAPPER})}
     return example
+
+
+def _extracted(pair: dict, owner: str) -> dict[str, str]:
+    """What no variant's user turn has to be parsed for."""
+    return {"context": "\n".join(_lines(pair, owner)), "last_message": pair["context"][-1].text}
 
 
 def _lines(pair: dict, owner: str) -> list[str]:
@@ -199,11 +205,11 @@ def write(
         form = (owner, system, wanted["form"], wanted["category"])
         rows = {name: (to_example(pair, *form) for pair in part) for name, part in parts.items() if part}
         made = origin | {"variant": variant, "parameters": wanted | {"system": system, "heldout_share": heldout_share}}
-        variant_folder.write(out / variant, rows, _meta(parts), made)
+        variant_folder.write(out / variant, rows, _meta(parts, owner), made)
     return {variant: variant_folder.statistics(out / variant) for variant in names}
 
 
-def _meta(parts: dict[str, list[dict]]):
+def _meta(parts: dict[str, list[dict]], owner: str):
     for name, pairs in parts.items():
         for row, pair in enumerate(pairs):
             yield {
@@ -213,7 +219,7 @@ def _meta(parts: dict[str, list[dict]]):
                 "session": pair["session"],
                 "context_ids": [message.message_id for message in pair["context"]],
                 "reply_ids": [message.message_id for message in pair["bubbles"]],
-            }
+            } | _extracted(pair, owner)
 
 
 def _check_splits(variant: str, parts: dict[str, list[dict]], owner: str, origin: dict, funnel: list[dict]) -> None:
