@@ -350,11 +350,11 @@ def test_archaeology_ranks_by_gain_and_says_when_it_cannot_tell():
     base = {"x": scores(noise + 8), "y": scores(noise + 8), "z": scores(noise + 9)}
     clear = archaeology.rank(base, {"x": scores(noise + 4), "y": scores(noise + 6), "z": scores(noise + 8)}, names)
     assert [row["format"] for row in clear] == ["x", "y", "z"] and clear[0]["first"] == 1
-    assert archaeology.summary(clear).startswith("It was trained under x")
+    assert archaeology.summary(clear).startswith("The adapter was trained under “x”")
     level = archaeology.rank(base, {name: scores(noise + 4) for name in "xy"}, names)
     assert "not distinguishable" in archaeology.summary(level)
     torn = archaeology.rank(base, {"x": scores(noise + 4), "z": scores(noise + 4.5)}, names)
-    assert torn[0]["format"] == "z" and "disagree" in archaeology.summary(torn)
+    assert torn[0]["format"] == "z" and "lowest under “x”" in archaeology.summary(torn)
     nothing = archaeology.rank(base, {"x": scores(noise + 9)}, names)
     assert "none of the formats" in archaeology.summary(nothing)
     assert archaeology.rank(base, {}, names) == []
@@ -367,7 +367,7 @@ def test_an_adapter_that_learned_nothing_about_formats_has_no_origin(handicaps, 
     names, random = [str(at) for at in range(20)], np.random.default_rng(seed)
     base = {str(at): scores(random.normal(cost, 0.1, 20)) for at, cost in enumerate(handicaps)}
     tuned = {name: scores(np.full(20, 2.0)) for name in base}
-    assert "cannot be told" in archaeology.summary(archaeology.rank(base, tuned, names))
+    assert "Inconclusive" in archaeology.summary(archaeology.rank(base, tuned, names))
 
 
 # --- generation -------------------------------------------------------------------------------

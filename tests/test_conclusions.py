@@ -69,7 +69,7 @@ def test_key_differences_say_where_and_how_much():
         "Prompted with the prompt “mine”, 3 of 5 prompts differ from training: system prompt (21 tokens in 3 prompts)."
     )
     assert conclusions.key_differences(found, "mine") == said
-    assert "all 5 prompts equal training" in conclusions.key_differences(found | {"identical": 5}, "mine")
+    assert "all 5 prompts are identical to training" in conclusions.key_differences(found | {"identical": 5}, "mine")
 
 
 def trained(*losses, **more):
@@ -109,7 +109,7 @@ def test_the_comparison_says_what_training_gained_and_what_the_prompt_costs():
     assert "22% more likely (−0.200 nats per token, 95% interval −0.300 to −0.100): fine-tuning helped." in said
     assert "“mine”, the tuned model finds the true replies equally likely" in said
     assert said.endswith(
-        "26% less likely (+0.300 nats per token, 95% interval +0.200 to +0.400): the mismatch costs something."
+        "26% less likely (+0.300 nats per token, 95% interval +0.200 to +0.400): the mismatch hurts."
     )
     assert "could not be measured" in conclusions.comparison([], "aligned")
 
@@ -141,7 +141,7 @@ def test_stopping_and_style_are_held_against_the_untrained_model():
     arms = [wrote("base", "aligned", 0.02, 0.6), wrote("tuned", "aligned", 0.35, 0.3)]
     generated = {"ceiling": {"mean": 0.2}, "arms": [*arms, wrote("tuned", "mine", 0.5, 0.5, "worse")]}
     said = conclusions.stopping(generated, "mine")
-    assert "35% of its replies when prompted as in training and 50%" in said and "the base model, 2%" in said
+    assert "35% of its replies (as in training) and 50%" in said and "the base model stops in 2%" in said
     assert "token limit" in said
     generated["arms"][1]["end_of_turn_rate"] = generated["arms"][2]["end_of_turn_rate"] = 0.9
     assert "token limit" not in conclusions.stopping(generated, "mine")

@@ -215,7 +215,7 @@ def test_the_blind_tests_choices_come_into_the_report(run):
     for pair in pairs:
         preference.choose(run, pair, str(pair["arms"].index("tuned, aligned") + 1))
     page = report_page.build(run).read_text(encoding="utf-8")
-    assert f"tuned, aligned against base, aligned, in hidden order: {len(pairs)} won, 0 lost" in page and pairs
+    assert f"both prompted as in training, in hidden order: {len(pairs)} won, 0 lost" in page and pairs
 
 
 @pytest.mark.slow

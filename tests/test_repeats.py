@@ -189,8 +189,13 @@ def test_an_adapters_origin_is_asked_for_in_a_terminal(study, tmp_path, capsys):
     given = ("--adapter", tmp_path / "adapter", "--data", tmp_path / "raw_style_variable")
     status, printed, _ = said(capsys, "archaeology", *given, "--replies", 4)
     lines = printed.splitlines()
-    assert status == 0 and len(lines) == 8 and all(" nats a reply token, first in " in line for line in lines[:7])
-    assert {line.split("  ")[0] for line in lines[:7]} >= {"aligned", "wrapped", "no template", "tagged"}
+    assert status == 0 and len(lines) == 8 and all(", ranked first in " in line for line in lines[:7])
+    assert {line.split("  ")[0] for line in lines[:7]} >= {
+        "as in training",
+        "the wrapped form",
+        "no chat template",
+        "the tagged form",
+    }
     settings = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
     (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps({**settings, "model": None}))
     status, _, told = said(capsys, "archaeology", *given)

@@ -1,12 +1,11 @@
 """In which format was an adapter of unknown origin trained?
 
-An adapter helps most under the prompt that it was trained with. So each candidate format is asked
-how much the adapter lowers the loss of the true replies under it, and the candidates are ranked.
+An adapter helps most under the prompt it was trained with. So the candidate formats are ranked by how
+much the adapter lowers the loss of the true replies under each.
 
-The gain alone misleads: a format under which the base model is bad leaves more to gain, also for an
-adapter that has learned nothing about formats. The loss with the adapter errs the other way, towards
-what the base model likes. So an origin is claimed only where both name the same format, each
-distinguishably.
+The gain alone misleads: a format that the base model handles badly leaves more to gain, even for an
+adapter that learned nothing about formats. The loss with the adapter errs the other way, towards
+formats that the base model likes. So an origin is named only where both agree, each distinguishably.
 """
 
 from pathlib import Path
@@ -19,7 +18,7 @@ from ..extract import variant_folder
 from ..files import read_json
 from ..models import base_models
 from ..progress import bar
-from ..report.wording import interval, number
+from ..report.wording import format_name, interval, number
 from . import faults, intervals, likelihood
 from .heldout import held_out
 
@@ -27,13 +26,13 @@ TAGGED = "<conversation>\n{context}\n</conversation>\n<last_message>\n{last_mess
 
 
 def rank(base: dict, tuned: dict, conversations: list[str]) -> list[dict]:
-    """The formats, the one under which the adapter helps most first.
+    """The formats, ordered by how much the adapter helps under them.
 
-    `base`, `tuned`: a format's name -> scores without and with the adapter. Each row has `format`,
+    `base`, `tuned`: a format's name -> scores without and with the adapter. Each row has `format`;
     `gain` (nats per reply token that the adapter saves) with `interval`; `first`, the share of
-    resamples in which this format gains most (shared among equals); `loss`, the nats with the
-    adapter; `above_lowest`, the paired difference to the lowest loss of all; and `behind`, the one to the
-    leading gain, None for the leader itself. Empty where there is nothing to rank.
+    resamples in which this format gains most (split between ties); `loss`, nats with the adapter;
+    `above_lowest`, the paired difference from the lowest loss; and `behind`, the gap to the largest
+    gain, None for the leader. Empty if no format was measured both ways.
     """
     saved = {name: base[name]["reply"] - tuned[name]["reply"] for name in tuned if name in base}
     if not saved:
@@ -61,29 +60,35 @@ def rank(base: dict, tuned: dict, conversations: list[str]) -> list[dict]:
 def summary(rows: list[dict]) -> str:
     """What the ranking says, in a sentence."""
     if not rows:
-        return "The adapter was not measured, so its origin cannot be told."
+        return "Inconclusive: the adapter was not measured."
     best, lowest = rows[0], min(rows, key=lambda row: row["loss"])
+    name = format_name(best["format"])
     if not best["gain"] or best["gain"] <= 0:
-        return "The adapter lowers the loss under none of the formats: its origin cannot be told by them."
+        return "Inconclusive: the adapter lowers the loss under none of the formats."
     if len(rows) == 1:
-        return "There is only one format to ask it in, so its origin cannot be told."
+        return "Inconclusive: only one format was measured."
     if lowest is not best:
         return (
-            f"It helps most under {best['format']}, but the loss with it is lowest under {lowest['format']}: "
-            "the two disagree, so the origin cannot be told. (A base model that is bad under a format leaves more to gain.)"
+            f"Inconclusive: the gain is largest under “{name}”, but the loss is lowest under "
+            f"“{format_name(lowest['format'])}”. (A format that the base model handles badly leaves more to gain.)"
         )
-    level = [row["format"] for row in rows[1:] if not (_is_behind(row) and row["above_lowest"]["verdict"] == "worse")]
+    level = [format_name(row["format"]) for row in rows[1:] if not _clearly_behind(row)]
     if level:
         return (
-            f"It helps most under {best['format']}, but {len(level)} of {len(rows) - 1} other formats "
-            f"({', '.join(level)}) are not distinguishable from it: the origin cannot be told."
+            f"Inconclusive: the gain is largest under “{name}”, but {len(level)} of {len(rows) - 1} other formats "
+            f"({', '.join(level)}) are not distinguishable from it."
         )
-    return f"It was trained under {best['format']}, or under something closer to it than to any other candidate."
+    return f"The adapter was trained under “{name}”, or under something closer to it than to any other candidate."
+
+
+def _clearly_behind(row: dict) -> bool:
+    interval = row["behind"]["interval"]
+    return interval is not None and interval[0] > 0 and row["above_lowest"]["verdict"] == "worse"
 
 
 def candidates(owner: str, inference: list[str]) -> list[dict]:
-    """The formats that an adapter is held against: the study's named ones, the tagged form of its variants,
-    a prompt without a system message, one without a template, and the given profiles."""
+    """The formats that may be an adapter's origin: the study's own profiles, the tagged form of its variants, no
+    system message, no chat template, and the profiles named in `inference`."""
     own = chat_format.named_profiles(owner)
     own |= {"tagged": {"kind": "messages", "user": TAGGED}, "no system": {"kind": "messages", "system": False}}
     own |= {profile["name"]: profile for profile in (chat_format.load_profile(name, owner) for name in inference)}
@@ -94,14 +99,14 @@ def candidates(owner: str, inference: list[str]) -> list[dict]:
 def candidates_ranked(adapter: Path, data: Path, model, owner, inference: list[str], replies: int) -> dict:
     """`rank` of an adapter over `candidates`, on the test split of a variant's folder.
 
-    `model`, `owner`: None for what the adapter and the data say. Returns `ranked`, and `refused`, the names of
-    the candidates that this model's template does not take. Raises StudyError where something is missing.
+    `model`, `owner`: None to use what the adapter and the data say. Returns `ranked`, and `refused`, the names
+    of the candidates that this model's template rejects. Raises StudyError if the base model is not known.
     """
     if model is None:
         config = read_json(adapter / "adapter_config.json")
         model = config.get("model") if isinstance(config, dict) else None
         if not model:
-            raise StudyError(f"{adapter.name}/adapter_config.json names no base model; give it with --model.")
+            raise StudyError(f"{adapter.name}/adapter_config.json doesn't name its base model. Pass it with --model.")
     test = variant_folder.load_examples(data, "test")
     heldout = held_out(test, variant_folder.conversations_of(data, "test", len(test)), replies)
     owner = owner or variant_folder.origin_of(data).get("owner", "")
@@ -117,10 +122,10 @@ def candidates_ranked(adapter: Path, data: Path, model, owner, inference: list[s
                 ]
             except StudyError:
                 raise
-            except Exception:  # a template raises what it likes
+            except Exception:  # a chat template can raise anything
                 refused.append(one["name"])
                 continue
-            if seen.setdefault(str(prompts), one["name"]) == one["name"]:  # equal prompts are one candidate
+            if seen.setdefault(str(prompts), one["name"]) == one["name"]:  # identical prompts are one candidate
                 found[one["name"]] = likelihood.score(loaded, prompts, targets)
     return {
         "ranked": rank(scores[None], scores[adapter], heldout["conversations"]),
@@ -129,16 +134,13 @@ def candidates_ranked(adapter: Path, data: Path, model, owner, inference: list[s
 
 
 def listing(found: dict) -> str:
-    """The ranking for a terminal."""
+    """The ranking as lines for a terminal."""
     lines = [
-        f"{row['format']:<14} saves {number(row['gain'], signed=True)} {interval(row['interval'], signed=True)} nats a reply token, "
-        f"first in {row['first']:.0%}; {number(row['loss'])} nats with the adapter"
+        f"{format_name(row['format']):<27} saves {number(row['gain'], signed=True)} nats per reply token "
+        f"({interval(row['interval'], signed=True)}), ranked first in {row['first']:.0%} of resamples; "
+        f"{number(row['loss'])} nats with the adapter"
         for row in found["ranked"]
     ]
-    refused = [f"Not taken by this model's template: {', '.join(found['refused'])}"] if found["refused"] else []
-    return "\n".join([*lines, *refused, summary(found["ranked"])])
-
-
-def _is_behind(row: dict) -> bool:
-    interval = row["behind"]["interval"]
-    return interval is not None and interval[0] > 0
+    if refused := ", ".join(map(format_name, found["refused"])):
+        lines.append(f"This model's template rejects: {refused}")
+    return "\n".join([*lines, summary(found["ranked"])])

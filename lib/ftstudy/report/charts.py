@@ -2,12 +2,16 @@
 
 from matplotlib.figure import Figure
 
+from .wording import arm_name, format_name
+
 COLOURS = {"base": "#8a8f98", "tuned": "#0b6e99"}
 
 
 def loss_curve(curve: list[dict], kept: dict | None = None) -> Figure:
-    """Training and validation loss (nats a trained token) over iterations, with a ring about the checkpoint that was
-    kept, {"iteration", "validation_loss"}."""
+    """Training and validation loss (nats per trained token) over iterations.
+
+    `kept`: the checkpoint to draw a ring around, {"iteration", "validation_loss"}.
+    """
     figure = Figure(figsize=(7, 3.4))
     axes = figure.subplots()
     for key, label, style in (("train_loss", "training", ".-"), ("validation_loss", "validation", "o--")):
@@ -19,30 +23,32 @@ def loss_curve(curve: list[dict], kept: dict | None = None) -> Figure:
     if kept and kept["validation_loss"] is not None:
         at = (kept["iteration"], kept["validation_loss"])
         axes.plot(*at, "o", markersize=11, fillstyle="none", color="#d1495b", label="kept")
-    axes.set(xlabel="iteration", ylabel="loss (nats a trained token)")
+    axes.set(xlabel="iteration", ylabel="loss (nats per trained token)")
     axes.grid(alpha=0.25)
     axes.legend(frameon=False)
     return figure
 
 
 def arms(arms: list[dict]) -> Figure:
-    """Nats per reply token of each arm with its 95% interval; further left is better."""
-    rows = [(f"{arm['model']}, {arm['format']}", arm["nats_per_reply_token"], arm["interval"]) for arm in arms]
+    """Nats per reply token of each arm with its 95% interval. Further left is better."""
+    rows = [(arm_name(arm["model"], arm["format"]), arm["nats_per_reply_token"], arm["interval"]) for arm in arms]
     colours = [COLOURS.get(arm["model"], "#0b6e99") for arm in arms]
     return _intervals(rows, colours, "negative log-likelihood (nats per reply token)")
 
 
 def attribution(found: dict) -> Figure:
-    """Each fault's Shapley share of what the prompt costs, with its 95% interval, by model; right of zero it costs."""
+    """Each fault's Shapley share of the prompt's cost, by model, with its 95% interval. Right of zero, it costs something."""
     shares = [(model, one) for model, result in found.items() if result for one in result["shares"]]
-    rows = [(f"{model}: {one['fault']}", one["nats_per_reply_token"], one["interval"]) for model, one in shares]
+    rows = [
+        (f"{model}: {format_name(one['fault'])}", one["nats_per_reply_token"], one["interval"]) for model, one in shares
+    ]
     figure = _intervals(rows, [COLOURS.get(model, "#0b6e99") for model, _ in shares], "cost (nats per reply token)")
     figure.axes[0].axvline(0, color="#1d2430", linewidth=0.8)
     return figure
 
 
 def quality(rows: list[dict]) -> Figure:
-    """Bits per byte of the replies over the seconds of training; lower and further left is better."""
+    """Bits per byte of the replies over seconds of training. Lower and further left is better."""
     figure = Figure(figsize=(7, 3.6))
     axes = figure.subplots()
     for row in rows:

@@ -49,7 +49,7 @@ def key_differences(compared: dict, name: str) -> str:
     """`compared`: one side of `parity` in format_audit.json; `name`: of the inference profile."""
     examples, different = compared["examples"], compared["examples"] - compared["identical"]
     if not different:
-        return f"Prompted {prompted(name)}, all {count(examples, 'prompt')} equal training, token for token."
+        return f"Rendered {prompted(name)}, all {count(examples, 'prompt')} are identical to training, token for token."
     where = [
         f"{row['aspect'][0].lower()}{row['aspect'][1:]} ({number(row['tokens'], 0)} tokens in {count(row['prompts'], 'prompt')})"
         for row in compared["rows"]
@@ -103,7 +103,28 @@ def gain(row: dict | None, name: str) -> str:
         "worse": "fine-tuning hurt",
         "not distinguishable": "not distinguishable from its base",
     }[row["verdict"]]
-    return f"Compared with its base, both prompted {prompted(name)}, the tuned model finds the true replies {found}: {meaning}."
+    ending = _ending(row)
+    return (
+        f"Compared with its base, both prompted {prompted(name)}, the tuned model finds the true replies {found}: "
+        f"{meaning}.{ending}"
+    )
+
+
+def _ending(row: dict) -> str:
+    end = row.get("end_of_turn")
+    return f" The end of the turn: {number(end['nats'], signed=True)} nats, {end['verdict']}." if end else ""
+
+
+def against_examples(row: dict) -> str:
+    """The tuned model against a base model that sees examples in its prompt; `row`: that difference."""
+    found, examples = effect(row["nats_per_reply_token"], row["interval"]), row["right"][1].removeprefix("aligned, ")
+    meaning = {"better": "training beats examples", "worse": "examples beat training"}.get(
+        row["verdict"], "not distinguishable"
+    )
+    return (
+        f"Compared with the base model that sees {examples} in its prompt, the tuned model finds the true replies "
+        f"{found}: {meaning}.{_ending(row)}"
+    )
 
 
 def prompt_cost(row: dict, name: str, model: str = "tuned") -> str:
@@ -111,7 +132,7 @@ def prompt_cost(row: dict, name: str, model: str = "tuned") -> str:
     found = effect(row["nats_per_reply_token"], row["interval"])
     meaning = {
         "better": "it helps instead of hurting",
-        "worse": "the mismatch costs something",
+        "worse": "the mismatch hurts",
         "not distinguishable": "not distinguishable from no effect",
     }[row["verdict"]]
     return f"Prompted {prompted(name)} instead of as in training, the {model} model finds the true replies {found}: {meaning}."
@@ -141,16 +162,16 @@ def stopping(generated: dict, app: str) -> str:
     """`generated`, `app`: as in comparison.json. Whether replies end by themselves."""
     rates = {(arm["model"], arm["format"]): arm["end_of_turn_rate"] for arm in generated["arms"]}
     tuned = [
-        f"{rates['tuned', name]:.0%} of its replies when prompted {prompted(name)}"
+        f"{rates['tuned', name]:.0%} of its replies ({prompted(name)})"
         for name in dict.fromkeys(("aligned", app))
         if ("tuned", name) in rates
     ]
     if not tuned:
         return "The tuned model wrote no replies."
-    base = f"; the base model, {rates['base', 'aligned']:.0%}" if ("base", "aligned") in rates else ""
+    base = f"; the base model stops in {rates['base', 'aligned']:.0%}" if ("base", "aligned") in rates else ""
     enough = min(rate for (model, _), rate in rates.items() if model == "tuned") >= 0.9
     rest = "" if enough else " The others run into the token limit: the model has not learned to stop reliably."
-    return f"The tuned model ends {listed(tuned)} by itself{base}.{rest}"
+    return f"The tuned model stops by itself in {listed(tuned)}{base}.{rest}"
 
 
 def style(generated: dict, app: str) -> str:

@@ -8,7 +8,7 @@ import jinja2
 from markupsafe import Markup
 
 from ..paths import shown
-from .wording import count, format_name, interval, number
+from .wording import count, format_name, interval, number, prompted
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -34,7 +34,13 @@ def visible(text: str) -> str:
 
 
 _environment.filters.update(
-    count=count, format_name=format_name, interval=interval, number=number, shown=shown, visible=visible
+    count=count,
+    format_name=format_name,
+    interval=interval,
+    number=number,
+    prompted=prompted,
+    shown=shown,
+    visible=visible,
 )
 
 
@@ -53,6 +59,9 @@ def show(template: str, **values):
 def table(rows: list[dict], columns: dict[str, str], caption: str = "") -> str:
     """Rows as a table: `columns` maps a row's keys to headers, in order."""
     return fragment("table", rows=rows, columns=columns, caption=caption)
+
+
+_environment.globals["table"] = table
 
 
 def show_table(rows: list[dict], columns: dict[str, str], caption: str = ""):

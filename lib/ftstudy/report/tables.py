@@ -1,65 +1,69 @@
 """The results of a comparison as tables, the same in the notebook and in the report.
 
-Each is (rows, columns, caption), for `render.table`.
+Each function returns (rows, columns, caption) for `render.table`.
 """
 
 from ..compare.style_similarity import PARTS
-from .wording import interval, number
+from .wording import arm_name, format_name, interval, more_likely, number
 
 Table = tuple[list[dict], dict[str, str], str]
+ARM = {"model": "Model", "format": "Prompt"}
 
 
 def arms(found: list[dict]) -> Table:
     rows = [
         {
             **arm,
+            "format": format_name(arm["format"]),
             "range": interval(arm["interval"]),
-            "bits": f"{number(arm['bits_per_byte'])} {interval(arm['bits_interval'])}",
-            "end": f"{number(arm['nats_per_end_of_turn'])} {interval(arm['end_interval'])}",
+            "end": _with_interval(arm["nats_per_end_of_turn"], arm["end_interval"]),
+            "bits": _with_interval(arm["bits_per_byte"], arm["bits_interval"]),
         }
         for arm in found
     ]
-    columns = {
-        "model": "Model",
-        "format": "Prompt",
+    columns = ARM | {
         "nats_per_reply_token": "Nats per reply token",
         "range": "95% interval",
         "end": "Nats per end of turn",
         "bits": "Bits per byte of the reply",
     }
-    return rows, columns, "Negative log-likelihood of the true replies"
+    return rows, columns, "Negative log-likelihood of the true replies. Lower is better."
+
+
+def _with_interval(value: float | None, bounds: list[float] | None) -> str:
+    return f"{number(value)} ({interval(bounds)})" if bounds else number(value)
 
 
 def _effect(one: dict) -> dict:
+    nats = one["nats_per_reply_token"]
     return {
-        "nats": number(one["nats_per_reply_token"], signed=True),
+        "nats": number(nats, signed=True),
         "range": interval(one["interval"], signed=True),
+        "meaning": "–" if nats is None else more_likely(nats),
         "verdict": one["verdict"],
     }
+
+
+EFFECT = {"nats": "Nats per reply token", "range": "95% interval", "meaning": "Reply tokens are"}
 
 
 def differences(found: list[dict]) -> Table:
     rows = [
         {
-            **row,
-            "left": ", ".join(row["left"]),
-            "right": ", ".join(row["right"]),
+            "left": arm_name(*row["left"]),
+            "right": arm_name(*row["right"]),
             **_effect(row),
-            "end": f"{number(row['end_of_turn']['nats'], signed=True)} {row['end_of_turn']['verdict']}"
-            if row["end_of_turn"]
-            else "–",
+            "end": _end(row["end_of_turn"]),
         }
         for row in found
     ]
-    columns = {
-        "left": "Is",
-        "right": "than or from",
-        "nats": "Nats per reply token",
-        "range": "95% interval",
-        "verdict": "Verdict",
-        "end": "Nats per end of turn",
-    }
-    return rows, columns, "Left minus right, on the same replies: below zero, the left arm is better"
+    columns = {"left": "A", "right": "B"} | EFFECT
+    columns |= {"nats": "A − B, nats per reply token", "verdict": "A is", "end": "A − B, nats per end of turn"}
+    return rows, columns, "Paired differences on the same replies. Lower is better: below zero, A is better."
+
+
+def _end(found: dict | None) -> str:
+    return f"{number(found['nats'], signed=True)} {found['verdict']}" if found else "–"
 
 
 def attribution(found: dict) -> Table:
@@ -68,46 +72,33 @@ def attribution(found: dict) -> Table:
     for model, result in found.items():
         if result is None:
             continue
-        effects = [("all of them together", result["whole"])]
-        effects += [(f"{one['fault']}: main effect", one) for one in result["main"]]
-        effects += [(f"{' × '.join(one['faults'])}: interaction", one) for one in result["interactions"]]
-        effects += [(f"{one['fault']}: Shapley share", one) for one in result["shares"]]
-        rows += [
-            {
-                "model": model,
-                "effect": label,
-                **_effect(one),
-            }
-            for label, one in effects
+        effects = [("all faults together", result["whole"])]
+        effects += [(f"{format_name(one['fault'])}: main effect", one) for one in result["main"]]
+        effects += [
+            (f"{' × '.join(map(format_name, one['faults']))}: interaction", one) for one in result["interactions"]
         ]
-    columns = {
-        "model": "Model",
-        "effect": "Effect",
-        "nats": "Nats per reply token",
-        "range": "95% interval",
-        "verdict": "The prompt with it is",
-    }
-    return rows, columns, "What each fault of the prompt costs"
+        effects += [(f"{format_name(one['fault'])}: Shapley share", one) for one in result["shares"]]
+        rows += [{"model": model, "fault": label, **_effect(one)} for label, one in effects]
+    columns = {"model": "Model", "fault": "Fault"} | EFFECT | {"verdict": "Effect"}
+    return (
+        rows,
+        columns,
+        "What each fault of the prompt costs. Above zero, the fault makes the true replies less likely.",
+    )
 
 
 def training_formats(found: dict | None) -> Table:
     rows = [
         {
-            "asked": {"own": "each in its own form", "app": "both as the app asks"}[asked],
+            "asked": {"own": "each in its own form", "app": "both with the app's prompt"}[asked],
             **_effect(result),
             "each": ", ".join(number(one, signed=True) for one in result["each_seed"]),
             "covers": result["covers"],
         }
         for asked, result in (found or {}).items()
     ]
-    columns = {
-        "asked": "Asked",
-        "nats": "B minus A, nats per reply token",
-        "range": "95% interval",
-        "verdict": "B is",
-        "each": "Each seed",
-        "covers": "The interval covers",
-    }
+    columns = {"asked": "Prompted"} | EFFECT | {"nats": "B − A, nats per reply token", "verdict": "B is"}
+    columns |= {"each": "Each seed", "covers": "The interval covers"}
     return rows, columns, "Option B (trained in the plain form) against option A (trained in the wrapped form)"
 
 
@@ -115,142 +106,140 @@ def archaeology(found: list[dict]) -> Table:
     rows = [
         {
             **row,
+            "format": format_name(row["format"]),
             "range": interval(row["interval"]),
-            "share": f"{row['first']:.0%}",
-            "lead": "–"
+            "share": f"{row['first']:.0%} of resamples",
+            "gap": "–"
             if row["behind"] is None
-            else f"{number(row['behind']['nats_per_reply_token'])} {interval(row['behind']['interval'], signed=True)}",
+            else f"{number(row['behind']['nats_per_reply_token'])} ({interval(row['behind']['interval'], signed=True)})",
         }
         for row in found
     ]
     columns = {
-        "format": "Candidate",
+        "format": "Prompt",
         "gain": "Nats saved per reply token",
         "range": "95% interval",
-        "share": "First in",
-        "lead": "Behind the first",
+        "share": "Ranked first in",
+        "gap": "Gap to first",
         "loss": "Nats with the adapter",
     }
-    return rows, columns, "How much the adapter lowers the loss under each format"
+    return rows, columns, "How much the adapter lowers the loss under each prompt format"
+
+
+SHARES = {
+    "copied": "Copied from train",
+    "assistant": "Sounds like an assistant",
+    "other_speaker": "Writes the other's part",
+    "empty": "Empty",
+}
 
 
 def generated(found: dict) -> Table:
-    """`found`: what `compare.results.generated` gives."""
-
-    def told(difference: dict | None) -> str:
-        return f"{number(difference['distance'], signed=True)} {difference['verdict']}" if difference else "–"
-
-    def cells(name: str, prompt: str, one: dict, distance: str, floor: str, aligned: str = "–") -> dict:
-        shares = ("copied", "assistant", "other_speaker", "empty")
-        return {
-            "model": name,
-            "format": prompt,
-            "words": number(float(one["words"]), 1),
-            "distance": distance,
-            "floor": floor,
-            "aligned": aligned,
-            **{key: f"{one[key]:.0%}" for key in shares},
-            "stops": f"{one['end_of_turn_rate']:.0%}" + _percent(one.get("end_of_turn_interval")),
-        }
-
+    """`found`: what `compare.results.generated` returns."""
     rows = [
-        cells(
-            arm["model"],
-            arm["format"],
-            arm,
-            number(arm["style_distance"]["total"]),
-            "the floor" if at == 0 else told(arm["to_floor"]),
-            told(arm["to_aligned"]),
-        )
+        {
+            "model": arm["model"],
+            "format": format_name(arm["format"]),
+            "distance": number(arm["style_distance"]["total"]),
+            "untrained": _distance(arm["to_floor"] if at else None),
+            "aligned": _distance(arm["to_aligned"]),
+            **_shares(arm),
+        }
         for at, arm in enumerate(found["arms"])
     ]
-    if ceiling := found["ceiling"]:
-        distance = f"{number(ceiling['mean'])} {interval(ceiling['interval'])}"
-        rows.append(cells("the person", "–", ceiling["measures"], distance, "the ceiling"))
-    columns = {
-        "model": "Model",
-        "format": "Prompt",
-        "stops": "Stops",
+    if person := found["ceiling"]:
+        distance = _with_interval(person["mean"], person["interval"])
+        row = {"model": "the person", "format": "–", "distance": distance, "untrained": "–", "aligned": "–"}
+        rows.append(row | _shares(person["measures"]))
+    columns = ARM | {
+        "stops": "Stops by itself",
         "words": "Words, median",
         "distance": "Style distance",
-        "floor": "Against the floor",
-        "aligned": "Against the same model, aligned",
-        "copied": "Copied from train",
-        "assistant": "Sounds like an assistant",
-        "other_speaker": "Writes the other's part",
-        "empty": "Empty",
+        "untrained": "Against the untrained model",
+        "aligned": "Against the same model, as in training",
     }
-    return rows, columns, "Generated replies, beside as many of the person's own"
+    return (
+        rows,
+        columns | SHARES,
+        "Generated replies, next to as many of the person's own. A lower style distance is better.",
+    )
 
 
-def _percent(interval: list[float] | None) -> str:
-    return f" [{interval[0]:.0%}, {interval[1]:.0%}]" if interval else ""
+def _distance(difference: dict | None) -> str:
+    return f"{number(difference['distance'], signed=True)} {difference['verdict']}" if difference else "–"
+
+
+def _shares(one: dict) -> dict:
+    bounds = one.get("end_of_turn_interval")
+    return {
+        "stops": f"{one['end_of_turn_rate']:.0%}" + (f" ({bounds[0]:.0%} to {bounds[1]:.0%})" if bounds else ""),
+        "words": number(float(one["words"]), 1),
+        **{key: f"{one[key]:.0%}" for key in SHARES},
+    }
 
 
 def style(found: dict) -> Table:
     rows = [
-        {"model": arm["model"], "format": arm["format"], **{part: arm["style_distance"][part] for part in PARTS}}
+        {"model": arm["model"], "format": format_name(arm["format"])}
+        | {part: arm["style_distance"][part] for part in PARTS}
         for arm in found["arms"]
     ]
-    columns = {"model": "Model", "format": "Prompt", **{part: part.capitalize() for part in PARTS}}
-    return rows, columns, "The style distance by its parts, each between 0 and 1"
+    return rows, ARM | {part: part.capitalize() for part in PARTS}, "The parts of the style distance, each from 0 to 1"
 
 
 def costs(found: dict) -> Table:
     """`found`: a step's name -> its cost."""
     digits = {"seconds": 1, "tokens_per_second": 0, "peak_memory_gigabytes": 2}
     rows = [
-        {"step": name, **{key: number(spent[key], count) for key, count in digits.items()}}
+        {"step": name} | {key: number(spent[key], places) for key, places in digits.items()}
         for name, spent in found.items()
     ]
     columns = {
         "step": "Step",
         "seconds": "Seconds",
-        "tokens_per_second": "Tokens a second",
-        "peak_memory_gigabytes": "Gigabytes at most",
+        "tokens_per_second": "Tokens per second",
+        "peak_memory_gigabytes": "Peak memory, GB",
     }
     return rows, columns, "What each arm cost"
 
 
 def quality(arms: list[dict], models: list[dict], costs: dict) -> Table:
-    """Each model under the prompt of its training beside the seconds of that and the speed of its reading."""
+    """Each model under the prompt it was trained with, next to what its training and its scoring cost."""
     found = {(arm["model"], arm["format"]): arm for arm in arms}
     rows = []
     for model in models:
         if arm := found.get((model["name"], model["own"])):
-            trained = costs.get(f"training {model['config']}", {}) if model["base"] else {}
-            read = costs.get("arms", {}).get(f"scoring {model['name']}, {model['own']}", {})
+            trained = costs.get(f"training {model['config']}", {}) if model["base"] else {"seconds": 0.0}
+            scored = costs.get("arms", {}).get(f"scoring {model['name']}, {model['own']}", {})
             rows.append(
                 {
                     "model": model["name"],
                     "bits_per_byte": arm["bits_per_byte"],
                     "range": interval(arm["bits_interval"]),
-                    "seconds": trained.get("seconds", 0.0 if model["base"] is None else None),
-                    "trained": number(trained.get("seconds"), 0),
-                    "speed": number(read.get("tokens_per_second"), 0),
-                    "memory": number(read.get("peak_memory_gigabytes"), 2),
+                    "seconds": trained.get("seconds"),
+                    "trained": number(trained.get("seconds") if model["base"] else None, 0),
+                    "speed": number(scored.get("tokens_per_second"), 0),
+                    "memory": number(scored.get("peak_memory_gigabytes"), 2),
                 }
             )
     columns = {
         "model": "Model",
         "bits_per_byte": "Bits per byte of the reply",
         "range": "95% interval",
-        "trained": "Seconds of training",
-        "speed": "Tokens read a second",
-        "memory": "Gigabytes at most",
+        "trained": "Training, seconds",
+        "speed": "Tokens read per second",
+        "memory": "Peak memory, GB",
     }
-    return rows, columns, "Quality against cost, each model under the prompt of its training"
+    return (
+        rows,
+        columns,
+        "Quality against cost, each model under the prompt it was trained with. Lower bits are better.",
+    )
 
 
 def claims(found: list[dict]) -> Table:
-    columns = {
-        "number": "#",
-        "statement": "Statement",
-        "test": "Test",
-        "measurement": "Measurement",
-        "verdict": "Verdict",
-    }
-    return found, columns, "The statements of the original report"
+    columns = {key: key.capitalize() for key in ("number", "statement", "test", "measurement", "verdict")}
+    return found, columns | {"number": "#"}, "The statements of the original report"
 
 
 def left_out(found: list[dict]) -> Table:

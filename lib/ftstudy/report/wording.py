@@ -72,6 +72,11 @@ def format_name(name: str) -> str:
     return " + ".join(FORMATS[part] for part in parts) if all(part in FORMATS for part in parts) else name
 
 
+def arm_name(model: str, name: str) -> str:
+    """An arm for a reader: its model and its format."""
+    return f"{model}, {format_name(name)}"
+
+
 def prompted(name: str) -> str:
     """How a model was asked: as in training, with the original app's prompt, with the prompt “mine”."""
     shown = format_name(name)
