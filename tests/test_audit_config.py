@@ -749,9 +749,9 @@ def test_odd_yaml_ends_in_findings_or_in_one_paragraph(tmp_path, text):
 @pytest.mark.parametrize(
     "text, says",
     [
-        ("a: 1\nday: 2020-99-99", "Fix the value in line 2"),
-        ("a: 1\nb: !!bool x", "Fix the value in line 2"),
-        ("iters: " + "9" * 5000, "Fix the value in line 1"),
+        ("a: 1\nday: 2020-99-99", "quote the value to make it text) in line 2"),
+        ("a: 1\nb: !!bool x", "quote the value to make it text) in line 2"),
+        ("iters: " + "9" * 5000, "quote the value to make it text) in line 1"),
         ("a: [" * 2000, "remove some brackets"),
         (b"# h\xe9llo\na: 1", "save it as UTF-8"),
         ("a: 1\nb: \0", "Fix line 2"),

@@ -62,8 +62,6 @@ def _study_error(place: tuple, item: dict) -> tuple[str, object, str | None]:
 
 def given(path: str | Path) -> dict:
     """The keys set in a config file. Raises StudyError if there is no file, or it isn't a YAML mapping."""
-    from mlx_lm.lora import yaml_loader  # reads 1e-5 as a number
-
     path = from_root(path)
     if not path.is_file():
         raise StudyError(f"No config at {shown(path)}. Choose one of ft_configs/*.yaml with CONFIG=… or --config.")
@@ -74,9 +72,8 @@ def given(path: str | Path) -> dict:
             f"Cannot read {shown(path)}: {error}. A config must be UTF-8 text; save it as UTF-8."
         ) from error
     try:
-        found = yaml.load(text, yaml_loader)
-    # PyYAML's constructors raise the last four kinds, for `2020-99-99`, `._` or `!!bool x`.
-    except (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError, TypeError) as error:
+        found = yaml.load(text, _loader())
+    except (yaml.YAMLError, RecursionError) as error:
         reason = " ".join(str(error).replace(' in "<unicode string>",', " in").split())
         raise StudyError(f"{shown(path)} is not valid YAML: {reason}. {_yaml_fix(error, text)}") from error
     if not isinstance(found, dict):
@@ -86,38 +83,30 @@ def given(path: str | Path) -> dict:
     return found
 
 
+def _loader() -> type:
+    """mlx-lm's YAML loader, which reads 1e-5 as a number; an invalid value's error names the line."""
+    from mlx_lm.lora import yaml_loader
+
+    class Loader(yaml_loader):
+        def construct_object(self, node, deep=False):
+            try:
+                return super().construct_object(node, deep)
+            # PyYAML's constructors raise these for `2020-99-99`, `._` or `!!bool x`.
+            except (ValueError, LookupError, AttributeError, TypeError) as error:
+                problem = f"{error} (quote the value to make it text)"
+                raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
+
+    return Loader
+
+
 def _yaml_fix(error: Exception, text: str) -> str:
-    """How to fix a YAML file that PyYAML rejects, with the line if it can be found."""
-    if isinstance(error, yaml.MarkedYAMLError):
-        return "Fix that line."  # the message names it
+    """How to fix a YAML file that PyYAML rejects."""
     if isinstance(error, yaml.reader.ReaderError):
         line = text.count("\n", 0, error.position) + 1
         return f"Fix line {line}: delete that character."
     if isinstance(error, RecursionError):
         return "Its blocks and lists are nested too deeply; remove some brackets or levels."
-    line = _odd_value(text)
-    return f"Fix the value in line {line}, or quote it to make it text." if line else "Fix that value."
-
-
-def _odd_value(text: str) -> int | None:
-    """The line of the first value that looks like a date or a number but isn't valid."""
-    from mlx_lm.lora import yaml_loader
-
-    loader = yaml_loader(text)
-    waiting, seen, lines = [loader.get_single_node()], set(), []
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, yaml.ScalarNode):
-            try:
-                loader.construct_object(node)
-            except yaml.YAMLError:
-                pass  # `<<` isn't a value
-            except (ValueError, LookupError, AttributeError, TypeError):
-                lines.append(node.start_mark.line + 1)
-        elif id(node) not in seen:  # an anchor may be used in many places
-            seen.add(id(node))
-            waiting += [part for item in node.value for part in (item if isinstance(item, tuple) else (item,))]
-    return min(lines, default=None)
+    return "Fix that line."  # the message names it
 
 
 def load(
