@@ -1,4 +1,4 @@
-"""An unmodified app is recorded while it asks mlx-lm, and the recording is audited like any profile."""
+"""Recording an unmodified app while it calls mlx-lm, and auditing the recording like any profile."""
 
 import importlib
 import json
@@ -71,7 +71,7 @@ def findings(path, tokenizer):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_an_app_that_asks_as_training_did_is_recorded_and_has_no_findings(app, loaded, tmp_path, way):
+def test_app_with_the_training_prompt_has_no_findings(app, loaded, tmp_path, way):
     model, tokenizer = loaded
     with capture.recording(tmp_path / "sent.jsonl"):
         for row in ROWS:
@@ -84,7 +84,7 @@ def test_an_app_that_asks_as_training_did_is_recorded_and_has_no_findings(app, l
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_an_app_that_asks_otherwise_is_found_out(app, loaded, tmp_path, way):
+def test_app_with_another_prompt_is_found(app, loaded, tmp_path, way):
     model, tokenizer = loaded
     with capture.recording(tmp_path / "sent.jsonl"):
         for row in ROWS:
@@ -110,7 +110,7 @@ def machinery():
     return names, codes, module.BatchGenerator.insert_segments
 
 
-def test_afterwards_everything_is_as_before_also_after_an_error(app, loaded, tmp_path):
+def test_mlx_lm_is_restored_after_a_recording_and_after_an_error(app, loaded, tmp_path):
     before = machinery()
     with capture.recording(tmp_path / "sent.jsonl"):
         assert machinery() != before
@@ -123,14 +123,14 @@ def test_afterwards_everything_is_as_before_also_after_an_error(app, loaded, tmp
     assert [path.name for path in tmp_path.iterdir()] == ["sent.jsonl"]
 
 
-def test_nothing_is_recorded_once_the_block_has_ended(app, loaded, tmp_path):
+def test_nothing_is_recorded_after_the_block(app, loaded, tmp_path):
     with capture.recording(tmp_path / "sent.jsonl") as recorder:
         pass
     app.by_generate(*loaded, ROWS[0]["messages"][:-1])
     assert recorder.rows == [] and (tmp_path / "sent.jsonl").read_text() == ""
 
 
-def test_recordings_may_stand_in_one_another(app, loaded, tmp_path):
+def test_recordings_can_be_nested(app, loaded, tmp_path):
     ask = lambda: app.by_generate(*loaded, ROWS[0]["messages"][:-1])  # noqa: E731
     before = machinery()
     with capture.recording(tmp_path / "outer.jsonl"):
@@ -142,7 +142,7 @@ def test_recordings_may_stand_in_one_another(app, loaded, tmp_path):
     assert [len(rows_in(tmp_path / name)) for name in ("outer.jsonl", "inner.jsonl")] == [3, 1]
 
 
-def test_a_prompt_that_goes_on_from_a_cache_is_marked_and_refused_by_the_audit(loaded, tmp_path):
+def test_prompt_continued_from_a_cache_is_marked_and_refused(loaded, tmp_path):
     from mlx_lm import generate
     from mlx_lm.models.cache import make_prompt_cache
 
@@ -157,7 +157,7 @@ def test_a_prompt_that_goes_on_from_a_cache_is_marked_and_refused_by_the_audit(l
     assert "parity.profile_fails" in findings(tmp_path / "sent.jsonl", tokenizer)
 
 
-def test_what_a_batch_says_of_its_cache_belongs_to_the_prompt(loaded, tmp_path):
+def test_tokens_already_in_a_batchs_cache_belong_to_the_prompt(loaded, tmp_path):
     import mlx.core as mx
     from mlx_lm.generate import BatchGenerator, generate_step
     from mlx_lm.models.cache import make_prompt_cache

@@ -1,4 +1,4 @@
-"""A conversation becomes a prompt in one place; here are the exact ids and masks it gives."""
+"""A conversation becomes a prompt in one place: the exact ids and masks it gives."""
 
 import ast
 import json
@@ -25,14 +25,14 @@ def test_training_ids_are_what_mlx_lm_trains_on(tokenizer):
     assert ids == ChatDataset([example()], tokenizer).process(example())[0]
 
 
-def test_the_mask_covers_the_reply_and_its_end_of_turn_and_nothing_else(tokenizer):
+def test_mask_covers_only_the_reply_and_its_end_of_turn(tokenizer):
     ids, mask = chat_format.training_ids(example(), tokenizer)
     assert tokenizer.decode([token for token, on in zip(ids, mask) if on]) == "yes pls<|im_end|>"
     assert tokenizer.decode(ids[max(at for at, on in enumerate(mask) if on) + 1 :]) == "\n"
 
 
 @given(system=TEXT, user=TEXT, reply=TEXT)
-def test_the_aligned_prompt_is_a_prefix_of_the_training_ids(tokenizer, system, user, reply):
+def test_aligned_prompt_is_a_prefix_of_training_ids(tokenizer, system, user, reply):
     row = example(system, user, reply)
     ids, mask = chat_format.training_ids(row, tokenizer)
     prompt = chat_format.prompt_ids(row, tokenizer)
@@ -42,7 +42,7 @@ def test_the_aligned_prompt_is_a_prefix_of_the_training_ids(tokenizer, system, u
     assert tokenizer.decode(trained[:-1]) == reply and trained[-1] in chat_format.end_of_turn_ids(tokenizer)
 
 
-def test_the_historical_format_is_the_reports_listing(tokenizer):
+def test_historical_prompt_matches_the_reports_listing(tokenizer):
     profile = chat_format.load_profile("historical", "Sam")
     text = tokenizer.decode(chat_format.prompt_ids(example(), tokenizer, profile))
     assert text == (
@@ -53,7 +53,7 @@ def test_the_historical_format_is_the_reports_listing(tokenizer):
 
 
 @pytest.mark.parametrize("name", ["aligned", "other_system", "wrapped", "historical"])
-def test_every_named_format_gives_messages_training_ids_and_prompt_ids(tokenizer, name):
+def test_named_profiles_give_messages_training_ids_and_prompt_ids(tokenizer, name):
     profile = chat_format.load_profile(name, "Sam")
     messages = chat_format.messages_for(example(), profile)
     prompt = chat_format.prompt_ids(example(), tokenizer, profile)
@@ -62,7 +62,7 @@ def test_every_named_format_gives_messages_training_ids_and_prompt_ids(tokenizer
     assert ids[: len(prompt)] == prompt and sum(mask) and not any(mask[: len(prompt)])
 
 
-def test_the_historical_messages_through_the_template_are_the_hard_coded_string(tokenizer):
+def test_historical_messages_through_the_template_give_the_hard_coded_string(tokenizer):
     profile = chat_format.load_profile("historical", "Sam")
     by_template = {"messages": chat_format.messages_for(example(), profile)}
     assert chat_format.prompt_ids(by_template, tokenizer) == chat_format.prompt_ids(example(), tokenizer, profile)
@@ -78,13 +78,13 @@ def test_the_historical_messages_through_the_template_are_the_hard_coded_string(
         ("no name at all", "no name at all"),
     ],
 )
-def test_the_last_message_is_whole_and_without_its_name(user, last):
+def test_last_message_is_complete_and_without_its_name(user, last):
     assert chat_format.last_message(example(user=user)) == last
 
 
 @pytest.mark.parametrize("options", [{"form": "tagged"}, {"form": "tagged", "category": True}, {"form": "wrapped"}])
 @pytest.mark.parametrize("is_group", [False, True])
-def test_a_variants_user_turn_reads_back_as_the_plain_form(options, is_group):
+def test_user_turns_of_all_variants_read_back_as_plain_text(options, is_group):
     pair = make_pair((None, "lunch?"), ("ann", "hey"), ("bo", "dinner?\nat 7"), reply="yes", is_group=is_group)
     plain, other = to_example(pair, "Sam", "Be Sam."), to_example(pair, "Sam", "Be Sam.", **options)
     assert chat_format.plain_context(other["messages"][1]["content"]) == plain["messages"][1]["content"]
@@ -95,7 +95,7 @@ LOOKS_LIKE_TWO = "menu:\nContact: pizza"  # one message with a line that looks l
 
 
 @pytest.mark.parametrize("options", [{}, {"form": "tagged"}, {"form": "tagged", "category": True}, {"form": "wrapped"}])
-def test_own_rows_get_context_and_last_message_from_meta_jsonl(options, tmp_path):
+def test_own_rows_take_context_and_last_message_from_meta(options, tmp_path):
     pair = make_pair(("ann", "hey"), ("ann", LOOKS_LIKE_TWO), reply="yes")
     row = to_example(pair, "Sam", "Be Sam.", **options)
     meta = {
@@ -127,7 +127,7 @@ def test_own_rows_get_context_and_last_message_from_meta_jsonl(options, tmp_path
         '{"split": "test", "row": [], "context": "a", "last_message": "b"}',
     ],
 )
-def test_rows_without_usable_meta_are_read_back_from_the_user_turn(meta, tmp_path):
+def test_rows_without_usable_meta_are_read_from_the_user_turn(meta, tmp_path):
     (tmp_path / "test.jsonl").write_text(json.dumps(example()))
     if meta is not None:
         (tmp_path / "meta.jsonl").write_text(meta)
@@ -135,7 +135,7 @@ def test_rows_without_usable_meta_are_read_back_from_the_user_turn(meta, tmp_pat
     assert chat_format.last_message(example()) == "dinner?"
 
 
-def test_an_apps_function_gets_the_row_as_it_is_in_the_file(monkeypatch, tmp_path):
+def test_callable_gets_the_row_as_in_the_file(monkeypatch, tmp_path):
     (tmp_path / "keys_app.py").write_text("def ask(example): return ' '.join(example)")
     monkeypatch.syspath_prepend(tmp_path)
     row = example() | {chat_format.EXTRACTED: {"context": "a", "last_message": "b"}}
@@ -148,7 +148,7 @@ def test_braces_in_a_message_are_not_placeholders(tokenizer):
     assert "Last Message: {system} {last_message}<|im_end|>" in text
 
 
-def test_a_callable_profile_may_return_a_string_ids_or_messages(tokenizer, monkeypatch, tmp_path):
+def test_callable_may_return_text_ids_or_messages(tokenizer, monkeypatch, tmp_path):
     (tmp_path / "my_app.py").write_text(
         "def text(example): return 'hi'\ndef ids(example): return [1, 2]\ndef turns(example): return example['messages'][:-1]\n"
     )
@@ -159,7 +159,7 @@ def test_a_callable_profile_may_return_a_string_ids_or_messages(tokenizer, monke
     assert ask("turns") == chat_format.prompt_ids(example(), tokenizer)
 
 
-def test_a_captured_profile_gives_what_was_sent(tokenizer, tmp_path):
+def test_captured_profile_returns_what_was_sent(tokenizer, tmp_path):
     (tmp_path / "sent.jsonl").write_text('{"split": "test", "row": 3, "ids": [5, 6]}\n')
     (tmp_path / "app.yaml").write_text("kind: captured\nfile: sent.jsonl\n")
     profile = chat_format.load_profile(tmp_path / "app.yaml")
@@ -179,7 +179,7 @@ def test_a_captured_profile_gives_what_was_sent(tokenizer, tmp_path):
         ("a: [", "YAML"),
     ],
 )
-def test_a_bad_profile_is_named_with_its_fix(tmp_path, text, words):
+def test_invalid_profile_error_names_file_and_key(tmp_path, text, words):
     path = tmp_path / "app.yaml"
     path.write_text(text)
     with pytest.raises(StudyError, match=words) as caught:
@@ -187,21 +187,21 @@ def test_a_bad_profile_is_named_with_its_fix(tmp_path, text, words):
     assert "app.yaml" in str(caught.value)
 
 
-def test_a_missing_profile_is_an_error():
+def test_missing_profile_is_an_error():
     with pytest.raises(StudyError, match="nowhere.yaml"):
         chat_format.load_profile("nowhere.yaml")
 
 
-def test_a_function_may_lie_beside_its_profile(tmp_path, monkeypatch):
+def test_function_may_be_next_to_its_profile(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", list(sys.path))
-    (tmp_path / "app_beside_its_profile.py").write_text("def ask(example):\n    return example['messages'][1:-1]\n")
-    (tmp_path / "profile.yaml").write_text("kind: callable\nfunction: app_beside_its_profile:ask\n")
+    (tmp_path / "app_next_to_its_profile.py").write_text("def ask(example):\n    return example['messages'][1:-1]\n")
+    (tmp_path / "profile.yaml").write_text("kind: callable\nfunction: app_next_to_its_profile:ask\n")
     profile = chat_format.load_profile(tmp_path / "profile.yaml")
     row = example()
     assert chat_format.prompt_of(row, profile) == row["messages"][1:-1]
 
 
-def test_chat_templates_are_called_only_here():
+def test_chat_templates_are_called_only_in_chat_format():
     """Every prompt and every training row comes from chat_format, so that they cannot differ by accident."""
     package = Path(chat_format.__file__).parents[1]
     callers = {

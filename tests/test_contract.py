@@ -1,4 +1,4 @@
-"""A clean audit's contract: an app's prompt is held against it, and so are tokenizer and model."""
+"""The contract that a clean audit writes: prompts, tokenizer and model are checked against it."""
 
 import json
 import shutil
@@ -50,7 +50,7 @@ def written(study, tmp_path):
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
-def test_the_prompts_of_training_keep_the_contract_in_every_form(written, name):
+def test_training_prompts_pass_in_all_three_forms(written, name):
     agreed, tokenizer = written(name)
     assert contract.verify(agreed, tokenizer) == []
     assert agreed["markup"]
@@ -62,7 +62,7 @@ def test_the_prompts_of_training_keep_the_contract_in_every_form(written, name):
             assert chat_format.check_prompt(agreed, prompt, tokenizer) == []
 
 
-def test_golden_conversations_are_few_and_hold_a_long_one_and_an_emoji(written):
+def test_five_golden_conversations_with_a_long_one_and_an_emoji(written):
     agreed, tokenizer = written("llama3")
     golden = agreed["golden"]
     assert len(golden) == 5
@@ -75,9 +75,9 @@ def test_golden_conversations_are_few_and_hold_a_long_one_and_an_emoji(written):
 
 
 BROKEN = {
-    "another system text": lambda text: text.replace("You are Sam.", "You are a founder."),
-    "a system text with a line break behind it": lambda text: text.replace(SYSTEM, SYSTEM + "\n"),
-    "a system text behind a space": lambda text: text.replace(SYSTEM, " " + SYSTEM),
+    "different system text": lambda text: text.replace("You are Sam.", "You are a founder."),
+    "line break after the system text": lambda text: text.replace(SYSTEM, SYSTEM + "\n"),
+    "space before the system text": lambda text: text.replace(SYSTEM, " " + SYSTEM),
     "a longer system text": lambda text: text.replace(SYSTEM, SYSTEM + " Be nice."),
     "no header": lambda text: text.removesuffix("<|im_start|>assistant\n"),
     "a prefilled reply": lambda text: text + "Sam:",
@@ -92,17 +92,17 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("fault", BROKEN)
-def test_a_prompt_that_breaks_the_contract_is_told_why(written, fault):
+def test_wrong_prompts_are_reported(written, fault):
     agreed, tokenizer = written("chatml_bos")
     right = tokenizer.apply_chat_template(conversation(50)["messages"][:-1], add_generation_prompt=True, tokenize=False)
     assert chat_format.check_prompt(agreed, tokenizer.encode(right, add_special_tokens=False), tokenizer) == []
     wrong = tokenizer.encode(BROKEN[fault](right), add_special_tokens=False)
-    told = chat_format.check_prompt(agreed, wrong, tokenizer)
-    assert told and all(isinstance(line, str) for line in told)
+    found = chat_format.check_prompt(agreed, wrong, tokenizer)
+    assert found and all(isinstance(line, str) for line in found)
 
 
 @pytest.mark.parametrize("name", ["gemma", "llama3", "mistral", "think"])
-def test_the_end_of_a_prompt_and_its_start_are_checked_on_other_templates(written, name):
+def test_start_and_end_of_a_prompt_are_checked_on_other_templates(written, name):
     agreed, tokenizer = written(name)
     system = None if name == "gemma" else SYSTEM
     messages = conversation(50, 1, system)["messages"][:-1]
@@ -114,7 +114,7 @@ def test_the_end_of_a_prompt_and_its_start_are_checked_on_other_templates(writte
     )
 
 
-def test_markup_as_plain_text_and_markers_in_a_message_are_told(written):
+def test_markup_as_plain_text_and_markers_in_a_message_are_reported(written):
     agreed, tokenizer = written("chatml")
     messages = conversation(50)["messages"][:-1]
     text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
@@ -125,12 +125,12 @@ def test_markup_as_plain_text_and_markers_in_a_message_are_told(written):
 
 
 @pytest.mark.parametrize("prompt", [[10**9], [1.5], [], None, [{"role": "user"}], [{"role": "user", "content": None}]])
-def test_a_prompt_that_is_none_is_told_and_raises_nothing(written, prompt):
+def test_invalid_prompts_are_reported_without_raising(written, prompt):
     agreed, tokenizer = written("chatml")
     assert chat_format.check_prompt(agreed, prompt, tokenizer)
 
 
-def test_another_template_tokenizer_or_model_is_noticed(written, tmp_path):
+def test_changed_template_tokenizer_or_model_is_noticed(written, tmp_path):
     agreed, tokenizer = written("chatml")
     folder = tmp_path / "model"
     assert contract.verify(agreed, tokenizer, folder) == []
@@ -139,8 +139,8 @@ def test_another_template_tokenizer_or_model_is_noticed(written, tmp_path):
     settings["chat_template"] = FAMILIES["chatml"]["template"].replace("\n", "\n\n")
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     changed = base_models.load_tokenizer(folder)
-    told = contract.verify(agreed, changed)
-    assert len(told) == 2 and "template" in told[0] and "1, 2, 3, 4, 5" in told[1]
+    found = contract.verify(agreed, changed)
+    assert len(found) == 2 and "template" in found[0] and "1, 2, 3, 4, 5" in found[1]
     assert "template" in chat_format.check_prompt(agreed, "x", changed)[0]
 
     assert "tokenizer" in contract.verify(agreed, TOKENIZERS["qwen3"]())[0]
@@ -157,13 +157,13 @@ def test_another_template_tokenizer_or_model_is_noticed(written, tmp_path):
     assert "base model" in contract.verify(agreed, tokenizer, folder)[0]
 
 
-def test_a_call_of_the_tokenizer_does_not_change_its_hash(written):
+def test_calling_the_tokenizer_does_not_change_its_hash(written):
     agreed, tokenizer = written("chatml")
     tokenizer._tokenizer(["a", "longer one"], padding=True, truncation=True, max_length=3)
     assert contract.verify(agreed, tokenizer) == []
 
 
-def test_an_audit_with_an_error_writes_no_contract(study, tmp_path):
+def test_audit_with_errors_writes_no_contract(study, tmp_path):
     audited = study("chatml")
     found = [{"check": "parity.bos", "severity": "error"}, {"check": "data.x", "severity": "warning"}]
     refused(lambda: contract_writer.write(audited, found, tmp_path / "adapter"), "parity.bos", "audit again")
@@ -171,7 +171,7 @@ def test_an_audit_with_an_error_writes_no_contract(study, tmp_path):
     assert contract_writer.write(audited, found[1:], tmp_path / "adapter") == tmp_path / "adapter" / contract.NAME
 
 
-def test_data_without_a_conversation_has_no_contract(study, tmp_path):
+def test_data_without_conversations_has_no_contract(study, tmp_path):
     study("chatml")
     (tmp_path / "data" / "train.jsonl").write_text('{"text": "hi"}\n')
     refused(
@@ -181,14 +181,14 @@ def test_data_without_a_conversation_has_no_contract(study, tmp_path):
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "[]", '{"version": 99}', "\ud800"])
-def test_a_contract_that_is_missing_or_damaged_is_said_so(tmp_path, text):
+def test_missing_or_damaged_contract_is_an_error(tmp_path, text):
     if text is not None:
         (tmp_path / contract.NAME).write_text(text, errors="surrogatepass")
     refused(lambda: contract.load(tmp_path), contract.NAME, "audit")
 
 
 @pytest.mark.parametrize("key", contract.Contract.model_fields)
-def test_a_contract_that_lacks_something_is_refused_as_damaged(written, tmp_path, key):
+def test_contract_with_a_missing_or_wrong_key_is_refused(written, tmp_path, key):
     agreed, _ = written("chatml")
     path = tmp_path / "adapter" / contract.NAME
     assert contract.load(path.parent) == agreed
@@ -208,7 +208,7 @@ def test_token_ids_may_be_an_array(written):
     assert chat_format.check_prompt(agreed, mx.array(ids), tokenizer) == []
 
 
-def test_the_contract_is_hidden_from_git_and_only_it(written, tmp_path):
+def test_git_ignores_only_the_contract(written, tmp_path):
     written("chatml")
     assert (tmp_path / "adapter" / ".gitignore").read_text() == f"{contract.NAME}\n"
 
@@ -221,8 +221,8 @@ def test_the_contract_is_hidden_from_git_and_only_it(written, tmp_path):
         ({"hf_dataset": {"path": "a/b"}}, "hf_dataset"),
     ],
 )
-def test_where_no_contract_can_be_written_a_sentence_says_why(study, changes, word):
+def test_message_says_why_no_contract_was_written(study, changes, word):
     audited = study("chatml")
     audited.config.update(changes)
-    told = contract_writer.offer(audited, [])
-    assert told.startswith(f"No {contract.NAME} was written") and word in told
+    found = contract_writer.offer(audited, [])
+    assert found.startswith(f"No {contract.NAME} was written") and word in found

@@ -1,4 +1,4 @@
-"""Rows rendered in batches are, token by token, what mlx-lm itself makes of each."""
+"""Rows rendered in batches have exactly the tokens that mlx-lm gives each row."""
 
 import json
 
@@ -30,7 +30,7 @@ ROWS = [
     chat(("u", "hey"), ("a", "\n\n  yo\n")),
     chat(("u", "hey <|im_end|>\n<|im_start|>assistant\nyo"), ("a", "<|im_start|>[/INST]<end_of_turn> yo<|im_start|>")),
     chat(("u", "I end with <|im_"), ("a", "start|> and so on")),
-    chat(("u", "hey"), ("a", "yo"), ("u", "the other's turn is last")),
+    chat(("u", "hey"), ("a", "yo"), ("u", "the other person's turn is last")),
     chat(("u", "weather?"), ("t", "sunny"), ("a", "sunny"), tools=TOOLS),
     chat(("u", "weather?"), ("a", "sunny"), tools=TOOLS, more=1),
     chat(("a", "nobody asked")),
@@ -61,14 +61,14 @@ def assert_like_theirs(rows, tokenizer):
 
 
 @pytest.mark.parametrize("name", [*TOKENIZERS])
-def test_every_row_is_rendered_as_mlx_lm_renders_it(name):
+def test_rows_render_as_in_mlx_lm(name):
     assert_like_theirs(ROWS, TOKENIZERS[name]())
-    assert_like_theirs(ROWS[:3] * 2, TOKENIZERS[name]())  # no row among them that has to go alone
+    assert_like_theirs(ROWS[:3] * 2, TOKENIZERS[name]())  # no row among them needs a call of its own
 
 
 @settings(max_examples=60)
 @given(name=st.sampled_from([*TOKENIZERS]), data=st.data())
-def test_whatever_a_message_holds(name, data):
+def test_any_message_texts_render_as_in_mlx_lm(name, data):
     piece = st.sampled_from(["\n", " ", "\n\n", "[/INST]", "[INST]", "</think>", "\u200d", *FAMILIES[name]["special"]])
     text = st.lists(piece | st.text(st.characters(exclude_categories=["Cs"]), max_size=6), max_size=5).map("".join)
     rows = data.draw(st.lists(st.builds(lambda u, a: chat(("u", u), ("a", a)), text, text), min_size=1, max_size=4))
@@ -95,7 +95,7 @@ def byte_level(merges):
 
 MARKS = {
     "plain": {"normalized": False},
-    "takes the space behind it": {"normalized": False, "rstrip": True},
+    "takes the space after it": {"normalized": False, "rstrip": True},
     "takes the space before it": {"normalized": False, "lstrip": True},
     "is normalized": {"normalized": True},
     "is a word": {"normalized": False, "single_word": True},
@@ -104,7 +104,7 @@ MARKS = {
 
 @pytest.mark.parametrize("mark", MARKS.values(), ids=MARKS)
 @pytest.mark.parametrize("kind", ["splitting", "unsplit", "metaspace", "prepended"])
-def test_tokens_that_merge_where_prompt_and_reply_meet(kind, mark):
+def test_tokens_that_merge_across_prompt_and_reply(kind, mark):
     if kind in ("metaspace", "prepended"):
         words = ["▁", "▁a", "\n", "<unk>", *"abcdefghijklmnopqrstuvwxyz ,.?"]
         backend = Tokenizer(models.BPE({w: n for n, w in enumerate(words)}, [("▁", "a")], unk_token="<unk>"))
@@ -135,7 +135,7 @@ def test_tokens_that_merge_where_prompt_and_reply_meet(kind, mark):
 # --- rows that are refused --------------------------------------------------------------------
 
 
-def test_a_refused_row_is_named_and_the_others_are_there():
+def test_refused_row_is_named_and_the_others_are_rendered():
     rows = [chat(("u", f"hey {number}"), ("a", "yo")) for number in range(2500)]
     rows[1700] = chat(("s", "You are Sam."), ("u", "hey"), ("a", "yo"))
     found = rendering.render(list(enumerate(rows, 1)), TOKENIZERS["gemma"]())
@@ -145,13 +145,13 @@ def test_a_refused_row_is_named_and_the_others_are_there():
     assert "System role not supported" in found.refused[0] and found.prompts_refused == []
 
 
-def test_where_only_the_prompt_is_refused_it_says_so():
+def test_refused_prompt_of_an_accepted_conversation_is_reported():
     found = rendering.render([(1, ROWS[0]), (2, chat(("a", "nobody asked")))], TOKENIZERS["chatml"]())
     assert found.numbers == [1]
     assert found.prompts_refused == found.refused and found.refused[0].startswith("line 2: ")
 
 
-def test_without_a_chat_template_every_row_is_refused(tmp_path):
+def test_without_chat_template_every_row_is_refused(tmp_path):
     folder = tokenizer_folder("chatml", tmp_path)
     settings_of = json.loads((folder / "tokenizer_config.json").read_text())
     del settings_of["chat_template"]
@@ -160,5 +160,5 @@ def test_without_a_chat_template_every_row_is_refused(tmp_path):
     assert found.numbers == [] and len(found.refused) == 2
 
 
-def test_no_rows_no_rendering():
+def test_no_rows_give_an_empty_rendering():
     assert rendering.render([], TOKENIZERS["chatml"]()).ids == []

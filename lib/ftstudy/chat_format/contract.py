@@ -16,9 +16,7 @@ A clean audit writes `prompt_contract.json` into the adapter's folder:
 the golden ids. The golden texts are somebody's messages: the folder stays local.
 """
 
-import hashlib
 import json
-from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -26,12 +24,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from ..errors import StudyError
 from ..paths import from_root, shown
+from .identity import model_identity, template_identity, tokenizer_identity
 from .prompts import Prompt, as_prompt, encoded
 from .tokens import template_ids
 
 NAME = "prompt_contract.json"
 VERSION = 1
-PIECES, PIECE = 16, 4096  # of a weights file
 
 
 class _Strict(BaseModel):
@@ -175,9 +173,6 @@ def _length(item: tuple[str, str]) -> int:
     return len(item[0])
 
 
-# --- what identifies tokenizer, template and model --------------------------------------------
-
-
 def _changed_tokenizer(contract: dict, tokenizer) -> list[str]:
     found = []
     if tokenizer_identity(tokenizer) != contract["tokenizer"]:
@@ -185,52 +180,6 @@ def _changed_tokenizer(contract: dict, tokenizer) -> list[str]:
     if template_identity(tokenizer) != contract["chat_template"]:
         found.append("The chat template differs from the one in training.")
     return found
-
-
-def tokenizer_identity(tokenizer) -> dict:
-    own = getattr(tokenizer, "_tokenizer", tokenizer)  # mlx-lm wraps transformers' object
-    return {"class": type(own).__name__, "tokens": len(own), "sha256": _definition(own, len(own))}
-
-
-@lru_cache(maxsize=4)  # a large vocabulary takes half a second; an app asks for every prompt
-def _definition(tokenizer, size: int) -> str:
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:
-        return _sha256(json.dumps(sorted(tokenizer.get_vocab().items())).encode())
-    definition = json.loads(backend.to_str())
-    for state in ("truncation", "padding"):  # of its last call
-        definition.pop(state, None)
-    return _sha256(json.dumps(definition, sort_keys=True).encode())
-
-
-def template_identity(tokenizer) -> str:
-    template = tokenizer.chat_template
-    return _sha256((template if isinstance(template, str) else json.dumps(template, sort_keys=True)).encode())
-
-
-def model_identity(folder: Path | None) -> dict | None:
-    if folder is None:
-        return None
-    config = folder / "config.json"
-    return {
-        "config_sha256": _sha256(config.read_bytes()) if config.is_file() else None,
-        "weights": [_weights(path) for path in sorted(folder.glob("*.safetensors"))],
-    }
-
-
-def _weights(path: Path) -> dict:
-    size, digest = path.stat().st_size, hashlib.sha256()
-    with path.open("rb") as file:
-        length = file.read(8)
-        digest.update(length + file.read(min(int.from_bytes(length, "little"), size)))
-        for number in range(PIECES):
-            file.seek(size * number // PIECES)
-            digest.update(file.read(PIECE))
-    return {"file": path.name, "bytes": size, "sha256": digest.hexdigest()}
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def _special(tokenizer) -> dict[int, str]:

@@ -1,7 +1,7 @@
-"""Rows as the trainer sees them: token ids, and where the reply begins.
+"""Many rows become token ids: of each whole conversation and of its prompt.
 
-The same as `mlx_lm.tuner.datasets.ChatDataset.process`, row by row, but the template and the
-tokenizer get many rows at once, and what prompt and whole text share is tokenized once.
+Gives what `mlx_lm.tuner.datasets.ChatDataset.process` gives row by row, but passes many rows at once
+to the template and the tokenizer, and tokenizes what prompt and whole text share only once.
 """
 
 import re
@@ -18,14 +18,14 @@ BATCH = 1000  # rows at a time: memory stays bounded
 
 @dataclass
 class Rendering:
-    """Parallel lists, one entry a conversation that the chat template takes."""
+    """Parallel lists with one entry per conversation that the chat template accepts."""
 
     numbers: list[int] = field(default_factory=list)  # line numbers in the file
     rows: list[dict] = field(default_factory=list)
     ids: list[numpy.ndarray] = field(default_factory=list)  # token ids of the whole conversation
     prompts: list[numpy.ndarray] = field(default_factory=list)  # … and of the prompt alone, up to the reply
     refused: list[str] = field(default_factory=list)  # "line 3: why", of conversations not among the above …
-    prompts_refused: list[str] = field(default_factory=list)  # … and those of them whose prompt alone is refused
+    prompts_refused: list[str] = field(default_factory=list)  # … and those of them of which only the prompt is refused
 
     def offsets(self) -> list[int]:
         """Where mlx-lm's loss mask begins with `mask_prompt`: the length of the prompt."""
@@ -33,10 +33,10 @@ class Rendering:
 
 
 def render(chats: Sequence[tuple[int, dict]], tokenizer) -> Rendering:
-    """Render (line number, row) pairs; rows are conversations as `run_inputs.is_chat` has them."""
-    found = Rendering()
-    markers = _markers(tokenizer)
-    for start in bar(range(0, len(chats), BATCH), desc="rendering rows", unit=f"×{BATCH:,}", delay=1):
+    """Render (line number, row) pairs; each row has `messages` with a role and a content, and perhaps `tools`."""
+    found, markers, starts = Rendering(), _markers(tokenizer), range(0, len(chats), BATCH)
+    many = bar(starts, desc="rendering rows", unit=f"×{BATCH:,}", delay=1) if len(starts) > 1 else starts
+    for start in many:
         _render(chats[start : start + BATCH], tokenizer, markers, found)
     return found
 
@@ -49,7 +49,7 @@ def _render(chats: Sequence[tuple[int, dict]], tokenizer, markers: "_Markers", f
         ids = encode(wholes, tokenizer)
         prompt_ids = _prompt_ids(wholes, prompts, ids, tokenizer, markers)
     except Exception as error:  # a template raises what it likes; jinja2's errors among it
-        if len(chats) > 1:  # somewhere among these: halving finds the row
+        if len(chats) > 1:  # find the row by halving
             middle = len(chats) // 2
             _render(chats[:middle], tokenizer, markers, found)
             _render(chats[middle:], tokenizer, markers, found)
@@ -83,8 +83,8 @@ def _takes_whole(row: dict, tokenizer) -> bool:
 def _texts(rows: list[dict], tokenizer) -> tuple[list[str], list[str]]:
     """The rows' whole texts, and the texts of their prompts."""
     conversations = [row["messages"] for row in rows]
-    # One call for all rows; not where rows differ in what the call is given, and not for a single
-    # message: alone, its empty prompt is refused, in a list it is not.
+    # One call for all rows, unless rows need different arguments or have a single message, whose empty
+    # prompt is refused only outside of a list.
     if all(row.get("tools") is None and _asks(row) and len(row["messages"]) > 1 for row in rows):
         wholes = template_text(conversations, tokenizer)
         prompts = template_text([messages[:-1] for messages in conversations], tokenizer, prompt=True)
@@ -110,10 +110,10 @@ def _prompt(row: dict, tokenizer) -> str:
 
 @dataclass
 class _Markers:
-    """Tokens like <|im_start|>: `pattern` finds them in a text; None, where nothing is known of them."""
+    """Tokens like <|im_start|>: `pattern` finds them in a text; None if the tokenizer does not list them."""
 
     pattern: re.Pattern | None
-    ids: dict[str, int]  # of those that part a text: what stands on either side is tokenized by itself
+    ids: dict[str, int]  # of those that divide a text: each side is tokenized on its own
 
 
 def _markers(tokenizer) -> _Markers:
@@ -122,7 +122,7 @@ def _markers(tokenizer) -> _Markers:
     if not added:
         return _Markers(None, {})
     longest_first = sorted((token.content for token in added.values()), key=len, reverse=True)
-    # Those that are normalized first share that with the text about them.
+    # Markers that are normalized first are normalized together with the text around them.
     parting = {token.content: index for index, token in added.items() if not token.normalized}
     return _Markers(re.compile("|".join(map(re.escape, longest_first))), parting)
 
@@ -130,11 +130,11 @@ def _markers(tokenizer) -> _Markers:
 def _prompt_ids(
     wholes: list[str], prompts: list[str], ids: list[numpy.ndarray], tokenizer, markers: _Markers
 ) -> list[numpy.ndarray]:
-    """Token ids of the prompts, equal to `encode(prompts)`.
+    """Token ids of the prompts, equal to `encode(prompts)` but faster.
 
-    Up to the last marker in a prompt they are the whole text's. Only what follows, "assistant" and
-    a line break, is encoded again: its tokens may depend on what comes after. It is the same text
-    in most rows, and so encoded once.
+    Up to its last marker a prompt has the ids of the whole text. Only the rest ("assistant" and a line
+    break) is encoded again, since its tokens may depend on what comes after. Most rows share that
+    text, so it is encoded once.
     """
     cuts = [_shared(whole, prompt, own, markers) for whole, prompt, own in zip(wholes, prompts, ids)]
     ends = [prompt[characters:] for prompt, (_, characters) in zip(prompts, cuts)]
@@ -144,8 +144,8 @@ def _prompt_ids(
 
 
 def _shared(whole: str, prompt: str, ids: numpy.ndarray, markers: _Markers) -> tuple[int, int]:
-    """How many tokens, and how many characters, stand before the prompt's last marker; 0 and 0
-    where the ids before it are not sure to be the same in the whole text."""
+    """The number of tokens and of characters before the prompt's last marker; 0 and 0 unless the ids
+    before it are certainly the same in the whole text."""
     if markers.pattern is None or not whole.startswith(prompt):
         return 0, 0
     last = None
@@ -160,7 +160,7 @@ def _shared(whole: str, prompt: str, ids: numpy.ndarray, markers: _Markers) -> t
 
 
 def _joined(own: numpy.ndarray, tokens: int, end: numpy.ndarray) -> numpy.ndarray:
-    """own[:tokens] and `end` together; a view of `own` where it goes on like that."""
+    """own[:tokens] followed by `end`; a view of `own` if it continues with `end`."""
     length = tokens + len(end)
     if numpy.array_equal(own[tokens:length], end):
         return own[:length]

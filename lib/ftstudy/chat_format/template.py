@@ -1,7 +1,7 @@
 """What in a rendered prompt is markup and what is a message's content, for any chat template.
 
-A template's markup is had by rendering messages whose contents are marks that nobody writes,
-and cutting at the marks. So contents that look like markup ("user", "\n\n") do not confuse it.
+To find a template's markup, render messages whose contents are marks that nobody writes, and cut
+at the marks. So contents that look like markup ("user", "\n\n") do not confuse it.
 """
 
 from dataclasses import dataclass
@@ -12,25 +12,28 @@ from jinja2 import Environment, TemplateError, meta
 from .tokens import template_text
 
 ARGUMENTS = {"messages", "tools", "documents", "add_generation_prompt", "raise_exception", "strftime_now"}
-MOST_ARGUMENTS = 6  # of a template that are tried, each as True and as False
+MOST_ARGUMENTS = 6  # how many of a template's own arguments are tried, each as True and as False
 
 
 @dataclass(frozen=True)
 class Skeleton:
-    """`markup`: the texts before, between and after the contents; the last ends without `header`,
-    the header of the reply that a generation prompt adds. A start token is not in it."""
+    """What a template writes around the contents of messages with certain roles.
+
+    `markup`: the texts before, between and after the contents, without a start token. `header`: the
+    header of the reply, which a generation prompt adds after the last of them.
+    """
 
     markup: tuple[str, ...]
     header: str
 
     @property
     def end(self) -> str:
-        """Everything behind the last content."""
+        """Everything after the last content."""
         return self.markup[-1] + self.header
 
 
 class Template:
-    """A tokenizer's chat template, asked and remembered; one for all rows of an audit."""
+    """A tokenizer's chat template, with what was found out about it; one for all rows of an audit."""
 
     def __init__(self, tokenizer):
         self.tokenizer = tokenizer
@@ -38,13 +41,14 @@ class Template:
         self.borders = {}  # what `turns` reads off the skeletons
 
     def render(self, messages: list[dict], tools=None, prompt: bool = True, **arguments) -> str | None:
-        """The text, or None where the template does not take these messages."""
+        """The text, or None if the template refuses these messages."""
         try:
             return template_text(messages, self.tokenizer, tools, prompt=prompt, **arguments)
         except Exception:  # a template raises what it likes
             return None
 
     def skeleton(self, roles: tuple[str, ...], tools=None, **arguments) -> Skeleton | None:
+        """The markup around messages of these roles; None if the template refuses, changes or reorders them."""
         key = (roles, repr(tools), tuple(arguments.items()))
         if key not in self._skeletons:
             self._skeletons[key] = self._skeleton(roles, tools, arguments)
@@ -69,7 +73,7 @@ class Template:
 
     @cached_property
     def bos_stands_alone(self) -> bool:
-        """Whether BOS is a token for the start alone. ChatML may use its turn marker as BOS."""
+        """Whether BOS only marks the start of a text. A ChatML tokenizer may use its turn marker as BOS."""
         bos = self.tokenizer.bos_token
         two = self.render([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], prompt=False)
         return bool(bos) and two is not None and two.count(bos) <= 1
@@ -89,7 +93,7 @@ class Template:
 
     @cached_property
     def default_system(self) -> str:
-        """The system text that the template puts in where there is no system message; else ""."""
+        """The system text that the template adds if there is no system message; else ""."""
         explicit, without = self.skeleton(("system", "user")), self.skeleton(("user",))
         if explicit is None or without is None:
             return ""
@@ -99,7 +103,7 @@ class Template:
 
     @cached_property
     def first_user(self) -> str | None:
-        """The markup in front of a first user turn with no system turn at all, not even a default one."""
+        """The markup before a first user turn without any system turn, not even the default one."""
         explicit, without = self.skeleton(("system", "user")), self.skeleton(("user",))
         if not self.default_system:
             return without and without.markup[0]
@@ -108,7 +112,7 @@ class Template:
 
     @cached_property
     def arguments(self) -> list[dict]:
-        """Keyword arguments that this template knows besides the standard ones, on and off."""
+        """The template's keyword arguments besides the standard ones, each on and off."""
         texts = self.tokenizer.chat_template
         texts = list(texts.values()) if isinstance(texts, dict) else [texts or ""]
         names = set()
@@ -116,13 +120,13 @@ class Template:
             try:
                 names |= meta.find_undeclared_variables(Environment(extensions=["jinja2.ext.loopcontrols"]).parse(text))
             except TemplateError:
-                continue  # tags of transformers' own: `generation`
+                continue  # transformers adds tags of its own, such as `generation`
         special = {name for name in names if name.endswith("_token")}
         names = sorted(names - ARGUMENTS - special - {"enable_thinking"})
         return [{name: on} for name in ["enable_thinking", *names][:MOST_ARGUMENTS] for on in (True, False)]
 
     def contents(self, messages: list[dict], text: str, tools=None) -> list[tuple[int, int]] | None:
-        """Where each message's content stands in a rendered prompt: (start, end) characters."""
+        """Where each message's content is in a rendered prompt: (start, end) in characters; None if not found."""
         skeleton = self.skeleton(tuple(message["role"] for message in messages), tools)
         if skeleton is None:
             return None
@@ -140,7 +144,7 @@ class Template:
         return spans if text[at:] == skeleton.end else None
 
     def spans(self, messages: list[dict], text: str, tools=None) -> list[tuple[int, int, str]]:
-        """(start, end, role) of each content, and of a system text that the template puts in."""
+        """(start, end, role) of each content, and of a system text that the template adds."""
         roles = [message["role"] for message in messages]
         found = self.contents(messages, text, tools)
         if found is None:
@@ -155,7 +159,7 @@ class Template:
 
 
 def _searched(messages: list[dict], text: str) -> list[tuple[int, int, str]]:
-    """For a template whose markup depends on the contents: look for each in turn."""
+    """For a template whose markup depends on the contents: search for each content in turn."""
     spans, at = [], 0
     for message in messages:
         for content in (message["content"], message["content"].strip()):
@@ -168,7 +172,10 @@ def _searched(messages: list[dict], text: str) -> list[tuple[int, int, str]]:
 
 
 def labels(example: dict, template: Template, ids: list[int]) -> list[str]:
-    """For each token of the training prompt its region: bos, a role, markup, or generation."""
+    """The region of each token of the training prompt: bos, a role, markup, or generation.
+
+    Raises ValueError if the template's text does not give these ids.
+    """
     tokenizer, messages = template.tokenizer, example["messages"][:-1]
     text = template.render(messages, example.get("tools")) or ""
     fast = getattr(tokenizer, "_tokenizer", tokenizer)  # mlx-lm wraps the one that can be called
