@@ -1,11 +1,14 @@
 """What splits share: found in divided sessions and copies, and not in the small talk of clean histories."""
 
 import json
+import math
 import random
+from types import SimpleNamespace
 
 import pytest
 from conftest import example
 from ftstudy.audit import splits
+from ftstudy.audit.splits import leaks, overlap
 from test_audit_data import SPLITS, subject_of
 
 STOCK = ["ok", "yes please", "on my way", "see you soon", "lol", "thanks!!", "no worries", "haha", "good night x"]
@@ -186,3 +189,41 @@ def test_ids_that_are_counted_per_conversation_do_not_collide(found):
         for at, (_, told) in enumerate(pairs):
             told |= {"conversation": conversation, "session": str(at), "context_ids": [1, 2], "reply_ids": [1]}
     assert found(parts) == {}
+
+
+def rows_in(sizes):
+    return [leaks.Row(split, line, (), "", None) for split, size in sizes.items() for line in range(size)]
+
+
+@pytest.mark.parametrize("bits", [-math.inf, 0, overlap.SURE - 1])
+@pytest.mark.parametrize(
+    "kind, size, enough, enough_if_sure",
+    [("exact", 50, 2, 1), ("exact", 1000, 11, 1), ("near", 50, 3, 1), ("near", 1000, 21, 1)]
+    + [("reply", 50, 4, 3), ("reply", 1000, 51, 11)],
+)
+def test_how_many_common_rows_are_a_leak(kind, size, enough, enough_if_sure, bits):
+    sizes = {"train": 1, "valid": size}
+    for number, certainty, is_leak in (
+        *((enough - 1, bits, False), (enough, bits, True)),
+        *((enough_if_sure - 1, overlap.SURE, False), (enough_if_sure, overlap.SURE, True)),
+    ):
+        pairs = {at: (0, certainty) for at in range(1, number + 1)}
+        assert leaks._enough(rows_in(sizes), pairs, sizes, kind) == ({at: 0 for at in pairs} if is_leak else {})
+
+
+@pytest.mark.parametrize(
+    "size, common, bits, is_leak",
+    [(4, 2, -1, False), (4, 3, -1, True), (20, 5, -1, False), (20, 6, -1, True), (20, 1, 0, True), (20, 1, -1, False)],
+)
+def test_same_rows_beyond_chance_or_most_of_a_split(size, common, bits, is_leak):
+    sizes = {"train": size, "valid": size}
+    rows, keys = rows_in(sizes), [f"train {at}" for at in range(size)] + [f"valid {at}" for at in range(size)]
+    keys[size : size + common] = keys[:common]
+    words = SimpleNamespace(bits_of=lambda row: overlap.chance(size, size) + bits)
+    found = {at: (before, round(beyond)) for at, (before, beyond) in leaks._same(rows, keys, words, sizes).items()}
+    assert found == ({size + at: (at, bits) for at in range(common)} if is_leak else {})
+
+
+def test_rows_without_a_key_are_never_the_same():
+    rows, words = rows_in({"train": 3, "valid": 3}), SimpleNamespace(bits_of=lambda row: 1000)
+    assert leaks._same(rows, [None] * 6, words, {"train": 3, "valid": 3}) == {}

@@ -3,6 +3,7 @@
 import json
 import subprocess
 
+import pytest
 from conftest import make_pair, messages_table, refused
 from ftstudy.extract import reply_pairs, variant_folder, variants
 from ftstudy.extract.variant_folder import HELDOUT, SPLITS
@@ -60,11 +61,74 @@ def test_people_above_the_heldout_share_are_not_held_out():
     assert variants.split(many_people(), heldout_share=0)[HELDOUT] == []
 
 
+def sessions(*sizes):
+    """Pairs of one chat, in sessions with these numbers of pairs."""
+    pairs = [make_pair(("ann", "hi"), reply="ok") for _ in range(sum(sizes))]
+    starts = [session for session, size in enumerate(sizes) for _ in range(size)]
+    return [pair | {"session": session} for pair, session in zip(pairs, starts)]
+
+
+@pytest.mark.parametrize(
+    "sizes, expected",
+    [
+        ([1] * 10, [8, 1, 1]),
+        ([5] * 20, [80, 10, 10]),
+        ([1, 1, 1], [1, 1, 1]),
+        ([1, 1, 8], [1, 1, 8]),
+        ([8, 1, 1], [8, 1, 1]),
+        ([1, 8, 1], [1, 8, 1]),
+        ([7, 1, 1, 1], [8, 1, 1]),
+        ([6, 1, 2, 1], [7, 2, 1]),
+        ([70, 9, 4, 9, 8], [79, 13, 8]),  # borders at 70, 79, 83 and 92: the nearest to 80 and 90
+        ([60, 19, 2, 8, 3, 8], [79, 10, 11]),  # 79, 81 and 89, 92
+        ([20, 60, 5, 5, 10], [80, 10, 10]),
+        ([3, 2], [3, 2, 0]),
+        ([4], [4, 0, 0]),
+        ([], [0, 0, 0]),
+    ],
+)
+def test_splits_end_at_the_nearest_session_border(sizes, expected):
+    parts = variants.split(sessions(*sizes), heldout_share=0)
+    assert [len(parts[name]) for name in SPLITS] == expected
+    assert sum((parts[name] for name in SPLITS), []) == sessions(*sizes)
+
+
+def test_shares_of_the_splits():
+    parts = variants.split(sessions(*[1] * 20), valid_share=0.3, test_share=0.2, heldout_share=0)
+    assert [len(parts[name]) for name in SPLITS] == [10, 6, 4]
+
+
 def test_split_is_repeatable():
     assert variants.split(many_people()) == variants.split(many_people())
 
 
 # --- selection ------------------------------------------------------------------------------
+
+
+def test_presets():
+    system = "You are {owner}. Reply to text messages the way {owner} texts."
+    usual = {"form": "plain", "system": system, "min_words": 1, "min_characters": 1, "repeats": 100}
+    usual |= {"per_contact": 2000, "category": False}
+    assert variants.parameters_of("raw_style_variable") == usual
+    assert variants.parameters_of("wrapped") == usual | {"form": "wrapped"}
+    raw = {"form": "tagged", "system": "", "min_words": 3, "min_characters": 10, "per_contact": 200}
+    assert variants.parameters_of("raw_style", system="") == usual | raw
+    assert variants.parameters_of("category_aware", system="", repeats=None) == usual | {
+        "form": "tagged",
+        "system": "",
+        "category": True,
+    }
+
+
+@pytest.mark.parametrize(
+    "changes, steps, kept",
+    [({}, 2, ["k", "ok", "a b"]), ({"min_words": 2}, 3, ["a b"]), ({"min_characters": 2}, 3, ["ok", "a b"])],
+)
+def test_minimum_length_is_a_step_of_the_funnel(changes, steps, kept):
+    funnel = []
+    pairs = [make_pair(reply=reply) for reply in ("k", "ok", "a b")]
+    assert [pair["reply"] for pair in variants.select(pairs, "raw_style_variable", funnel, **changes)] == kept
+    assert len(funnel) == steps
 
 
 def test_only_raw_style_has_a_minimum_length():
