@@ -1,4 +1,4 @@
-"""On what the loss falls: the replay against the real trainer, and each fault under its own id."""
+"""On what the loss falls: our mask against the real trainer, and each fault under its own id."""
 
 import math
 
@@ -9,7 +9,7 @@ from conftest import example
 from ftstudy import chat_format
 from ftstudy.audit import loss, run_inputs
 from ftstudy.audit.loss.trained_tokens import masked_rows
-from ftstudy.chat_format.loss_mask import KINDS, replay
+from ftstudy.chat_format.loss_mask import KINDS, loss_mask
 from ftstudy.chat_format.rendering import render as rendered
 from ftstudy.models import base_models
 from ftstudy.report import render
@@ -33,7 +33,7 @@ def row(number, reply=None, length=1):
 ROWS = [row(number) for number in range(11)]
 
 
-# --- the replay is the trainer ------------------------------------------------------------------
+# --- our mask is the trainer's ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("family", sorted(TOKENIZERS))
@@ -41,7 +41,7 @@ def test_the_studys_trainer_trains_the_reply_and_its_end_of_turn_in_every_row(fa
     tokenizer = TOKENIZERS[family]()
     rendering = rendered(list(enumerate(ROWS, 1)), tokenizer)
     for limit in (2048, 60, 45):
-        found = replay(rendering, tokenizer, mask_prompt=False, batch_size=4, limit=limit, train_on="last")
+        found = loss_mask(rendering, tokenizer, mask_prompt=False, batch_size=4, limit=limit, train_on="last")
         counts = found.counts()
         for at, (number, row_) in enumerate(zip(rendering.numbers, rendering.rows)):
             ids, mask = chat_format.training_ids(row_, tokenizer)
@@ -57,7 +57,7 @@ def test_every_reply_of_a_conversation_is_trained_where_that_is_asked(family):
     turns = [{"role": role, "content": f"{role} number {at}"} for at in range(3) for role in ("user", "assistant")]
     for messages, replies in ((turns, 3), (turns[:-1], 2), (turns[:2], 1)):
         rendering = rendered([(1, {"messages": messages})], tokenizer)
-        found = replay(rendering, tokenizer, mask_prompt=False, batch_size=1, limit=2048, train_on="all")
+        found = loss_mask(rendering, tokenizer, mask_prompt=False, batch_size=1, limit=2048, train_on="all")
         trained = found.trained_positions(0)
         ids = rendering.ids[0]
         text = tokenizer.decode(ids[trained].tolist())
@@ -108,9 +108,9 @@ def theirs(rows, tokenizer, mask_prompt, batch_size, limit):
 
 
 def ours(rows, tokenizer, mask_prompt, batch_size, limit):
-    """The same from the replay."""
+    """The same from our mask."""
     rendering = rendered(list(enumerate(rows, 1)), tokenizer)
-    found = replay(rendering, tokenizer, mask_prompt=mask_prompt, batch_size=batch_size, limit=limit)
+    found = loss_mask(rendering, tokenizer, mask_prompt=mask_prompt, batch_size=batch_size, limit=limit)
     counts = found.counts()
     batches = []
     for members, width in zip(found.batches, found.widths):
@@ -138,7 +138,7 @@ def assert_same(rows, tokenizer, mask_prompt, batch_size, limit):
 
 @pytest.mark.parametrize("mask_prompt", [True, False])
 @pytest.mark.parametrize("name", [*TOKENIZERS])
-def test_the_replay_trains_the_same_positions_as_mlx_lm(name, mask_prompt):
+def test_mask_trains_the_same_positions_as_mlx_lm(name, mask_prompt):
     for batch_size, limit in ((2, 512), (4, 96), (3, 64), (1, 40)):
         assert_same(ROWS, TOKENIZERS[name](), mask_prompt, batch_size, limit)
 
@@ -188,7 +188,7 @@ def test_rows_in_no_batch_are_not_counted():
     mask_prompt=st.booleans(),
     limit=st.integers(2, 80),
 )
-def test_the_replay_is_the_trainer_whatever_the_rows(name, contents, mask_prompt, limit):
+def test_mask_trains_the_same_positions_for_any_rows(name, contents, mask_prompt, limit):
     rows = [
         {"messages": [{"role": "user", "content": user}, {"role": "assistant", "content": reply}]}
         for user, reply in contents
@@ -328,7 +328,7 @@ def test_a_template_that_drops_the_system_text_behind_a_reply(audited, with_temp
     rows = [example(user=f"Contact: hey {number}", reply="see you at seven") for number in range(4)]
     made = audited(rows, with_template(turns + PROMPT))
     assert of(made, "loss.prompt_not_prefix")["severity"] == "error"
-    found = loss.replayed(made, "train")
+    found = made.loss_mask("train")
     row_ids, start = found.rendering.ids[0], found.starts[0]
     assert made.tokenizer.decode(row_ids[start : found.ends[0]].tolist()) == "see you at seven"
 

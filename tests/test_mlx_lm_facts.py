@@ -35,10 +35,10 @@ reason why there is none, and by the tests that hold it: here, or in `file::test
     loss.nan_batch, parity.template_arguments.
       test_a_prompt_that_is_no_prefix_moves_the_mask_into_the_reply, test_a_mask_past_the_end_trains_nothing
 10  One padding token is trained: loss.shares.
-      test_audit_loss::test_the_replay_trains_the_same_positions_as_mlx_lm
+      test_audit_loss::test_mask_trains_the_same_positions_as_mlx_lm
       test_training::test_loss_tokens_of_both_trainers
 11  Rows are cut from the right: loss.truncated, loss.end_of_turn, loss.nan_batch; NaN is saved: adapter.nan.
-      test_audit_loss::test_the_replay_is_the_trainer_whatever_the_rows
+      test_audit_loss::test_mask_trains_the_same_positions_for_any_rows
       test_one_batch_without_a_target_makes_the_saved_adapter_nan
 12  Conversations are not sorted by length: loss.padding.
       test_audit_loss::test_mlx_lms_sort_by_length_leaves_conversations_as_they_are

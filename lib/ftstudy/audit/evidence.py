@@ -70,6 +70,6 @@ def rows_found(
 
 
 def row_lines(found, rows, describe: Callable[[int], str]) -> list[str]:
-    """Evidence on rows of a `loss_mask.Replay`: the first few described, the others only counted."""
+    """Evidence on rows of a `loss_mask.LossMask`: the first few described, the others only counted."""
     told = [f"line {found.rendering.numbers[row]}: {describe(row)}" for row in rows[:LINES].tolist()]
     return listed(told + [""] * (len(rows) - len(told)))

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from .. import chat_format, configs
+from ..chat_format.loss_mask import LossMask, loss_mask
 from ..chat_format.rendering import Rendering, render
 from ..errors import StudyError
 from ..extract import variant_folder
@@ -103,6 +104,22 @@ class RunInputs:
         if name not in self._renderings:
             self._renderings[name] = render(list(self._chats(name)), self.tokenizer)
         return self._renderings[name]
+
+    def loss_mask(self, name: str) -> LossMask | None:
+        """The split as the run would train on it; None if it has no rows or the settings are not usable."""
+        batch_size, limit = (self.config.get(key) for key in ("batch_size", "max_seq_length"))
+        usable = all(type(value) is int and value > 0 for value in (batch_size, limit))
+        rendering, block = self.rendering(name), configs.study(self.config)
+        if not usable or not rendering.ids:
+            return None
+        return loss_mask(
+            rendering,
+            self.tokenizer,
+            mask_prompt=bool(self.config.get("mask_prompt")),
+            batch_size=batch_size,
+            limit=limit,
+            train_on=block and ("all" if block["train_on"] == "all" else "last"),
+        )
 
     def _chats(self, name: str) -> Iterator[tuple[int, dict]]:
         """A split's conversations; if a profile is to be compared, with what the extraction recorded of them."""

@@ -28,8 +28,8 @@ PAD_TO = 32  # mlx-lm pads a batch to a multiple of this, plus one
 
 
 @dataclass
-class Replay:
-    """What a trainer makes of rendered rows: one entry per row; positions are counted in tokens from 0."""
+class LossMask:
+    """Which tokens of rendered rows are trained: one entry per row; positions are counted in tokens from 0."""
 
     rendering: Rendering
     limit: int  # max_seq_length
@@ -108,9 +108,9 @@ class Replay:
         return "end_of_turn" if position == self.ends[row] else "after_end"
 
 
-def replay(
+def loss_mask(
     rendering: Rendering, tokenizer, *, mask_prompt: bool, batch_size: int, limit: int, train_on: str | None = None
-) -> Replay:
+) -> LossMask:
     """The loss mask of rendered rows, under the study's rule with `train_on` last or all, else under mlx-lm's.
 
     `mask_prompt` and `batch_size` matter under mlx-lm's rule alone; `limit` is `max_seq_length`.
@@ -123,7 +123,7 @@ def replay(
         widths = numpy.minimum(1 + PAD_TO * -(-lengths[batches].max(axis=1) // PAD_TO), limit)
     else:  # the mask does not depend on the batch, so each row is a batch of its own
         batches, widths = numpy.arange(len(lengths))[:, None], numpy.minimum(lengths, limit)
-    return Replay(
+    return LossMask(
         rendering=rendering,
         limit=limit,
         lengths=lengths,
@@ -161,7 +161,7 @@ def training_ids(example: dict, tokenizer, profile: dict | None = None) -> tuple
     """
     rendering = _rendered(example, tokenizer, profile or {"kind": "messages"})
     limit = len(rendering.ids[0])
-    found = replay(rendering, tokenizer, mask_prompt=False, batch_size=1, limit=limit, train_on="last")
+    found = loss_mask(rendering, tokenizer, mask_prompt=False, batch_size=1, limit=limit, train_on="last")
     ((ids, trained),) = found.rows()
     mask = numpy.isin(numpy.arange(limit), trained)
     return ids.tolist(), mask.tolist()

@@ -13,7 +13,6 @@ import numpy as np
 from mlx_lm.tuner import datasets, trainer
 
 from .. import audit
-from ..audit.loss import replayed
 from ..chat_format.loss_mask import stock_span
 from ..configs import study
 from ..engine.reply_logits import Row
@@ -62,7 +61,7 @@ def study_rows(inputs: audit.RunInputs, split: str) -> list[Row]:
     where = inputs.splits[split].where
     if refused := inputs.rendering(split).refused:
         raise StudyError(f"The chat template rejects a row of {where}, {refused[0]}. Fix that row.")
-    found = replayed(inputs, split)
+    found = inputs.loss_mask(split)
     if found is None:
         raise StudyError(
             f"No conversation to train on in {where}, or batch_size or max_seq_length of {inputs.where} is not a "

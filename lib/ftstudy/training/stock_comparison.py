@@ -9,7 +9,7 @@ import mlx.core as mx
 import numpy as np
 
 from .. import audit, chat_format
-from ..chat_format.loss_mask import KINDS, replay
+from ..chat_format.loss_mask import KINDS, loss_mask
 from ..chat_format.rendering import render
 from ..configs import study
 from ..engine import reply_logits
@@ -29,7 +29,7 @@ def loss_tokens(inputs: audit.RunInputs, stock: bool) -> dict:
     config, block = inputs.config, study(inputs.config)
     chats = list(islice(inputs.splits["train"].chats(), ROWS))
     rows = len(chats) // config["batch_size"] * config["batch_size"]
-    found = replay(
+    found = loss_mask(
         render(chats[:rows], inputs.tokenizer),
         inputs.tokenizer,
         mask_prompt=bool(config["mask_prompt"]),

@@ -1,8 +1,8 @@
-"""On which tokens does the loss fall? The trainer's mask and batches, replayed on every row."""
+"""On which tokens does the loss fall? The trainer's mask and batches, for every row."""
 
 import numpy
 
-from ...chat_format.loss_mask import KINDS, Replay, replay
+from ...chat_format.loss_mask import KINDS, LossMask
 from ...configs import study
 from ..evidence import counted, listed, quoted, row_lines
 from ..findings import finding
@@ -36,7 +36,7 @@ def check(inputs: RunInputs) -> list[dict]:
         if split not in inputs.splits:
             continue
         findings += _refused(inputs, split)
-        found = replayed(inputs, split)
+        found = inputs.loss_mask(split)
         if found is None:
             continue
         where, stock = inputs.splits[split].where, found.train_on is None
@@ -49,24 +49,6 @@ def check(inputs: RunInputs) -> list[dict]:
             findings += _padding(found, where) if stock else _earlier_lost(found, where)
             findings += reply_borders.check(found, where, inputs.tokenizer, masked)
     return findings
-
-
-def replayed(inputs: RunInputs, split: str) -> Replay | None:
-    """The split as the run would train on it; None where there is no row, or no usable setting."""
-    batch_size, limit = (inputs.config.get(key) for key in ("batch_size", "max_seq_length"))
-    usable = all(type(value) is int and value > 0 for value in (batch_size, limit))
-    rendering = inputs.rendering(split)
-    if not usable or not rendering.ids:
-        return None
-    block = study(inputs.config)
-    return replay(
-        rendering,
-        inputs.tokenizer,
-        mask_prompt=bool(inputs.config.get("mask_prompt")),
-        batch_size=batch_size,
-        limit=limit,
-        train_on=block and ("all" if block["train_on"] == "all" else "last"),
-    )
 
 
 def _refused(inputs: RunInputs, split: str) -> list[dict]:
@@ -99,7 +81,7 @@ def _refused(inputs: RunInputs, split: str) -> list[dict]:
     ]
 
 
-def _nan_batches(found: Replay, where: str, iterations, training: bool) -> list[dict]:
+def _nan_batches(found: LossMask, where: str, iterations, training: bool) -> list[dict]:
     tokens = found.counts().sum(axis=1)[found.batches].sum(axis=1)
     dead = numpy.flatnonzero(tokens == 0)
     if not len(dead):
@@ -136,7 +118,7 @@ def _nan_batches(found: Replay, where: str, iterations, training: bool) -> list[
     ]
 
 
-def _shares(found: Replay, where: str, tokenizer, masked: bool) -> list[dict]:
+def _shares(found: LossMask, where: str, tokenizer, masked: bool) -> list[dict]:
     counts = dict(zip(KINDS, found.counts().sum(axis=0).tolist()))
     total = sum(counts.values())
     if not total:
@@ -187,7 +169,7 @@ def _shares(found: Replay, where: str, tokenizer, masked: bool) -> list[dict]:
     ]
 
 
-def _truncated(found: Replay, where: str, training: bool) -> list[dict]:
+def _truncated(found: LossMask, where: str, training: bool) -> list[dict]:
     long = found.lengths > found.limit
     gone, cut = long & (found.starts >= found.limit), long & (found.starts < found.limit) & (found.ends >= found.limit)
     if not (gone | cut).any():
@@ -211,7 +193,7 @@ def _truncated(found: Replay, where: str, training: bool) -> list[dict]:
     ]
 
 
-def _padding(found: Replay, where: str) -> list[dict]:
+def _padding(found: LossMask, where: str) -> list[dict]:
     size = found.batches.shape[1]
     area, own = int(found.widths.sum()) * size, int(found.kept[found.batches].sum())
     if not area or 1 - own / area < PADDED:
@@ -230,7 +212,7 @@ def _padding(found: Replay, where: str) -> list[dict]:
     ]
 
 
-def _earlier_lost(found: Replay, where: str) -> list[dict]:
+def _earlier_lost(found: LossMask, where: str) -> list[dict]:
     if not found.lost:
         return []
     rows = numpy.array(found.lost)

@@ -3,7 +3,7 @@
 import numpy
 
 from ... import chat_format
-from ...chat_format.loss_mask import Replay
+from ...chat_format.loss_mask import LossMask
 from ..evidence import counted, quoted, row_lines
 from ..findings import finding
 
@@ -18,7 +18,7 @@ LIKE_THE_WHOLE = (
 )
 
 
-def check(found: Replay, where: str, tokenizer, masked: bool) -> list[dict]:
+def check(found: LossMask, where: str, tokenizer, masked: bool) -> list[dict]:
     return (
         _end_of_turn(found, where, tokenizer)
         + _prompt_not_prefix(found, where, tokenizer, masked)
@@ -26,7 +26,7 @@ def check(found: Replay, where: str, tokenizer, masked: bool) -> list[dict]:
     )
 
 
-def _end_of_turn(found: Replay, where: str, tokenizer) -> list[dict]:
+def _end_of_turn(found: LossMask, where: str, tokenizer) -> list[dict]:
     replies = numpy.array([row["messages"][-1]["role"] == "assistant" for row in found.rendering.rows])
     total = int(replies.sum())
     without = numpy.flatnonzero(replies & (found.ends == found.lengths))
@@ -71,7 +71,7 @@ def _text(ids: numpy.ndarray, tokenizer, most: int = 40) -> str:
     return quoted(tokenizer.decode(ids[:most].tolist()), most)
 
 
-def _why_without(found: Replay, rows: numpy.ndarray, tokenizer) -> str:
+def _why_without(found: LossMask, rows: numpy.ndarray, tokenizer) -> str:
     end = max((_template_behind(found, row, tokenizer) for row in rows[:20].tolist()), key=len)
     if not end:
         return "The chat template writes nothing behind a reply, so the model does not learn to stop."
@@ -81,7 +81,7 @@ def _why_without(found: Replay, rows: numpy.ndarray, tokenizer) -> str:
     return f"The template ends a reply with {quoted(end, 40)}, which to this tokenizer is plain text."
 
 
-def _template_behind(found: Replay, row: int, tokenizer) -> str:
+def _template_behind(found: LossMask, row: int, tokenizer) -> str:
     """What the template writes behind a row's reply."""
     text = tokenizer.decode(found.rendering.ids[row][found.starts[row] :].tolist())
     content = found.rendering.rows[row]["messages"][-1]["content"].strip()
@@ -89,7 +89,7 @@ def _template_behind(found: Replay, row: int, tokenizer) -> str:
     return behind.strip() if before or not content or text.startswith(content) else ""
 
 
-def _prompt_not_prefix(found: Replay, where: str, tokenizer, masked: bool) -> list[dict]:
+def _prompt_not_prefix(found: LossMask, where: str, tokenizer, masked: bool) -> list[dict]:
     rows = numpy.flatnonzero(found.agreed < found.prompt_lengths)
     if not len(rows):
         return []
@@ -121,7 +121,7 @@ def _prompt_not_prefix(found: Replay, where: str, tokenizer, masked: bool) -> li
     ]
 
 
-def _only_whitespace(found: Replay, row: int, tokenizer) -> bool:
+def _only_whitespace(found: LossMask, row: int, tokenizer) -> bool:
     """Do prompt and whole differ in white space alone, and the mask by one token of it at most?"""
     agreed, start, offset = found.agreed[row], found.starts[row], found.prompt_lengths[row]
     if abs(int(offset - start)) > 1:
@@ -130,7 +130,7 @@ def _only_whitespace(found: Replay, row: int, tokenizer) -> bool:
     return not any(tokenizer.decode(part.tolist()).strip() for part in parts)
 
 
-def _nothing_trained(found: Replay, where: str) -> list[dict]:
+def _nothing_trained(found: LossMask, where: str) -> list[dict]:
     if found.train_on:
         return _without_reply(found, where)
     rows = numpy.flatnonzero((found.offsets > found.ends) | (found.offsets >= found.lengths))
@@ -156,7 +156,7 @@ def _nothing_trained(found: Replay, where: str) -> list[dict]:
     ]
 
 
-def _without_reply(found: Replay, where: str) -> list[dict]:
+def _without_reply(found: LossMask, where: str) -> list[dict]:
     """With the study's trainer: rows that it leaves out."""
     rows = [row for row in range(len(found.lengths)) if not len(found.trained_positions(row))]
     if not rows:

@@ -2,24 +2,23 @@
 
 import numpy
 
-from ...chat_format.loss_mask import Replay
+from ...chat_format.loss_mask import LossMask
 from ..run_inputs import RunInputs
-from . import replayed
 
 
 def masked_rows(inputs: RunInputs, split: str = "train", count: int = 3) -> list[dict]:
     """The first rows, token by token: `render.show("trained_tokens", rows=…)` draws them.
 
     Each is {"line", "in_batch", "tokens": [{"text", "kind", "trained"}], "cut", "padding"}. `kind` is one
-    of replay.KINDS; `cut` counts the tokens that max_seq_length takes away, `padding` those behind
+    of loss_mask.KINDS; `cut` counts the tokens that max_seq_length takes away, `padding` those behind
     the row that carry no loss (the one that does is the last of `tokens`). A character whose bytes
     are several tokens is one piece of text.
     """
-    found = replayed(inputs, split)
+    found = inputs.loss_mask(split)
     return [] if found is None else [_masked(found, row, inputs.tokenizer) for row in range(len(found.lengths))[:count]]
 
 
-def _masked(found: Replay, row: int, tokenizer) -> dict:
+def _masked(found: LossMask, row: int, tokenizer) -> dict:
     batch = numpy.flatnonzero((found.batches == row).any(axis=1))
     width = int(found.widths[batch[0]]) if len(batch) else 0
     kept = int(found.kept[row])
