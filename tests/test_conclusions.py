@@ -161,3 +161,21 @@ def test_training_formats_and_claims():
     rows = [{"number": at, "verdict": verdict} for at, verdict in enumerate(("confirmed", "refuted", "refuted"))]
     said = "Of 3 statements, this run confirms 1, refutes 2 (numbers 1 and 2), confirms 0 in part, and cannot test 0."
     assert conclusions.claims(rows) == said
+
+
+def test_loss_tokens_give_the_share_outside_the_reply_in_both_trainings():
+    ours = {"prompt": 0, "reply": 8, "end_of_turn": 2, "after_end": 0, "padding": 0, "total": 10}
+    stock = ours | {"after_end": 3, "padding": 2, "prompt": 5, "total": 20}
+    said = conclusions.loss_tokens(ours, stock)
+    assert "In stock mlx-lm, 50% of the loss" in said and "in this run, 0% is" in said
+    assert "0% is" in conclusions.loss_tokens(dict.fromkeys(ours, 0), stock)
+
+
+def test_stock_training_is_compared_on_replies_and_ends_of_turn():
+    rows = [
+        {"model": "this run", "reply": 2.0, "end_of_turn": 1.0},
+        {"model": "stock mlx-lm", "reply": 2.1, "end_of_turn": 0.9},
+    ]
+    said = conclusions.stock([{"model": "base", "reply": 3.0, "end_of_turn": 4.0}, *rows])
+    assert "the true replies 11% more likely (−0.100" in said and "ends of turn 10% less likely (+0.100" in said
+    assert "STOCK=yes" in conclusions.stock([])

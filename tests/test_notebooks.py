@@ -37,7 +37,7 @@ def test_every_code_cell_that_shows_something_carries_its_output(cells):
         cell
         for cell in cells
         if cell.cell_type == "code"
-        and re.search(r"^(render\.show|print)", cell.source, re.M)
+        and re.search(r"^ *(render\.show|print|display)\(?", cell.source, re.M)
         and "explore" not in tags(cell)
     ]
     assert len(shows) >= 5
@@ -56,6 +56,18 @@ def test_notebooks_tell_a_story_and_hold_no_logic(cells):
     assert len(code) <= 20
     assert statistics.median(len(cell.source.splitlines()) for cell in code) <= 6
     assert not [cell for cell in code if re.search(r"^\s*def ", cell.source, re.M) and "explore" not in tags(cell)]
+
+
+def test_no_line_has_over_120_characters(cells):
+    assert not [line for cell in cells for line in cell.source.splitlines() if len(line) > 120]
+
+
+def test_each_notebook_concludes_in_sentences(cells):
+    said = [cell for cell in cells if re.search(r"^print\(conclusions\.", cell.source, re.M)]
+    assert said
+    for cell in said:
+        texts = ["".join(output["text"]) for output in cell.outputs if output.output_type == "stream"]
+        assert texts[-1].strip().endswith((".", ")")), texts
 
 
 def test_each_notebook_ends_in_cells_to_explore_without_stored_output(cells):

@@ -84,6 +84,32 @@ def training(entry: dict) -> str:
     return text + f"then it rose by {number(final - lowest)}: over-fitted from there on, so that checkpoint was kept."
 
 
+def loss_tokens(ours: dict, stock: dict) -> str:
+    """`ours`, `stock`: `loss_tokens` and `stock_loss_tokens` of training.json."""
+
+    shares = [
+        f"{sum(found[part] for part in ('prompt', 'after_end', 'padding')) / (found['total'] or 1):.0%}"
+        for found in (stock, ours)
+    ]
+    return (
+        f"In stock mlx-lm, {shares[0]} of the loss would be on tokens other than the reply and its end of turn; "
+        f"in this run, {shares[1]} is."
+    )
+
+
+def stock(rows: list[dict]) -> str:
+    """`rows`: `stock` of an entry of training.json, empty if that training was not run."""
+    if not rows:
+        return "Stock mlx-lm was not trained in this run (`make report STOCK=yes` trains it)."
+    nats = {row["model"]: row for row in rows}
+    ours, theirs = nats["this run"], nats["stock mlx-lm"]
+    reply, end = (effect(ours[key] - theirs[key], None) for key in ("reply", "end_of_turn"))
+    return (
+        f"Compared with stock mlx-lm, this run makes the true replies {reply}, and their ends of turn {end}. "
+        "With one seed each, a small difference does not show which is better."
+    )
+
+
 def comparison(differences: list[dict], app: str) -> str:
     """`differences`, `app`: as in comparison.json. Tuned against base, and what the app's prompt costs."""
     between = {(*row["left"], *row["right"]): row for row in differences}
