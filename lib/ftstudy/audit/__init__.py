@@ -5,7 +5,7 @@ from .. import engine  # noqa: F401  before MLX is imported
 # isort: split
 
 from ..progress import bar
-from . import adapters, app_code, config, content, data, loss, parity, splits
+from . import adapters, app_code, config, content, data, documentation, loss, parity, splits
 from .contract_writer import offer as offer_contract
 from .findings import Check, report
 from .loss.trained_tokens import masked_rows
@@ -16,6 +16,7 @@ __all__ = [
     "audit",
     "check",
     "check_before_training",
+    "checks",
     "documentation",
     "masked_rows",
     "offer_contract",
@@ -53,13 +54,18 @@ def _found(inputs: RunInputs, families) -> list[dict]:
     return [item for family in bar(families, desc="auditing", delay=1) for item in family.check(inputs)]
 
 
-def documentation() -> list[dict]:
-    """One row a check: `check`, `severity`, `meaning`."""
-    rows = []
-    for family in (*FAMILIES, app_code):
-        for told in family.CHECKS.items() if isinstance(family.CHECKS, dict) else family.CHECKS:
-            if isinstance(told, Check):
-                rows.append({"check": told.id, "severity": " or ".join(told.severities), "meaning": told.meaning})
-            else:  # the old form, until every check is declared
-                rows.append({"check": told[0], "severity": told[1][0], "meaning": told[1][1]})
-    return rows
+def checks() -> list[Check]:
+    """Every check, in the order in which a run meets them."""
+    return [
+        declared
+        for family in (*FAMILIES, app_code)
+        # A family that is still a dict: id -> (severities, meaning).
+        for declared in (
+            [
+                Check(name, (severities,), meaning, "", "", "", "")
+                for name, (severities, meaning) in family.CHECKS.items()
+            ]
+            if isinstance(family.CHECKS, dict)
+            else family.CHECKS
+        )
+    ]

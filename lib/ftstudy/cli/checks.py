@@ -10,9 +10,8 @@ def add(parsers):
 def run(options) -> None:
     from .. import audit
 
-    form = "| `{check}` | {severity} | {meaning} |" if options.markdown else "{check:<28} {severity:<24} {meaning}"
     if options.markdown:
-        print("# What the audit looks for\n\nWritten by `python -m ftstudy checks --markdown`.\n")
-        print("| Check | Severity | Meaning |\n|---|---|---|")
-    for row in audit.documentation():
-        print(form.format(**row))
+        print(audit.documentation.page(audit.checks()), end="")
+        return
+    for row in audit.documentation.rows(audit.checks()):
+        print("{check:<28} {severity:<24} {meaning}".format(**row))
