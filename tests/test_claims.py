@@ -139,7 +139,7 @@ def test_a_style_that_got_worse_is_said_beside_a_better_likelihood(evidence):
     "found, said", [(WORSE, "confirmed"), (NONE, "refuted"), (BETTER, "refuted"), (UNSURE, "not testable here")]
 )
 def test_a_need_is_refuted_by_an_effect_that_is_surely_small_and_not_by_one_nobody_can_see(evidence, found, said):
-    assert verdicts.holds(found, "worse") == said
+    assert verdicts.judge(found, "worse") == said
     assert verdict(evidence, 14, lambda e: e["comparison"]["attribution"]["tuned"]["main"][0].update(found)) == said
 
 

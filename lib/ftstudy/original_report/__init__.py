@@ -1,4 +1,4 @@
-"""The situation of the original report, staged again, and its claims tested."""
+"""The original report's situation, reproduced, and its claims, tested."""
 
 from .. import engine  # noqa: F401  before MLX is imported
 # isort: split

@@ -1,4 +1,4 @@
-"""The original report's situation, staged again: its config matrix, its empty folder, its texts."""
+"""The original report's situation, reproduced: its configs, its empty folder, its texts."""
 
 import types
 from pathlib import Path
@@ -22,29 +22,31 @@ PRINTED_TRAINING_TEXT = (
     "<|im_start|>user\nContact: Hello\nJwalin: Hey\n<|im_end|>\n"
     "<|im_start|>assistant\nwhat's up<|im_end|>"
 )
-# Its "Data Statistics": bytes and the number of examples it gives for each split.
+# Its "Data Statistics": bytes and examples of each split.
 PRINTED_STATISTICS = {"train": (5_807_622, 10_000), "valid": (730_799, 1_500), "test": (755_852, 1_500)}
 
 
 def stage(run: Path, data: Path) -> dict:
-    """Write the matrix before and after the report's fix into the run, and look at its data.
+    """Write the configs from before and after the report's fix into the run's folder, and audit their data.
 
-    `before` and `after` hold one entry a config: `config`, `data`, `bytes`, `lines` (of
-    train.jsonl), `listing` and `findings`; `trainer` says what mlx-lm itself does with the
-    empty folder. `data` holds the extracted variants; nothing there is touched.
+    `data` has the extracted variants and is only read. `before` and `after` have one entry per config: `config`,
+    `data`, `bytes`, `lines` (of train.jsonl), `listing` and `findings`. `trainer` is mlx-lm's own answer to the
+    empty folder.
     """
+    variants = {"before": config_matrix.HISTORICAL_VARIANTS, "after": config_matrix.FIXED_VARIANTS}
     with replace_folder(run / "staged") as folder:
         (folder / "data" / "category_aware").mkdir(parents=True)
         for variant in ("raw_style", "raw_style_variable"):
             (folder / "data" / variant).symlink_to(data / variant)
-        staged_data = shown(run / "staged" / "data")
-        before = config_matrix.write_matrix(
-            folder / "before", config_matrix.HISTORICAL_VARIANTS, staged_data, prefix="personal"
-        )
-        after = config_matrix.write_matrix(
-            folder / "after", config_matrix.FIXED_VARIANTS, staged_data, prefix="personal"
-        )
-        names = {"before": [path.name for path in before], "after": [path.name for path in after]}
+        names = {
+            when: [
+                path.name
+                for path in config_matrix.write_matrix(
+                    folder / when, listed, shown(run / "staged" / "data"), prefix="personal"
+                )
+            ]
+            for when, listed in variants.items()
+        }
     return {when: [_look(run / "staged" / when / name) for name in found] for when, found in names.items()} | {
         "trainer": trainer_on(run / "staged" / "data" / "category_aware")
     }
@@ -65,12 +67,12 @@ def _look(path: Path) -> dict:
 
 
 def trainer_on(folder: Path) -> str:
-    """What mlx-lm's own loading of training data says to this folder."""
+    """What mlx-lm's own data loading answers to this folder: its error, or how many rows it loads."""
     from mlx_lm.tuner import datasets
 
     arguments = types.SimpleNamespace(data=str(folder), train=True, test=False)
     try:
         train, _, _ = datasets.load_dataset(arguments, tokenizer=None)
-    except Exception as error:  # whatever it is, it is the measurement
+    except Exception as error:  # whatever it raises is the measurement
         return f"{type(error).__name__}: {error}"
     return f"loads {len(train)} rows without an error"

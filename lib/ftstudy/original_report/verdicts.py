@@ -1,9 +1,9 @@
 """How a claim is written down, and how a measurement becomes a verdict."""
 
-from ..report.wording import interval, number
+from ..report.wording import effect
 
 CONFIRMED, REFUTED, PARTLY, UNTESTABLE = "confirmed", "refuted", "partly", "not testable here"
-MARGIN = 0.05  # nats per reply token, 5% of perplexity: an effect that is surely smaller is none worth speaking of
+MARGIN = 0.05  # nats per reply token, 5% of perplexity: smaller effects don't matter in practice
 
 
 def claim(number: int, statement: str, test: str, measurement: str, verdict: str) -> dict:
@@ -14,14 +14,17 @@ def untestable(number: int, statement: str, why: str) -> dict:
     return claim(number, statement, "–", why, UNTESTABLE)
 
 
-def told(difference: dict) -> str:
-    """A difference in nats with its interval."""
-    return f"{number(difference['nats_per_reply_token'], signed=True)} {interval(difference['interval'], signed=True)} nats"
+def describe(difference: dict) -> str:
+    """A difference as a change in likelihood, in nats and with its interval."""
+    return effect(difference["nats_per_reply_token"], difference["interval"])
 
 
-def holds(difference: dict, expected: str) -> str:
-    """A verdict on "this differs as `expected` ("better" or "worse")": refuted by the opposite, and by an
-    interval within MARGIN; one that holds zero and more than that says nothing either way."""
+def judge(difference: dict, expected: str) -> str:
+    """The verdict on "this is `expected`", "better" or "worse".
+
+    Refuted if it is the opposite, or if its whole interval is within MARGIN of zero. Not testable if the
+    interval includes both zero and effects larger than MARGIN.
+    """
     if difference["verdict"] == expected:
         return CONFIRMED
     bounds = difference["interval"]
@@ -31,7 +34,7 @@ def holds(difference: dict, expected: str) -> str:
 
 
 def too_wide(difference: dict, expected: str) -> str:
-    """Why such a verdict is "not testable here", or nothing."""
-    if holds(difference, expected) != UNTESTABLE:
+    """Why `judge` calls it not testable; empty if it does not."""
+    if judge(difference, expected) != UNTESTABLE:
         return ""
-    return f": the interval holds both zero and more than {MARGIN} nats, so that more replies are needed to say"
+    return f". The interval includes both zero and more than {MARGIN} nats: only more replies could decide"
