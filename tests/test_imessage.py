@@ -149,27 +149,16 @@ def test_two_people_without_a_person_centric_id_stay_two(read):
 
 
 def test_contacts_join_addresses_of_one_person(read):
-    book = [
-        {
-            "name": "Anna Berg",
-            "given": "Anna",
-            "family": "Berg",
-            "nicknames": [],
-            "addresses": ["(212) 555-0111", ANNA_MAIL],
-        }
-    ]
-    table = contacts.apply(
-        read(
-            message("a"),
-            message("b", sender=ANNA_MAIL, chat=ANNA_MAIL, minute=1),
-            message("c", sender=None, chat=ANNA_MAIL, minute=2, columns={"service": "SMS"}),
-            message("d", sender=BEN, chat=BEN, minute=3),
-        ),
-        book,
+    anna = {"name": "Anna Berg", "given": "Anna", "family": "Berg", "nicknames": []}
+    table = read(
+        message("a"),
+        message("b", sender=ANNA_MAIL, chat=ANNA_MAIL, minute=1),
+        message("c", sender=None, chat=ANNA_MAIL, minute=2, columns={"service": "SMS"}),
+        message("d", sender=BEN, chat=BEN, minute=3),
     )
+    table = check(contacts.apply(table, [anna | {"addresses": ["(212) 555-0111", ANNA_MAIL]}]))
     assert table["conversation"].tolist() == ["Anna Berg"] * 3 + [BEN]
     assert table["sender"].tolist() == ["Anna Berg", "Anna Berg", "me", BEN]
-    check(table)
 
 
 @pytest.mark.parametrize("number", [1000, *range(2000, 2008), *range(3000, 3008)])
@@ -256,13 +245,8 @@ def test_attachments_become_placeholders(read):
         message("gone \ufffc", minute=3),
         message("no placeholder", minute=4, attachments=[photo]),
     )
-    assert table["text"].tolist() == [
-        "[photo]",
-        "look [photo] and\n[attachment]!",
-        "[attachment]",
-        "gone [attachment]",
-        "no placeholder",
-    ]
+    texts = ["[photo]", "look [photo] and\n[attachment]!", "[attachment]", "gone [attachment]", "no placeholder"]
+    assert table["text"].tolist() == texts
     assert set(table["kind"]) == {"attachment"}
 
 
@@ -327,41 +311,35 @@ def test_older_schemas_without_newer_columns(read):
     assert kinds(table) == ["text", "text"]
 
 
-def test_database_in_use_is_read_with_its_wal_and_not_changed(tmp_path):
+@pytest.fixture
+def in_use(tmp_path):
+    """A database whose change from "old" to "new" is only in its -wal file, and its open connection."""
     path = write_chat_db([message("old")], tmp_path / "chat.db")
     writer = sqlite3.connect(path)
     writer.execute("PRAGMA journal_mode = WAL")
     writer.execute("PRAGMA wal_autocheckpoint = 0")
     writer.execute("UPDATE message SET text = 'new', attributedBody = NULL")
     writer.commit()
+    yield path, writer
+    writer.close()
+
+
+def test_database_in_use_is_read_with_its_wal_and_not_changed(in_use):
+    path, writer = in_use
     writer.execute("UPDATE message SET text = 'unfinished'")
-    before = path.read_bytes(), (tmp_path / "chat.db-wal").read_bytes()
+    before = path.read_bytes(), path.with_name("chat.db-wal").read_bytes()
     assert imessage.read(path)["text"].tolist() == ["new"]
-    assert (path.read_bytes(), (tmp_path / "chat.db-wal").read_bytes()) == before
-    writer.close()
+    assert (path.read_bytes(), path.with_name("chat.db-wal").read_bytes()) == before
 
 
-def test_copy_without_wal(tmp_path):
-    path = write_chat_db([message("old")], tmp_path / "chat.db")
-    writer = sqlite3.connect(path)
-    writer.execute("PRAGMA journal_mode = WAL")
-    writer.execute("PRAGMA wal_autocheckpoint = 0")
-    writer.execute("UPDATE message SET text = 'new', attributedBody = NULL")
-    writer.commit()
-    (tmp_path / "copy").mkdir()
-    copy = tmp_path / "copy" / "chat.db"
-    copy.write_bytes(path.read_bytes())
+def test_copy_without_wal(in_use, tmp_path):
+    copy = tmp_path / "copy.db"
+    copy.write_bytes(in_use[0].read_bytes())
     assert imessage.read(copy)["text"].tolist() == ["old"]
-    writer.close()
 
 
-def test_read_only_volume_is_read_from_a_copy(tmp_path, monkeypatch):
-    path = write_chat_db([message("old")], tmp_path / "chat.db")
-    writer = sqlite3.connect(path)
-    writer.execute("PRAGMA journal_mode = WAL")
-    writer.execute("PRAGMA wal_autocheckpoint = 0")
-    writer.execute("UPDATE message SET text = 'new', attributedBody = NULL")
-    writer.commit()
+def test_read_only_volume_is_read_from_a_copy(in_use, monkeypatch):
+    path, _ = in_use
     opened, connect = [], imessage_chatdb.ChatDB.connect
 
     def read_only(database):  # what SQLite says if it cannot create its -shm file
@@ -373,7 +351,6 @@ def test_read_only_volume_is_read_from_a_copy(tmp_path, monkeypatch):
     monkeypatch.setattr(imessage_chatdb.ChatDB, "connect", read_only)
     assert imessage.read(path)["text"].tolist() == ["new"]
     assert not opened[-1].exists()
-    writer.close()
 
 
 def test_invalid_utf8_loses_one_message(read):
@@ -406,40 +383,25 @@ def test_unknown_kind():
     assert "imessage" in refusal("x", kind="pigeon")
 
 
-def test_missing_file(tmp_path):
-    assert "There is no " in refusal(tmp_path / "nothing.db")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_empty_file(tmp_path):
-    (tmp_path / "chat.db").touch()
-    assert "chat.db is empty" in refusal(tmp_path / "chat.db")
-
-
 def test_folder_of_messages(tmp_path):
+    assert "has no known chat history" in refusal(tmp_path)
     write_chat_db([message(), message("mine", sender=None, minute=1)], tmp_path / "chat.db")
     assert read_messages(tmp_path)["text"].tolist() == ["hello", "mine"]
     assert "There is no" in refusal(tmp_path / "Library" / "Messages", kind="imessage")
 
 
-def test_folder_without_history(tmp_path):
-    assert "has no known chat history" in refusal(tmp_path)
+def test_missing_file(tmp_path):
+    assert "There is no " in refusal(tmp_path / "nothing.db")
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_history_without_owner_is_refused(tmp_path):
-    path = write_chat_db([message(), message(sender=BEN, chat=BEN, minute=1)], tmp_path / "chat.db")
-    text = refusal(path)
-    assert "no message by its owner" in text and ANNA in text
-
-
-def test_unused_setting_is_refused(tmp_path):
-    path = write_chat_db([message(sender=None)], tmp_path / "chat.db")
-    assert "date_order" in refusal(path, date_order="dmy")
-
-
-def test_file_that_is_not_a_database(tmp_path):
-    (tmp_path / "chat.db").write_text("hello, this is an export\n" * 50)
-    assert "chat.db cannot be read: file is not a database" in refusal(tmp_path / "chat.db")
+@pytest.mark.parametrize(
+    "content, words",
+    [(b"", "chat.db is empty"), (b"hello, this is an export\n" * 50, "chat.db cannot be read: file is not a database")],
+)
+def test_other_files(tmp_path, content, words):
+    (tmp_path / "chat.db").write_bytes(content)
+    assert words in refusal(tmp_path / "chat.db")
 
 
 def test_other_database(tmp_path):
@@ -449,13 +411,19 @@ def test_other_database(tmp_path):
     assert "not a Messages database" in refusal(tmp_path / "notes.db")
 
 
-def test_database_without_messages(tmp_path):
-    assert "has no messages" in refusal(write_chat_db([], tmp_path / "chat.db"))
+def test_history_without_owner_or_messages(tmp_path):
+    path = write_chat_db([message(), message(sender=BEN, chat=BEN, minute=1)], tmp_path / "chat.db")
+    assert "no message by its owner" in refusal(path) and ANNA in refusal(path)
+    assert "has no messages" in refusal(write_chat_db([], path))
+
+
+def test_unused_setting_is_refused(tmp_path):
+    path = write_chat_db([message(sender=None)], tmp_path / "chat.db")
+    assert "date_order" in refusal(path, date_order="dmy")
 
 
 def test_damaged_database(tmp_path):
-    rows = [message(minute=number) for number in range(300)]
-    path = write_chat_db(rows, tmp_path / "chat.db")
+    path = write_chat_db([message(minute=number) for number in range(300)], tmp_path / "chat.db")
     path.write_bytes(path.read_bytes()[:40_000])
     assert "chat.db cannot be read: " in refusal(path)
 

@@ -513,27 +513,17 @@ def test_system_lines_with_chat_name_as_sender_do_not_make_a_group(read):
 
 
 @pytest.mark.parametrize(
-    "name, title",
-    [
-        ("WhatsApp Chat with Team.txt", "Team"),
-        ("WhatsApp Chat with Team (1).txt", "Team"),
-        ("WhatsApp Chat - Team.txt", "Team"),
-        ("WhatsApp Chat mit Team.txt", "Team"),
-        ("Discussion WhatsApp avec Team.txt", "Team"),
-        ("Chat de WhatsApp con Team.txt", "Team"),
-        ("Chat WhatsApp con Team.txt", "Team"),
-        ("Conversa do WhatsApp com Team.txt", "Team"),
-        ("WhatsApp-chat met Team.txt", "Team"),
-        ("Чат WhatsApp с Team.txt", "Team"),
-        ("Чат WhatsApp с контактом Team.txt", "Team"),
-        ("holiday.txt", "holiday"),
-        ("WhatsApp Chat - Team/_chat.txt", "Team"),
-        ("holiday/_chat.txt", "holiday"),
-    ],
+    "name",
+    cases("""
+    WhatsApp Chat with Team.txt | WhatsApp Chat with Team (1).txt | WhatsApp Chat - Team.txt | WhatsApp Chat mit Team.txt
+    Discussion WhatsApp avec Team.txt | Chat de WhatsApp con Team.txt | Chat WhatsApp con Team.txt
+    Conversa do WhatsApp com Team.txt | WhatsApp-chat met Team.txt | Чат WhatsApp с Team.txt
+    Чат WhatsApp с контактом Team.txt | Team.txt | WhatsApp Chat - Team/_chat.txt | Team/_chat.txt
+    """),
 )
-def test_chat_name_from_file_or_folder(read, name, title):
+def test_chat_name_from_file_or_folder(read, name):
     table = read(lines(f"{ANDROID}Anna: a", f"{ANDROID}Ben: b"), name)
-    assert set(table["conversation"]) == {f"group:{title}"}
+    assert set(table["conversation"]) == {"group:Team"}
 
 
 def test_chat_with_only_the_owner_is_named_after_file(read):

@@ -20,6 +20,18 @@ def _columns(names, declaration):
     return ", ".join(f"{name} {declaration}" for name in names.split())
 
 
+_NUMBERS = """
+is_delivered is_finished is_emote is_from_me is_empty is_delayed is_auto_reply is_prepared is_read is_system_message
+is_sent has_dd_results is_service_message is_forward was_downgraded is_archive cache_has_attachments was_data_detected
+was_deduplicated is_audio_message is_played item_type other_handle group_action_type share_status share_direction
+message_action_type message_source associated_message_type associated_message_range_location
+associated_message_range_length date_retracted date_edited was_delivered_quietly did_notify_recipient part_count is_spam
+has_unseen_mention
+"""
+_TEXTS = """
+cache_roomnames group_title associated_message_guid balloon_bundle_id expressive_send_style_id destination_caller_id
+reply_to_guid thread_originator_guid thread_originator_part associated_message_emoji
+"""
 _KEY = "ROWID INTEGER PRIMARY KEY AUTOINCREMENT"
 # Apple's names and types, macOS 13 to 15, without the columns used only for synchronisation.
 _SCHEMA = f"""
@@ -28,27 +40,8 @@ CREATE TABLE message ({_KEY}, guid TEXT UNIQUE NOT NULL, text TEXT, handle_id IN
   subject TEXT, country TEXT, attributedBody BLOB, service TEXT, account TEXT, account_guid TEXT,
   {_columns("replace version type error", "INTEGER DEFAULT 0")},
   {_columns("date date_read date_delivered date_played", "INTEGER")},
-  {
-    _columns(
-        '''is_delivered is_finished is_emote is_from_me is_empty is_delayed is_auto_reply
-    is_prepared is_read is_system_message is_sent has_dd_results is_service_message is_forward
-    was_downgraded is_archive cache_has_attachments was_data_detected was_deduplicated
-    is_audio_message is_played item_type other_handle group_action_type share_status
-    share_direction message_action_type message_source associated_message_type
-    associated_message_range_location associated_message_range_length date_retracted date_edited
-    was_delivered_quietly did_notify_recipient part_count is_spam has_unseen_mention
-    ''',
-        "INTEGER DEFAULT 0",
-    )
-},
-  {
-    _columns(
-        '''cache_roomnames group_title associated_message_guid balloon_bundle_id
-    expressive_send_style_id destination_caller_id reply_to_guid thread_originator_guid
-    thread_originator_part associated_message_emoji''',
-        "TEXT DEFAULT NULL",
-    )
-},
+  {_columns(_NUMBERS, "INTEGER DEFAULT 0")},
+  {_columns(_TEXTS, "TEXT DEFAULT NULL")},
   payload_data BLOB, message_summary_info BLOB);
 CREATE TABLE handle ({_KEY} UNIQUE, id TEXT NOT NULL, country TEXT, service TEXT NOT NULL,
   uncanonicalized_id TEXT, person_centric_id TEXT, UNIQUE (id, service));
