@@ -18,10 +18,7 @@ MUST = {
         612 345 678 | (11) 91234-5678 | 0049 176 12345678 | +44 (0)20 7946 0123 | +39 06 1234 5678
         text (212)555-0101 or so
     """),
-    "email": [
-        "anna.b+x@mail.example.org",
-        "write a@b.co.",
-    ],
+    "email": ["anna.b+x@mail.example.org", "write a@b.co."],
     "link": cases("""
         https://example.org/reset?token=abc | https://user:pw@example.org/ | zoom.us/j/123456789
         https://zoom.us/j/123456789 | https://example.org/d/1BxiMVs0XRA5nFMdKvBdBZjgmUUqptlbs74OgVE2upms/edit
