@@ -1,9 +1,9 @@
-"""Every model under every format, measured once and kept: a comparison that was stopped goes on.
+"""Every model under every format, measured once and stored, so that an interrupted comparison can continue.
 
-A *model* is plain data: `name`; `model` and `adapter`, folders; `base`, the name of the model it was
-tuned from, or None; `formats`, the names of those it is asked in, None for all; `writes`, those in
-which it writes replies; `own`, the one that it was trained in; and of a tuned one `config`,
-`seed` and `option` (the original report's A or B).
+A *model* is plain data: `name`; `model` and `adapter`, folders; `base`, the name of its base model, or
+None; `formats`, the names of the formats it is measured in, None for all; `writes`, those in which it
+writes replies; `own`, the one it was trained in. A tuned model also has `config`, `seed` and `option`
+(the original report's A or B).
 """
 
 import hashlib
@@ -24,15 +24,15 @@ from ..paths import from_root
 from ..progress import bar
 from . import faults, generation, likelihood
 
-FORM = 1  # of what is kept; another number lets nothing older be taken
+FORM = 1  # of the stored files; raise it to ignore older ones
 
 
 def models(trained: list[dict], formats: list[dict], app: str, wrapped: str, every: bool = False) -> list[dict]:
-    """The models of runs in training.json, the main one's first, each base model before what was tuned from it.
+    """The models of the runs in training.json, the main one first, each base model before those tuned from it.
 
-    The main base and the main tuned model are asked in all formats, others when aligned and as the app asks,
-    option A in the wrapped form as well. Tuned models of the first seed write replies when aligned and as the
-    app asks, base models when aligned. `every`: all are asked in all formats, and write in all.
+    The main tuned model and its base are measured in all formats; the others as in training and with the app's
+    prompt, option A also in the wrapped form. Tuned models of the first seed write replies as in training and
+    with the app's prompt, base models as in training. `every`: measure and write in all formats.
     """
     aligned = [name for name in dict.fromkeys(("aligned", app))]
     own = [one["name"] for one in formats]
@@ -42,11 +42,18 @@ def models(trained: list[dict], formats: list[dict], app: str, wrapped: str, eve
         asked = None if main or every else list(dict.fromkeys([*aligned, *([wrapped] if option == "A" else [])]))
         first = entry.get("repeat", 0) == 0
         writes = own if every and first else [name for name in aligned if first]
-        floor = own if every else aligned[:1]  # of a base model: what the others are held against
+        base_writes = own if every else aligned[:1]
         base = bases.setdefault(entry["model"], _base_name(entry["model"], bases))
         shared = {"model": entry["model"], "formats": asked}
         if base not in made:
-            made[base] = {"name": base, "adapter": None, "base": None, "own": "aligned", "writes": floor, **shared}
+            made[base] = {
+                "name": base,
+                "adapter": None,
+                "base": None,
+                "own": "aligned",
+                "writes": base_writes,
+                **shared,
+            }
         name = "tuned" if main else entry.get("label") or entry["name"]
         made[name] = {
             "name": name,
@@ -78,12 +85,13 @@ def measure(
     **writing,
 ) -> dict:
     """All arms. Returns `scores` and `written`, each (model, format) -> results; `costs`, a step's
-    name -> seconds, tokens a second and gigabytes; and `left_out`, [{"arm", "why"}].
+    name -> seconds, tokens per second and gigabytes; and `left_out`, [{"arm", "why"}].
 
-    What was measured before with the same model, prompts and replies is read from `folder`. A model that
-    cannot be loaded, or an arm that gives no numbers, is left out, and the others go on. `tell` is told
-    of every arm that is done, how many are of how many, and what they cost when they were measured.
-    `writing`: what `generation.generate` takes (longest, temperature, seed).
+    Results with the same model, prompts and replies are read from `folder` instead of measured again. A model
+    that cannot be loaded, or an arm without finite numbers, is left out and the rest continues. After each arm,
+    `tell` is called with its name, the number done, the total, and the seconds that they took to measure.
+    `writing`: options of `generation.generate` (longest, temperature, seed). Raises StudyError if no arm
+    could be measured.
     """
     result = {"scores": {}, "written": {}, "costs": {}, "left_out": []}
     asked = {model["name"]: _asked(model, formats) for model in models}
@@ -94,7 +102,7 @@ def measure(
                 loaded, identity = _loaded_once(model), _identity(model)
                 tokenizer = base_models.load_tokenizer(model["model"])
                 targets = [chat_format.reply_ids(example, tokenizer) for example in heldout["examples"]]
-            except Exception as error:  # a chat template raises what it likes
+            except Exception as error:  # a chat template can raise anything
                 result["left_out"].append({"arm": model["name"], "why": _why(error)})
                 continue
             for one in asked[model["name"]]:
@@ -107,14 +115,14 @@ def measure(
                 except _NotLoaded as error:
                     result["left_out"].append({"arm": model["name"], "why": str(error)})
                     break
-                except Exception as error:  # and so does a model of odd shape
+                except Exception as error:  # and so can a model with unexpected shapes
                     result["left_out"].append({"arm": f"{model['name']}, {one['name']}", "why": _why(error)})
                 shown.update()
                 done += 1
                 seconds = sum(spent["seconds"] for spent in result["costs"].values())
                 tell(f"{model['name']}, {one['name']}", done, total, seconds)
     if not result["scores"]:
-        why = result["left_out"][0]["why"] if result["left_out"] else "there is no model"
+        why = result["left_out"][0]["why"] if result["left_out"] else "there are no models"
         raise StudyError(f"None of the arms could be measured: {why}")
     return result
 
@@ -125,16 +133,16 @@ def _asked(model: dict, formats: list[dict]) -> list[dict]:
 
 
 def _why(error: Exception) -> str:
-    told = " ".join(str(error).split())[:600]
-    return told if isinstance(error, StudyError) else f"{type(error).__name__}: {told}"
+    text = " ".join(str(error).split())[:600]
+    return text if isinstance(error, StudyError) else f"{type(error).__name__}: {text}"
 
 
 class _NotLoaded(Exception):
-    """The model itself is what fails, so none of its arms can be measured."""
+    """The model cannot be loaded, so none of its arms can be measured."""
 
 
 def _loaded_once(model: dict) -> Callable:
-    """Loads the model when it is first needed: for what was kept, none is."""
+    """Load the model on first use: stored arms don't need it."""
 
     @cache
     def loaded():
@@ -147,11 +155,11 @@ def _loaded_once(model: dict) -> Callable:
 
 
 def _identity(model: dict) -> str:
-    """Of the model's and the adapter's weights, and of what is kept of them."""
+    """A digest of the model's and the adapter's weights and of the stored form."""
     digest = hashlib.sha256(json.dumps([FORM, contract.model_identity(base_models.resolve(model["model"]))]).encode())
     for name in ("adapter_config.json", "adapters.safetensors") if model["adapter"] else ():
         path = from_root(model["adapter"]) / name
-        digest.update(path.read_bytes() if path.is_file() else b"none, as `load` will say")
+        digest.update(path.read_bytes() if path.is_file() else b"missing: loading will report it")
     return digest.hexdigest()
 
 
@@ -167,9 +175,7 @@ def _measure(folder, model, one, loaded, key, targets, writing, result) -> None:
     kept = _kept(folder, [*key, targets], scored)
     scores = {name: np.array(kept[name], float) for name in ("reply", "tokens", "end")}
     if not np.isfinite(scores["reply"]).all() or np.isinf(scores["end"]).any():
-        raise StudyError(
-            "The loss of its replies is not a number: its weights are broken, as after a diverged training."
-        )
+        raise StudyError("Its loss is not a number: the weights are broken, as after training that diverged.")
     result["scores"][arm] = scores
     result["costs"][f"scoring {label}"] = kept["cost"]
     if one in model["writes"]:
@@ -180,12 +186,12 @@ def _measure(folder, model, one, loaded, key, targets, writing, result) -> None:
 
 
 def _kept(folder: Path, key: list, measure: Callable) -> dict:
-    """What `measure` gives, with its `cost`, from the folder where it lies there."""
+    """The result of `measure` with its `cost`, from the folder if it is stored there."""
     path = folder / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:24]}.json"
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        pass  # not measured yet, or damaged
+        pass  # not measured yet, or the file is damaged
     mx.reset_peak_memory()
     started = cost.clock()
     found = measure()
@@ -201,5 +207,5 @@ def _kept(folder: Path, key: list, measure: Callable) -> dict:
 
 
 def by_model(results: dict, model: str) -> dict:
-    """One model's results, format -> what."""
+    """One model's results, by format."""
     return {name: found for (whose, name), found in results.items() if whose == model}

@@ -3,11 +3,11 @@
 Costs are in nats per reply token, against the prompt of training. Three views of the same
 2^k arms, where v(S) is the mean with the faults S:
 
-main effect      the mean over all settings of the other faults of v(S + fault) - v(S)
-interaction      of two faults: half the mean of how the effect of one changes when the other is
-                 there (Box, Hunter & Hunter 2005, chapter 5)
-Shapley share    the mean of v(S + fault) - v(S) over all orders in which the faults could come;
-                 the shares add up to the cost of all together (Shapley 1953)
+main effect      the mean of v(S + fault) - v(S) over all sets S of the other faults
+interaction      of two faults: half of how much the effect of one changes, on average, when the
+                 other is present (Box, Hunter & Hunter 2005, chapter 5)
+Shapley share    the mean of v(S + fault) - v(S) over all orders of adding the faults;
+                 the shares add up to the cost of all faults together (Shapley 1953)
 """
 
 from itertools import combinations
@@ -19,8 +19,8 @@ from . import intervals
 def attribute(scores: dict, faults: list[str], conversations: list[str]) -> dict:
     """The factorial of one model. `scores`: a frozenset of faults -> scores, for all 2^k sets.
 
-    Returns `whole`, `main`, `interactions` and `shares`, each effect with its interval and verdict
-    ("better" and "worse" are said of the prompt with the fault).
+    Returns `whole`, `main`, `interactions` and `shares`, each effect with its interval and verdict ("worse":
+    the fault makes the true replies less likely).
     """
     sets = _subsets(faults)
     tokens = scores[frozenset()]["tokens"]
@@ -60,11 +60,11 @@ def _subsets(faults: list[str]) -> list[frozenset]:
 
 
 def factors(formats: list[dict], same: dict[str, str], among: list[str] | None = None) -> tuple[list[str], list[str]]:
-    """The faults to combine, and those that alone change no token for this model.
+    """The faults to combine, and those that change no token for this model.
 
-    `same`: a format's name -> the name of the one with the same tokens. A fault is a factor where
-    every combination with the factors before it was made; of two that exclude each other it is the first.
-    `among`: only these faults are looked at.
+    `same`: a format's name -> the name of the one with the same tokens. A fault is a factor if every combination
+    with the factors before it exists; of two that exclude each other, the first is taken. `among`: consider only
+    these faults.
     """
     made = {frozenset(one["faults"]) for one in formats if "profile" not in one}
     singles = [one for one in formats if len(one["faults"]) == 1 and "profile" not in one]
@@ -78,9 +78,9 @@ def factors(formats: list[dict], same: dict[str, str], among: list[str] | None =
 
 
 def of_models(scores: dict, plan: dict, among: list[str] | None = None) -> dict[str, dict | None]:
-    """A model's name -> `of_model`, for every model that was asked in all formats.
+    """A model's name -> `of_model`, for every model that is measured in all formats.
 
-    `scores`: (model, format) -> scores; `plan`: what `plan.plan` gives.
+    `scores`: (model, format) -> scores; `plan`: from `plan.plan`.
     """
     names = [model["name"] for model in plan["models"] if model["formats"] is None]
     given = (plan["combinations"], plan["same"], plan["heldout"]["conversations"], among)
@@ -95,7 +95,7 @@ def of_model(
 ) -> dict | None:
     """`attribute` for one model's scores, format -> scores.
 
-    None where no fault changes a token, or where an arm is missing.
+    None if no fault changes a token, or if an arm is missing.
     """
     chosen, _ = factors(formats, same, among)
     names = {frozenset(one["faults"]): one["name"] for one in formats if "profile" not in one}

@@ -1,8 +1,8 @@
 """What can be wrong with a prompt, one thing at a time and in every combination.
 
-A *format* is plain data: {"name", "faults", and for what is no combination of faults "profile"}.
-An app's inference profile is taken apart into the faults that it consists of, so that each one's
-cost can be measured; a profile that only gives whole prompts stays whole.
+A *format* is plain data: {"name", "faults"}, plus "profile" if it isn't a combination of faults.
+An app's inference profile is split into its faults, so that the cost of each can be measured. A
+profile that only returns whole prompts can't be split.
 """
 
 from itertools import chain, combinations, product
@@ -11,15 +11,15 @@ from .. import chat_format
 from ..errors import StudyError
 
 FAULTS = {
-    "system": "another system text than in training",
-    "no system": "no system message: the template puts in its default, if it has one",
-    "user": "the user turn in another form",
-    "template": "control tokens written into the app, in place of the tokenizer's chat template",
-    "no template": "no chat template at all: the bare texts",
+    "system": "a different system text from training",
+    "no system": "no system message: the template inserts its default, if it has one",
+    "user": "a different form of the user turn",
+    "template": "control tokens hard-coded in the app instead of the tokenizer's chat template",
+    "no template": "no chat template: the bare texts",
     "missing BOS": "the prompt without its beginning-of-sequence token",
     "doubled BOS": "two beginning-of-sequence tokens",
 }
-# Two of one group cannot be combined. The first of each is what the original report's app did.
+# Two faults of a group can't be combined. The first of each is what the original report's app did.
 GROUPS = (("system", "no system"), ("user",), ("template", "no template"), ("missing BOS", "doubled BOS"))
 ALIGNED = {"name": "aligned", "faults": []}
 
@@ -27,9 +27,8 @@ ALIGNED = {"name": "aligned", "faults": []}
 def formats(app: dict, examples: list[dict], tokenizer, rows: list[int], owner: str, every: bool = False) -> list[dict]:
     """The formats to compare: aligned, and every combination of the app's own faults.
 
-    `app`: its inference profile. `every`: also the faults that this app does not have; of those
-    that it lacks, the original report's texts are taken. The app's own prompt comes last but for
-    `every`, under its own name, and as a profile where it could not be taken apart.
+    `app`: its inference profile. The app's own prompt comes last, under its own name, and as a profile if it
+    can't be split. `every`: append the combinations with all other faults, with the original report's texts.
     """
     own = set().union(*(parts(app, example, ("test", row)) for example, row in zip(examples, rows)))
     whole = {"name": app["name"], "faults": [], "profile": app}
@@ -51,8 +50,8 @@ def formats(app: dict, examples: list[dict], tokenizer, rows: list[int], owner: 
 def distinct(
     formats: list[dict], app: dict, heldout: dict, tokenizer, owner: str
 ) -> tuple[list[dict], dict[str, str], dict[str, str]]:
-    """The formats that differ in a token of some prompt; for each other one the name of its equal; and why some
-    cannot be rendered: a template may take no system message, an app's function may fail."""
+    """The formats with distinct tokens; for each other format the name of the one it equals; and for those that can't
+    be rendered, why: the template may reject a system message, or the app's function may fail."""
     ranked = sorted(formats, key=lambda one: (one["name"] != "aligned", one["name"] != app["name"]))
     first, same, refused = {}, {}, {}
     for one in ranked:
@@ -61,9 +60,9 @@ def distinct(
                 tuple(prompt_ids(example, tokenizer, one, app, ("test", row), owner))
                 for example, row in zip(heldout["examples"], heldout["rows"])
             )
-        except Exception as error:  # a template raises what it likes
-            told = " ".join(str(error).split())
-            refused[one["name"]] = told if isinstance(error, StudyError) else f"{type(error).__name__}: {told}"
+        except Exception as error:  # a chat template can raise anything
+            text = " ".join(str(error).split())
+            refused[one["name"]] = text if isinstance(error, StudyError) else f"{type(error).__name__}: {text}"
             continue
         if first.setdefault(prompts, one["name"]) != one["name"]:
             same[one["name"]] = first[prompts]
@@ -71,7 +70,7 @@ def distinct(
 
 
 def few_shot(shots: list[dict]) -> dict:
-    """The aligned format with examples in the prompt, as earlier turns."""
+    """The aligned format with examples as earlier turns of the prompt."""
     profile = {"kind": "messages", "shots": shots}
     return {"name": f"aligned, {len(shots)} examples", "faults": [], "profile": profile, "shots": len(shots)}
 
@@ -85,7 +84,7 @@ def _subsets(items: list) -> list[tuple]:
 
 
 def parts(app: dict, example: dict, where: tuple[str, int]) -> set[str]:
-    """The faults that an app's prompt consists of; none where it gives whole prompts alone."""
+    """The faults in an app's prompt; empty if the app only returns whole prompts."""
     if app["kind"] == "template":
         ours, theirs = example["messages"][:-1], _app_messages(app, example, where)
         written = {"system": "{system}", "user": app.get("user") or "{user}"}
@@ -108,7 +107,7 @@ def parts(app: dict, example: dict, where: tuple[str, int]) -> set[str]:
 def prompt_ids(
     example: dict, tokenizer, one: dict, app: dict, where: tuple[str, int] | None = None, owner: str = ""
 ) -> list[int]:
-    """Token ids of the prompt under a format. Raises StudyError and what a chat template raises."""
+    """Token ids of the prompt under a format. Raises StudyError, or anything that the chat template raises."""
     if "profile" in one:
         return chat_format.prompt_ids(example, tokenizer, one["profile"], where)
     faults, messages = set(one["faults"]), [dict(message) for message in example["messages"][:-1]]
@@ -126,7 +125,7 @@ def prompt_ids(
 
 
 def _with(messages: list[dict], faults: set, own, example: dict, app: dict, where, owner: str) -> list[dict]:
-    """Messages with the app's system text, user turn, or both; where it has no such fault, the original report's."""
+    """Messages with the app's system text, user turn, or both; the original report's if the app lacks that fault."""
     theirs = _app_messages(app, example, where) or []
     reported = chat_format.messages_for(example, chat_format.named_profiles(owner)["historical"])[:-1]
     for role in faults & {"system", "user"}:
@@ -153,7 +152,7 @@ def _content(messages: list[dict], role: str) -> str | None:
 
 
 def _written_out(messages: list[dict], faults: set, example: dict, app: dict) -> str:
-    """The prompt as the app writes it out by hand: its own control tokens, or the report's ChatML."""
+    """The prompt with hard-coded control tokens: the app's own, or the original report's ChatML."""
     if app["kind"] != "template" or "no system" in faults:
         turns = [f"<|im_start|>{message['role']}\n{message['content']}<|im_end|>\n" for message in messages]
         return "".join(turns) + "<|im_start|>assistant\n"
@@ -166,7 +165,7 @@ def _written_out(messages: list[dict], faults: set, example: dict, app: dict) ->
 
 
 def _with_bos(ids: list[int], faults: set, tokenizer) -> list[int]:
-    """A tokenizer that puts no BOS before a text by itself has none that an app could lose or double."""
+    """The BOS faults apply only if the tokenizer itself starts a text with BOS."""
     bos = tokenizer.bos_token_id
     if bos is None or list(tokenizer.encode("x"))[0] != bos:
         return ids
@@ -182,5 +181,5 @@ def _same(left: dict, right: dict, app: dict, examples, tokenizer, rows) -> bool
             == prompt_ids(example, tokenizer, right, app, ("test", row))
             for example, row in zip(examples, rows)
         )
-    except Exception:  # a template raises what it likes; `distinct` says so
+    except Exception:  # a chat template can raise anything; `distinct` reports it
         return False

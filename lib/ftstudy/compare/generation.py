@@ -1,4 +1,4 @@
-"""Replies that a model writes: batched, seeded, by mlx-lm's own batch generator."""
+"""Replies that a model writes: batched and seeded, with mlx-lm's batch generator."""
 
 from collections.abc import Callable, Iterator
 
@@ -7,10 +7,10 @@ from mlx_lm.generate import BatchGenerator, generate_step
 
 from ..progress import bar
 
-LONGEST = 48  # tokens of a reply, unless told
+LONGEST = 48  # tokens of a reply, by default
 BATCH = 64
 
-Written = tuple[int, list[int], bool]  # the prompt's place, the reply's token ids, whether it stopped
+Written = tuple[int, list[int], bool]  # index of the prompt, token ids of the reply, whether it stopped
 
 
 def generate(
@@ -22,18 +22,18 @@ def generate(
     seed: int = 0,
     label: str = "",
 ) -> list[dict]:
-    """A reply to each prompt: {"text", "stopped", "tokens"}; `stopped` is false at `longest` tokens.
+    """A reply to each prompt: {"text", "stopped", "tokens"}. `stopped` is false if it was cut at `longest` tokens.
 
-    Greedy at temperature 0. Above, each reply has random numbers of its own from `seed` and its
-    place, so it does not depend on what else is in the batch. One by one where mlx-lm cannot batch
-    the architecture.
+    Greedy at temperature 0. Above that, each reply has its own random numbers from `seed` and its index, so
+    it doesn't depend on the rest of the batch. Replies are written one by one if mlx-lm can't batch the
+    architecture.
     """
     stops = list(tokenizer.eos_token_ids)
     samplers = [_sampler(temperature, seed, at) for at in range(len(prompts))] if temperature else None
     with bar(total=len(prompts), desc=label or "writing", unit="reply") as shown:
         try:
             written = _shown(_batched(model, prompts, stops, longest, samplers), shown)
-        except (ValueError, AttributeError, NotImplementedError):  # masks of another shape, caches of another kind
+        except (ValueError, AttributeError, NotImplementedError):  # unexpected mask shapes or cache types
             shown.reset()
             written = _shown(_one_by_one(model, prompts, stops, longest, temperature, seed), shown)
     return [
@@ -52,7 +52,7 @@ def _shown(written: Iterator[Written], bar) -> list[Written]:
 
 def _batched(model, prompts, stops: list[int], longest: int, samplers: list | None) -> Iterator[Written]:
     generator = BatchGenerator(model, stop_tokens=[[token] for token in stops], completion_batch_size=BATCH)
-    order = sorted(range(len(prompts)), key=lambda at: len(prompts[at]))  # neighbours need little padding
+    order = sorted(range(len(prompts)), key=lambda at: len(prompts[at]))  # similar lengths need little padding
     places = generator.insert(
         [prompts[at] for at in order],
         max_tokens=[longest] * len(order),

@@ -1,9 +1,9 @@
 """Means per token, paired differences, their intervals and verdicts.
 
 An interval is the 95% percentile interval of a bootstrap that resamples whole conversations
-(Efron & Tibshirani 1993, chapter 13; replies of one conversation are not independent). Of a
-single conversation the replies are resampled: an interval over it alone would have no width,
-and claim a certainty that is not there. Of a single reply there is none.
+(Efron & Tibshirani 1993, chapter 13), because replies in one conversation are not independent.
+If there is only one conversation, its replies are resampled instead: resampling conversations
+would give a width of zero, and false certainty. A single reply has no interval.
 """
 
 import numpy as np
@@ -14,19 +14,19 @@ BETTER, WORSE, EQUAL = "better", "worse", "not distinguishable"
 
 
 def weights(conversations: list[str], resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
-    """How often each reply stands in each resample, (resamples, replies)."""
+    """How often each resample contains each reply, shape (resamples, replies)."""
     names, cluster = np.unique(unit_of(conversations), return_inverse=True)
     draws = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
     return draws[:, cluster]
 
 
 def unit_of(conversations: list[str]) -> list[str]:
-    """What is resampled: each reply's conversation, or the reply itself where there is only one."""
+    """The unit to resample for each reply: its conversation, or the reply itself if there is only one conversation."""
     return conversations if len(set(conversations)) > 1 else [str(at) for at in range(len(conversations))]
 
 
 def mean(nats: np.ndarray, tokens: np.ndarray, conversations: list[str]) -> tuple[float | None, list[float] | None]:
-    """Sum of nats over sum of tokens, with its interval. None where there is no token, or one reply alone."""
+    """Sum of nats over sum of tokens, with its interval. Both None without tokens; no interval for a single reply."""
     if not tokens.sum():
         return None, None
     value = float(nats.sum() / tokens.sum())
@@ -34,7 +34,7 @@ def mean(nats: np.ndarray, tokens: np.ndarray, conversations: list[str]) -> tupl
 
 
 def draws(nats: np.ndarray, tokens: np.ndarray, conversations: list[str]) -> np.ndarray:
-    """The mean in every resample."""
+    """The mean in each resample."""
     drawn = weights(conversations)
     return (drawn @ nats) / np.maximum(drawn @ tokens, 1)
 
@@ -44,16 +44,16 @@ def bounds(values: np.ndarray) -> list[float]:
 
 
 def verdict(interval: list[float] | None) -> str:
-    """Of a difference in nats: fewer is better; an interval that holds zero tells nothing apart."""
+    """The verdict on a difference in nats: lower is better; not distinguishable if the interval includes zero."""
     if interval is None:
         return EQUAL
     return BETTER if interval[1] < 0 else WORSE if interval[0] > 0 else EQUAL
 
 
 def difference(left: dict, right: dict, conversations: list[str]) -> dict:
-    """Left minus right on the same replies: nats per reply token, and per end of turn, each with interval and verdict.
+    """Left minus right on the same replies: nats per reply token and per end of turn, with intervals and verdicts.
 
-    `left`, `right`: scores, as `likelihood.score` gives them.
+    `left`, `right`: scores from `likelihood.score`.
     """
     value, interval = mean(left["reply"] - right["reply"], left["tokens"], conversations)
     result = {"nats_per_reply_token": value, "interval": interval, "verdict": verdict(interval), "end_of_turn": None}
@@ -66,12 +66,11 @@ def difference(left: dict, right: dict, conversations: list[str]) -> dict:
 
 
 def over_seeds(left: list[dict], right: list[dict], conversations: list[str]) -> dict:
-    """The mean difference between two ways of training, each trained with several seeds in the same order.
+    """The mean difference between two ways of training, each trained with the same seeds in the same order.
 
-    Two sources of chance add up: the test replies (the bootstrap), and the seed, as Student's t
-    with one degree of freedom fewer than seeds, times the standard error over the seeds' own
-    differences: few seeds give a wide interval, as they should. With fewer than three, it covers the
-    test replies only, and `covers` says so.
+    Two sources of chance are added: the test replies (the bootstrap), and the seed (Student's t with one degree
+    of freedom fewer than seeds, times the standard error of the seeds' differences). So few seeds give a wide
+    interval. With fewer than three seeds the interval covers the test replies only; `covers` says which.
     """
     pairs = list(zip(left, right))
     each = [mean(a["reply"] - b["reply"], a["tokens"], conversations)[0] for a, b in pairs]

@@ -12,10 +12,10 @@ BATCH = 8
 def score(model, prompts: list[list[int]], targets: list[tuple[list[int], list[int]]], label: str = "") -> dict:
     """Negative log-likelihood of each reply after its prompt.
 
-    `targets`: (the reply's token ids, those that end its turn), as `chat_format.reply_ids` gives
-    them. Returns arrays with one entry a reply: `reply` (nats, summed over the reply's own tokens),
-    `tokens` (their number) and `end` (nats of the end-of-turn token, NaN where training would not
-    end the turn), and `read`, the number of all tokens.
+    `targets`: (the reply's token ids, those that end its turn), from `chat_format.reply_ids`. Returns
+    arrays with one entry per reply: `reply` (nats, summed over the reply's own tokens), `tokens` (their
+    number) and `end` (nats of the end-of-turn token, NaN if training doesn't end the turn); and `read`,
+    the number of all tokens.
     """
     rows = [
         (np.array(prompt + reply + end), np.arange(len(prompt), len(prompt) + len(reply) + len(end)))
@@ -27,7 +27,7 @@ def score(model, prompts: list[list[int]], targets: list[tuple[list[int], list[i
     order = sorted(range(len(rows)), key=lambda at: len(rows[at][0]))
     with blas.share_threads(reply_logits.parallel()):
         for start in bar(range(0, len(order), BATCH), desc=label or "scoring", unit="batch"):
-            batch = order[start : start + BATCH]  # already by length, as `grouped` keeps them
+            batch = order[start : start + BATCH]  # sorted by length, the order that `grouped` keeps
             found = nats_of(model, reply_logits.grouped([rows[at] for at in batch], len(prefix)))
             mx.eval(found)
             for at, nats in zip(batch, (row for group in found for row in np.array(group))):

@@ -1,4 +1,4 @@
-"""What a comparison consists of: the same for the notebook, and for the terminal that measures it before."""
+"""What a comparison measures: the same for the notebook and for `ftstudy compare`."""
 
 from pathlib import Path
 
@@ -22,14 +22,14 @@ def plan(
     also: list[str] = (),
     every: bool = False,
 ) -> dict:
-    """Which models, formats and replies are compared.
+    """The models, formats and replies to compare.
 
-    `inference`: the app's profile; `replies`: how many held-out replies; `shots`: examples in the
-    prompt of one more format of the base models; `also`: other configs of this run; `every`: every
-    combination of faults, in every model. Returns `trained` (the main run), `heldout`, `app`,
-    `formats` (that differ in a token), `combinations` (all that can be rendered), `own_faults` (the app's),
-    `same` (a format without a difference -> its equal), `models`, `own` (the replies of the
-    training split) and `left_out`.
+    `inference`: the app's profile. `replies`: the number of held-out replies. `shots`: the number of examples
+    in the prompt of an extra format for base models. `also`: other configs of this run. `every`: every
+    combination of faults, for every model. Returns `trained` (the main run's entry), `heldout`, `app`,
+    `formats` (with distinct tokens), `combinations` (all that can be rendered), `own_faults` (the app's),
+    `same` (a format -> the one with the same tokens), `models`, `own` (the replies of the training split)
+    and `left_out`. Raises StudyError if the main run or its data can't be used.
     """
     trained, left_out = repeats.entries(run, config, list(also))
     main = trained[0]
@@ -38,7 +38,7 @@ def plan(
     app = chat_format.load_profile(inference, owner)
     named = chat_format.named_profiles(owner).get(app["name"])
     if app["name"] in faults.FAULTS or named is not None and app != {"name": app["name"], **named}:
-        app["name"] = f"app {app['name']}"  # a file's name, which is taken
+        app["name"] = f"app {app['name']}"  # the file has the name of a fault or a built-in profile
     recorded = {row for split, row in app["rows"] if split == "test"} if app["kind"] == "captured" else None
     heldout = held_out(test, variant_folder.conversations_of(data, "test", len(test)), replies, recorded)
     train = [row for row in variant_folder.load_examples(data, "train") if chat_format.ends_with_reply(row)]
@@ -50,13 +50,13 @@ def plan(
     if "aligned" in refused:
         raise StudyError(
             f"The chat template of {main['model']} cannot render {shown(data / 'test.jsonl')}: {refused['aligned']}. "
-            "`make audit` says what is wrong; take another model, or extract the data in a form that it takes."
+            "Run `make audit` for details, then use another model or extract the data in a form that it accepts."
         )
     left_out += [{"arm": f"every model, {name}", "why": why} for name, why in refused.items()]
     if shots and len(train) >= shots:
         formats.append(faults.few_shot([train[len(train) * at // shots] for at in range(shots)]))
     if heldout["unusable"]:
-        why = "they end with no reply, or with an empty one"
+        why = "they don't end with a reply"
         left_out.append({"arm": f"{heldout['unusable']} of {len(test)} test rows", "why": why})
     return {
         "run": run,
@@ -76,6 +76,6 @@ def plan(
 
 
 def measure(plan: dict, **writing) -> dict:
-    """Every arm of the plan, as `arms.measure` gives them; what was measured before is read."""
+    """Every arm of the plan, from `arms.measure`; stored results are read, not measured again."""
     given = (plan["models"], plan["formats"], plan["heldout"], plan["app"], plan["owner"])
     return arms.measure(plan["run"] / "arms", *given, **writing)

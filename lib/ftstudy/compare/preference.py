@@ -1,7 +1,7 @@
 """A blind test by eye, in JupyterLab: which of two replies would the person have sent?
 
-Choices are kept in the run's preferences.json as they are made, with the two texts, so that
-a choice about replies that have changed since no longer counts.
+Each choice is saved to the run's preferences.json at once, with both texts, so that it no longer counts
+after the replies have changed.
 """
 
 from math import sqrt
@@ -18,9 +18,9 @@ Z = 1.959964  # of a 95% interval
 
 
 def pairs(written: dict, left: tuple, right: tuple, heldout: dict, seed: int = 0) -> list[dict]:
-    """Two arms' replies to the same prompts, in an order drawn by `seed`; equal ones are left out, there is no choice.
+    """Two arms' replies to the same prompts, in an order drawn with `seed`; identical replies are skipped.
 
-    Each is {"row", "context", "arms", "texts"}, the last two in the order shown.
+    Each pair is {"row", "context", "arms", "texts"}, the last two in the order shown.
     """
     if left not in written or right not in written:
         return []
@@ -35,7 +35,7 @@ def pairs(written: dict, left: tuple, right: tuple, heldout: dict, seed: int = 0
 
 
 def choose(run: Path, pair: dict, key: str) -> None:
-    """Keep a choice: "1" the first reply, "2" the second, "0" neither. A later one of the same pair replaces it."""
+    """Save a choice: "1" the first reply, "2" the second, "0" neither. It replaces an earlier choice of the same pair."""
     choice = KEYS[key]
     made = {"row": pair["row"], "arms": pair["arms"], "texts": pair["texts"], "choice": choice}
     others = [one for one in choices(run) if not _same(one, pair)]
@@ -56,8 +56,8 @@ def _same(one: dict, pair: dict) -> bool:
 
 
 def result(pairs: list[dict], chosen: list[dict]) -> dict | None:
-    """`left` (the first arm by name) against `right`: wins, losses, ties, and the rate of wins among what was decided,
-    with its Wilson score interval (Wilson 1927); None where nothing was chosen."""
+    """`left` (the last arm by name) against `right`: wins, losses, ties, and the win rate among decided pairs with its
+    Wilson score interval (Wilson 1927). None if no choice counts."""
     valid = [one for one in chosen if any(_same(one, pair) for pair in pairs)]
     if not valid:
         return None
@@ -85,12 +85,12 @@ def _wilson(wins: int, count: int) -> list[float]:
 
 
 def ask(run: Path, pairs: list[dict]):
-    """The test as a widget: click into its field, then the keys 1 and 2 choose and 0 chooses neither."""
+    """The test as a widget: click into its field, then press 1 or 2 to choose, 0 for neither."""
     import ipywidgets
 
     from ..report import render
 
-    shown, field, said = ipywidgets.HTML(), ipywidgets.Text(placeholder="press 1, 2 or 0 here"), ipywidgets.HTML()
+    shown, field, status = ipywidgets.HTML(), ipywidgets.Text(placeholder="press 1, 2 or 0 here"), ipywidgets.HTML()
     field.layout.width = "12em"
     left = undecided(pairs, choices(run))
 
@@ -98,12 +98,12 @@ def ask(run: Path, pairs: list[dict]):
         done = len(pairs) - len(left)
         field.value = ""
         shown.value = render.fragment("pair", pair=left[0] if left else None)
-        told = f"{done} of {len(pairs)} decided." if pairs else "There are no two replies to choose between."
+        text = f"{done} of {len(pairs)} decided." if pairs else "There are no pairs of replies to choose from."
         if not left and (found := result(pairs, choices(run))) and found["win_rate"] is not None:
-            told += (
+            text += (
                 f" {found['left']} won {found['wins']} of {found['wins'] + found['losses']}, {found['ties']} undecided."
             )
-        said.value = told
+        status.value = text
 
     def press(key: str) -> None:
         if left and key in KEYS:
@@ -118,4 +118,4 @@ def ask(run: Path, pairs: list[dict]):
     field.observe(lambda change: change["new"] and press(change["new"][-1]), names="value")
     show()
     buttons = [button("1", "1: the first"), button("2", "2: the second"), button("0", "0: neither")]
-    return ipywidgets.VBox([shown, ipywidgets.HBox([field, *buttons]), said])
+    return ipywidgets.VBox([shown, ipywidgets.HBox([field, *buttons]), status])

@@ -1,7 +1,7 @@
-"""The configs of a full comparison: option A beside option B, and each with more seeds.
+"""The configs of a full comparison: options A and B, each with several seeds.
 
-Option B is the config as it is; option A trains on the variant `wrapped`, the form in which the
-original report's app asked. A verdict on two ways of training needs several seeds of each.
+Option B is the config itself; option A trains on the variant `wrapped`, the form in which the original
+report's app asks. A verdict on two ways of training needs several seeds of each.
 """
 
 from pathlib import Path
@@ -16,22 +16,23 @@ from ..paths import from_root, shown
 
 SEEDS = 3
 OPTION_B, OPTION_A = variants.DEFAULT, "wrapped"
-MAY_DIFFER = ("seed", "data", "adapter_path", "model", "iters")  # of a repeat's config and the main one's
+MAY_DIFFER = ("seed", "data", "adapter_path", "model", "iters")  # between the config of a repeat and the main one
 
 
 def write(config: str, data: str, model: str, run: Path, adapters: Path, iterations: int = 0) -> list[Path]:
-    """Write the configs that a full comparison trains besides the main one into the run; its seed comes first.
+    """Write the configs that a full comparison trains in addition to the main one into the run's folder.
 
-    `data`: the folder of variants, `model`: in place of the config's, both may be empty. `adapters`: the
-    folder that receives a folder for each. `iterations`: in place of the config's; 0 keeps them.
+    `data` (the folder of variants) and `model` replace those of the config unless empty; so do `iterations`
+    unless 0. `adapters`: the folder in which each gets an adapter folder. Raises StudyError if the config
+    doesn't train on option B's variant.
     """
     own = configs.given(config)
     settings = configs.load(config, data=data, model=model)
     trained = from_root(settings["data"])
     if trained.name != OPTION_B:
         raise StudyError(
-            f"FULL=1 compares option B, trained on {OPTION_B}, with option A, trained on {OPTION_A}; {shown(config)} "
-            f"trains on {trained.name}. Give a config on {OPTION_B}."
+            f"FULL=1 needs a config that trains on {OPTION_B}; {shown(config)} trains on {trained.name}. It compares "
+            f"option B, trained on {OPTION_B}, with option A, trained on {OPTION_A}."
         )
     written = []
     for option, folder in (("B", trained), ("A", trained.parent / OPTION_A)):
@@ -53,10 +54,10 @@ def name_of(stem: str, option: str, repeat: int) -> str:
 
 
 def entries(run: Path, config: str, also: list[str]) -> tuple[list[dict], list[dict]]:
-    """The main run's entry of training.json, then those of its repeats and of the configs `also` that are there.
+    """The main run's entry of training.json, then those of its repeats and of the configs in `also`.
 
-    A repeat's has `option`, `repeat` (0 for the config's own seed) and `label`. Second: those that cannot be
-    taken, [{"arm", "why"}]. Raises StudyError where the main config was not trained.
+    Repeats have `option`, `repeat` (0 for the config's own seed) and `label`. Also returns those that can't be
+    used, [{"arm", "why"}]. Raises StudyError if the main config was not trained.
     """
     stem = Path(config).stem
     main = training.load_result(run, stem)
@@ -75,12 +76,12 @@ def entries(run: Path, config: str, also: list[str]) -> tuple[list[dict], list[d
             entry = training.load_result(run, name)
             if "option" in more and not _repeats(entry, main):
                 raise StudyError(
-                    "It was trained on other data, or with other settings: `make report FULL=1` trains it again."
+                    "It was trained on different data or with different settings. `make report FULL=1` trains it again."
                 )
             if "option" not in more and Path(entry["data"]).name != variant:
                 raise StudyError(
-                    f"It was trained on {Path(entry['data']).name}, whose prompt is another than that of {variant}: "
-                    f"compare it in a run of its own, with CONFIG={entry['config']}."
+                    f"It was trained on {Path(entry['data']).name}, whose prompt differs from that of {variant}. "
+                    f"Compare it in its own run, with CONFIG={entry['config']}."
                 )
             found.append(entry | more)
         except StudyError as error:
@@ -89,7 +90,7 @@ def entries(run: Path, config: str, also: list[str]) -> tuple[list[dict], list[d
 
 
 def _repeats(entry: dict, main: dict) -> bool:
-    """Is it the main training once more, but for the seed or the option, on the data that lies there now?"""
+    """True if it is the main training with only another seed or option, on the current data."""
     ours, theirs = (
         {key: value for key, value in configs.given(one["config"]).items() if key not in MAY_DIFFER}
         for one in (main, entry)

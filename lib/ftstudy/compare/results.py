@@ -9,10 +9,9 @@ from .intervals import RESAMPLES
 
 
 def arm(model: str, one: dict, scores: dict, heldout: dict) -> dict:
-    """One arm's measures: nats per reply token, bits per byte of the reply, nats per end of turn.
+    """One arm's nats per reply token, bits per byte of the reply, and nats per end of turn, with 95% intervals.
 
-    Bits per byte (the same nats, over the bytes of the reply) compare between models whose
-    tokenizers cut a reply into other tokens. Intervals are 95%.
+    Bits per byte (the same measure per byte of the reply) compare models with different tokenizers.
     """
     conversations = heldout["conversations"]
     value, interval = intervals.mean(scores["reply"], scores["tokens"], conversations)
@@ -39,10 +38,10 @@ def arm(model: str, one: dict, scores: dict, heldout: dict) -> dict:
 
 
 def differences(scores: dict, models: list[dict], formats: list[dict], conversations: list[str]) -> list[dict]:
-    """The paired differences that answer something, each left minus right.
+    """The paired differences worth knowing, each left minus right.
 
-    Of every tuned model its gain over its base, under every format; of every model what each format
-    costs against the aligned one; and the examples in the prompt against the bare one.
+    Every tuned model against its base under every format; every format against aligned for every model; and
+    every tuned model against its base with examples in the prompt.
     """
     names = [one["name"] for one in formats]
     pairs = [((model["name"], name), (model["base"], name)) for model in models if model["base"] for name in names]
@@ -57,10 +56,10 @@ def differences(scores: dict, models: list[dict], formats: list[dict], conversat
 
 
 def training_formats(scores: dict, models: list[dict], conversations: list[str], wrapped: str, app: str) -> dict | None:
-    """Option B minus option A: each trained, and each asked in its own form, and in the app's prompt.
+    """Option B minus option A, each prompted in its own form, and both with the app's prompt.
 
-    `wrapped`, `app`: the names of these formats. Every seed that both have counts, in pairs. None where
-    option A was not trained.
+    `wrapped`, `app`: the names of these formats. Seeds that both options have are paired. None if option A was
+    not trained.
     """
     of = {option: {model["seed"]: model for model in models if model.get("option") == option} for option in ("A", "B")}
     made = {}
@@ -77,11 +76,10 @@ def training_formats(scores: dict, models: list[dict], conversations: list[str],
 
 
 def scaling(scores: dict, models: list[dict], app: str, heldout: dict) -> list[dict]:
-    """What other trainings save against the main one, and whether aligning the app's prompt saves more.
+    """What other trainings save over the main one, and whether aligning the app's prompt saves more.
 
-    In bits per byte of the reply, which compare between tokenizers, on the same replies: `saved`, `aligned`,
-    and `aligning_ahead`, the paired difference of both with its interval. Empty where there is no other, or
-    where an arm is missing.
+    In bits per byte of the reply, on the same replies: `saved`, `aligned`, and `aligning_ahead`, their paired
+    difference with its interval. Empty if there is no other training, or if an arm is missing.
     """
     aligned, asked = scores.get(("tuned", "aligned")), scores.get(("tuned", app))
     if aligned is None or asked is None:
@@ -106,7 +104,7 @@ def scaling(scores: dict, models: list[dict], app: str, heldout: dict) -> list[d
 
 
 def samples(heldout: dict, written: dict, count: int) -> list[dict]:
-    """Side by side: the context, the true reply, and each arm's. `written`: (model, format) -> replies."""
+    """Context, true reply and each arm's reply, side by side. `written`: (model, format) -> replies."""
     examples = heldout["examples"]
     return [
         {
@@ -122,11 +120,11 @@ def samples(heldout: dict, written: dict, count: int) -> list[dict]:
 
 
 def generated(written: dict, heldout: dict, own: list[str]) -> dict:
-    """What the arms write, beside the person's own replies (`own`: those of the training split).
+    """What the arms write, compared with the person's own replies (`own`: those of the training split).
 
-    `ceiling` is as many of the person's own replies; `arms` has one entry an arm, with its `measures`,
-    its style distance, and two paired differences of it: to the first arm, the floor, and to the same
-    model under the aligned prompt (None for that one itself).
+    `ceiling` measures as many of the person's own replies. `arms` has one entry per arm: its `measures`, its
+    style distance, and two paired differences of that: `to_floor`, from the first arm (the untrained model),
+    and `to_aligned`, from the same model under the aligned prompt (None for that one itself).
     """
     if not written:
         return {"ceiling": None, "arms": []}
@@ -164,7 +162,7 @@ def generated(written: dict, heldout: dict, own: list[str]) -> dict:
 def summary(
     plan, measured, arms, differences, attribution, attribution_every, training_formats, ranked, generated, samples
 ) -> dict:
-    """What comparison.json holds, but for the claims and for what was left out."""
+    """The content of comparison.json, except for the claims and what was left out."""
     app = plan["same"].get(plan["app"]["name"], plan["app"]["name"])
     return {
         "app": app,

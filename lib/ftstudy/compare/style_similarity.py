@@ -1,18 +1,18 @@
-"""How near generated replies come to the person's own: do they stop, are they as long, in that style,
-copied from training, or an assistant's?
+"""How close generated replies come to the person's own: do they stop, are they as long, in the same style,
+copied from training, or like an assistant's?
 
-The style distance is the mean of five Jensen-Shannon distances (the root of the divergence to base
-2, between 0 and 1: Lin 1991, Endres & Schindelin 2003), of the distributions of
+The style distance is the mean of five Jensen-Shannon distances (the square root of the divergence in
+bits, from 0 to 1: Lin 1991, Endres & Schindelin 2003) between the distributions of
 
     length        words in a reply, in bins
-    case          how a reply begins: lower case, upper case, all in capitals, no letter
+    case          how a reply starts: lower case, upper case, all capitals, no letter
     punctuation   the mark it ends with
-    abbreviations none, such as "idk", contractions without an apostrophe, both
+    abbreviations none, words like "idk", contractions without an apostrophe, both
     characters    its character trigrams, lower-cased
 
-A distance depends on how many replies are compared, for few replies are further from anything. So it
-has a floor, the base model's replies, and a ceiling of as many of the person's own replies: one half
-of them against as many drawn from the other half.
+A distance depends on how many replies are compared: few replies are further from anything. So it is shown
+between two marks: the untrained model's replies, and as many of the person's own replies, drawn from one
+half of them and compared with the other half.
 """
 
 import re
@@ -40,15 +40,15 @@ ASSISTANT = re.compile(
     r"|^\s*(?:\d+\.|[-*]) .*\n\s*(?:\d+\.|[-*]) |\*\*|^#+ ",
     re.IGNORECASE | re.MULTILINE,
 )
-OTHER_SPEAKER = re.compile(r"^Contact(?: \d+)?: ", re.MULTILINE)  # it goes on with the conversation by itself
-COPIED_WORDS = 5  # a shorter reply that stands in training is most people's
-TRIGRAMS = 3000  # of the person's commonest ones; the others are one
+OTHER_SPEAKER = re.compile(r"^Contact(?: \d+)?: ", re.MULTILINE)  # it continues the conversation by itself
+COPIED_WORDS = 5  # shorter replies are everyone's, not copies
+TRIGRAMS = 3000  # the person's most common ones; all others count as one
 DRAWS = 200
 
 
 def reference(own: list[str], size: int, seed: int = 0) -> dict:
-    """What replies are compared with: one half of the person's own, and its `ceiling`, {"mean", "interval"},
-    for as many replies as `size`, drawn from the other half."""
+    """What replies are compared with: one half of the person's own replies, and the `ceiling`, {"mean", "interval"}:
+    the distance of `size` replies drawn from the other half."""
     generator = np.random.default_rng(seed)
     shuffled = [own[at] for at in generator.permutation(len(own))]
     half = len(own) // 2
@@ -57,7 +57,7 @@ def reference(own: list[str], size: int, seed: int = 0) -> dict:
     made = {"places": {trigram: at for at, (trigram, _) in enumerate(common)}}
     made["counts"] = _summed(kept, made)
     features = [_counts(text, made) for text in other]
-    few = len(other) < 2 * size  # then draws without replacement would all be nearly the same replies
+    few = len(other) < 2 * size  # draws without replacement would be nearly the same each time
     drawn = [
         _total(_distances([features[at] for at in generator.choice(len(other), size, replace=few)], made))
         for _ in range(DRAWS)
@@ -66,13 +66,13 @@ def reference(own: list[str], size: int, seed: int = 0) -> dict:
 
 
 def distance(replies: list[str], to: dict) -> dict:
-    """The style distance of replies to the reference, `total` and each of PARTS."""
+    """The style distance of replies from the reference: `total` and each of PARTS, from 0 to 1."""
     parts = _distances([_counts(text, to) for text in replies], to)
     return {"total": _total(parts)} | dict(zip(PARTS, parts))
 
 
 def distance_difference(left: list[str], right: list[str], conversations: list[str], to: dict) -> dict:
-    """Left's distance minus right's, replies to the same prompts, with interval and verdict; better is nearer."""
+    """Left's distance minus right's for replies to the same prompts, with interval and verdict. Lower is better."""
     features = [[_counts(text, to) for text in replies] for replies in (left, right)]
     stacked = [[np.stack(part) for part in zip(*rows)] for rows in features]
     drawn = []
@@ -85,9 +85,9 @@ def distance_difference(left: list[str], right: list[str], conversations: list[s
 
 
 def measures(replies: list[dict], true: list[str], trained: set[str]) -> dict:
-    """Shares between 0 and 1 of generated replies, and words in the middle one, beside the person's own.
+    """Shares of generated replies from 0 to 1, and their median number of words, next to the person's own.
 
-    `trained`: the replies of the training split, normalized (`normal`).
+    `trained`: the replies of the training split, each through `normal`.
     """
     texts = [reply["text"] for reply in replies]
 
@@ -111,7 +111,7 @@ def normal(text: str) -> str:
 
 
 def copied(text: str, trained: set[str]) -> bool:
-    """Is it, word for word, a reply of the training split, and not a short one?"""
+    """True if it is a reply of the training split, word for word, and not a short one."""
     return len(text.split()) >= COPIED_WORDS and normal(text) in trained
 
 
