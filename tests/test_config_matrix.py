@@ -8,6 +8,7 @@ import pytest
 import yaml
 from conftest import example
 from ftstudy import audit, configs
+from ftstudy.audit import run_inputs
 from ftstudy.audit.config.trainer_keys import installed
 from ftstudy.errors import StudyError
 from ftstudy.models.base_models import resolve
@@ -60,6 +61,16 @@ def test_configs_have_only_keys_that_are_read_and_rates_that_are_floats(matrix):
         assert set(keys["ftstudy"]) <= set(configs.STUDY), path.name
         assert re.search(r"^learning_rate: \d\.\de-\d\d$", text, re.MULTILINE)  # YAML reads 2e-4 as text
         assert isinstance(keys["learning_rate"], float), path.name
+
+
+@pytest.mark.parametrize("data", [True, False])
+def test_audit_finds_nothing_in_the_whole_matrix(matrix, data, tmp_path, write_split, monkeypatch):
+    monkeypatch.setattr(run_inputs.RunInputs, "model", None)  # the demo's model takes long to build
+    folder = write_split(tmp_path / "data", "train", ROWS * 1000) if data else tmp_path / "none"
+    for name, path in matrix.items():
+        found = audit.config.check(run_inputs.read(path, data_folder=folder, model="tiny"))
+        above = [item for item in audit.report(found)["findings"] if item["severity"] != "info"]
+        assert above == [], name
 
 
 def test_audit_finds_the_keys_of_the_original_that_nothing_reads(tmp_path):

@@ -1,4 +1,4 @@
-"""Running a notebook of the study with papermill, and failing in one paragraph."""
+"""Run the study's notebooks: into a run's folder, or on the sample to store their outputs."""
 
 import ast
 import os
@@ -21,9 +21,8 @@ from .paths import ROOT, shown
 def execute(name: str, run: Path, parameters: dict[str, str]) -> Path:
     """Run notebooks/<name>.ipynb with these parameters into the run's folder.
 
-    The executed notebook takes its name only when it is complete; one that fails stays
-    beside it as `<name>.failed.ipynb`. Raises StudyError where a cell does, with the
-    cell's own paragraph where it has one, and for a parameter the notebook does not have.
+    `parameters`: name -> value as text. A notebook that fails stays as `<name>.failed.ipynb`.
+    Raises StudyError if a cell fails, with the cell's own message, or if a parameter is unknown.
     """
     source, given = _source(name), _given(name, parameters)
     run.mkdir(parents=True, exist_ok=True)
@@ -46,7 +45,7 @@ def execute(name: str, run: Path, parameters: dict[str, str]) -> Path:
 
 
 def parameters(name: str, given: dict[str, str]) -> dict:
-    """A notebook's parameters: its own defaults, and those given in their place."""
+    """A notebook's parameters: its defaults, overridden by those given as text. StudyError: unknown parameter."""
     known = papermill.inspect_notebook(_source(name))
     defaults = {key: ast.literal_eval(parameter["default"]) for key, parameter in known.items()}
     return defaults | _given(name, given)
@@ -55,25 +54,24 @@ def parameters(name: str, given: dict[str, str]) -> dict:
 def _source(name: str) -> Path:
     source = ROOT / "notebooks" / f"{name}.ipynb"
     if not source.is_file():
-        raise StudyError(f"There is no notebook {shown(source)}; the study's are {', '.join(names())}.")
+        raise StudyError(f"No notebook {shown(source)}. The notebooks are {', '.join(names())}.")
     return source
 
 
 def _given(name: str, parameters: dict[str, str]) -> dict:
-    """The given parameters, each of its type. StudyError for one that the notebook does not have."""
+    """The given parameters, converted to the types of the notebook's own."""
     known = papermill.inspect_notebook(_source(name))
     if unknown := set(parameters) - set(known):
         raise StudyError(
-            f"{shown(_source(name))} has no parameter {', '.join(sorted(unknown))}; it has {', '.join(known)}."
+            f"Unknown parameter {', '.join(sorted(unknown))}: {shown(_source(name))} has {', '.join(known)}."
         )
     return {key: _typed(value, known[key]) for key, value in parameters.items()}
 
 
 @contextmanager
 def _headless():
-    """How a notebook runs that nobody watches: without progress bars, without its widgets
-    (they wait for a browser, now and then forever), and over sockets in a folder of its own,
-    not network ports, since people's messages pass through them."""
+    """Settings to run a notebook unattended: without progress bars and widgets (which may wait for a browser
+    forever), and over sockets in a private folder instead of network ports, because people's messages pass through."""
     os.environ["FTSTUDY_HEADLESS"] = "1"  # the kernel inherits it
     with TemporaryDirectory(prefix="ftstudy") as folder:
         kernel = Config(KernelManager={"transport": "ipc", "ip": f"{folder}/kernel"})
@@ -81,15 +79,15 @@ def _headless():
 
 
 def _typed(value: str, parameter: dict):
-    """Text stays text unless the notebook's own parameter is of another type."""
+    """The text as the type of the notebook's own parameter."""
     kind = parameter["inferred_type_name"]
     return value if kind in ("str", "None") else yaml.safe_load(value)
 
 
 def store_outputs(name: str) -> None:
-    """Run a notebook with its default parameters and store the outputs for nbval to compare.
+    """Run a notebook with its default parameters and store its outputs, for nbval to compare.
 
-    Whatever differs between two equal runs stays out: timings, widgets, versions.
+    Timings, widgets and versions are left out, because they differ between equal runs.
     """
     path = ROOT / "notebooks" / f"{name}.ipynb"
     notebook = nbformat.read(path, as_version=4)
@@ -105,5 +103,5 @@ def store_outputs(name: str) -> None:
 
 
 def names() -> list[str]:
-    """The study's notebooks, in order."""
+    """The names of the study's notebooks, in order."""
     return sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
