@@ -74,20 +74,40 @@ def test_five_golden_conversations_with_a_long_one_and_an_emoji(written):
     assert agreed["system"] == [SYSTEM] and agreed["mlx_lm"]
 
 
-BROKEN = {
-    "different system text": lambda text: text.replace("You are Sam.", "You are a founder."),
-    "line break after the system text": lambda text: text.replace(SYSTEM, SYSTEM + "\n"),
-    "space before the system text": lambda text: text.replace(SYSTEM, " " + SYSTEM),
-    "a longer system text": lambda text: text.replace(SYSTEM, SYSTEM + " Be nice."),
-    "no header": lambda text: text.removesuffix("<|im_start|>assistant\n"),
-    "a prefilled reply": lambda text: text + "Sam:",
-    "another role": lambda text: text.replace("<|im_start|>user", "<|im_start|>human"),
-    "no line break": lambda text: text.replace("<|im_end|>\n", "<|im_end|>"),
-    "no start token": lambda text: text.removeprefix("<|startoftext|>"),
-    "two start tokens": lambda text: "<|startoftext|>" + text,
-    "no system turn": lambda text: "<|startoftext|><|im_start|>user" + text.partition("<|im_start|>user")[2],
-    "other markup": lambda text: "### Instruction:\nhi\n### Response:\n",
-    "nothing": lambda text: "",
+OTHER_SYSTEM, OTHER_SPACE = "Its system text is not", "Its system text has other white space than in training: "
+STARTS, INSIDE = "It begins with {} start tokens (<|startoftext|>); training began with 1.", "The {} turn contains "
+BROKEN = {  # what is done to a right prompt, and how the problems begin
+    "different system text": (lambda text: text.replace("You are Sam.", "You are a founder."), [OTHER_SYSTEM]),
+    "longer system text": (lambda text: text.replace(SYSTEM, SYSTEM + " Be nice."), [OTHER_SYSTEM]),
+    "line break after the system text": (
+        lambda text: text.replace(SYSTEM, SYSTEM + "\n"),
+        [OTHER_SPACE + repr("\n") + " instead of ''"],
+    ),
+    "space before the system text": (
+        lambda text: text.replace(SYSTEM, " " + SYSTEM),
+        [OTHER_SPACE + "' You are Sam. Reply ' instead of 'You are Sam. Reply t'"],
+    ),
+    "no header": (lambda text: text.removesuffix("<|im_start|>assistant\n"), [INSIDE.format("user") + "<|im_end|>"]),
+    "a prefilled reply": (lambda text: text + "Sam:", ["It ends with "]),
+    "another role": (
+        lambda text: text.replace("<|im_start|>user", "<|im_start|>human"),
+        [OTHER_SYSTEM, INSIDE.format("system")],
+    ),
+    "no line break": (
+        lambda text: text.replace("<|im_end|>\n", "<|im_end|>"),
+        [OTHER_SYSTEM, INSIDE.format("system")],
+    ),
+    "no start token": (lambda text: text.removeprefix("<|startoftext|>"), [STARTS.format(0)]),
+    "two start tokens": (lambda text: "<|startoftext|>" + text, [STARTS.format(2)]),
+    "no system turn": (
+        lambda text: "<|startoftext|><|im_start|>user" + text.partition("<|im_start|>user")[2],
+        ["It begins with '<|im_start|>user\\nContact"],
+    ),
+    "other markup": (
+        lambda text: "### Instruction:\nhi\n### Response:\n",
+        [STARTS.format(0), "It begins with '### Instruction:"],
+    ),
+    "nothing": (lambda text: "", ["The prompt cannot be turned into token ids: No prompt from the app: []"]),
 }
 
 
@@ -96,9 +116,44 @@ def test_wrong_prompts_are_reported(written, fault):
     agreed, tokenizer = written("chatml_bos")
     right = tokenizer.apply_chat_template(conversation(50)["messages"][:-1], add_generation_prompt=True, tokenize=False)
     assert chat_format.check_prompt(agreed, tokenizer.encode(right, add_special_tokens=False), tokenizer) == []
-    wrong = tokenizer.encode(BROKEN[fault](right), add_special_tokens=False)
-    found = chat_format.check_prompt(agreed, wrong, tokenizer)
-    assert found and all(isinstance(line, str) for line in found)
+    change, expected = BROKEN[fault]
+    found = chat_format.check_prompt(agreed, tokenizer.encode(change(right), add_special_tokens=False), tokenizer)
+    assert len(found) == len(expected)
+    assert all(line.startswith(beginning) for line, beginning in zip(found, expected)), found
+
+
+def test_known_system_text_may_contain_the_markup_between_turns(written):
+    agreed, tokenizer = written("chatml")
+    agreed |= {
+        "markup": {"|system": ["S:"], "system|user": ["\n\n"], "user|": ["\n\nA:"]},
+        "system": ["Be Sam.", "Be Sam.\n\nAnd nice."],
+    }
+    assert chat_format.check_prompt(agreed, "S:Be Sam.\n\nAnd nice.\n\nhey\n\nA:", tokenizer) == []
+    (found,) = chat_format.check_prompt(agreed, "S:Be Tom.\n\nAnd nice.\n\nhey\n\nA:", tokenizer)
+    assert found == "Its system text is not the one from training: 'Be Tom.'…"
+
+
+def test_many_system_texts_are_not_compared(written):
+    agreed, tokenizer = written("chatml")
+    messages = conversation(50, 1, "Something else.")["messages"][:-1]
+    assert chat_format.check_prompt(agreed, messages, tokenizer)
+    assert chat_format.check_prompt(agreed | {"system": None}, messages, tokenizer) == []
+
+
+def test_without_markup_only_start_tokens_and_tokenizer_are_checked(written):
+    agreed, tokenizer = written("chatml_bos")
+    assert chat_format.check_prompt(agreed | {"markup": {}}, "<|startoftext|>hi", tokenizer) == []
+    assert chat_format.check_prompt(agreed | {"markup": {}}, [5, 6], tokenizer) == [STARTS.format(0)]
+
+
+def test_template_that_refuses_the_golden_conversations_is_noticed(written):
+    agreed, tokenizer = written("chatml")
+    kept, tokenizer._tokenizer.chat_template = tokenizer._tokenizer.chat_template, "{{ raise_exception('no') }}"
+    try:
+        found = contract.verify(agreed, tokenizer)
+    finally:
+        tokenizer._tokenizer.chat_template = kept
+    assert found[-1].startswith("The golden conversations 1, 2, 3, 4, 5 no longer")
 
 
 @pytest.mark.parametrize("name", ["gemma", "llama3", "mistral", "think"])

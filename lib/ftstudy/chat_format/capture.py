@@ -177,7 +177,7 @@ def _captured_row(row) -> tuple[tuple[str, int], Prompt]:
         raise ValueError("only the end of a prompt whose start was in a prompt cache; record without the cache")
     if not isinstance(row.get("ids", []), list | None):
         raise ValueError(f"its `ids` are {repr(row['ids'])[:80]}, not a list of token ids")
-    prompt = as_prompt(row["ids"] if row.get("ids") is not None else row.get("prompt"), "This line")
+    prompt = as_prompt(row["ids"] if row.get("ids") is not None else row.get("prompt"), "this line")
     if not isinstance(prompt, str) and isinstance(prompt[0], dict):
         raise ValueError("messages, but a prompt or its token ids are needed")
     return where, prompt

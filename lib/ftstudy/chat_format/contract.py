@@ -26,7 +26,7 @@ from ..errors import StudyError
 from ..paths import from_root, shown
 from .identity import model_identity, template_identity, tokenizer_identity
 from .prompts import Prompt, as_prompt, encoded
-from .tokens import template_ids
+from .tokens import common_prefix, template_ids
 
 NAME = "prompt_contract.json"
 VERSION = 1
@@ -111,7 +111,7 @@ def check_prompt(contract: dict, prompt: Prompt, tokenizer) -> list[str]:
     (`contract.load`), `prompt` what is about to be sent, in any of the three forms. Raises nothing.
     """
     try:
-        ids = encoded(as_prompt(prompt, "The app"), tokenizer)
+        ids = encoded(as_prompt(prompt, "the app"), tokenizer)
     except Exception as error:  # a template raises what it likes
         return [f"The prompt cannot be turned into token ids: {' '.join(str(error).split())}"]
     return problems(contract, ids, tokenizer)
@@ -156,11 +156,12 @@ def _structure(contract: dict, text: str, special) -> list[str]:
         own = text[begin:end]
         if role == "system" and contract["system"] is not None and own not in contract["system"]:
             close = next((one for one in contract["system"] if one.split() == own.split()), None)
-            found.append(
-                f"Its system text is not the one from training: {own[:60]!r}…"
-                if close is None
-                else f"Its system text differs from training in white space: it ends with {own[-20:]!r}, not {close[-20:]!r}."
-            )
+            if close is None:
+                found.append(f"Its system text is not the one from training: {own[:60]!r}…")
+            else:
+                same = common_prefix(own, close)
+                here, there = own[same : same + 20], close[same : same + 20]
+                found.append(f"Its system text has other white space than in training: {here!r} instead of {there!r}.")
         inside = next((token for token in special if token in text[begin:end]), None)
         if inside:
             return [*found, f"The {role} turn contains {inside}, where training has no markup: {text[begin:][:60]!r}…"]

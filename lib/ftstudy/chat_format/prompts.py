@@ -32,7 +32,7 @@ def prompt_of(example: dict, profile: dict | None = None, where: tuple[str, int]
     if kind == "messages":
         return messages_for(example, profile)[:-1]
     if kind == "template":
-        return as_prompt(fill(profile["template"], example, profile), "The inference profile's template")
+        return as_prompt(fill(profile["template"], example, profile), "the inference profile's template")
     if kind == "callable":
         return _called(profile["function"], example)
     if where not in profile["rows"]:
@@ -49,7 +49,7 @@ def _called(name: str, example: dict) -> Prompt:
             f"The inference profile's function {name} raised {type(error).__name__}: {' '.join(str(error).split())}. "
             'It is called with one example, {"messages": [...]}.'
         ) from error
-    return as_prompt(prompt, f"The inference profile's function {name}")
+    return as_prompt(prompt, f"the inference profile's function {name}")
 
 
 def function_of(name: str):
@@ -81,8 +81,8 @@ def as_prompt(prompt, giver: str) -> Prompt:
         ):
             return list(prompt)
     raise StudyError(
-        f"{giver} returned {repr(prompt)[:80]}. Return a non-empty prompt: a text, a list of token ids, or a list of "
-        "messages with `role` and `content`."
+        f"No prompt from {giver}: {repr(prompt)[:80]} is not a text, a list of token ids, or a list of messages with "
+        "`role` and `content`, or it is empty."
     )
 
 

@@ -1,5 +1,7 @@
 """Texts and messages become token ids. A tokenizer's chat template is called here and nowhere else."""
 
+from collections.abc import Sequence
+
 import numpy
 
 
@@ -37,6 +39,6 @@ def end_of_turn_ids(tokenizer) -> set[int]:
     return set(getattr(tokenizer, "eos_token_ids", None) or [tokenizer.eos_token_id])
 
 
-def common_prefix(left: list, right: list) -> int:
+def common_prefix(left: Sequence, right: Sequence) -> int:
     """How many leading items two sequences share."""
     return next((index for index, (a, b) in enumerate(zip(left, right)) if a != b), min(len(left), len(right)))
