@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from conftest import example
 from ftstudy import audit, chat_format, training
-from ftstudy.engine import reply_logits
+from ftstudy.engine import cpu_math, reply_logits
 from ftstudy.errors import StudyError
 from ftstudy.models import base_models
-from ftstudy.training import batches, loss, methods, state, stock_comparison
+from ftstudy.training import batches, loop, loss, methods, state, stock_comparison
 from mlx_lm import lora, utils
 from mlx_lm.tuner import datasets, trainer
 from mlx_lm.tuner.callbacks import TrainingCallback
@@ -98,6 +98,8 @@ def test_fixed_validation_set_evaluated_before_first_and_after_last_step(make_ru
     evaluations = [row for row in result["curve"] if "validation_loss" in row]
     assert [row["iteration"] for row in evaluations] == [0, 3, 6, 7]
     assert len({row["validation_loss"] for row in evaluations}) == 1
+    assert result["kept"]["iteration"] == 3, "the first of equally good ones"
+    assert [row["iteration"] for row in result["curve"] if "train_loss" in row] == [2, 4, 6, 7]
     assert "no better than the base model" in training.summary(result)
 
 
@@ -273,6 +275,40 @@ def test_unfinished_state_of_another_config_is_ignored(make_run, tmp_path, monke
     assert trained(make_run(iters=6, seed=1), tmp_path)["curve"] == result["curve"]
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [STUDY, {"fine_tune_type": "full", "ftstudy": {"method": "galore", "galore": {"rank": 4, "update_every": 4}}}],
+    ids=["lora", "galore"],
+)
+def test_compiled_steps_give_the_same_curve(make_run, tmp_path, monkeypatch, settings):
+    settings = {**settings, "learning_rate": 1e-3, "iters": 9}
+    plain = trained(make_run(**settings), tmp_path)
+    monkeypatch.setattr(cpu_math, "applies", lambda: False)
+    compiled = trained(make_run(name="compiled", **settings), tmp_path)
+    assert losses(compiled) == pytest.approx(losses(plain), abs=1e-4)
+
+
+def test_gradient_checkpointing_gives_the_same_curve_and_is_switched_off_again(make_run, tmp_path, monkeypatch):
+    layer = type(base_models.load("tiny")[0].layers[0])
+    original, used = layer.__call__, []
+    monkeypatch.setattr(loop, "grad_checkpoint", lambda one: used.append(one) or trainer.grad_checkpoint(one))
+    plain, less = (trained(make_run(name=str(on), grad_checkpoint=on, **STUDY), tmp_path) for on in (False, True))
+    assert losses(less) == pytest.approx(losses(plain), abs=1e-4)
+    assert len(used) == 1 and layer.__call__ is original
+
+
+def test_state_is_saved_every_save_every_steps_with_one_best_checkpoint(make_run, tmp_path, monkeypatch):
+    saved, save = [], state.save
+
+    def counted(folder, run, progress, *more):
+        save(folder, run, progress, *more)
+        saved.append((progress["iteration"], len(list(folder.glob("best_*")))))
+
+    monkeypatch.setattr(state, "save", counted)
+    trained(make_run(steps_per_eval=4, save_every=3, iters=8, valid=None, **STUDY), tmp_path)
+    assert saved == [(3, 0), (4, 1), (6, 1), (8, 1)]
+
+
 # --- the same as stock mlx-lm -------------------------------------------------------------------
 
 
@@ -286,9 +322,13 @@ class Losses(TrainingCallback):
 
 
 @pytest.mark.parametrize("mask_prompt", [True, False])
-@pytest.mark.parametrize("kind", ["lora", "dora", "full"])
+@pytest.mark.parametrize("kind", ["lora", "dora", "full", "accumulation"])
 def test_every_step_equals_mlx_lms_without_the_ftstudy_block(make_run, tmp_path, kind, mask_prompt):
-    made = make_run(fine_tune_type=kind, mask_prompt=mask_prompt, steps_per_report=1, valid=None, learning_rate=1e-3)
+    settings = {"accumulation": {"grad_accumulation_steps": 2, "optimizer": "adamw"}}.get(
+        kind, {"fine_tune_type": kind}
+    )
+    settings |= {"mask_prompt": mask_prompt, "steps_per_report": 1, "learning_rate": 1e-3}
+    made = make_run(valid=None, **settings)
     theirs = Losses()
     np.random.seed(made.config["seed"])
     model, tokenizer = utils.load(str(base_models.resolve("tiny")))[:2]
@@ -307,9 +347,10 @@ def test_every_step_equals_mlx_lms_without_the_ftstudy_block(make_run, tmp_path,
     assert ours == theirs | {"adapter_path": made.config["adapter_path"], base_models.RUN: training.run_id(made)}
 
 
-@pytest.mark.parametrize("kind", ["lora", "dora", "full", "pissa", "galore"])
+@pytest.mark.parametrize("kind", ["lora", "dora", "full", "dropout", "pissa", "galore"])
 def test_plain_mlx_lm_loads_the_adapter(make_run, tmp_path, kind):
     settings = {
+        "dropout": {"lora_parameters": {"rank": 4, "scale": 20.0, "dropout": 0.5}, **STUDY},
         "pissa": {"ftstudy": {"method": "pissa"}},
         "galore": {"fine_tune_type": "full", "ftstudy": {"method": "galore", "galore": {"rank": 4}}},
     }.get(kind, {"fine_tune_type": kind, **STUDY})
@@ -366,6 +407,39 @@ def test_every_row_is_trained_once_per_epoch_in_batches_of_similar_length(make_r
     assert padding < 0.05 * sum(len(ids) for ids, _ in rows)
     following = [next(drawn) for _ in range(84)]
     assert [len(batch[0][0]) for batch in following] != [len(batch[0][0]) for batch in epoch]
+
+
+def test_the_order_of_batches_depends_on_the_seed_and_is_not_by_length():
+    rows = [(np.arange(1 + number * 7 % 50), np.array([1])) for number in range(333)]
+    epochs = [
+        [len(next(drawn)[0][0]) for _ in range(84)] for drawn in (batches.by_length(rows, 4, seed) for seed in (0, 1))
+    ]
+    assert epochs[0] != epochs[1] and epochs[0][: batches.POOL] != sorted(epochs[0][: batches.POOL])
+
+
+def test_spread_selects_evenly_or_everything():
+    assert batches.spread(range(10), -1, 2) == list(range(10))
+    chosen = batches.spread(range(10), 2, 2)
+    assert len(chosen) == 4 and chosen == sorted(set(chosen))
+
+
+def test_rows_are_cut_at_max_seq_length_and_left_out_without_a_reply(make_run):
+    lengths = [len(ids) for ids, _ in batches.study_rows(make_run(**STUDY), "train")]
+    limit = min(lengths) + 1
+    cut = batches.study_rows(make_run(max_seq_length=limit, **STUDY), "train")
+    assert cut and all(len(ids) <= limit and len(steps) and steps[-1] < limit for ids, steps in cut)
+    assert batches.study_rows(make_run(max_seq_length=5, **STUDY), "train") == []
+
+
+def test_stock_batches_of_long_rows_are_mlx_lms_without_its_warnings(tokenizer, capsys):
+    dataset = datasets.ChatDataset(ROWS, tokenizer, mask_prompt=True)
+    ours = batches.stock(dataset, 2, 40, seed=0)
+    found = [next(ours) for _ in range(6)]
+    assert not capsys.readouterr().out
+    theirs = trainer.iterate_batches(datasets.CacheDataset(dataset), 2, 40, seed=0)
+    for rows, (ids, _) in zip(found, theirs):
+        assert all(row.tolist() == own[: len(row)] for (row, _), own in zip(rows, ids.tolist()))
+    assert max(len(row) for rows in found for row, _ in rows) == 40
 
 
 @pytest.mark.parametrize("skip", [0, 1, 83, 84, 100, 168])

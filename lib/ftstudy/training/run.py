@@ -77,7 +77,7 @@ def train(inputs: audit.RunInputs, metrics_file: Path) -> dict:
         try:
             with blas.share_threads(config["batch_size"]):
                 optimizer, as_adapter = methods.prepare(model, config)
-                progress = _trained(inputs, model, tokenizer, optimizer, target / "unfinished", run, metrics_file)
+                progress = _run_loop(inputs, model, tokenizer, optimizer, target / "unfinished", run, metrics_file)
         except (ValueError, KeyError, IndexError) as error:  # what mlx-lm raises for bad data or settings
             raise StudyError(
                 f"mlx-lm cannot train {config['config']} on {shown(folder)}: {error}. "
@@ -123,8 +123,8 @@ def train(inputs: audit.RunInputs, metrics_file: Path) -> dict:
     }
 
 
-def _trained(inputs, model, tokenizer, optimizer, unfinished: Path, run: str, metrics_file: Path) -> dict:
-    """Run the loop on the config's batches; returns its progress."""
+def _run_loop(inputs, model, tokenizer, optimizer, unfinished: Path, run: str, metrics_file: Path) -> dict:
+    """Run the training loop on the run's batches; returns its progress."""
     config, data = inputs.config, batches.read(inputs, tokenizer)
     sharing = [] if config["grad_checkpoint"] else data.rows
     prefix = reply_logits.shared_prefix(model, sharing, config["batch_size"])
