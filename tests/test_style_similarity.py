@@ -1,5 +1,6 @@
 """Style distance, copies and assistant's phrases; the blind test's choices."""
 
+import numpy as np
 import pytest
 from ftstudy.compare import preference, style_similarity
 from hypothesis import given, settings
@@ -74,6 +75,92 @@ def test_measures_are_shares_of_the_replies():
     found = style_similarity.measures(replies, ["a b", "c d e f"], trained)
     assert found["copied"] == found["empty"] == found["other_speaker"] == 0.25
     assert found["end_of_turn_rate"] == 0.75 and found["true_words"] == 3
+
+
+def test_copies_have_at_least_five_words():
+    trained = {style_similarity.normal(text) for text in ("one two three four five", "one two three four")}
+    assert style_similarity.copied("One two  three four FIVE", trained)
+    assert not style_similarity.copied("one two three four", trained)
+    assert not style_similarity.copied("one two three four six", trained)
+
+
+@pytest.mark.parametrize(
+    "text, places",  # of length, case, punctuation, abbreviations
+    [
+        ("", (0, 3, 0, 0)),
+        ("OK.", (1, 2, 1, 1)),
+        ("I", (1, 1, 0, 0)),
+        ("im u?", (2, 0, 3, 3)),
+        ("dont go now", (3, 0, 0, 2)),
+        ("12 34 56 78", (3, 3, 0, 0)),
+        ("Yes it is so now! ", (4, 1, 2, 0)),
+        ("a " * 8 + "…", (5, 0, 4, 0)),
+        ("a " * 16 + ",", (6, 0, 5, 0)),
+        ("a " * 32 + ")", (7, 0, 6, 0)),
+        ("a " * 32, (6, 0, 0, 0)),
+    ],
+)
+def test_the_features_of_a_reply(text, places):
+    counts = style_similarity._counts(text, {"places": {}})
+    assert tuple(part.argmax() for part in counts[:4]) == places
+    assert [len(part) for part in counts[:4]] == [8, 4, 7, 4] and all(part.sum() == 1 for part in counts[:4])
+
+
+def test_character_trigrams_are_lower_cased_padded_and_the_unknown_ones_counted_together():
+    *_, characters = style_similarity._counts("Hi you", {"places": {" hi": 0, "you": 1}})
+    assert characters.tolist() == [1, 1, 4]  # of " hi", "hi ", "i y", " yo", "you", "ou "
+
+
+@pytest.mark.parametrize(
+    "left, right, distance",
+    [
+        ([1, 0], [0, 1], 1),
+        ([2, 2], [5, 5], 0),
+        # middle (3/4, 1/4): ½(½ log₂ ⅔ + ½ log₂ 2) + ½ log₂ 4/3 = 0.31128, and its root
+        ([1, 1], [1, 0], 0.55792),
+        ([0, 0], [0, 0], 0),
+        ([0, 0], [1, 0], 1),
+        ([1, 0], [0, 0], 1),
+    ],
+)
+def test_jensen_shannon_distances(left, right, distance):
+    found = style_similarity._jensen_shannon(np.array(left, float), np.array(right, float))
+    assert found == pytest.approx(distance, abs=1e-5)
+
+
+def test_the_distance_is_the_mean_of_its_five_parts():
+    to = style_similarity.reference(["yo"] * 8, 2)
+    assert to["ceiling"] == {"mean": 0, "interval": [0, 0]} and to["counts"][0].tolist() == [0, 4, 0, 0, 0, 0, 0, 0]
+    found = style_similarity.distance(["Yo.", "yo"], to)  # " yo" and "yo " are shared, "yo." and "o. " are not
+    assert found["length"] == found["abbreviations"] == 0
+    assert found["case"] == found["punctuation"] == pytest.approx(0.55792, abs=1e-5)
+    assert found["total"] == pytest.approx(sum(found[part] for part in style_similarity.PARTS) / 5)
+
+
+def test_the_reference_is_one_half_and_its_ceiling_is_drawn_from_the_other():
+    to = style_similarity.reference(["yo"] * 5, 2)
+    assert to["counts"][0].sum() == 2
+    assert style_similarity.reference(["yo"], 2)["counts"][0].sum() == 1
+    many = style_similarity.reference(OWN, 12)
+    assert len(many["places"]) < style_similarity.TRIGRAMS and many["ceiling"]["interval"][0] > 0
+    few = style_similarity.reference(OWN[:12], 12)  # 6 replies, drawn again and again
+    assert few["ceiling"]["interval"][1] > few["ceiling"]["mean"] > few["ceiling"]["interval"][0]
+
+
+def test_one_reply_has_a_distance_and_no_interval():
+    to = style_similarity.reference(OWN, 1)
+    found = style_similarity.distance_difference(["yeah idk"], ["Certainly, I will."], ["a"], to)
+    assert found["distance"] < 0 and found["interval"] is None and found["verdict"] == "not distinguishable"
+
+
+def test_a_paired_difference_resamples_conversations():
+    """With two conversations its interval runs from the one's difference to the other's."""
+    to, left, right = style_similarity.reference(OWN, 2), ["yeah idk", "Indeed."], ["Certainly.", "lol ok"]
+    total = lambda text: style_similarity.distance([text], to)["total"]  # noqa: E731
+    first, second = (total(ours) - total(theirs) for ours, theirs in zip(left, right))
+    found = style_similarity.distance_difference(left, right, ["a", "b"], to)
+    assert first < 0 < second and found["interval"] == pytest.approx([first, second])
+    assert found["verdict"] == "not distinguishable"
 
 
 # --- the blind test ---------------------------------------------------------------------------
