@@ -8,7 +8,7 @@ from ftstudy import paths
 from ftstudy.errors import StudyError
 from ftstudy.extract.reply_pairs import Message
 from ftstudy.models import base_models
-from ftstudy.sources import make_table
+from ftstudy.sources import check, make_table
 
 os.environ["FTSTUDY_HEADLESS"] = "1"  # no progress bars, nor in the kernels that tests start
 
@@ -111,3 +111,11 @@ def write_split():
 def cases(text):
     """The cases in a text, separated by `|` or line ends."""
     return [case.strip() for line in text.strip().splitlines() for case in line.split("|")]
+
+
+def table_or_study_error(read):
+    """What `read` returns is a messages table, or it raises a StudyError of one paragraph; returns the table or None."""
+    try:
+        return check(read())
+    except StudyError as error:
+        assert "\n" not in str(error) and str(error).endswith(".")

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections import Counter
+from contextlib import closing
 from datetime import datetime, timedelta
 
 import chitchat_dataset
@@ -49,23 +50,22 @@ def real(table):
     return table[~table["message_id"].str.startswith("SYNTHETIC")]
 
 
+def query(path, sql):
+    with closing(sqlite3.connect(path)) as connection, connection:
+        return connection.execute(sql).fetchall()
+
+
 def dump(path):
-    connection = sqlite3.connect(path)
-    try:
+    with closing(sqlite3.connect(path)) as connection:
         return list(connection.iterdump())
-    finally:
-        connection.close()
 
 
 # --- the demo ---
 
 
 def test_bodies_are_mostly_archives(demo_path):
-    connection = sqlite3.connect(demo_path)
-    archives, plain = connection.execute(
-        "SELECT sum(attributedBody IS NOT NULL), sum(text IS NOT NULL) FROM message"
-    ).fetchone()
-    connection.close()
+    sql = "SELECT sum(attributedBody IS NOT NULL), sum(text IS NOT NULL) FROM message"
+    ((archives, plain),) = query(demo_path, sql)
     assert 0.05 < plain / (archives + plain) < 0.2
 
 
@@ -110,10 +110,8 @@ def test_synthetic_rows_cover_kinds_and_both_sides(demo_path, table):
     group = rows[rows["is_group"] & rows["kind"].eq("text")]
     assert group["is_owner"].sum() >= 5 and group["sender"].nunique() >= 3
     assert table.attrs["skipped"]["a second copy of a message"]["count"] == 1
-    connection = sqlite3.connect(demo_path)
-    types = {number for (number,) in connection.execute("SELECT DISTINCT associated_message_type FROM message")}
-    (in_words,) = connection.execute("SELECT count(*) FROM message WHERE service = 'SMS'").fetchone()
-    connection.close()
+    types = {number for (number,) in query(demo_path, "SELECT DISTINCT associated_message_type FROM message")}
+    ((in_words,),) = query(demo_path, "SELECT count(*) FROM message WHERE service = 'SMS'")
     assert types == {0, *range(2000, 2007), *range(3000, 3007)}
     assert in_words >= 5
 
@@ -127,13 +125,9 @@ def test_tapbacks_target_the_other_side(table):
 
 
 def test_person_with_two_addresses_is_one_conversation(demo_path, table):
-    connection = sqlite3.connect(demo_path)
-    addresses = [
-        address
-        for (address,) in connection.execute("SELECT id FROM handle WHERE person_centric_id IS NOT NULL ORDER BY id")
-    ]
-    (chats,) = connection.execute("SELECT count(*) FROM chat WHERE style = 45").fetchone()
-    connection.close()
+    sql = "SELECT id FROM handle WHERE person_centric_id IS NOT NULL ORDER BY id"
+    addresses = [address for (address,) in query(demo_path, sql)]
+    ((chats,),) = query(demo_path, "SELECT count(*) FROM chat WHERE style = 45")
     assert len(addresses) == 2 and addresses[0][0] == "+" and "@" in addresses[1]
     assert table.loc[~table["is_group"], "conversation"].nunique() == chats - 1
     assert set(addresses) & set(table["conversation"]) == {addresses[0]}
@@ -154,10 +148,7 @@ def test_rebuilt_only_for_another_recipe(tmp_path):
     first = path.stat().st_ino, path.stat().st_mtime_ns
     assert build.build_demo(path, sender="720840be") == path
     assert (path.stat().st_ino, path.stat().st_mtime_ns) == first
-    connection = sqlite3.connect(path)
-    connection.execute("UPDATE _SqliteDatabaseProperties SET value = 'older'")
-    connection.commit()
-    connection.close()
+    query(path, "UPDATE _SqliteDatabaseProperties SET value = 'older'")
     build.build_demo(path, sender="720840be")
     assert path.stat().st_mtime_ns != first[1]
     assert list(tmp_path.iterdir()) == [path]

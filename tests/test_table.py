@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pandas
 import pyarrow
 import pytest
-from conftest import refused
+from conftest import refused, table_or_study_error
 from ftstudy.errors import StudyError
 from ftstudy.sources import COLUMNS, check, read_messages, table
 from hypothesis import HealthCheck, given, settings
@@ -346,12 +346,7 @@ RECORDS = st.dictionaries(st.sampled_from(HEADER + [*table.OPTIONAL]), VALUES).m
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(VALUES | RECORDS, max_size=6))
 def test_any_json_gives_a_table_or_a_study_error(read, records):
-    try:
-        found = read(*records)
-    except StudyError as error:
-        assert "\n" not in str(error)
-    else:
-        check(found)
+    table_or_study_error(lambda: read(*records))
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -360,12 +355,7 @@ def test_any_json_gives_a_table_or_a_study_error(read, records):
 def test_any_bytes_give_a_table_or_a_study_error(tmp_path, suffix, data):
     file = tmp_path / f"t.{suffix}"
     file.write_bytes(data)
-    try:
-        found = table.read(file)
-    except StudyError as error:
-        assert "\n" not in str(error)
-    else:
-        check(found)
+    table_or_study_error(lambda: table.read(file))
 
 
 @pytest.mark.parametrize("date", ["20.02.2024 17:03", "02/20/2024 05:03 PM", "3/4/24, 9:15"])

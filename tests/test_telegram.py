@@ -4,8 +4,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from conftest import refused
-from ftstudy.errors import StudyError
+from conftest import refused, table_or_study_error
 from ftstudy.sources import COLUMNS, check, read_messages, telegram
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -272,9 +271,4 @@ CHATS = st.fixed_dictionaries(
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.builds(account, CHATS, CHATS, VALUES, personal_information=VALUES) | CHATS)
 def test_any_json_gives_a_table_or_a_study_error(read, export):
-    try:
-        table = read(export, me=["Anna"])
-    except StudyError as error:
-        assert "\n" not in str(error)
-    else:
-        check(table)
+    table_or_study_error(lambda: read(export, me=["Anna"]))
