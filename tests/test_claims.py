@@ -1,4 +1,4 @@
-"""The claims table follows the measurements, whatever they are."""
+"""The verdicts on the original report's claims follow the measurements."""
 
 import copy
 
@@ -28,7 +28,7 @@ def arm(model, name, bits=1.0, **more):
 
 @pytest.fixture
 def evidence(tokenizer):
-    """A run that trained well, whose app's user turn costs something and whose system text does not."""
+    """A run that trained well. The app's user turn costs something, its system text doesn't."""
     staged = lambda name, lines: {  # noqa: E731
         "config": f"personal_{name}.yaml",
         "data": f"data/{name}",
@@ -87,7 +87,7 @@ def verdict(evidence, number, change=lambda evidence: None):
     return row["verdict"]
 
 
-def test_every_statement_has_its_row_and_a_test_or_a_reason(evidence):
+def test_every_statement_has_a_test_or_a_reason(evidence):
     rows = claims.claims(evidence)
     assert [row["number"] for row in rows] == list(range(1, 26))
     for row in rows:
@@ -99,7 +99,7 @@ CONFIRMED = {2, 4, 5, 7, 8, 9, 12, 17, 23, 25}
 REFUTED = {1, 3, 6, 10, 11, 13, 14, 16, 20, 21, 22, 24}
 
 
-def test_the_verdicts_of_a_run_that_went_well(evidence):
+def test_verdicts_of_a_good_run(evidence):
     found = {row["number"]: row["verdict"] for row in claims.claims(evidence)}
     assert {number for number, said in found.items() if said == "confirmed"} == CONFIRMED
     assert {number for number, said in found.items() if said == "refuted"} == REFUTED
@@ -114,10 +114,10 @@ def gains(found):
     return change
 
 
-def test_a_run_that_went_badly_turns_them_round(evidence):
+def test_verdicts_of_a_bad_run(evidence):
     assert verdict(evidence, 1, gains(WORSE)) == verdict(evidence, 13, gains(WORSE)) == "confirmed"
     assert verdict(evidence, 11, gains(WORSE)) == "partly"
-    assert verdict(evidence, 24, gains(WORSE)) == "confirmed"  # the mismatch costs as much as the whole
+    assert verdict(evidence, 24, gains(WORSE)) == "confirmed"  # the mismatch explains the whole loss
     assert verdict(evidence, 24, gains(effect(0.9, 0.8, 1.0))) == "partly"
 
     def dead(evidence):
@@ -128,7 +128,7 @@ def test_a_run_that_went_badly_turns_them_round(evidence):
     assert verdict(evidence, 1, lambda e: e["comparison"].update(differences=[])) == "not testable here"
 
 
-def test_a_style_that_got_worse_is_said_beside_a_better_likelihood(evidence):
+def test_worse_style_makes_better_likelihood_a_partial_verdict(evidence):
     def change(evidence):
         evidence["comparison"]["generated"]["arms"][0]["to_floor"] = {"verdict": "worse"}
 
@@ -138,13 +138,13 @@ def test_a_style_that_got_worse_is_said_beside_a_better_likelihood(evidence):
 @pytest.mark.parametrize(
     "found, said", [(WORSE, "confirmed"), (NONE, "refuted"), (BETTER, "refuted"), (UNSURE, "not testable here")]
 )
-def test_a_need_is_refuted_by_an_effect_that_is_surely_small_and_not_by_one_nobody_can_see(evidence, found, said):
+def test_small_effect_refutes_and_wide_interval_does_not(evidence, found, said):
     assert verdicts.judge(found, "worse") == said
     assert verdict(evidence, 14, lambda e: e["comparison"]["attribution"]["tuned"]["main"][0].update(found)) == said
 
 
 @pytest.mark.parametrize("seeds, said", [(3, "confirmed"), (1, "not testable here")])
-def test_a_verdict_on_two_ways_of_training_needs_three_seeds(evidence, seeds, said):
+def test_verdict_on_options_needs_three_seeds(evidence, seeds, said):
     own = effect(-0.1, -0.15, -0.06, seeds=seeds, covers="what it covers")
     assert verdict(evidence, 15, lambda e: e["comparison"].update(training_formats={"own": own})) == said
 
@@ -158,13 +158,13 @@ def test_a_verdict_on_two_ways_of_training_needs_three_seeds(evidence, seeds, sa
         (None, "not testable here"),
     ],
 )
-def test_scaling_first_is_held_against_aligning_first(evidence, interval, said):
+def test_scaling_is_compared_with_aligning(evidence, interval, said):
     ahead = {"bits_per_byte": 0.0, "interval": interval}
     other = {"model": "larger", "saved": 0.2, "aligned": 0.01, "aligning_ahead": ahead}
     assert verdict(evidence, 19, lambda e: e["comparison"].update(scaling=[other])) == said
 
 
-def test_an_interval_that_is_too_wide_refutes_nothing(evidence):
+def test_wide_interval_refutes_nothing(evidence):
     for number in (1, 13, 24):
         assert verdict(evidence, number, gains(UNSURE)) == "not testable here"
     assert verdict(evidence, 1, gains(UNSURE | {"interval": None})) == "not testable here"
@@ -173,10 +173,10 @@ def test_an_interval_that_is_too_wide_refutes_nothing(evidence):
         gains(WORSE)(evidence)
         evidence["comparison"]["differences"][2].update(UNSURE)
 
-    assert verdict(evidence, 24, no_gap) == "partly"  # worse, but not by the mismatch
+    assert verdict(evidence, 24, no_gap) == "partly"  # worse, but not because of the mismatch
 
 
-def test_the_data_claims_follow_the_folders(evidence):
+def test_data_claims_follow_the_folders(evidence):
     def full(evidence):
         evidence["audited"]["staged"]["before"] = evidence["audited"]["staged"]["after"]
 
@@ -190,12 +190,12 @@ def test_the_data_claims_follow_the_folders(evidence):
         assert verdict(evidence, number, lambda e: e["audited"].update(staged=None)) == "not testable here"
 
 
-def test_what_the_report_leaves_unsaid_is_judged_too(evidence):
+def test_unsaid_claims_are_judged(evidence):
     clean = {"dead_keys": [], "unmasked": {"prompt": 0, "total": 100}, "category_leak": 0.0}
     assert {verdict(evidence, number, lambda e: e.update(clean)) for number in (20, 21, 22)} == {"confirmed"}
 
 
-def test_another_apps_prompt_says_nothing_about_the_reports(evidence):
+def test_another_apps_prompt_makes_prompt_claims_untestable(evidence):
     def change(evidence):
         evidence["audited"]["inference"] = "mine"
 

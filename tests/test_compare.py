@@ -1,4 +1,4 @@
-"""The comparison through its public functions: faults, scores, intervals, attribution, arms and what is left out."""
+"""The comparison: faults, scores, intervals, attribution, archaeology, replies, arms and what is left out."""
 
 import itertools
 import json
@@ -24,11 +24,11 @@ HISTORICAL = chat_format.load_profile("historical", "Sam")
 
 
 def rows_for(tokenizer):
-    """Rows that the template takes: Gemma's knows no system message."""
+    """Rows that the template accepts: Gemma's rejects a system message."""
     try:
         tokenizer.apply_chat_template(ROWS[0]["messages"])
         return ROWS
-    except Exception:  # what the template raises
+    except Exception:  # a chat template can raise anything
         return [{"messages": row["messages"][1:]} for row in ROWS]
 
 
@@ -46,7 +46,7 @@ def formats_of(tokenizer, app=HISTORICAL, every=False):
     return made, *faults.distinct(made, app, TESTED | {"examples": rows}, tokenizer, "Sam")
 
 
-def test_the_apps_prompt_is_taken_apart_and_put_together_again(tokenizer):
+def test_app_prompt_is_split_into_faults_and_rebuilt(tokenizer):
     made, formats, same, _ = formats_of(tokenizer)
     assert [one["name"] for one in formats] == ["aligned", "system", "user", "historical"]
     assert same["template"] == "aligned" and same["system + user"] == "historical"  # ChatML is this model's own
@@ -54,7 +54,7 @@ def test_the_apps_prompt_is_taken_apart_and_put_together_again(tokenizer):
     assert prompts_of(tokenizer, whole) == [chat_format.prompt_ids(row, tokenizer, HISTORICAL) for row in ROWS]
 
 
-def test_each_fault_changes_what_its_name_says_and_nothing_else(tokenizer):
+def test_each_fault_changes_only_what_it_names(tokenizer):
     text = {
         one["name"]: tokenizer.decode(prompts_of(tokenizer, one)[0]) for one in formats_of(tokenizer, every=True)[0]
     }
@@ -68,12 +68,12 @@ def test_each_fault_changes_what_its_name_says_and_nothing_else(tokenizer):
 
 
 @pytest.mark.parametrize("family", TOKENIZERS)
-def test_every_combination_is_made_for_every_template_or_left_out(family):
+def test_every_combination_renders_or_is_refused(family):
     tokenizer = TOKENIZERS[family]()
     made, formats, same, refused = formats_of(tokenizer, every=True)
     names = [one["name"] for one in made]
     assert len(names) == len(set(names)) and names[0] == "aligned"
-    for one in made:  # none holds two faults that exclude each other
+    for one in made:  # no two faults exclude each other
         assert all(len(set(one["faults"]) & set(group)) < 2 for group in faults.GROUPS)
     assert {one["name"] for one in formats} | set(same) | set(refused) == set(names)
     assert ("system" in refused) == (family == "gemma")
@@ -82,7 +82,7 @@ def test_every_combination_is_made_for_every_template_or_left_out(family):
     ]
 
 
-def test_bos_faults_exist_where_the_tokenizer_writes_one(tokenizer):
+def test_bos_faults_need_a_tokenizer_that_writes_bos(tokenizer):
     assert formats_of(tokenizer, every=True)[2]["doubled BOS"] == "aligned"
     with_bos = TOKENIZERS["chatml_bos"]()
     aligned, missing, doubled = (
@@ -91,7 +91,7 @@ def test_bos_faults_exist_where_the_tokenizer_writes_one(tokenizer):
     assert aligned[0] == with_bos.bos_token_id and missing == aligned[1:] and doubled == [aligned[0], *aligned]
 
 
-def test_a_hard_coded_template_is_a_fault_where_it_is_not_the_models_own():
+def test_hard_coded_template_of_another_model_is_a_fault():
     gemma = TOKENIZERS["gemma"]()
     _, formats, same, _ = formats_of(gemma)
     assert "template" not in same and "template" in [one["name"] for one in formats]
@@ -110,7 +110,7 @@ def test_a_hard_coded_template_is_a_fault_where_it_is_not_the_models_own():
         ({"kind": "callable", "function": "test_compare:whole"}, set()),
     ],
 )
-def test_an_app_consists_of_what_its_profile_says(profile, parts, tokenizer):
+def test_faults_of_each_kind_of_profile(profile, parts, tokenizer):
     profile = chat_format.load_profile(profile) | {"name": "mine"}
     assert faults.parts(profile, ROWS[0], ("test", 0)) == parts
     made, _, _, _ = formats_of(tokenizer, profile)
@@ -129,14 +129,14 @@ def whole(example):
     return "> " + example["messages"][1]["content"]
 
 
-def test_an_app_without_a_system_text_lends_none_to_the_other_combinations(tokenizer):
+def test_app_without_system_text_uses_the_original_reports(tokenizer):
     profile = chat_format.load_profile({"kind": "messages", "system": False}) | {"name": "mine"}
     made, *_ = formats_of(tokenizer, profile, every=True)
     text = {one["name"]: tokenizer.decode(prompts_of(tokenizer, one, profile)[0]) for one in made}
     assert "tech founder" in text["system"] and not [name for name, found in text.items() if "None" in found]
 
 
-def test_an_app_that_differs_on_some_rows_only_is_taken_apart_all_the_same(tokenizer):
+def test_app_that_differs_on_some_rows_is_split_too(tokenizer):
     same_system = (
         "<|im_start|>system\n{system}<|im_end|>\n<|im_start|>user\n> {context}<|im_end|>\n<|im_start|>assistant\n"
     )
@@ -153,7 +153,7 @@ def sometimes(example):
     return [{"role": "system", "content": "Be brief."}, {"role": "user", "content": text.replace("hey 3", "yo")}]
 
 
-def test_a_row_without_a_user_message_stays_as_it_is(tokenizer):
+def test_row_without_user_message_is_unchanged(tokenizer):
     row = {"messages": [ROWS[0]["messages"][0], ROWS[0]["messages"][2]]}
     made = {"name": "user", "faults": ["user"], "own": {"user"}}
     aligned = faults.prompt_ids(row, tokenizer, faults.ALIGNED, HISTORICAL)
@@ -174,7 +174,7 @@ def test_scaling_is_a_paired_difference():
     assert results.scaling(found, models, "gone", rows) == []
 
 
-def test_an_app_that_fails_is_said_to_and_leaves_the_others(tokenizer):
+def test_failing_app_is_refused_with_its_reason(tokenizer):
     profile = chat_format.load_profile({"kind": "callable", "function": "test_compare:fails"}) | {"name": "mine"}
     _, formats, _, refused = formats_of(tokenizer, profile)
     assert [one["name"] for one in formats] == ["aligned"] and "no such key" in refused["mine"]
@@ -195,7 +195,7 @@ def test_examples_in_the_prompt_are_earlier_turns(tokenizer):
 
 
 @pytest.mark.parametrize("profile", ["aligned", "historical"])
-def test_scores_are_those_of_scoring_one_by_one(profile):
+def test_batched_scores_equal_single_scores(profile):
     model, tokenizer = base_models.load("tiny")
     prompts = [chat_format.prompt_ids(row, tokenizer, chat_format.load_profile(profile, "Sam")) for row in ROWS]
     targets = [chat_format.reply_ids(row, tokenizer) for row in ROWS]
@@ -211,7 +211,7 @@ def test_scores_are_those_of_scoring_one_by_one(profile):
 
 
 @pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
-def test_scores_and_replies_of_other_architectures_are_those_one_by_one(make):
+def test_batched_scores_and_replies_equal_single_ones_for_other_architectures(make):
     model, generator = make(), np.random.default_rng(0)
     shared = generator.integers(3, 60, 40).tolist()
     prompts = [shared + generator.integers(3, 60, size).tolist() for size in (3, 9, 30, 4, 5)]
@@ -230,13 +230,13 @@ def test_scores_and_replies_of_other_architectures_are_those_one_by_one(make):
 
 
 class Letters:
-    """A tokenizer of which a model's test needs no more."""
+    """The parts of a tokenizer that generation needs."""
 
     eos_token_ids = {2}
     decode = staticmethod(lambda ids: " ".join(map(str, ids)))
 
 
-def test_a_reply_that_does_not_end_has_no_end():
+def test_reply_without_end_of_turn_has_nan_end():
     model, tokenizer = base_models.load("tiny")
     scores = likelihood.score(model, [[5, 6, 7]], [([8, 9], [])])
     assert np.isnan(scores["end"]).all() and scores["tokens"].tolist() == [2]
@@ -264,7 +264,7 @@ def arm_of(values, names):
     return results.arm("base", faults.ALIGNED, scores(values), {"examples": rows, "conversations": names})
 
 
-def test_an_arms_mean_is_per_token_and_its_interval_holds_it():
+def test_arm_mean_is_per_token_and_inside_its_interval():
     made = arm_of([2, 4, 6, 8], ["a", "a", "b", "c"])
     assert made["nats_per_reply_token"] == 2.5
     assert made["bits_per_byte"] == pytest.approx(5 / np.log(2) / 4)
@@ -272,14 +272,14 @@ def test_an_arms_mean_is_per_token_and_its_interval_holds_it():
     assert (made["replies"], made["conversations"], made["reply_tokens"]) == (4, 3, 8)
 
 
-def test_one_reply_alone_has_no_interval_and_no_verdict():
+def test_single_reply_has_no_interval_and_no_verdict():
     made = arm_of([3], ["a"])
     assert made["nats_per_reply_token"] == 1.5 and made["interval"] is None
     found = intervals.difference(scores([1]), scores([9]), ["a"])
     assert found["interval"] is None and found["verdict"] == "not distinguishable"
 
 
-def test_verdicts():
+def test_verdicts_need_a_clear_difference():
     names = [str(at) for at in range(40)]
     noise = np.random.default_rng(0).normal(0, 1, 40)
     tuned, base, other = scores(noise + 4), scores(noise + 6), scores(noise[::-1] + 4)
@@ -288,14 +288,14 @@ def test_verdicts():
     assert verdict(tuned, tuned) == verdict(tuned, other) == "not distinguishable"
 
 
-def test_the_bootstrap_resamples_conversations_not_replies():
+def test_bootstrap_resamples_conversations_not_replies():
     values = [1] * 50 + [9] * 50
     together = arm_of(values, ["a"] * 50 + ["b"] * 50)["interval"]
     apart = arm_of(values, [str(at) for at in range(100)])["interval"]
     assert together[1] - together[0] > 3 * (apart[1] - apart[0])
 
 
-def test_an_interval_over_seeds_is_wider_where_the_seeds_disagree():
+def test_interval_over_seeds_widens_when_seeds_disagree():
     names = [str(at) for at in range(40)]
     noise = np.random.default_rng(0).normal(0, 0.1, 40)
     sides = lambda shifts: [scores(noise + shift, 1) for shift in shifts]  # noqa: E731
@@ -312,7 +312,7 @@ def test_an_interval_over_seeds_is_wider_where_the_seeds_disagree():
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 4), st.integers(0, 2**31))
-def test_shapley_shares_add_up_and_factorial_effects_rebuild_every_arm(count, seed):
+def test_shapley_shares_add_up_to_the_whole_cost(count, seed):
     names = list("abcd")[:count]
     generator = np.random.default_rng(seed)
     by_set = {one: scores(generator.normal(4, 1, 12)) for one in attribution._subsets(names)}
@@ -324,7 +324,7 @@ def test_shapley_shares_add_up_and_factorial_effects_rebuild_every_arm(count, se
 
 
 def test_effects_of_a_known_factorial():
-    """a costs 1, b costs 2, and both together 0.5 more."""
+    """a costs 1, b costs 2, and both together cost 0.5 more."""
     value = {(): 3, ("a",): 4, ("b",): 5, ("a", "b"): 6.5}
     by_set = {frozenset(one): scores([cost] * 6, 1) for one, cost in value.items()}
     found = attribution.attribute(by_set, ["a", "b"], list("aabbcc"))
@@ -334,7 +334,7 @@ def test_effects_of_a_known_factorial():
     assert found["whole"]["nats_per_reply_token"] == 3.5 and found["whole"]["verdict"] == "worse"
 
 
-def test_factors_are_the_faults_that_change_tokens_and_combine(tokenizer):
+def test_factors_change_tokens_and_can_be_combined(tokenizer):
     made, _, same, _ = formats_of(tokenizer, every=True)
     chosen, without = attribution.factors(made, same)
     assert chosen == ["system", "user", "no template"] and "template" in without and "doubled BOS" in without
@@ -344,7 +344,7 @@ def test_factors_are_the_faults_that_change_tokens_and_combine(tokenizer):
 # --- archaeology ------------------------------------------------------------------------------
 
 
-def test_archaeology_ranks_by_gain_and_says_when_it_cannot_tell():
+def test_archaeology_ranks_by_gain_and_says_when_inconclusive():
     names = [str(at) for at in range(20)]
     noise = np.random.default_rng(0).normal(0, 0.1, 20)
     base = {"x": scores(noise + 8), "y": scores(noise + 8), "z": scores(noise + 9)}
@@ -362,8 +362,8 @@ def test_archaeology_ranks_by_gain_and_says_when_it_cannot_tell():
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.floats(3, 9), min_size=2, max_size=5), st.integers(0, 99))
-def test_an_adapter_that_learned_nothing_about_formats_has_no_origin(handicaps, seed):
-    """Its replies cost the same under every format, however bad the base model is under some."""
+def test_adapter_that_learned_nothing_about_formats_is_inconclusive(handicaps, seed):
+    """Its loss is the same under every format, however bad the base model is under some."""
     names, random = [str(at) for at in range(20)], np.random.default_rng(seed)
     base = {str(at): scores(random.normal(cost, 0.1, 20)) for at, cost in enumerate(handicaps)}
     tuned = {name: scores(np.full(20, 2.0)) for name in base}
@@ -373,7 +373,7 @@ def test_an_adapter_that_learned_nothing_about_formats_has_no_origin(handicaps, 
 # --- generation -------------------------------------------------------------------------------
 
 
-def test_batched_replies_are_those_of_a_plain_loop():
+def test_batched_replies_equal_mlx_lm_generate():
     import mlx_lm
 
     model, tokenizer = base_models.load("tiny")
@@ -384,7 +384,7 @@ def test_batched_replies_are_those_of_a_plain_loop():
     assert all(reply["stopped"] or reply["tokens"] == 8 for reply in made)
 
 
-def test_sampled_replies_depend_on_the_seed_and_not_on_the_batch():
+def test_sampled_replies_depend_on_seed_not_on_batch():
     model, tokenizer = base_models.load("tiny")
     prompts = prompts_of(tokenizer, faults.ALIGNED)
     write = lambda prompts, seed: [  # noqa: E731
@@ -394,18 +394,18 @@ def test_sampled_replies_depend_on_the_seed_and_not_on_the_batch():
     assert write(prompts, 1)[:2] == write(prompts[:2], 1)
 
 
-def test_a_model_that_never_stops_is_cut_and_said_to_be():
+def test_reply_cut_at_the_token_limit_is_not_stopped():
     model, tokenizer = base_models.load("tiny")
     made = generation.generate(model, tokenizer, prompts_of(tokenizer, faults.ALIGNED)[:2], longest=3)
     assert [reply["tokens"] for reply in made if not reply["stopped"]] == [3] * sum(not r["stopped"] for r in made)
 
 
-# --- arms, and what cannot be measured --------------------------------------------------------
+# --- arms and what cannot be measured ---------------------------------------------------------
 
 
 @pytest.fixture
 def adapter(tmp_path):
-    """An adapter of the tiny model, as mlx-lm writes it; its LoRA changes nothing yet."""
+    """An adapter of the tiny model, as mlx-lm writes it."""
     from mlx.utils import tree_flatten
     from mlx_lm.tuner.utils import linear_to_lora_layers
 
@@ -434,7 +434,7 @@ def measure(folder, *adapters, formats=(faults.ALIGNED,), rows=TESTED):
     return arms.measure(folder, models_of(*adapters), list(formats), rows, HISTORICAL, "Sam", longest=4)
 
 
-def test_arms_are_measured_once_and_kept(tmp_path, adapter, monkeypatch):
+def test_arms_are_measured_once_and_stored(tmp_path, adapter, monkeypatch):
     first = measure(tmp_path / "arms", adapter)
     assert not np.allclose(first["scores"]["base", "aligned"]["reply"], first["scores"]["adapter", "aligned"]["reply"])
     monkeypatch.setattr(base_models, "load", lambda *_: pytest.fail("measured again"))
@@ -443,14 +443,14 @@ def test_arms_are_measured_once_and_kept(tmp_path, adapter, monkeypatch):
     assert all((again["scores"][key]["reply"] == value["reply"]).all() for key, value in first["scores"].items())
 
 
-def test_a_damaged_file_is_measured_again(tmp_path):
+def test_damaged_file_is_measured_again(tmp_path):
     first = measure(tmp_path / "arms")
     for path in (tmp_path / "arms").iterdir():
         path.write_text("{")
     assert measure(tmp_path / "arms")["written"] == first["written"]
 
 
-def test_other_weights_are_not_taken_for_the_ones_that_were_measured(tmp_path, adapter):
+def test_changed_weights_are_measured_again(tmp_path, adapter):
     first = measure(tmp_path / "arms", adapter)
     tensors = mx.load(str(adapter / "adapters.safetensors"))
     mx.save_safetensors(str(adapter / "adapters.safetensors"), {name: value * 3 for name, value in tensors.items()})
@@ -466,7 +466,7 @@ def broken(adapter, name, change):
     return folder
 
 
-def test_a_model_that_cannot_be_loaded_is_left_out_and_the_others_go_on(tmp_path, adapter):
+def test_model_that_cannot_be_loaded_is_left_out(tmp_path, adapter):
     other = broken(adapter, "of_another_model", lambda tensors: {n: v[:3] for n, v in tensors.items()})
     partial = broken(adapter, "partial", lambda tensors: dict(list(tensors.items())[1:]))
     nowhere = tmp_path / "nowhere"
@@ -479,12 +479,12 @@ def test_a_model_that_cannot_be_loaded_is_left_out_and_the_others_go_on(tmp_path
     assert "lacks 1 of" in why["partial"] and "nowhere" in why["nowhere"] and "not a number" in why["infinite, aligned"]
 
 
-def test_without_any_arm_it_says_why(tmp_path, monkeypatch):
+def test_error_says_why_no_arm_was_measured(tmp_path, monkeypatch):
     monkeypatch.setattr(base_models, "load_tokenizer", lambda _: (_ for _ in ()).throw(ValueError("no such thing")))
     refused(lambda: measure(tmp_path), "None of the arms", "no such thing")
 
 
-def test_one_row_goes_through_the_whole_comparison(tmp_path, adapter, tokenizer):
+def test_comparison_works_with_a_single_row(tmp_path, adapter, tokenizer):
     one = {"examples": ROWS[:1], "conversations": NAMES[:1], "rows": [0], "unusable": 0}
     made, formats, same, _ = formats_of(tokenizer)
     found = measure(tmp_path, adapter, formats=formats, rows=one)
@@ -504,12 +504,12 @@ def test_held_out_rows_are_spread_over_the_split():
     assert heldout.held_out(rows[:2], ["a", "b"], 50)["rows"] == [0, 1]
 
 
-def test_of_a_recorded_app_the_recorded_rows_are_compared():
+def test_recorded_app_is_compared_on_recorded_rows():
     rows = [example(reply=str(at)) for at in range(20)]
     assert heldout.held_out(rows, ["a"] * 20, 9, recorded={3, 5, 7, 99})["rows"] == [3, 5, 7]
 
 
-def test_rows_without_a_reply_are_passed_over_and_counted():
+def test_rows_without_a_reply_are_skipped_and_counted():
     rows = [example(reply=""), example(reply="hi"), {"messages": None}, "text", example(reply=" "), example(reply="yo")]
     found = heldout.held_out(rows, list("abcdef"), 9)
     assert found["rows"] == [1, 5] and found["conversations"] == ["b", "f"] and found["unusable"] == 4

@@ -31,7 +31,7 @@ def test_the_study_has_its_four_notebooks():
     assert notebooks.names() == NAMES
 
 
-def test_every_code_cell_that_shows_something_carries_its_output(cells):
+def test_code_cells_that_show_something_have_stored_output(cells):
     # nbval compares nothing where outputs were stripped.
     shows = [
         cell
@@ -50,7 +50,7 @@ def test_parameters_are_annotated_and_explained(cells):
         assert re.fullmatch(r"\w+: \w+ = .+  # .+", line), line
 
 
-def test_notebooks_tell_a_story_and_hold_no_logic(cells):
+def test_notebooks_tell_a_story_without_logic(cells):
     code = [cell for cell in cells if cell.cell_type == "code"]
     assert cells[0].cell_type == "markdown"
     assert len(code) <= 20
@@ -171,7 +171,7 @@ SECRETS = [
 
 
 @pytest.mark.slow
-def test_nothing_that_was_masked_stands_in_any_file_that_a_run_writes(run):
+def test_masked_text_is_in_no_file_of_a_run(run):
     source = (paths.DATA / "sample" / "conversations.jsonl").read_text().casefold()
     source += (paths.DATA / "sample" / "contacts.vcf").read_text().casefold()
     for secret in SECRETS:
@@ -182,7 +182,7 @@ def test_nothing_that_was_masked_stands_in_any_file_that_a_run_writes(run):
 
 
 @pytest.mark.slow
-def test_headless_runs_leave_the_widgets_alone_and_run_everything_else(run):
+def test_headless_runs_skip_only_the_widgets(run):
     for name in NAMES:
         code = [cell for cell in nbformat.read(run / f"{name}.ipynb", as_version=4).cells if cell.cell_type == "code"]
         explore = [cell for cell in code if "explore" in tags(cell)]
@@ -190,7 +190,7 @@ def test_headless_runs_leave_the_widgets_alone_and_run_everything_else(run):
 
 
 @pytest.mark.slow
-def test_the_report_is_one_file_that_loads_nothing(run):
+def test_report_is_one_file_without_external_resources(run):
     page = (run / "index.html").read_text(encoding="utf-8")
     assert len(page.encode()) < 3_000_000
     assert "default-src 'none'" in page
@@ -198,7 +198,7 @@ def test_the_report_is_one_file_that_loads_nothing(run):
 
 
 @pytest.mark.slow
-def test_the_numbers_of_the_report_come_from_the_run(run):
+def test_report_numbers_come_from_the_run(run):
     comparison = read(run, "comparison")
     comparison["arms"][0]["nats_per_reply_token"] = 12.345
     (run / "comparison.json").write_text(json.dumps(comparison))
@@ -221,7 +221,7 @@ def test_the_numbers_of_the_report_come_from_the_run(run):
 
 
 @pytest.mark.slow
-def test_the_blind_tests_choices_come_into_the_report(run):
+def test_report_includes_blind_test_choices(run):
     assert "Nobody has taken the blind test" in report_page.build(run).read_text(encoding="utf-8")
     pairs = read(run, "comparison")["preference_pairs"]
     for pair in pairs:
@@ -231,7 +231,7 @@ def test_the_blind_tests_choices_come_into_the_report(run):
 
 
 @pytest.mark.slow
-def test_a_report_is_built_where_the_tuned_model_could_not_be_measured(run):
+def test_report_is_built_without_a_measured_tuned_model(run):
     comparison = read(run, "comparison")
     kept = json.dumps(comparison)
     for key in ("arms", "differences"):
@@ -249,7 +249,7 @@ def test_a_report_is_built_where_the_tuned_model_could_not_be_measured(run):
 
 
 @pytest.mark.slow
-def test_text_of_messages_cannot_become_markup(run):
+def test_message_text_is_escaped(run):
     comparison = read(run, "comparison")
     comparison["samples"][0]["true"] = "<b onclick=alert(1)>hi</b> <start_of_turn>"
     (run / "comparison.json").write_text(json.dumps(comparison))
@@ -258,7 +258,7 @@ def test_text_of_messages_cannot_become_markup(run):
 
 
 @pytest.mark.slow
-def test_a_failing_notebook_says_why_in_one_paragraph_and_leaves_no_result():
+def test_failing_notebook_says_why_and_leaves_no_result():
     folder = paths.run_folder("test-failing")
     try:
         with pytest.raises(StudyError, match="nowhere.db") as caught:

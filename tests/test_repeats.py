@@ -1,4 +1,4 @@
-"""Option A and more seeds: which configs a full comparison trains, and how they come into one comparison."""
+"""Option A and more seeds: the configs of a full comparison, and comparing them with the main run."""
 
 import json
 import shutil
@@ -43,7 +43,7 @@ def study(tmp_path, write_split):
     shutil.rmtree(run, ignore_errors=True)
 
 
-def test_five_more_trainings_besides_the_main_one(study, tmp_path):
+def test_five_configs_are_written_next_to_the_main_one(study, tmp_path):
     config, run = study
     made = {path.stem: configs.load(path) for path in repeats.write(str(config), "", "", run, tmp_path / "repeats")}
     assert set(made) == {"mine_seed2", "mine_seed3", "mine_option_a", "mine_option_a_seed2", "mine_option_a_seed3"}
@@ -54,7 +54,7 @@ def test_five_more_trainings_besides_the_main_one(study, tmp_path):
     assert all(one[key] == configs.load(config)[key] for one in made.values() for key in same)
 
 
-def test_option_a_and_b_start_from_the_plain_form(study, tmp_path):
+def test_config_on_the_wrapped_variant_is_refused(study, tmp_path):
     config, run = study
     config.write_text(config.read_text().replace("/raw_style_variable", "/wrapped"))
     refused(lambda: repeats.write(str(config), "", "", run, tmp_path / "repeats"), "wrapped", "raw_style_variable")
@@ -66,7 +66,7 @@ def train(config, run):
 
 
 @pytest.mark.slow
-def test_both_options_and_their_seeds_come_into_one_comparison(study, tmp_path):
+def test_options_and_seeds_are_compared_together(study, tmp_path):
     config, run = study
     train(config, run)
     with pytest.raises(SystemExit) as ended:
@@ -92,7 +92,7 @@ def test_both_options_and_their_seeds_come_into_one_comparison(study, tmp_path):
     assert found["own"]["covers"] == "test replies and training seeds" and len(found["own"]["each_seed"]) == 3
     assert {model for model, _ in measured["written"]} == {"base", "tuned", "option A"}
 
-    # another length, or another base: not the same training with another seed
+    # a different length is not the same training with another seed
     kept = (run / "training.json").read_text()
     changed = json.loads(kept)
     for entry in changed["configs"]:
@@ -102,7 +102,7 @@ def test_both_options_and_their_seeds_come_into_one_comparison(study, tmp_path):
     assert [model["name"] for model in longer["models"]] == ["base", "tuned"] and len(longer["left_out"]) == 5
     (run / "training.json").write_text(kept)
 
-    # other data: what was trained on the old is not compared with the new
+    # adapters trained on old data are not compared with those on new data
     for split in ("train", "valid"):
         shutil.copy(tmp_path / "wrapped" / "test.jsonl", tmp_path / "wrapped" / f"{split}.jsonl")
     (tmp_path / "wrapped" / "train.jsonl").write_text(json.dumps(example()) + "\n")
@@ -128,15 +128,15 @@ def test_other_trainings_are_compared_with_the_main_one(study, tmp_path):
 
 
 @pytest.mark.slow
-def test_several_models_come_into_one_comparison_and_one_that_refuses_is_left_out(study, tmp_path):
+def test_several_models_are_compared_and_a_failing_one_is_left_out(study, tmp_path):
     config, run = study
     train(config, run)
-    for family in ("chatml_bos", "gemma"):  # LFM2's template, with a BOS of its own, and one without a system role
+    for family in ("chatml_bos", "gemma"):  # LFM2's template, with its own BOS, and one without a system role
         other = tmp_path / f"{family}.yaml"
         text = config.read_text().replace("num_layers: 2", "num_layers: 1")
         text = text.replace("data/models/tiny", str(tokenizer_folder(family, tmp_path / family)))
         other.write_text(text.replace("/adapter\n", f"/{family}_adapter\n"))
-        if family == "gemma":  # no row of this data can be trained on, so there is only an adapter in name
+        if family == "gemma":  # its template rejects this data, so only an entry is written
             entry = training.find_result(run, "chatml_bos")
             training.save_result(
                 run, entry | {"name": family, "model": str(tmp_path / family), "cost": {"seconds": 1, "tokens": 1}}
@@ -167,7 +167,7 @@ def said(capsys, *arguments):
 
 
 @pytest.mark.slow
-def test_the_terminal_measures_what_the_notebook_will_find(study, tmp_path, capsys, monkeypatch):
+def test_compare_command_stores_arms_for_the_notebook(study, tmp_path, capsys, monkeypatch):
     config, run = study
     train(config, run)
     given = {"config": config, "replies": 6, "longest": 3}
@@ -182,7 +182,7 @@ def test_the_terminal_measures_what_the_notebook_will_find(study, tmp_path, caps
 
 
 @pytest.mark.slow
-def test_an_adapters_origin_is_asked_for_in_a_terminal(study, tmp_path, capsys):
+def test_archaeology_command_ranks_formats(study, tmp_path, capsys):
     config, run = study
     train(config, run)
     capsys.readouterr()

@@ -1,4 +1,4 @@
-"""Style distance, copies and assistant's phrases; the blind test's choices."""
+"""Style distance, copies, assistant phrases, and the choices of the blind test."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ FORMAL = [
 ] * 4
 
 
-def test_the_persons_own_replies_are_near_and_an_assistants_far():
+def test_own_replies_are_near_and_an_assistants_far():
     to = style_similarity.reference(OWN, 12)
     own, formal = (style_similarity.distance(replies, to)["total"] for replies in (OWN[:12], FORMAL))
     assert own < 0.3 < 0.5 < formal <= 1
@@ -30,14 +30,14 @@ def test_the_persons_own_replies_are_near_and_an_assistants_far():
         ("abbreviations", ["fine", "certainly", "coming along", "agreed"] * 5),
     ],
 )
-def test_each_part_sees_its_own_trait(part, changed):
+def test_each_part_responds_to_its_trait(part, changed):
     to = style_similarity.reference(OWN, 20)
     assert style_similarity.distance(changed, to)[part] > style_similarity.distance(OWN[:20], to)[part] + 0.2
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.text(max_size=30), min_size=1, max_size=12))
-def test_a_distance_is_between_0_and_1_whatever_is_written(replies):
+def test_distance_is_between_0_and_1_for_any_text(replies):
     to = style_similarity.reference(OWN, len(replies))
     assert all(0 <= value <= 1 for value in style_similarity.distance(replies, to).values())
 
@@ -64,7 +64,7 @@ def test_a_paired_difference_has_a_verdict():
         ("", False),
     ],
 )
-def test_what_sounds_like_an_assistant(text, sounds):
+def test_assistant_phrases_are_recognised(text, sounds):
     assert bool(style_similarity.ASSISTANT.search(text)) is sounds
 
 
@@ -179,7 +179,7 @@ WRITTEN = {
 }
 
 
-def test_the_order_is_hidden_and_equal_replies_are_left_out():
+def test_order_is_hidden_and_identical_replies_are_skipped():
     pairs = preference.pairs(WRITTEN, LEFT, RIGHT, TESTED)
     assert len(pairs) == 19 and pairs == preference.pairs(WRITTEN, LEFT, RIGHT, TESTED)
     first = [pair["arms"][0] for pair in pairs]
@@ -197,7 +197,7 @@ def always_tuned(at, pair):
     return str(pair["arms"].index("tuned, aligned") + 1)
 
 
-def test_choices_are_kept_as_they_are_made_and_win_rates_have_an_interval(tmp_path):
+def test_choices_are_saved_and_win_rates_have_an_interval(tmp_path):
     pairs = preference.pairs(WRITTEN, LEFT, RIGHT, TESTED)
     assert preference.result(pairs, preference.choices(tmp_path)) is None
     choose_all(tmp_path, pairs[:3], always_tuned)
@@ -210,7 +210,7 @@ def test_choices_are_kept_as_they_are_made_and_win_rates_have_an_interval(tmp_pa
     assert found["interval"] == pytest.approx([12 / (12 + 1.959964**2), 1])
 
 
-def test_losing_every_pair_is_worse_and_half_of_them_tells_nothing(tmp_path):
+def test_losing_every_pair_is_worse_and_half_is_inconclusive(tmp_path):
     pairs = preference.pairs(WRITTEN, LEFT, RIGHT, TESTED)
     other = lambda at, pair: str(2 - pair["arms"].index("tuned, aligned"))  # noqa: E731
     choose_all(tmp_path, pairs, other)

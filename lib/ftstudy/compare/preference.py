@@ -35,7 +35,7 @@ def pairs(written: dict, left: tuple, right: tuple, heldout: dict, seed: int = 0
 
 
 def choose(run: Path, pair: dict, key: str) -> None:
-    """Save a choice: "1" the first reply, "2" the second, "0" neither. It replaces an earlier choice of the same pair."""
+    """Save a choice: "1" the first reply, "2" the second, "0" neither. It replaces an earlier one of the same pair."""
     choice = KEYS[key]
     made = {"row": pair["row"], "arms": pair["arms"], "texts": pair["texts"], "choice": choice}
     others = [one for one in choices(run) if not _same(one, pair)]

@@ -37,7 +37,7 @@ def arms(arms: list[dict]) -> Figure:
 
 
 def attribution(found: dict) -> Figure:
-    """Each fault's Shapley share of the prompt's cost, by model, with its 95% interval. Right of zero, it costs something."""
+    """Each fault's Shapley share of the prompt's cost by model, with its 95% interval. Right of zero is a cost."""
     shares = [(model, one) for model, result in found.items() if result for one in result["shares"]]
     rows = [
         (f"{model}: {format_name(one['fault'])}", one["nats_per_reply_token"], one["interval"]) for model, one in shares

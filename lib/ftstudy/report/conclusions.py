@@ -51,7 +51,7 @@ def key_differences(compared: dict, name: str) -> str:
     if not different:
         return f"Rendered {prompted(name)}, all {count(examples, 'prompt')} are identical to training, token for token."
     where = [
-        f"{row['aspect'][0].lower()}{row['aspect'][1:]} ({number(row['tokens'], 0)} tokens in {count(row['prompts'], 'prompt')})"
+        f"{row['aspect'].lower()} ({number(row['tokens'], 0)} tokens in {count(row['prompts'], 'prompt')})"
         for row in compared["rows"]
     ]
     return (
@@ -161,7 +161,8 @@ def prompt_cost(row: dict, name: str, model: str = "tuned") -> str:
         "worse": "the mismatch hurts",
         "not distinguishable": "not distinguishable from no effect",
     }[row["verdict"]]
-    return f"Prompted {prompted(name)} instead of as in training, the {model} model finds the true replies {found}: {meaning}."
+    start = f"Prompted {prompted(name)} instead of as in training"
+    return f"{start}, the {model} model finds the true replies {found}: {meaning}."
 
 
 def attribution(found: dict | None) -> str:
@@ -224,21 +225,20 @@ def style(generated: dict, app: str) -> str:
 def training_formats(found: dict | None) -> str:
     """`found`: as in comparison.json. Option B (asked as trained) against option A (trained as asked)."""
     if not found:
-        return "Which of A and B is better, this run cannot say: it trained one of them (`make report FULL=1` trains both)."
+        return "This run trained only one of the options A and B. To compare them: `make report FULL=1`."
     own = found["own"] if "own" in found else next(iter(found.values()))
     better = {"better": "option B is better", "worse": "option A is better"}.get(own["verdict"], "not distinguishable")
     measured = effect(own["nats_per_reply_token"], own["interval"])
-    return f"Compared with option A, option B makes the true replies {measured}, over {count(own['seeds'], 'seed')}: {better}."
+    seeds = count(own["seeds"], "seed")
+    return f"Compared with option A, option B makes the true replies {measured}, over {seeds}: {better}."
 
 
 def claims(found: list[dict]) -> str:
     """`found`: the claims of comparison.json."""
-    by = {verdict: [row["number"] for row in found if row["verdict"] == verdict] for verdict in VERDICTS}
+    verdicts = ("confirmed", "refuted", "partly", "not testable here")
+    by = {verdict: [row["number"] for row in found if row["verdict"] == verdict] for verdict in verdicts}
     refuted = f" (numbers {listed([str(one) for one in by['refuted']])})" if by["refuted"] else ""
     return (
         f"Of {count(len(found), 'statement')}, this run confirms {len(by['confirmed'])}, refutes {len(by['refuted'])}"
         f"{refuted}, confirms {len(by['partly'])} in part, and cannot test {len(by['not testable here'])}."
     )
-
-
-VERDICTS = ("confirmed", "refuted", "partly", "not testable here")

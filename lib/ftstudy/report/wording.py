@@ -80,4 +80,6 @@ def arm_name(model: str, name: str) -> str:
 def prompted(name: str) -> str:
     """How a model was asked: as in training, with the original app's prompt, with the prompt “mine”."""
     shown = format_name(name)
-    return shown if name.startswith("aligned") else f"with {shown}" if shown != name else f"with the prompt “{name}”"
+    if shown.startswith(FORMATS["aligned"]):
+        return shown
+    return f"with {shown}" if shown != name else f"with the prompt “{name}”"
