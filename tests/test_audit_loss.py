@@ -19,6 +19,7 @@ from mlx_lm.tuner import trainer
 from mlx_lm.tuner.datasets import CacheDataset, ChatDataset
 from templates import FAMILIES, PROMPT, TOKENIZERS, TURNS, tokenizer_folder
 
+SEVERITIES = {check.id: check.severities for check in loss.CHECKS}
 PIECES = ("yo", "not tonight, sorry", "ok 😀", "see you at seven then, I will bring something to drink")
 
 
@@ -227,14 +228,14 @@ def with_template(tmp_path, monkeypatch):
 
 def severities(made):
     """Of train.jsonl: valid.jsonl's findings come behind."""
-    return {item["check"]: item["severity"] for item in reversed(loss.check(made))}
+    return {item.check: item.severity for item in reversed(loss.check(made))}
 
 
 def of(made, check, split=""):
     """The one finding of that check, on train.jsonl where others have it too."""
-    found = [item for item in loss.check(made) if item["check"] == check and split in item["where"]]
-    (item,) = [item for item in found if len(found) == 1 or item["where"].endswith("train.jsonl")]
-    assert len(item["evidence"]) <= 6 and all(len(line) <= 200 for line in item["evidence"])
+    found = [item for item in loss.check(made) if item.check == check and split in item.where]
+    (item,) = [item for item in found if len(found) == 1 or item.where.endswith("train.jsonl")]
+    assert len(item.evidence) <= 6 and all(len(line) <= 200 for line in item.evidence)
     return item
 
 
@@ -250,15 +251,15 @@ def test_a_clean_run_has_nothing_above_info(name, audited):
 def test_every_id_is_documented_with_its_severities(audited):
     for made in (audited(), audited(mask_prompt=False), audited(max_seq_length=20)):
         for item in loss.check(made):
-            assert item["severity"] in loss.CHECKS[item["check"]][0]
+            assert item.severity in SEVERITIES[item.check]
 
 
 def test_loss_on_the_prompt_is_told_with_its_shares(audited):
     item = of(audited(mask_prompt=None), "loss.on_prompt")
     counts = ours(ROWS, TOKENIZERS["chatml"](), False, 2, 2048)[0].counts().sum(axis=0)
     share = counts[KINDS.index("prompt")] / counts.sum()
-    assert item["severity"] == "warning" and f"{share:.0%} of the loss is on the prompt" in item["title"]
-    assert len(item["evidence"]) == 5 and item["evidence"][0].endswith(f"{share:.1%}")
+    assert item.severity == "warning" and f"{share:.0%} of the loss is on the prompt" in item.title
+    assert len(item.evidence) == 5 and item.evidence[0].endswith(f"{share:.1%}")
     assert "loss.shares" not in severities(audited(mask_prompt=False))
 
 
@@ -266,40 +267,40 @@ def test_the_shares_of_a_masked_run(audited):
     item = of(audited(), "loss.shares")
     counts = ours(ROWS, TOKENIZERS["chatml"](), True, 2, 2048)[0].counts().sum(axis=0).tolist()
     assert counts[0] == 0 and counts[2:] == [10, 10, 10]
-    assert item["evidence"][1] == f"reply: {counts[1]} tokens, {counts[1] / sum(counts):.1%}"
-    assert '"<|endoftext|>"' in item["cause"]  # what token 0, the padding, says
+    assert item.evidence[1] == f"reply: {counts[1]} tokens, {counts[1] / sum(counts):.1%}"
+    assert '"<|endoftext|>"' in item.cause  # what token 0, the padding, says
 
 
 @pytest.mark.parametrize(
     "old, new, words",
     [
-        ("<|im_end|>\n", "\n", "writes nothing behind a reply"),
-        ("<|im_end|>\n", "<|end|>\n", 'ends a reply with "<|end|>", which to this tokenizer is plain text'),
+        ("<|im_end|>\n", "\n", "writes nothing after a reply"),
+        ("<|im_end|>\n", "<|end|>\n", 'ends a reply with "<|end|>", which is plain text to this tokenizer'),
         ("<|im_end|>\n", "<|endoftext|>\n", 'ends a reply with "<|endoftext|>" (id 0): the model learns it'),
     ],
 )
 def test_a_reply_without_an_end_of_turn(audited, with_template, old, new, words):
     item = of(audited(tokenizer=with_template((TURNS + PROMPT).replace(old, new))), "loss.end_of_turn")
-    assert item["severity"] == "error" and item["title"].startswith("11 of 11 replies")
-    assert words in item["cause"] and '"<|im_end|>" (id 2)' in item["cause"]
+    assert item.severity == "error" and item.title.startswith("11 of 11 replies")
+    assert words in item.cause and '"<|im_end|>" (id 2)' in item.cause
 
 
 def test_a_tokenizer_that_ends_elsewhere_than_the_template(audited, with_template):
     item = of(audited(tokenizer=with_template(TURNS + PROMPT, eos="<|endoftext|>")), "loss.end_of_turn")
-    assert item["severity"] == "error" and "(id 2): the model learns it, and goes on" in item["cause"]
+    assert item.severity == "error" and "(id 2): the model learns it, and goes on" in item.cause
 
 
 def test_a_few_replies_without_an_end_of_turn(audited, with_template):
     turns = TURNS.replace("+ '<|im_end|>", "+ ('' if message['content'] == 'ok 😀' else '<|im_end|>') + '")
     item = of(audited(tokenizer=with_template(turns + PROMPT)), "loss.end_of_turn")
-    assert item["severity"] == "warning" and item["title"].startswith("3 of 11")
+    assert item.severity == "warning" and item.title.startswith("3 of 11")
 
 
 def test_an_end_of_turn_cut_away_in_most_rows(audited):
     rows = [row(0, "see you at seven then, I will bring something to drink" * 3) for _ in range(4)] + [row(0)] * 2
     found = audited(rows, max_seq_length=60)
-    assert of(found, "loss.end_of_turn")["severity"] == "error"
-    assert of(found, "loss.truncated")["severity"] == "warning"
+    assert of(found, "loss.end_of_turn").severity == "error"
+    assert of(found, "loss.truncated").severity == "warning"
     assert "loss.end_of_turn" not in severities(audited(rows + [row(0)] * 6, max_seq_length=60))
 
 
@@ -307,12 +308,12 @@ def test_a_think_block_in_the_prompt_alone(audited, tmp_path):
     tokenizer = base_models.load_tokenizer(tokenizer_folder("think_prompt", tmp_path / "model"))
     found = audited([row(3, "see you at seven then, I will bring something to drink")] * 4, tokenizer)
     item = of(found, "loss.prompt_not_prefix")
-    assert item["severity"] == "error" and "4 of 4 rows" in item["title"]
-    assert "<think>" in item["evidence"][0] and "too few in the loss" in item["evidence"][0]
+    assert item.severity == "error" and "4 of 4 rows" in item.title
+    assert "<think>" in item.evidence[0] and "too few in the loss" in item.evidence[0]
     assert "loss.nothing_trained" not in severities(found)
     found = audited([row(number, "k") for number in range(4)], tokenizer)
     item = of(found, "loss.nothing_trained")
-    assert item["severity"] == "error" and item["title"].startswith("In 4 of 4 rows")
+    assert item.severity == "error" and item.title.startswith("In 4 of 4 rows")
     assert severities(found)["loss.nan_batch"] == "error"
 
 
@@ -327,7 +328,7 @@ def test_a_template_that_drops_the_system_text_behind_a_reply(audited, with_temp
     turns += TURNS.split("%}", 1)[1].replace("{% endfor %}", "{% endif %}{% endfor %}")
     rows = [example(user=f"Contact: hey {number}", reply="see you at seven") for number in range(4)]
     made = audited(rows, with_template(turns + PROMPT))
-    assert of(made, "loss.prompt_not_prefix")["severity"] == "error"
+    assert of(made, "loss.prompt_not_prefix").severity == "error"
     found = made.loss_mask("train")
     row_ids, start = found.rendering.ids[0], found.starts[0]
     assert made.tokenizer.decode(row_ids[start : found.ends[0]].tolist()) == "see you at seven"
@@ -347,14 +348,14 @@ def test_white_space_where_prompt_and_reply_meet(audited, with_template, space, 
 def test_more_white_space_than_one_token_in_the_loss(audited, with_template):
     template = TURNS.replace("'\n' + message", "'\n\n\n' + message") + PROMPT.replace("assistant\n", "assistant ")
     item = of(audited(tokenizer=with_template(template)), "loss.prompt_not_prefix")
-    assert item["severity"] == "error" and "2 tokens too many in the loss" in item["evidence"][0]
+    assert item.severity == "error" and "2 tokens too many in the loss" in item.evidence[0]
 
 
 def test_a_reply_cut_away_whole(audited):
     rows = [row(number, length=30 if number == 3 else 1) for number in range(8)]
     item = of(audited(rows, max_seq_length=256), "loss.truncated")
-    assert item["severity"] == "error" and "the whole reply of 1 of 8 rows" in item["title"]
-    assert item["evidence"][0].startswith("line 4: ")
+    assert item.severity == "error" and "the whole reply of 1 of 8 rows" in item.title
+    assert item.evidence[0].startswith("line 4: ")
     found = severities(audited(rows, max_seq_length=256, mask_prompt=False))
     assert found["loss.truncated"] == "error" and "loss.nan_batch" not in found
 
@@ -362,21 +363,21 @@ def test_a_reply_cut_away_whole(audited):
 def test_a_reply_cut_away_in_valid_is_evaluated_so(audited):
     rows = [row(number, length=30 if number == 3 else 1) for number in range(8)]
     item = of(audited(valid=rows, max_seq_length=256), "loss.truncated", "valid")
-    assert item["severity"] == "warning" and "the whole reply of 1 of 8 rows" in item["title"]
+    assert item.severity == "warning" and "the whole reply of 1 of 8 rows" in item.title
 
 
 @pytest.mark.parametrize("tested, found", [("true", True), ("false", False)])
 def test_test_rows_count_where_the_run_evaluates_them(audited, tmp_path, write_split, tested, found):
     write_split(tmp_path / "data", "test", [row(number, length=30) for number in range(8)])
     made = audited(max_seq_length=256, test=tested)
-    assert found == any(item["where"].endswith("test.jsonl") for item in loss.check(made))
+    assert found == any(item.where.endswith("test.jsonl") for item in loss.check(made))
 
 
 @pytest.mark.parametrize("others, severity", [(20, "warning"), (150, "info")])
 def test_a_reply_cut_in_part(audited, others, severity):
     rows = [row(0) for _ in range(others)] + [row(0, "see you at seven " * 30)]
     item = of(audited(rows, max_seq_length=128), "loss.truncated")
-    assert item["severity"] == severity and "the end of the reply of 1 of" in item["title"]
+    assert item.severity == severity and "the end of the reply of 1 of" in item.title
 
 
 def test_only_the_line_break_cut_away_is_no_fault(audited):
@@ -393,29 +394,29 @@ def test_batches_that_give_nan_are_those_that_do(audited):
     real = [math.isnan(mean) for _, mean, *_ in theirs(rows, tokenizer, True, 2, 200)]
     item = of(audited(rows, tokenizer, max_seq_length=200, iters=10), "loss.nan_batch")
     assert sum(real) == 1
-    assert item["severity"] == "error" and item["title"].startswith("1 of 5 batches")
-    assert item["evidence"][0].startswith("lines 7, 8: ")
-    assert "10 steps take 200% of the batches" in item["cause"]
+    assert item.severity == "error" and item.title.startswith("1 of 5 batches")
+    assert item.evidence[0].startswith("lines 7, 8: ")
+    assert "10 steps take 200% of the batches" in item.cause
 
 
 def test_nan_batches_of_valid_are_a_warning(audited):
     found = loss.check(audited(valid=[row(3, length=30)] * 2, max_seq_length=256))
-    (item,) = [item for item in found if item["check"] == "loss.nan_batch"]
-    assert item["severity"] == "warning" and item["where"].endswith("valid.jsonl")
+    (item,) = [item for item in found if item.check == "loss.nan_batch"]
+    assert item.severity == "warning" and item.where.endswith("valid.jsonl")
 
 
 def test_a_template_that_refuses_rows(audited):
     rows = ROWS + [example(), example()]
     item = of(audited(rows, TOKENIZERS["gemma"]()), "loss.template_refuses")
-    assert item["severity"] == "error" and item["title"] == "The chat template refuses 2 rows of train.jsonl"
-    assert item["evidence"][0].startswith("line 12: ") and "System role" in item["evidence"][0]
+    assert item.severity == "error" and item.title == "The chat template rejects 2 rows of train.jsonl"
+    assert item.evidence[0].startswith("line 12: ") and "System role" in item.evidence[0]
 
 
 @pytest.mark.parametrize("mask_prompt, severity", [(True, "error"), (False, "warning")])
 def test_a_prompt_alone_that_the_template_refuses(audited, mask_prompt, severity):
     rows = ROWS + [{"messages": [{"role": "assistant", "content": "nobody asked"}]}]
     found = audited(rows, mask_prompt=mask_prompt)
-    assert of(found, "loss.template_refuses")["severity"] == severity
+    assert of(found, "loss.template_refuses").severity == severity
     ChatDataset(rows, found.tokenizer, mask_prompt=False).process(rows[-1])  # mlx-lm takes it so
 
 
@@ -425,7 +426,7 @@ def test_padding_is_told(audited):
     batches = theirs(rows, TOKENIZERS["chatml"](), True, 2, 2048)
     area = sum(batch.size for batch, *_ in batches)
     own = sum(len(ids) for ids in rendered(list(enumerate(rows, 1)), TOKENIZERS["chatml"]()).ids)
-    assert item["severity"] == "info" and item["title"].startswith(f"{1 - own / area:.0%} of the batches")
+    assert item.severity == "info" and item.title.startswith(f"{1 - own / area:.0%} of the batches")
 
 
 @pytest.mark.parametrize(
@@ -444,7 +445,7 @@ def test_padding_is_told(audited):
 )
 def test_no_setting_stops_the_checks(audited, settings):
     for item in loss.check(audited(**settings)):
-        assert item["check"] in loss.CHECKS
+        assert item.check in SEVERITIES
 
 
 @settings(max_examples=30)
@@ -462,7 +463,7 @@ def test_no_row_stops_the_checks(tmp_path_factory, data):
     )  # fmt: skip
     made.tokenizer = TOKENIZERS[data.draw(st.sampled_from([*TOKENIZERS]))]()
     for item in loss.check(made):
-        assert item["severity"] in loss.CHECKS[item["check"]][0]
+        assert item.severity in SEVERITIES[item.check]
 
 
 # --- the picture ----------------------------------------------------------------------------------

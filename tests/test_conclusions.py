@@ -108,9 +108,7 @@ def test_the_comparison_says_what_training_gained_and_what_the_prompt_costs():
     said = conclusions.comparison(rows, "mine")
     assert "22% more likely (−0.200 nats per token, 95% interval −0.300 to −0.100): fine-tuning helped." in said
     assert "“mine”, the tuned model finds the true replies equally likely" in said
-    assert said.endswith(
-        "26% less likely (+0.300 nats per token, 95% interval +0.200 to +0.400): the mismatch hurts."
-    )
+    assert said.endswith("26% less likely (+0.300 nats per token, 95% interval +0.200 to +0.400): the mismatch hurts.")
     assert "could not be measured" in conclusions.comparison([], "aligned")
 
 

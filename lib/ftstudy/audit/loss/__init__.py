@@ -5,226 +5,230 @@ import numpy
 from ...chat_format.loss_mask import KINDS, LossMask
 from ...configs import study
 from ..evidence import counted, listed, quoted, row_lines
-from ..findings import finding
+from ..findings import Check, Finding
 from ..run_inputs import RunInputs
 from . import reply_borders
 
-CHECKS = {
-    "loss.template_refuses": ("error or warning", "The chat template refuses a row, at which mlx-lm aborts."),
-    "loss.nan_batch": ("error or warning", "Batches without a token to train on: their loss is not a number."),
-    "loss.on_prompt": ("warning", "mask_prompt is off, so the loss falls on the prompt, too."),
-    "loss.shares": ("info", "What the loss falls on: the reply, the end of turn, what comes behind it, padding."),
-    "loss.truncated": ("error, warning or info", "max_seq_length cuts replies away, whole or in part."),
-    "loss.padding": ("info", "How much of the batches is padding."),
-    "loss.earlier_replies": ("warning", "With `train_on: all`: a template that writes earlier replies otherwise."),
-} | reply_borders.CHECKS
+TEMPLATE_REFUSES = Check(
+    "loss.template_refuses",
+    ("error", "warning"),
+    "The chat template rejects a row.",
+    cause="mlx-lm renders a row when its batch comes up, and aborts at the first one that the template rejects.",
+    fix="Write the data for this model (if its template has no system role, move that text into the first user "
+    "message; if turns must alternate, join those that don't), or choose another model.",
+    bad='{"messages": [{"role": "system", "content": "You are Sam."}, …]}   with Gemma, which has no system role',
+    good='{"messages": [{"role": "user", "content": "You are Sam.\\n\\nAnn: hey"}, …]}',
+)
+NAN_BATCH = Check(
+    "loss.nan_batch",
+    ("error", "warning"),
+    "A batch has no token to train on, so its loss is not a number.",
+    cause="mlx-lm divides by the number of trained tokens, here 0. {effect}",
+    fix="Raise max_seq_length above the longest row, or shorten these rows. If their reply is masked, see "
+    "loss.nothing_trained.",
+    bad="max_seq_length: 256   with mask_prompt: true, and rows whose prompt alone has 300 tokens",
+    good="max_seq_length: 2048",
+)
+ON_PROMPT = Check(
+    "loss.on_prompt",
+    ("warning",),
+    "mask_prompt is off, so the prompt is trained too.",
+    cause="mask_prompt is false, mlx-lm's default: the model mostly learns to write the system text and other "
+    "people's messages.",
+    fix="Set `mask_prompt: true`.",
+    bad="mask_prompt: false",
+    good="mask_prompt: true",
+)
+SHARES = Check(
+    "loss.shares",
+    ("info",),
+    "What the loss falls on: the reply, the end of turn, what follows it, padding.",
+    cause="mlx-lm also trains what the template writes after the end of turn, and one padding token per row "
+    "(id 0, {padding}). The model has stopped by then, so these do no harm, but they are easy to learn and make the "
+    "loss look lower.",
+    fix="No action needed. Don't compare this loss with one on the reply alone.",
+    bad="",
+    good="",
+)
+TRUNCATED = Check(
+    "loss.truncated",
+    ("error", "warning", "info"),
+    "max_seq_length cuts replies off, completely or in part.",
+    cause="Rows are cut from the right: the end of turn goes first, then the reply.",
+    fix="Raise max_seq_length (the longest row has {longest} tokens), or shorten the context.",
+    bad="max_seq_length: 128   with rows of 200 tokens",
+    good="max_seq_length: 2048",
+)
+PADDING = Check(
+    "loss.padding",
+    ("info",),
+    "How much of the batches is padding.",
+    cause="mlx-lm pads the rows of a batch to its longest. It means to sort rows by length first, but for a "
+    "conversation it counts the keys.",
+    fix="No action needed: it costs time, not quality.",
+    bad="",
+    good="",
+)
+EARLIER_REPLIES = Check(
+    "loss.earlier_replies",
+    ("warning",),
+    "With `train_on: all`, the template rewrites earlier replies, so they are not trained.",
+    cause="The chat template writes an earlier reply differently once the conversation has gone on (without its "
+    "thinking, for example), so no prompt leads to that text.",
+    fix="Extract one row per reply, and set `train_on: last`.",
+    bad="ftstudy: {train_on: all}   with a template that drops the thinking of earlier replies",
+    good="ftstudy: {train_on: last}",
+)
+CHECKS = (
+    TEMPLATE_REFUSES,
+    NAN_BATCH,
+    ON_PROMPT,
+    SHARES,
+    TRUNCATED,
+    PADDING,
+    EARLIER_REPLIES,
+    *reply_borders.CHECKS,
+)
 NAMES = {
     "prompt": "prompt",
     "reply": "reply",
     "end_of_turn": "end of turn",
-    "after_end": "what the template writes behind it (a line break)",
+    "after_end": "what the template writes after it (a line break)",
     "padding": "padding",
 }
-FEW = 0.01  # replies cut in part are told, but not warned of, below this share of the rows
-PADDED = 0.1  # padding below this share of the batches is not worth a word
+FEW = 0.01  # partly cut replies below this share of the rows are a fact, above it a warning
+PADDED = 0.1  # padding below this share of the batches is not worth mentioning
 
 
-def check(inputs: RunInputs) -> list[dict]:
-    """Findings on what the run will train on, and evaluate. StudyError where the tokenizer cannot be loaded."""
+def check(inputs: RunInputs) -> list[Finding]:
+    """Findings on what the run trains on and evaluates. Raises StudyError if the tokenizer cannot be loaded."""
     findings = []
     for split in ("train", "valid", *["test"] * (inputs.config.get("test") is True)):
         if split not in inputs.splits:
             continue
         findings += _refused(inputs, split)
-        found = inputs.loss_mask(split)
-        if found is None:
+        mask = inputs.loss_mask(split)
+        if mask is None:
             continue
-        where, stock = inputs.splits[split].where, found.train_on is None
+        where, stock = inputs.splits[split].where, mask.train_on is None
         if stock:
-            findings += _nan_batches(found, where, inputs.config.get("iters"), split == "train")
-        findings += _truncated(found, where, split == "train")
+            findings += _nan_batches(mask, where, inputs.config.get("iters"), split == "train")
+        findings += _truncated(mask, where, split == "train")
         if split == "train":
             masked = stock and bool(inputs.config.get("mask_prompt"))
-            findings += _shares(found, where, inputs.tokenizer, masked)
-            findings += _padding(found, where) if stock else _earlier_lost(found, where)
-            findings += reply_borders.check(found, where, inputs.tokenizer, masked)
+            findings += _shares(mask, where, inputs.tokenizer, masked)
+            findings += _padding(mask, where) if stock else _earlier_replies(mask, where)
+            findings += reply_borders.check(mask, where, inputs.tokenizer, masked)
     return findings
 
 
-def _refused(inputs: RunInputs, split: str) -> list[dict]:
-    rendering, where = inputs.rendering(split), inputs.splits[split].where
-    lines, aborts = rendering.refused, True
-    if not inputs.config.get("mask_prompt") and not study(inputs.config):  # then mlx-lm does not render prompts
-        rendered = set(rendering.prompts_refused)
-        lines = [line for line in lines if line not in rendered]
+def _refused(inputs: RunInputs, split: str) -> list[Finding]:
+    rendering = inputs.rendering(split)
+    lines, severity, cause = rendering.refused, "error", None
+    if study(inputs.config):
+        cause = "Training aborts at a row that the template rejects."
+    elif not inputs.config.get("mask_prompt"):  # then mlx-lm doesn't render prompts
+        prompts = set(rendering.prompts_refused)
+        lines = [line for line in lines if line not in prompts]
         if not lines:
-            lines, aborts = rendering.prompts_refused, False
+            lines, severity = rendering.prompts_refused, "warning"
+            cause = "Training takes these rows, but no app can ask this way: the template rejects their prompts."
     if not lines:
         return []
-    return [
-        finding(
-            "loss.template_refuses",
-            "error" if aborts else "warning",
-            f"The chat template refuses {counted(len(lines), 'row')} of {split}.jsonl",
-            evidence=listed(lines),
-            cause=(
-                "Training aborts at a row that the template refuses."
-                if study(inputs.config)
-                else "mlx-lm renders a row when its batch comes up, and aborts at the first that the template refuses."
-            )
-            if aborts
-            else "Training takes these rows, but no app can ask like this: the template refuses their prompts.",
-            fix="Write the data for this model (where its template has no system role, put that text into the first "
-            "user message; where turns must alternate, join those that do not), or choose another model.",
-            where=where,
-        )
-    ]
+    title = f"The chat template rejects {counted(len(lines), 'row')} of {split}.jsonl"
+    where = inputs.splits[split].where
+    return [TEMPLATE_REFUSES.found(severity, title, evidence=listed(lines), where=where, cause=cause)]
 
 
-def _nan_batches(found: LossMask, where: str, iterations, training: bool) -> list[dict]:
-    tokens = found.counts().sum(axis=1)[found.batches].sum(axis=1)
+def _nan_batches(mask: LossMask, where: str, iterations, training: bool) -> list[Finding]:
+    tokens = mask.counts().sum(axis=1)[mask.batches].sum(axis=1)
     dead = numpy.flatnonzero(tokens == 0)
     if not len(dead):
         return []
-    numbers = numpy.array(found.rendering.numbers)
+    numbers = numpy.array(mask.rendering.numbers)
 
-    def told(values) -> str:
+    def first_five(values) -> str:
         return ", ".join(f"{value:,}" for value in values[:5].tolist()) + ", …" * (len(values) > 5)
 
     lines = []
     for batch in dead[:5].tolist():
-        rows = found.batches[batch]
+        rows = mask.batches[batch]
         lines.append(
-            f"lines {told(numbers[rows])}: {told(found.lengths[rows])} tokens, cut at {found.limit:,}; "
-            f"the loss begins at token {told(found.offsets[rows])}"
+            f"lines {first_five(numbers[rows])}: {first_five(mask.lengths[rows])} tokens, cut at {mask.limit:,}; "
+            f"the loss begins at token {first_five(mask.offsets[rows])}"
         )
-    effect = "The loss of an evaluation is NaN whenever one of these batches is among those drawn."
+    effect = "The validation loss is NaN whenever one of these batches is drawn."
     if training:
-        effect = "One such step makes every weight of the adapter NaN, and they are saved like that."
-        passes = iterations / len(found.batches) if isinstance(iterations, int) else 0
+        effect = "One such step turns every weight of the adapter into NaN, and it is saved that way."
+        passes = iterations / len(mask.batches) if isinstance(iterations, int) else 0
         if passes > 0:
             effect += f" This run's {iterations:,} steps take {passes:.0%} of the batches, in random order."
     return [
-        finding(
-            "loss.nan_batch",
+        NAN_BATCH.found(
             "error" if training else "warning",
-            f"{len(dead):,} of {len(found.batches):,} batches have no token to train on: their loss is not a number",
+            f"{len(dead):,} of {len(mask.batches):,} batches have no token to train on: their loss is not a number",
             evidence=listed(lines + [""] * (len(dead) - len(lines))),
-            cause=f"mlx-lm divides by the number of trained tokens, here 0. {effect}",
-            fix="Raise max_seq_length above the longest row or shorten these rows; where their reply is masked, "
-            "see loss.nothing_trained.",
             where=where,
+            effect=effect,
         )
     ]
 
 
-def _shares(found: LossMask, where: str, tokenizer, masked: bool) -> list[dict]:
-    counts = dict(zip(KINDS, found.counts().sum(axis=0).tolist()))
+def _shares(mask: LossMask, where: str, tokenizer, masked: bool) -> list[Finding]:
+    counts = dict(zip(KINDS, mask.counts().sum(axis=0).tolist()))
     total = sum(counts.values())
     if not total:
         return []
     shares = {kind: number / total for kind, number in counts.items()}
     evidence = [f"{NAMES[kind]}: {counted(number, 'token')}, {shares[kind]:.1%}" for kind, number in counts.items()]
     if counts["prompt"] and not masked:
-        return [
-            finding(
-                "loss.on_prompt",
-                "warning",
-                f"{shares['prompt']:.0%} of the loss is on the prompt, {shares['reply']:.1%} on the reply",
-                evidence=evidence,
-                cause="mask_prompt is false, mlx-lm's default: the model is trained mostly to write the system text "
-                "and what other people wrote.",
-                fix="Set `mask_prompt: true`.",
-                where=where,
-            )
-        ]
-    if found.train_on:
-        return [
-            finding(
-                "loss.shares",
-                "info",
-                f"{shares['reply']:.0%} of the loss is on the reply, {shares['end_of_turn']:.0%} on the end of turn",
-                evidence=evidence,
-                cause="`ftstudy:` trains "
-                + ("every reply of a row" if found.train_on == "all" else "a row's last reply")
-                + " and the token that ends its turn, and nothing else.",
-                fix="Nothing to mend.",
-                where=where,
-            )
-        ]
-    behind = shares["after_end"] + shares["padding"]
-    return [
-        finding(
-            "loss.shares",
-            "info",
-            f"{shares['reply']:.0%} of the loss is on the reply, {shares['end_of_turn']:.0%} on the end of turn, "
-            f"{behind:.0%} on what comes behind it",
-            evidence=evidence,
-            cause="mlx-lm also trains what the template writes behind the end of turn, and one padding token a row "
-            f"(id 0, {quoted(tokenizer.decode([0]), 20)}). A model has stopped by then, so they do no harm; they are "
-            "easily learned, and make the loss look lower.",
-            fix="Nothing to mend; do not compare this loss with one on the reply alone.",
-            where=where,
-        )
-    ]
+        title = f"{shares['prompt']:.0%} of the loss is on the prompt, {shares['reply']:.1%} on the reply"
+        return [ON_PROMPT.found("warning", title, evidence=evidence, where=where)]
+    title = f"{shares['reply']:.0%} of the loss is on the reply, {shares['end_of_turn']:.0%} on the end of turn"
+    if mask.train_on:
+        trained = "every reply of a row" if mask.train_on == "all" else "a row's last reply"
+        cause = f"With `ftstudy:`, training uses {trained} and the token that ends its turn, and nothing else."
+        return [SHARES.found("info", title, evidence=evidence, where=where, cause=cause, fix="No action needed.")]
+    title += f", {shares['after_end'] + shares['padding']:.0%} on what follows it"
+    padding = quoted(tokenizer.decode([0]), 20)
+    return [SHARES.found("info", title, evidence=evidence, where=where, padding=padding)]
 
 
-def _truncated(found: LossMask, where: str, training: bool) -> list[dict]:
-    long = found.lengths > found.limit
-    gone, cut = long & (found.starts >= found.limit), long & (found.starts < found.limit) & (found.ends >= found.limit)
+def _truncated(mask: LossMask, where: str, training: bool) -> list[Finding]:
+    long = mask.lengths > mask.limit
+    gone, cut = long & (mask.starts >= mask.limit), long & (mask.starts < mask.limit) & (mask.ends >= mask.limit)
     if not (gone | cut).any():
         return []
-    total, whole = len(found.lengths), bool(gone.any())
+    total, whole = len(mask.lengths), bool(gone.any())
     rows = numpy.flatnonzero(gone if whole else cut)
-    also = f", and a part of {int(cut.sum()):,} more" if whole and cut.any() else ""
+    also = f", and part of {int(cut.sum()):,} more" if whole and cut.any() else ""
     return [
-        finding(
-            "loss.truncated",
+        TRUNCATED.found(
             "error" if whole and training else "warning" if len(rows) >= FEW * total else "info",
-            f"max_seq_length {found.limit:,} cuts away {'the whole reply' if whole else 'the end of the reply'} of "
+            f"max_seq_length {mask.limit:,} cuts off {'the whole reply' if whole else 'the end of the reply'} of "
             f"{len(rows):,} of {counted(total, 'row')}{also}",
             evidence=row_lines(
-                found, rows, lambda row: f"{found.lengths[row]:,} tokens, its reply begins at {found.starts[row]:,}"
+                mask, rows, lambda row: f"{mask.lengths[row]:,} tokens, its reply begins at {mask.starts[row]:,}"
             ),
-            cause="Rows are cut from the right: first goes the end of turn, then the reply.",
-            fix=f"Raise max_seq_length (the longest row has {found.lengths.max():,} tokens), or shorten the context.",
             where=where,
+            longest=f"{mask.lengths.max():,}",
         )
     ]
 
 
-def _padding(found: LossMask, where: str) -> list[dict]:
-    size = found.batches.shape[1]
-    area, own = int(found.widths.sum()) * size, int(found.kept[found.batches].sum())
+def _padding(mask: LossMask, where: str) -> list[Finding]:
+    size = mask.batches.shape[1]
+    area, own = int(mask.widths.sum()) * size, int(mask.kept[mask.batches].sum())
     if not area or 1 - own / area < PADDED:
         return []
-    return [
-        finding(
-            "loss.padding",
-            "info",
-            f"{1 - own / area:.0%} of the batches is padding",
-            evidence=[f"{own:,} tokens of rows in {len(found.batches):,} batches of {size}, {area:,} tokens in all"],
-            cause="mlx-lm fills the rows of a batch up to its longest. It means to sort them by length first, but of "
-            "a conversation it counts the keys.",
-            fix="Nothing to mend: it costs time, not quality.",
-            where=where,
-        )
-    ]
+    evidence = f"{own:,} tokens of rows in {len(mask.batches):,} batches of {size}, {area:,} tokens in all"
+    return [PADDING.found("info", f"{1 - own / area:.0%} of the batches is padding", evidence=evidence, where=where)]
 
 
-def _earlier_lost(found: LossMask, where: str) -> list[dict]:
-    if not found.lost:
+def _earlier_replies(mask: LossMask, where: str) -> list[Finding]:
+    if not mask.lost:
         return []
-    rows = numpy.array(found.lost)
-    return [
-        finding(
-            "loss.earlier_replies",
-            "warning",
-            f"In {len(rows):,} of {counted(len(found.lengths), 'row')} an earlier reply is not trained",
-            evidence=row_lines(found, rows, lambda row: f"{len(found.rendering.rows[row]['messages'])} messages"),
-            cause="The chat template writes an earlier reply otherwise once the conversation has gone on (without its "
-            "thinking, say), so that no prompt asks for what stands there.",
-            fix="Extract one row for each reply, and set `train_on: last`.",
-            where=where,
-        )
-    ]
+    rows = numpy.array(mask.lost)
+    title = f"In {len(rows):,} of {counted(len(mask.lengths), 'row')} an earlier reply is not trained"
+    evidence = row_lines(mask, rows, lambda row: f"{len(mask.rendering.rows[row]['messages'])} messages")
+    return [EARLIER_REPLIES.found("warning", title, evidence=evidence, where=where)]

@@ -5,59 +5,81 @@ import numpy
 from ... import chat_format
 from ...chat_format.loss_mask import LossMask
 from ..evidence import counted, quoted, row_lines
-from ..findings import finding
+from ..findings import Check, Finding
 
-CHECKS = {
-    "loss.end_of_turn": ("error or warning", "No end of turn is trained, so the model does not learn to stop."),
-    "loss.prompt_not_prefix": ("error or warning", "A prompt is not the beginning of the text that is trained on."),
-    "loss.nothing_trained": ("error", "Rows of whose reply no token carries loss."),
-}
 LIKE_THE_WHOLE = (
     "Use a chat template whose prompt (add_generation_prompt) is the beginning of the whole conversation: with "
     "the same think block, the same system text, and a special token or a line break before the reply."
 )
+END_OF_TURN = Check(
+    "loss.end_of_turn",
+    ("error", "warning"),
+    "No end of turn is trained, so the model doesn't learn to stop.",
+    cause="Generation stops at {stops}. {why}",
+    fix="Use this model's own chat template, one that ends a reply with an end-of-turn token. That token must be the "
+    "tokenizer's eos_token, or one of eos_token_id in the model's config.",
+    bad="{{ message['content'] }}\\n   in the template: nothing ends the reply",
+    good="{{ message['content'] }}<|im_end|>\\n",
+)
+PROMPT_NOT_PREFIX = Check(
+    "loss.prompt_not_prefix",
+    ("error", "warning"),
+    "A prompt is not the beginning of the text that is trained on.",
+    cause="The chat template writes the prompt differently from the beginning of the whole conversation, or tokens "
+    "merge where prompt and reply meet. The app then asks with a prompt that training never showed{masked}.",
+    fix=LIKE_THE_WHOLE,
+    bad="prompt: …<|im_start|>assistant\\n<think>\\n   whole: …<|im_start|>assistant\\nyes pls",
+    good="prompt: …<|im_start|>assistant\\n   whole: …<|im_start|>assistant\\nyes pls",
+)
+NOTHING_TRAINED = Check(
+    "loss.nothing_trained",
+    ("error", "warning"),
+    "Rows whose reply has no trained token.",
+    cause="The prompt alone is as long as prompt and reply together: the template writes something into prompts "
+    "only. mlx-lm's mask then covers the whole reply.",
+    fix=LIKE_THE_WHOLE,
+    bad="a template that adds a long think block with add_generation_prompt, and short replies",
+    good="a template whose prompt is the beginning of the whole conversation",
+)
+CHECKS = (END_OF_TURN, PROMPT_NOT_PREFIX, NOTHING_TRAINED)
 
 
-def check(found: LossMask, where: str, tokenizer, masked: bool) -> list[dict]:
-    return (
-        _end_of_turn(found, where, tokenizer)
-        + _prompt_not_prefix(found, where, tokenizer, masked)
-        + _nothing_trained(found, where)
-    )
+def check(mask: LossMask, where: str, tokenizer, masked: bool) -> list[Finding]:
+    return [
+        *_end_of_turn(mask, where, tokenizer),
+        *_prompt_not_prefix(mask, where, tokenizer, masked),
+        *(_without_reply(mask, where) if mask.train_on else _nothing_trained(mask, where)),
+    ]
 
 
-def _end_of_turn(found: LossMask, where: str, tokenizer) -> list[dict]:
-    replies = numpy.array([row["messages"][-1]["role"] == "assistant" for row in found.rendering.rows])
+def _end_of_turn(mask: LossMask, where: str, tokenizer) -> list[Finding]:
+    replies = numpy.array([row["messages"][-1]["role"] == "assistant" for row in mask.rendering.rows])
     total = int(replies.sum())
-    without = numpy.flatnonzero(replies & (found.ends == found.lengths))
-    cut = numpy.flatnonzero(replies & (found.ends < found.lengths) & (found.ends >= found.limit))
+    without = numpy.flatnonzero(replies & (mask.ends == mask.lengths))
+    cut = numpy.flatnonzero(replies & (mask.ends < mask.lengths) & (mask.ends >= mask.limit))
     if len(without):
         stops = sorted(stop for stop in chat_format.end_of_turn_ids(tokenizer) if stop is not None)
-        told = ", ".join(f"{quoted(tokenizer.decode([stop]), 30)} (id {stop})" for stop in stops) or "no token at all"
         return [
-            finding(
-                "loss.end_of_turn",
+            END_OF_TURN.found(
                 "error" if 2 * len(without) > total else "warning",
                 f"{len(without):,} of {total:,} replies end without a token at which generation stops",
                 evidence=row_lines(
-                    found, without, lambda row: "it ends with " + _tokens(found.rendering.ids[row][-8:], tokenizer)
+                    mask, without, lambda row: "it ends with " + _tokens(mask.rendering.ids[row][-8:], tokenizer)
                 ),
-                cause=f"Generation stops at {told}. " + _why_without(found, without, tokenizer),
-                fix="Use the chat template of this very model, one that ends a reply with an end-of-turn token; that "
-                "token has to be the tokenizer's eos_token, or among the eos_token_id in the model's config.",
                 where=where,
+                stops=", ".join(f"{quoted(tokenizer.decode([stop]), 30)} (id {stop})" for stop in stops) or "no token",
+                why=_why_without(mask, without, tokenizer),
             )
         ]
     if 2 * len(cut) > total:
         return [
-            finding(
-                "loss.end_of_turn",
+            END_OF_TURN.found(
                 "error",
-                f"{len(cut):,} of {total:,} replies lose their end of turn to max_seq_length {found.limit:,}",
-                evidence=row_lines(found, cut, lambda row: f"{found.lengths[row]:,} tokens"),
-                cause="Rows are cut from the right, so the end of turn goes first: the model does not learn to stop.",
-                fix=f"Raise max_seq_length; the longest row has {found.lengths.max():,} tokens.",
+                f"{len(cut):,} of {total:,} replies lose their end of turn to max_seq_length {mask.limit:,}",
+                evidence=row_lines(mask, cut, lambda row: f"{mask.lengths[row]:,} tokens"),
                 where=where,
+                cause="Rows are cut from the right, so the end of turn goes first: the model doesn't learn to stop.",
+                fix=f"Raise max_seq_length; the longest row has {mask.lengths.max():,} tokens.",
             )
         ]
     return []
@@ -71,113 +93,90 @@ def _text(ids: numpy.ndarray, tokenizer, most: int = 40) -> str:
     return quoted(tokenizer.decode(ids[:most].tolist()), most)
 
 
-def _why_without(found: LossMask, rows: numpy.ndarray, tokenizer) -> str:
-    end = max((_template_behind(found, row, tokenizer) for row in rows[:20].tolist()), key=len)
+def _why_without(mask: LossMask, rows: numpy.ndarray, tokenizer) -> str:
+    end = max((_after_reply(mask, row, tokenizer) for row in rows[:20].tolist()), key=len)
     if not end:
-        return "The chat template writes nothing behind a reply, so the model does not learn to stop."
+        return "The chat template writes nothing after a reply, so the model doesn't learn to stop."
     tokens = tokenizer.encode(end, add_special_tokens=False)
     if len(tokens) == 1:
         return f"The template ends a reply with {quoted(end, 40)} (id {tokens[0]}): the model learns it, and goes on."
-    return f"The template ends a reply with {quoted(end, 40)}, which to this tokenizer is plain text."
+    return f"The template ends a reply with {quoted(end, 40)}, which is plain text to this tokenizer."
 
 
-def _template_behind(found: LossMask, row: int, tokenizer) -> str:
-    """What the template writes behind a row's reply."""
-    text = tokenizer.decode(found.rendering.ids[row][found.starts[row] :].tolist())
-    content = found.rendering.rows[row]["messages"][-1]["content"].strip()
-    before, _, behind = text.rpartition(content) if content else ("", "", text)
-    return behind.strip() if before or not content or text.startswith(content) else ""
+def _after_reply(mask: LossMask, row: int, tokenizer) -> str:
+    """What the template writes after a row's reply."""
+    text = tokenizer.decode(mask.rendering.ids[row][mask.starts[row] :].tolist())
+    content = mask.rendering.rows[row]["messages"][-1]["content"].strip()
+    before, _, after = text.rpartition(content) if content else ("", "", text)
+    return after.strip() if before or not content or text.startswith(content) else ""
 
 
-def _prompt_not_prefix(found: LossMask, where: str, tokenizer, masked: bool) -> list[dict]:
-    rows = numpy.flatnonzero(found.agreed < found.prompt_lengths)
+def _prompt_not_prefix(mask: LossMask, where: str, tokenizer, masked: bool) -> list[Finding]:
+    rows = numpy.flatnonzero(mask.agreed < mask.prompt_lengths)
     if not len(rows):
         return []
-    harmless = all(_only_whitespace(found, row, tokenizer) for row in rows.tolist())
+    harmless = all(_only_whitespace(mask, row, tokenizer) for row in rows.tolist())
 
     def describe(row: int) -> str:
-        ids, prompt, agreed = found.rendering.ids[row], found.rendering.prompts[row], found.agreed[row]
+        ids, prompt, agreed = mask.rendering.ids[row], mask.rendering.prompts[row], mask.agreed[row]
         parted = f"{_text(prompt[agreed:], tokenizer)} in the prompt, {_text(ids[agreed:], tokenizer)} in the whole"
-        moved = int(len(prompt) - found.starts[row]) if masked else 0
+        moved = int(len(prompt) - mask.starts[row]) if masked else 0
         if moved == 0:
             return parted
         return parted + f"; {counted(abs(moved), 'token')} {'too few' if moved > 0 else 'too many'} in the loss"
 
-    cause = "The chat template writes a prompt that is not how the same messages begin with the reply behind them, or "
-    cause += "tokens merge where the two meet. An app asks with a prompt that training never showed"
-    if masked:
-        cause += "; and mlx-lm's loss begins behind as many tokens as the prompt has, whatever tokens they are"
     return [
-        finding(
-            "loss.prompt_not_prefix",
+        PROMPT_NOT_PREFIX.found(
             "warning" if harmless else "error",
-            f"In {len(rows):,} of {counted(len(found.lengths), 'row')} the prompt is not the beginning of the whole text"
-            + (" (but for one token of white space)" if harmless else ""),
-            evidence=row_lines(found, rows, describe),
-            cause=cause + ".",
-            fix=LIKE_THE_WHOLE,
+            f"In {len(rows):,} of {counted(len(mask.lengths), 'row')} the prompt is not the beginning of the whole text"
+            + (" (but only by one white-space token)" if harmless else ""),
+            evidence=row_lines(mask, rows, describe),
             where=where,
+            masked=", and mlx-lm masks as many tokens as the prompt has, whichever they are" if masked else "",
         )
     ]
 
 
-def _only_whitespace(found: LossMask, row: int, tokenizer) -> bool:
-    """Do prompt and whole differ in white space alone, and the mask by one token of it at most?"""
-    agreed, start, offset = found.agreed[row], found.starts[row], found.prompt_lengths[row]
+def _only_whitespace(mask: LossMask, row: int, tokenizer) -> bool:
+    """True if prompt and whole differ only in white space, and the mask by at most one token of it."""
+    agreed, start, offset = mask.agreed[row], mask.starts[row], mask.prompt_lengths[row]
     if abs(int(offset - start)) > 1:
         return False
-    parts = found.rendering.prompts[row][agreed:], found.rendering.ids[row][agreed : max(start, offset)]
+    parts = mask.rendering.prompts[row][agreed:], mask.rendering.ids[row][agreed : max(start, offset)]
     return not any(tokenizer.decode(part.tolist()).strip() for part in parts)
 
 
-def _nothing_trained(found: LossMask, where: str) -> list[dict]:
-    if found.train_on:
-        return _without_reply(found, where)
-    rows = numpy.flatnonzero((found.offsets > found.ends) | (found.offsets >= found.lengths))
+def _nothing_trained(mask: LossMask, where: str) -> list[Finding]:
+    rows = numpy.flatnonzero((mask.offsets > mask.ends) | (mask.offsets >= mask.lengths))
     if not len(rows):
         return []
-    return [
-        finding(
-            "loss.nothing_trained",
-            "error",
-            f"In {len(rows):,} of {counted(len(found.lengths), 'row')} no token of the reply carries loss",
-            evidence=row_lines(
-                found,
-                rows,
-                lambda row: (
-                    f"the loss begins at token {found.offsets[row]:,}, its reply ends before {found.ends[row] + 1:,}"
-                ),
-            ),
-            cause="The prompt alone is as long as prompt and reply together: the template writes something into "
-            "prompts only. mlx-lm's mask then covers the whole reply.",
-            fix=LIKE_THE_WHOLE,
-            where=where,
-        )
-    ]
+    title = f"In {len(rows):,} of {counted(len(mask.lengths), 'row')} the reply has no trained token"
+
+    def describe(row: int) -> str:
+        return f"the loss begins at token {mask.offsets[row]:,}, the reply ends before {mask.ends[row] + 1:,}"
+
+    return [NOTHING_TRAINED.found("error", title, evidence=row_lines(mask, rows, describe), where=where)]
 
 
-def _without_reply(found: LossMask, where: str) -> list[dict]:
-    """With the study's trainer: rows that it leaves out."""
-    rows = [row for row in range(len(found.lengths)) if not len(found.trained_positions(row))]
+def _without_reply(mask: LossMask, where: str) -> list[Finding]:
+    """Rows that the study's trainer leaves out."""
+    rows = [row for row in range(len(mask.lengths)) if not len(mask.trained_positions(row))]
     if not rows:
         return []
+
+    def describe(row: int) -> str:
+        if mask.lengths[row] > mask.limit:
+            return f"{mask.lengths[row]:,} tokens, cut at {mask.limit:,}"
+        return f"its last message has the role {mask.rendering.rows[row]['messages'][-1]['role']}"
+
     return [
-        finding(
-            "loss.nothing_trained",
-            "error" if len(rows) == len(found.lengths) else "warning",
-            f"{len(rows):,} of {counted(len(found.lengths), 'row')} have no reply to train on, and are left out",
-            evidence=row_lines(
-                found,
-                numpy.array(rows),
-                lambda row: (
-                    f"its last message is the {found.rendering.rows[row]['messages'][-1]['role']}'s"
-                    if found.lengths[row] <= found.limit
-                    else f"{found.lengths[row]:,} tokens, cut at {found.limit:,}"
-                ),
-            ),
-            cause="`ftstudy:` trains replies alone; in these rows none is left below max_seq_length, or the last message "
-            "is not the assistant's.",
-            fix="Raise max_seq_length, or extract rows that end with a reply; with `train_on: all` earlier ones count.",
+        NOTHING_TRAINED.found(
+            "error" if len(rows) == len(mask.lengths) else "warning",
+            f"{len(rows):,} of {counted(len(mask.lengths), 'row')} have no reply to train on, and are left out",
+            evidence=row_lines(mask, numpy.array(rows), describe),
             where=where,
+            cause="`ftstudy:` trains replies only. In these rows max_seq_length cuts off the whole reply, or the last "
+            "message is not the assistant's.",
+            fix="Raise max_seq_length, or extract rows that end with a reply; `train_on: all` trains earlier ones too.",
         )
     ]
