@@ -175,7 +175,18 @@ def test_captured_profile_returns_what_was_sent(tokenizer, tmp_path):
         ("kind: template", "template"),
         ("kind: messages\nsystm: hello", "systm"),
         ("kind: messages\nsystem: You are {owner}.", "{owner}"),
-        ("- a list", "kind"),
+        ("- a list", "no `kind:`"),
+        ("", "no `kind:`"),
+        ("kind: callable", "no `function:`"),
+        ("kind: captured\nfile: ''", "no `file:`"),
+        ("kind: template\ntemplate:", "no `template:`"),
+        ("kind: template\ntemplate: hi\nsystem: false", "False as its `system:`"),
+        ("kind: messages\nuser: 5", "5 as its `user:`"),
+        ('kind: messages\nuser: "\\ud800"', "as its `user:`"),
+        ("kind: messages\ninstruction: [a]", "as its `instruction:`"),
+        ("kind: messages\nuser: a\nrows: {}", "rows"),
+        ("kind: messages\n5: x", "'5'"),
+        ("kind: messages\nuser: '{system} {who} {what}'", "{who} in `user:`"),
         ("a: [", "YAML"),
     ],
 )
@@ -185,6 +196,112 @@ def test_invalid_profile_error_names_file_and_key(tmp_path, text, words):
     with pytest.raises(StudyError, match=words) as caught:
         chat_format.load_profile(path)
     assert "app.yaml" in str(caught.value)
+
+
+def test_profile_keeps_the_keys_that_are_set(tmp_path):
+    path = tmp_path / "inference_mine.yaml"
+    path.write_text("kind: messages\nsystem: false\nuser:\ninstruction: Be kind.")
+    expected = {"name": "mine", "kind": "messages", "system": False, "instruction": "Be kind."}
+    assert chat_format.load_profile(path) == expected == chat_format.load_profile(dict(expected))
+
+
+CAPTURED = {
+    '{"split": "test", "row": 0, "ids": [5, 6]}': None,
+    '{"split": "test", "row": 0, "ids": [5, 6], "prompt": "not used"}': None,
+    '{"split": "test", "row": 1, "prompt": "hi"}': None,
+    '{"split": "test", "row": 2, "ids": null, "prompt": "ho"}': None,
+    "": None,
+    '{"split": "test", "row": 0, "ids": [5]}': "test row 0 was already recorded with another prompt",
+    '{"split": 1, "row": 0, "ids": [5]}': "not {",
+    '{"split": "test", "row": true, "ids": [5]}': "not {",
+    "[]": "not {",
+    "{": "Expecting",
+    '{"split": "test", "row": 3, "ids": [5], "cached": 4}': "only the end of a prompt",
+    '{"split": "test", "row": 3, "ids": 5}': "its `ids` are 5",
+    '{"split": "test", "row": 3, "ids": []}': "No prompt from this line: []",
+    '{"split": "test", "row": 3, "prompt": [{"role": "user", "content": "hi"}]}': "messages, but",
+}
+
+
+def test_captured_lines_that_cannot_be_used_are_listed(tmp_path):
+    (tmp_path / "sent.jsonl").write_text("\n".join(CAPTURED))
+    profile = chat_format.load_profile({"kind": "captured", "file": str(tmp_path / "sent.jsonl")})
+    assert profile["rows"] == {("test", 0): [5, 6], ("test", 1): "hi", ("test", 2): "ho"}
+    reasons = [f"line {number}: {reason}" for number, reason in enumerate(CAPTURED.values(), 1) if reason]
+    assert len(profile["broken"]) == len(reasons)
+    assert all(line.startswith(reason) for line, reason in zip(profile["broken"], reasons)), profile["broken"]
+
+
+def test_unreadable_recording_is_an_error(tmp_path):
+    with pytest.raises(StudyError, match="Cannot read the captured prompts"):
+        chat_format.load_profile({"kind": "captured", "file": str(tmp_path)})
+
+
+@pytest.mark.parametrize(
+    "code, words",
+    [
+        ("def ask(example): return None", "No prompt from the inference profile's function .*: None"),
+        ("def ask(example): return []", "No prompt"),
+        ("def ask(example): return [1.5]", "No prompt"),
+        ("def ask(example): return [True]", "No prompt"),
+        ("def ask(example): return [{'role': 'user'}]", "No prompt"),
+        ("def ask(example): return '\\ud800'", "No prompt"),
+        ("def ask(example): exit(3)", "raised SystemExit: 3"),
+        ("ask = 5", "is not a function"),
+        ("import nowhere_at_all", "Cannot import"),
+    ],
+)
+def test_failing_function_is_an_error(code, words, tmp_path, monkeypatch):
+    name = f"failing_app_{abs(hash(code))}"
+    (tmp_path / f"{name}.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(StudyError, match=words):
+        chat_format.prompt_of(example(), {"kind": "callable", "function": f"{name}:ask"})
+
+
+def test_token_ids_outside_the_vocabulary_are_an_error(tokenizer):
+    size = len(tokenizer)
+    assert chat_format.encoded([0, size - 1], tokenizer) == [0, size - 1]
+    for wrong in (-1, size):
+        with pytest.raises(StudyError, match=rf"\[{wrong}\]"):
+            chat_format.encoded([0, wrong], tokenizer)
+
+
+def test_messages_for_puts_in_system_user_and_examples():
+    row, roles = example(), lambda messages: [turn["role"] for turn in messages]
+    plain = row["messages"]
+    assert chat_format.messages_for(row) == plain and chat_format.messages_for(row)[0] is not plain[0]
+    assert chat_format.messages_for(row, {"system": False}) == plain[1:]
+    assert chat_format.messages_for({"messages": plain[1:]}, {"system": "Hi"})[0] == {"role": "system", "content": "Hi"}
+    assert chat_format.messages_for(row, {"system": "{system}!"})[0]["content"] == plain[0]["content"] + "!"
+    quoted = chat_format.messages_for(row, {"system": "A {instruction}", "instruction": "B", "user": "{system} C"})
+    assert [turn["content"] for turn in quoted[:2]] == ["A B", "A B C"]
+    two = {"messages": [*plain, {"role": "user", "content": "again"}, plain[2]]}
+    changed = chat_format.messages_for(two, {"user": "new"})
+    assert changed[1] == plain[1] and changed[3]["content"] == "new"
+    assert chat_format.messages_for({"messages": plain[2:]}, {"user": "new"}) == plain[2:]
+    for system in (None, False):
+        shown = chat_format.messages_for(row, {"system": system, "shots": [example(user="Contact: x", reply="shot")]})
+        assert roles(shown) == ["system"] * (system is None) + ["user", "assistant"] * 2
+        assert [turn["content"] for turn in shown if turn["role"] == "assistant"] == ["shot", plain[2]["content"]]
+
+
+@pytest.mark.parametrize(
+    "row, ends",
+    [
+        (example(), True),
+        (example(reply=" \n"), False),
+        ({"messages": example()["messages"][:2]}, False),
+        ({"messages": example()["messages"][2:]}, False),
+        ({"messages": [{"role": "user"}, {"role": "assistant", "content": "a"}]}, False),
+        ({"messages": ["user", {"role": "assistant", "content": "a"}]}, False),
+        ({"messages": "ab"}, False),
+        ({}, False),
+        (None, False),
+    ],
+)
+def test_rows_that_end_with_a_reply(row, ends):
+    assert chat_format.ends_with_reply(row) is ends
 
 
 def test_missing_profile_is_an_error():

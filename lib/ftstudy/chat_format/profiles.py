@@ -18,11 +18,13 @@ from typing import Annotated
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from ..errors import StudyError
 from ..paths import ROOT, from_root, shown
 from .capture import captured_rows
 from .messages import PLACEHOLDERS, WRAPPER
+from .prompts import is_text
 
 TRAINING_SYSTEM = "You are {owner}. Reply to text messages the way {owner} texts."
 CHATML = "<|im_start|>system\n{system}<|im_end|>\n<|im_start|>user\n%s<|im_end|>\n<|im_start|>assistant\n"
@@ -81,21 +83,28 @@ def load_profile(source: str | Path | dict, owner: str = "") -> dict:
 # --- what a profile may say ---------------------------------------------------------------
 
 
+def _tokenizable(text: str) -> str:
+    if not is_text(text):
+        raise PydanticCustomError("text", "not a text")
+    return text
+
+
 def _known_placeholders(text: str) -> str:
     if unknown := [name for name in re.findall(r"\{(\w+)\}", text) if name not in PLACEHOLDERS]:
         raise ValueError(f"{{{unknown[0]}}}")
     return text
 
 
-Filled = Annotated[str, AfterValidator(_known_placeholders)]
+Text = Annotated[str, AfterValidator(_tokenizable)]
+Filled = Annotated[Text, AfterValidator(_known_placeholders)]
 Needed = Field(min_length=1)
 
 
 class _Profile(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     kind: str
-    name: str = ""
-    instruction: str = ""
+    name: Text = ""
+    instruction: Text = ""
 
 
 class _Messages(_Profile):
@@ -108,11 +117,11 @@ class _Template(_Messages):
 
 
 class _Callable(_Profile):
-    function: str = Needed
+    function: Text = Needed
 
 
 class _Captured(_Profile):
-    file: str = Needed
+    file: Text = Needed
 
 
 KINDS = {"messages": _Messages, "template": _Template, "callable": _Callable, "captured": _Captured}
@@ -125,9 +134,11 @@ def _checked(profile, where: str) -> dict:
         wrong = "no `kind:`" if kind is None else f"the unknown kind {kind!r}"
         raise StudyError(f"{where} has {wrong}. Set `kind:` to one of {', '.join(KINDS)}.")
     profile = {str(key): value for key, value in profile.items() if value is not None}
-    no_system = kind == "messages" and profile.get("system") is False
+    texts = dict(profile)
+    if kind == "messages" and profile.get("system") is False:
+        del texts["system"]
     try:
-        KINDS[kind].model_validate({k: v for k, v in profile.items() if not (no_system and k == "system")})
+        KINDS[kind].model_validate(texts)
     except ValidationError as error:
         raise StudyError(" ".join(_explained(one, kind, where) for one in error.errors()[:3])) from None
     return profile

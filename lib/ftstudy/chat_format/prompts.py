@@ -71,13 +71,13 @@ def as_prompt(prompt, giver: str) -> Prompt:
     """A prompt in one of its three forms; arrays become lists. StudyError if it is none of them."""
     if hasattr(prompt, "tolist"):
         prompt = prompt.tolist()
-    if _is_text(prompt) and prompt:
+    if is_text(prompt) and prompt:
         return prompt
     if isinstance(prompt, list | tuple) and prompt:
         if all(type(token) is int for token in prompt):
             return list(prompt)
         if all(
-            isinstance(turn, dict) and _is_text(turn.get("role")) and _is_text(turn.get("content")) for turn in prompt
+            isinstance(turn, dict) and is_text(turn.get("role")) and is_text(turn.get("content")) for turn in prompt
         ):
             return list(prompt)
     raise StudyError(
@@ -86,7 +86,7 @@ def as_prompt(prompt, giver: str) -> Prompt:
     )
 
 
-def _is_text(value) -> bool:
+def is_text(value) -> bool:
     """True for strings without lone surrogates, which tokenizers reject."""
     return isinstance(value, str) and not re.search("[\ud800-\udfff]", value)
 
