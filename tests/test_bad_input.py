@@ -129,7 +129,7 @@ def refused(source, out, capsys, *more):
 
 
 @FILES
-def test_every_source_is_recognised_and_extracted(write, tmp_path, capsys):
+def test_every_source_is_recognized_and_extracted(write, tmp_path, capsys):
     status, printed, _ = extract(write(tmp_path), tmp_path / "out", capsys)
     folder = tmp_path / "out" / "raw_style_variable"
     assert status == 0 and "200 messages left  messages in the source" in printed

@@ -171,7 +171,7 @@ def test_malformed_rows_are_counted(read):
     assert entry["count"] == len(bad)
 
 
-def test_read_messages_recognises_file_and_folder(read, tmp_path):
+def test_read_messages_recognizes_file_and_folder(read, tmp_path):
     table = read(export(message(), message(number=2, by=SAM)), me=["Sam"])
     assert read_messages(tmp_path, me=["Sam"]).equals(table)
     assert read_messages(tmp_path / "0.json", me=["Sam"]).equals(table)

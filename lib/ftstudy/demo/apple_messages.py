@@ -33,7 +33,7 @@ cache_roomnames group_title associated_message_guid balloon_bundle_id expressive
 reply_to_guid thread_originator_guid thread_originator_part associated_message_emoji
 """
 _KEY = "ROWID INTEGER PRIMARY KEY AUTOINCREMENT"
-# Apple's names and types, macOS 13 to 15, without the columns used only for synchronisation.
+# Apple's names and types, macOS 13 to 15, without the columns used only for synchronization.
 _SCHEMA = f"""
 CREATE TABLE _SqliteDatabaseProperties (key TEXT, value TEXT, UNIQUE(key));
 CREATE TABLE message ({_KEY}, guid TEXT UNIQUE NOT NULL, text TEXT, handle_id INTEGER DEFAULT 0,

@@ -7,7 +7,7 @@ _EMAIL = re.compile(r"[\w.+%-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}?\.[^\W\d_
 
 # Before a house number, which is not part of an amount of money, a time or a longer number.
 _ALONE = r"(?<![\w.,:/$€£-])"
-_CAPITALISED = r"[A-ZÀ-Þ][\w'’-]{1,20}"
+_CAPITALIZED = r"[A-ZÀ-Þ][\w'’-]{1,20}"
 # A number before one of these units is not a house number: “Rückweg 20 min”, “via Roma 10 km”.
 _NO_UNIT = (
     r"(?![ \u00a0]?(?:min|minut\w*|hours?|hrs?|h|stunden?|heures?|horas?|ore|uhr|am|pm|a\.m|p\.m|km|k|m|meters?|metros?|mètres?"
@@ -22,7 +22,7 @@ _NO_SMALL_WORD = (
     r"|were|with|years?|your|best|dirt|side|different|big|small)\b)"
 )
 _STREET = r"(?i:street|avenue|ave|road|rd|boulevard|blvd|lane|ln|parkway|pkwy|highway|hwy|crescent|st)"
-# These are also ordinary words, so they and the name before them must be capitalised.
+# These are also ordinary words, so they and the name before them must be capitalized.
 _PLACE = (
     r"(?:St|Drive|Dr|Court|Ct|Place|Pl|Square|Sq|Terrace|Ter|Way|Circle|Cir|Close|Row|Mews|Gardens|Grove|Hill|Walk)"
 )
@@ -34,7 +34,7 @@ _STREETS = [
     re.compile(
         rf"{_ALONE}\d{{1,5}}(?:[a-zA-Z]|-\d{{1,4}})?,? (?:{_DIRECTION} )?(?:"
         rf"(?:{_NO_SMALL_WORD}[^\W\d_][\w'’-]{{1,20}}\.? |\d{{1,3}}(?:st|nd|rd|th) ){{1,3}}?{_STREET}"
-        rf"|(?:{_NO_SMALL_WORD}{_CAPITALISED}\.? ){{1,3}}?{_PLACE})\b(?! (?:trips?|works?|side|rage|maps?|food|art)\b)"
+        rf"|(?:{_NO_SMALL_WORD}{_CAPITALIZED}\.? ){{1,3}}?{_PLACE})\b(?! (?:trips?|works?|side|rage|maps?|food|art)\b)"
         rf"(?:\.(?= [NS]))?(?: {_DIRECTION}(?!\w))?(?:,? (?i:apt|apartment|unit|suite|ste|floor|#)\.? ?\w{{1,5}}\b)?"
         r"(?:, [A-Z][\w .]{2,30}, [A-Z]{2} \d{5}(?!\d))?"
     ),
@@ -49,7 +49,7 @@ _STREETS = [
     re.compile(
         rf"{_ALONE}\d{{1,4}}(?: ?(?:bis|ter))?,? "
         rf"(?i:(?:rue|avenue|av\.|boulevard|bd\.?|impasse|chemin|quai|allée) {_OF_THE}[^\W\d_][\w’'-]{{1,20}}"
-        rf"|place {_OF_THE}(?-i:{_CAPITALISED}))(?: {_CAPITALISED}){{0,3}}"
+        rf"|place {_OF_THE}(?-i:{_CAPITALIZED}))(?: {_CAPITALIZED}){{0,3}}"
     ),
     # Calle Mayor 5; Rua Augusta, 100; in lower case only if the number ends the phrase, because of
     # “la calle tiene 5 casas”
@@ -57,7 +57,7 @@ _STREETS = [
         r"(?<![\w-])(?i:calle|c/|avenida|avda\.?|av\.|plaza|paseo|carrer|rua|travessa|praça|alameda|estrada"
         r"|via|viale|piazza|corso|vicolo) ?(?!(?i:venmo|zoom|paypal|bizum|zelle|teams|skype|whatsapp|email|e-mail)\b)"
         r"(?:(?i:de la|de los|de las|del|della|dei|di|de|da|do|dos|das|d’|d') ?)?"
-        rf"(?:{_CAPITALISED}(?: (?:(?:de|da|do|del|di|y|e) )?{_CAPITALISED}){{0,3}}"
+        rf"(?:{_CAPITALIZED}(?: (?:(?:de|da|do|del|di|y|e) )?{_CAPITALIZED}){{0,3}}"
         rf",? (?:n[º°.] ?)?\d{{1,5}}(?!\d)(?:[a-zA-Z](?!\w))?(?!\w){_NO_UNIT}"
         r"|(?!(?:a|en|con|tiene|hay|hace|las|los|y|que|mail|train|bus)\b)[a-zà-ÿ][\w’'-]{2,20}(?: [a-zà-ÿ][\w’'-]{2,20})?"
         r",? \d{1,5}(?=[.,;!?)]*(?:\s*$|\n)))"

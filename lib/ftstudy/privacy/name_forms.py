@@ -19,12 +19,12 @@ class Form(NamedTuple):
     """One way to write a person's name."""
 
     text: str
-    only_capitalised: bool = False  # in lower case it is probably something else
+    only_capitalized: bool = False  # in lower case it is probably something else
     is_given: bool = False  # an s may follow: “annas haus”
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text, normalised for comparison."""
+    """The words of a text, normalized for comparison."""
     return unicodedata.normalize("NFC", " ".join(WORD.findall(text)).casefold()).split()
 
 
@@ -50,7 +50,7 @@ def _parts_of(name: str) -> Iterator[Form]:
     if first < len(parts):
         yield Form(parts[first], is_given=first == 0)
     if first < len(parts) - 1:
-        yield Form(parts[-1], only_capitalised=True)
+        yield Form(parts[-1], only_capitalized=True)
         yield Form(f"{parts[first]} {parts[-1]}")
 
 

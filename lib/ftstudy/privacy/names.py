@@ -28,7 +28,7 @@ class Name:
     """A name or part of a name, and the people who have it."""
 
     people: list[str] = field(default_factory=list)
-    only_capitalised: bool = True
+    only_capitalized: bool = True
     ending: int = 0  # letters at the end that are not replaced: the s of “annas”
 
 
@@ -61,20 +61,20 @@ def lookup(people: Iterable[dict]) -> Known:
             if not words:
                 for run in {"".join(pieces), " ".join(pieces)}:
                     if len(run) > 1:
-                        _add(runs, run, person["name"], only_capitalised=False)
+                        _add(runs, run, person["name"], only_capitalized=False)
             elif not pieces and (len(words) > 1 or (len(words[0]) > 1 and not words[0].isdigit())):
-                only_capitalised = form.only_capitalised or (len(words) == 1 and words[0] in ORDINARY)
-                name = _add(names, words, person["name"], only_capitalised)
-                if form.is_given and not only_capitalised and _has_genitive(words):
+                only_capitalized = form.only_capitalized or (len(words) == 1 and words[0] in ORDINARY)
+                name = _add(names, words, person["name"], only_capitalized)
+                if form.is_given and not only_capitalized and _has_genitive(words):
                     genitives.setdefault(words[0] + "s", name)
     for word, name in genitives.items():
         names.setdefault(word, {}).setdefault((word,), replace(name, ending=1))
     return Known(Pseudonyms(people), _longest_first(names), _longest_first(runs))
 
 
-def _add(index: dict, name: tuple[str, ...] | str, person: str, only_capitalised: bool) -> Name:
+def _add(index: dict, name: tuple[str, ...] | str, person: str, only_capitalized: bool) -> Name:
     entry = index.setdefault(name[0], {}).setdefault(name, Name())
-    entry.only_capitalised &= only_capitalised
+    entry.only_capitalized &= only_capitalized
     if person not in entry.people:
         entry.people.append(person)
     return entry
@@ -131,7 +131,7 @@ def _in_words(text: str, names: dict[str, dict[tuple[str, ...], Name]]) -> Itera
             if tuple(keys[place:after]) == form and _are_together(text, words[place:after]):
                 taken = after
                 start, end = words[place][0], words[after - 1][1] - name.ending
-                is_meant = not name.only_capitalised or _is_written_as_name(text, start, end)
+                is_meant = not name.only_capitalized or _is_written_as_name(text, start, end)
                 yield Mention(start, end, name.people, is_meant)
                 break
 
@@ -141,7 +141,7 @@ def _are_together(text: str, words: list[tuple[int, int]]) -> bool:
 
 
 def _is_written_as_name(text: str, start: int, end: int) -> bool:
-    """Whether an ordinary word is a name here: capitalised, but not at the beginning of a sentence."""
+    """Whether an ordinary word is a name here: capitalized, but not at the beginning of a sentence."""
     before = text[max(0, start - 40) : start].rstrip(_UNSEEN)
     if before.endswith("@"):
         return True

@@ -49,7 +49,7 @@ def find_and_count(text: str, known: Known, partner: str | None, region: str) ->
     kinds = [*patterns, "name"]
     spans = [Span(*match.span()) for match in _MASKED.finditer(text)]
     view, left, without_result = MaskedView(text, spans), 0, 0
-    # Repeat until nothing is found: masking one thing can make something next to it recognisable.
+    # Repeat until nothing is found: masking one thing can make something next to it recognizable.
     for kind in islice(cycle(kinds), ROUNDS * len(kinds)):
         if kind == "name":
             found, left = find_names(view.text, known, partner)

@@ -64,7 +64,7 @@ EARLIEST, LATEST = 631_152_000_000_000, 4_102_444_800_000_000  # 1990 and 2100 i
 
 
 class Looks(NamedTuple):
-    """How to recognise an app's exports."""
+    """How to recognize an app's exports."""
 
     files: tuple[str, ...] = ()  # patterns of file names
     folders: tuple[str, ...] = ()  # patterns of files in a folder; the longest that matches decides
@@ -72,7 +72,7 @@ class Looks(NamedTuple):
     contains: bytes = b""  # … and what its first 2000 bytes contain
 
 
-# Reader -> how `kind="auto"` recognises its files. For a file, the first reader that fits is used.
+# Reader -> how `kind="auto"` recognizes its files. For a file, the first reader that fits is used.
 READERS = {
     "imessage": Looks(("*.db",), ("chat.db",), b"SQLite format 3\0"),
     "table": Looks(("*.csv", "*.tsv", "*.jsonl", "*.ndjson", "*.parquet")),
@@ -86,7 +86,7 @@ READERS = {
 def read_messages(source: str | Path, kind: str = "auto", **settings) -> pandas.DataFrame:
     """Read one chat history into a messages table (columns: see the module).
 
-    `kind` is one of READERS; "auto" recognises it from the source. Settings, if the reader needs
+    `kind` is one of READERS; "auto" recognizes it from the source. Settings, if the reader needs
     them: `me`, the owner's names in the source; `date_order`, "dmy", "mdy" or "ymd"; `time_zone`,
     the zone of times written without one (default UTC).
 
@@ -128,7 +128,7 @@ def _owner_missing(file: Path, table: pandas.DataFrame, me) -> StudyError:
 
 
 def kind_of(file: Path) -> str:
-    """The reader for a source, from its name and first bytes. StudyError: not recognised."""
+    """The reader for a source, from its name and first bytes. StudyError: not recognized."""
     if os.path.isdir(file):  # unlike Path.is_dir, no error without permission
         return _kind_of_folder(file)
     try:

@@ -15,13 +15,13 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LARGEST = 1 << 30  # bytes; a million messages take about a tenth of that
 
 
-def read_bytes(file: Path, largest: int = LARGEST) -> bytes:
-    """A file's bytes. StudyError: missing, a folder, empty, not permitted, or larger than `largest`."""
+def read_bytes(file: Path) -> bytes:
+    """A file's bytes. StudyError: missing, a folder, empty, not permitted, or larger than LARGEST."""
     try:
         size = file.stat().st_size
-        if size > largest:
+        if size > LARGEST:
             raise StudyError(
-                f"{shown(file)} is too large: {size:,} bytes; at most {largest:,} are read at once. Export the chats one "
+                f"{shown(file)} is too large: {size:,} bytes; at most {LARGEST:,} are read at once. Export the chats one "
                 "by one, without media."
             )
         data = file.read_bytes()

@@ -46,7 +46,7 @@ def text_of(file: Path) -> tuple[str, str]:
         data, name = _unzipped(file)
         names.append(name)
     else:
-        data = exports.read_bytes(file, exports.LARGEST)
+        data = exports.read_bytes(file)
     titles = [name.removeprefix(title) for name in names for title in TITLES if name.startswith(title)]
     # The shortest title, because one prefix may begin with another. A second download adds " (1)".
     title = re.sub(r" \(\d{1,3}\)$", "", min(titles, key=len) if titles else names[0])

@@ -105,7 +105,7 @@ def split_senders(bodies: list[str], me: Iterable[str]) -> Iterator[tuple[str, s
     """Yield (sender, text) of each message; the sender of WhatsApp's own sentences is "".
 
     WhatsApp's sentences may contain a colon (`Anna changed the subject to "Party: now"`). They are
-    recognised by an unclosed quotation before the colon, or by words that no name contains. A name
+    recognized by an unclosed quotation before the colon, or by words that no name contains. A name
     may contain a colon too: if it is one of `me`, or if at least five messages by that sender would
     otherwise all begin with the same words and a colon.
     """
