@@ -59,10 +59,10 @@ def found(tmp_path, write_split):
         if meta:
             (tmp_path / "meta.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
         report = splits.check(subject_of(tmp_path, None))
-        assert all(item["check"] in splits.CHECKS for item in report)
-        numbers = [int(item["title"].split()[0].replace(",", "")) for item in report]
+        assert all(item.check in {check.id for check in splits.CHECKS} for item in report)
+        numbers = [int(item.title.split()[0].replace(",", "")) for item in report]
         # The first of a check is the worst: conversations may be shared in two ways.
-        return {item["check"]: (item["severity"], number) for item, number in reversed(list(zip(report, numbers)))}
+        return {item.check: (item.severity, number) for item, number in reversed(list(zip(report, numbers)))}
 
     return check
 
@@ -179,7 +179,7 @@ def test_meta_that_does_not_tell_every_row_is_not_believed(found, tmp_path):
     found(parts)
     lines = (tmp_path / "meta.jsonl").read_text().splitlines()
     (tmp_path / "meta.jsonl").write_text("\n".join(lines[1::2]))
-    report = {item["check"] for item in splits.check(subject_of(tmp_path, None))}
+    report = {item.check for item in splits.check(subject_of(tmp_path, None))}
     assert report == {"splits.near_duplicate", "splits.reply_in_context"}
 
 

@@ -1,4 +1,4 @@
-"""How the checks on data show what they found: few lines, short, and safe to write to a file."""
+"""How checks show what they found: few lines, short, and safe to write to a file."""
 
 import json
 import unicodedata
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from ..paths import shown
-from .findings import finding
+from .findings import Check, Finding, finding
 from .run_inputs import RunInputs
 
 LINES = 5
@@ -19,14 +19,14 @@ def listed(lines: Sequence[str]) -> list[str]:
 
 
 def quoted(text: str, most: int = 120) -> str:
-    """A text on one line, in quotes; what cannot be seen or written to a file is escaped."""
-    told = json.dumps(text if len(text) <= most else text[:most] + "…", ensure_ascii=False)
-    if told.isprintable():
-        return told
+    """A text on one line, in quotes, with invisible and unwritable characters escaped."""
+    shown_text = json.dumps(text if len(text) <= most else text[:most] + "…", ensure_ascii=False)
+    if shown_text.isprintable():
+        return shown_text
     parts = []
-    for at, character in enumerate(told):
-        # Emoji and several scripts join what stands on both sides.
-        joins = character in "\u200c\u200d" and not (told[at - 1] + told[at + 1]).isascii()
+    for at, character in enumerate(shown_text):
+        # Emoji and several scripts join the characters on both sides.
+        joins = character in "\u200c\u200d" and not (shown_text[at - 1] + shown_text[at + 1]).isascii()
         if joins or character.isprintable() or unicodedata.category(character) == "Zs":
             parts.append(character)
         else:
@@ -35,7 +35,7 @@ def quoted(text: str, most: int = 120) -> str:
 
 
 def around(text: str, start: int, end: int) -> str:
-    """A place in a text, with the words about it."""
+    """A place in a text, with the words around it."""
     return quoted(("…" if start > 30 else "") + text[max(0, start - 30) : end + 30])
 
 
@@ -43,33 +43,46 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + "s" * (number != 1)
 
 
+def in_rows(
+    inputs: RunInputs, check: Check, severity: str, hits: list[tuple[str, int, str]], title: str, **values: str
+) -> list[Finding]:
+    """The finding on rows, or none without hits: (split, line number, what is there).
+
+    The title becomes "{number} rows {title}", with the number in each file; `values` go to `Check.found`.
+    """
+    if not hits:
+        return []
+    files = Counter(split for split, _, _ in hits)
+    numbers = ", ".join(f"{split}.jsonl: {number:,}" for split, number in files.items())
+    path = inputs.folder / f"{next(iter(files))}.jsonl" if len(files) == 1 else inputs.folder
+    lines = [f"{split}.jsonl line {number}: {text}" for split, number, text in hits]
+    title = f"{counted(len(hits), 'row')} {title} ({numbers})"
+    return [check.found(severity, title, evidence=listed(lines), where=shown(path), **values)]
+
+
+def row_lines(found, rows, describe: Callable[[int], str]) -> list[str]:
+    """Evidence on rows of a `loss_mask.LossMask`: the first few described, the others counted."""
+    lines = [f"line {found.rendering.numbers[row]}: {describe(row)}" for row in rows[:LINES].tolist()]
+    return listed(lines + [""] * (len(rows) - len(lines)))
+
+
 def rows_found(
     inputs: RunInputs, check: str, severity: str, hits: list[tuple[str, int, str]], what: str, cause: str, fix: str
 ) -> list[dict]:
-    """The finding on rows: `hits` are (split, line number, what stands there); none, no finding.
-
-    The title is "{number} rows {what}", with the number in each file.
-    """
+    """The old form of `in_rows`, until every check is declared."""
     if not hits:
         return []
     files = Counter(split for split, _, _ in hits)
     told = ", ".join(f"{split}.jsonl: {number:,}" for split, number in files.items())
     one = next(iter(files)) if len(files) == 1 else None
-    folder = inputs.folder / f"{one}.jsonl" if one else inputs.folder
     return [
         finding(
             check,
             severity,
             f"{counted(len(hits), 'row')} {what} ({told})",
             evidence=listed([f"{split}.jsonl line {number}: {text}" for split, number, text in hits]),
-            where=shown(folder),
+            where=shown(inputs.folder / f"{one}.jsonl" if one else inputs.folder),
             cause=cause,
             fix=fix,
         )
     ]
-
-
-def row_lines(found, rows, describe: Callable[[int], str]) -> list[str]:
-    """Evidence on rows of a `loss_mask.LossMask`: the first few described, the others only counted."""
-    told = [f"line {found.rendering.numbers[row]}: {describe(row)}" for row in rows[:LINES].tolist()]
-    return listed(told + [""] * (len(rows) - len(told)))

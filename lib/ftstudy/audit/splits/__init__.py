@@ -1,8 +1,7 @@
-"""Does one split tell what another asks? Then the evaluation measures memory.
+"""Does one split give away what another asks? Then the evaluation measures memory.
 
-Where `meta.jsonl` says which messages a row was made of, those are compared; the texts are compared
-in any case, by how much they share beyond chance (see `overlap`), so that stock phrases, which
-every history is full of, count for little.
+If `meta.jsonl` says which messages each row was made of, the message ids are compared. The texts are compared in any
+case, by how much they share beyond chance (see `overlap`), so that stock phrases count for little.
 """
 
 import json
@@ -11,33 +10,37 @@ from collections import defaultdict
 from ...extract.variant_folder import HELDOUT
 from ...paths import shown
 from ..evidence import counted, listed, quoted
-from ..findings import finding
+from ..findings import Check, Finding
 from ..run_inputs import RunInputs, Split, read_split
 from . import leaks
 from .leaks import FIX, Row
 
-CHECKS = {
-    "splits.exact_duplicate": (
-        "warning",
-        "Rows with the same user turn and reply in two splits; small talk is exempt.",
-    ),
-    "splits.near_duplicate": (
-        "warning",
-        "Rows of two splits that share most of their words, as those of one session do when it is divided.",
-    ),
-    "splits.reply_in_context": ("warning", "A reply of one split stands in the context of another."),
-    "splits.same_session": ("warning", "A session is divided between two splits."),
-    "splits.same_conversation": (
-        "info or warning",
-        "A conversation stands in several splits, normal where they are divided by time; a warning for "
-        "heldout.jsonl, which is meant for people who stand in none of the others.",
-    ),
-}
+SAME_SESSION = Check(
+    "splits.same_session",
+    ("warning",),
+    "A session is divided between two splits.",
+    cause="Within a session, each row's context contains the replies of the rows before it.",
+    fix=FIX,
+    bad='meta.jsonl: {"split": "train", "session": "m17", …}, {"split": "test", "session": "m17", …}',
+    good='meta.jsonl: {"split": "train", "session": "m17", …}, {"split": "test", "session": "m42", …}',
+)
+SAME_CONVERSATION = Check(
+    "splits.same_conversation",
+    ("info", "warning"),
+    "A conversation is in several splits. Normal if they are divided by time; a warning for heldout.jsonl, which is "
+    "meant for people who are in no other split.",
+    cause="Divided by time, the older part of a conversation is trained on and the newer part evaluated. That is "
+    "normal.",
+    fix="No action needed. To evaluate on people the model never saw, use heldout.jsonl.",
+    bad='meta.jsonl: {"split": "heldout", "conversation": "ann", …}, {"split": "train", "conversation": "ann", …}',
+    good='meta.jsonl: {"split": "heldout", "conversation": "ann", …}, and no other row of ann',
+)
+CHECKS = (*leaks.CHECKS, SAME_SESSION, SAME_CONVERSATION)
 IDS = ("context_ids", "reply_ids")
 
 
-def check(inputs: RunInputs) -> list[dict]:
-    """Findings on what the splits share. Never raises, whatever stands in the files."""
+def check(inputs: RunInputs) -> list[Finding]:
+    """Findings on what the splits share. Never raises, whatever the files contain."""
     splits = dict(inputs.splits)
     if (inputs.folder / f"{HELDOUT}.jsonl").is_file():
         splits[HELDOUT] = read_split(inputs.folder, HELDOUT, inputs.config)
@@ -56,11 +59,11 @@ def _rows(split: Split, meta: dict | None):
 
 
 def _meta(inputs: RunInputs, splits: dict[str, Split]) -> dict[str, dict]:
-    """Split -> line -> what `meta.jsonl` says of it, for splits of which it tells every row."""
+    """Split -> line -> its entry in `meta.jsonl`, for splits that have one for every row."""
     found, known = defaultdict(dict), {}
 
     def same(key: tuple) -> tuple:
-        """One object for each message, which stands in the contexts of many rows."""
+        """One object per message, since each is in the contexts of many rows."""
         return known.setdefault(key, key)
 
     try:
@@ -73,7 +76,7 @@ def _meta(inputs: RunInputs, splits: dict[str, Split]) -> dict[str, dict]:
                     place = {"conversation": conversation, "session": same((conversation, str(item["session"])))}
                     found[item["split"]][item["row"]] = place | ids
                 except (ValueError, KeyError, TypeError, RecursionError):
-                    continue  # no row of ours: the texts are compared instead
+                    continue  # not a row of ours: the texts are compared instead
     except OSError:
         return {}
     return {
@@ -86,59 +89,37 @@ def _meta(inputs: RunInputs, splits: dict[str, Split]) -> dict[str, dict]:
 # --- sessions and conversations -------------------------------------------------------------
 
 
-def _sessions(inputs: RunInputs, rows: list[Row]) -> list[dict]:
+def _sessions(inputs: RunInputs, rows: list[Row]) -> list[Finding]:
     divided = _divided(rows, "session")
     if not divided:
         return []
-    return [
-        finding(
-            "splits.same_session",
-            "warning",
-            f"{counted(len(divided), 'session')} {'is' if len(divided) == 1 else 'are'} divided between splits",
-            evidence=listed([f"{quoted(session[1], 60)}: {told}" for session, told in divided.items()]),
-            where=shown(inputs.folder / "meta.jsonl"),
-            cause="Within a session, each row's context holds the replies of the rows before it.",
-            fix=FIX,
-        )
-    ]
+    title = f"{counted(len(divided), 'session')} {'is' if len(divided) == 1 else 'are'} divided between splits"
+    evidence = listed([f"{quoted(session[1], 60)}: {splits}" for session, splits in divided.items()])
+    return [SAME_SESSION.found("warning", title, evidence=evidence, where=shown(inputs.folder / "meta.jsonl"))]
 
 
-def _conversations(inputs: RunInputs, rows: list[Row]) -> list[dict]:
-    findings = []
+def _conversations(inputs: RunInputs, rows: list[Row]) -> list[Finding]:
     heldout = {row.meta["conversation"] for row in rows if row.meta and row.split == HELDOUT}
-    for severity, some, title, cause, fix in (
-        (
-            "warning",
-            [row for row in rows if row.meta and row.meta["conversation"] in heldout],
-            "of heldout.jsonl also in other splits",
-            "heldout.jsonl is there to ask the model about people whom it never saw; it saw these.",
-            "Leave whole conversations out of the other splits; extract again.",
-        ),
-        (
-            "info",
-            [row for row in rows if row.split != HELDOUT],
-            "in more than one split",
-            "Divided by time, the older part of a conversation is trained on and the newer evaluated. That is normal.",
-            "Nothing need be done. For people whom the model never saw, look at heldout.jsonl.",
-        ),
-    ):
+    unseen = {
+        "cause": "heldout.jsonl is for asking the model about people it never saw; it saw these.",
+        "fix": "Leave whole conversations out of the other splits, and extract again.",
+    }
+    findings = []
+    for severity, some, title, values in (
+        ("warning", [row for row in rows if row.meta and row.meta["conversation"] in heldout],
+         "of heldout.jsonl also in other splits", unseen),
+        ("info", [row for row in rows if row.split != HELDOUT], "in more than one split", {}),
+    ):  # fmt: skip
         if shared := _divided(some, "conversation"):
-            findings.append(
-                finding(
-                    "splits.same_conversation",
-                    severity,
-                    f"{counted(len(shared), 'conversation')} {'stands' if len(shared) == 1 else 'stand'} {title}",
-                    evidence=listed([f"{quoted(name, 60)}: {told}" for name, told in shared.items()]),
-                    where=shown(inputs.folder / "meta.jsonl"),
-                    cause=cause,
-                    fix=fix,
-                )
-            )
+            title = f"{counted(len(shared), 'conversation')} {'is' if len(shared) == 1 else 'are'} {title}"
+            evidence = listed([f"{quoted(name, 60)}: {splits}" for name, splits in shared.items()])
+            where = shown(inputs.folder / "meta.jsonl")
+            findings.append(SAME_CONVERSATION.found(severity, title, evidence=evidence, where=where, **values))
     return findings
 
 
 def _divided(rows: list[Row], key: str) -> dict:
-    """Session or conversation -> its rows in each split, for those in several."""
+    """Session or conversation -> its rows in each split, for those in several splits."""
     counts = defaultdict(lambda: defaultdict(int))
     for row in rows:
         if row.meta:

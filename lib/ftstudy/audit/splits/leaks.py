@@ -1,4 +1,4 @@
-"""Rows of one split that another one gives away, by their texts, and replies by message ids where known."""
+"""Rows of one split that another split gives away: by text, and replies also by message ids if known."""
 
 import math
 from array import array
@@ -9,20 +9,50 @@ from functools import cache
 import numpy
 
 from ..content.speakers import LABEL
-from ..evidence import quoted, rows_found
+from ..evidence import in_rows, quoted
+from ..findings import Check, Finding
 from ..run_inputs import RunInputs
 from . import overlap
 
-# Pairs that a split may have although nothing was divided, since people repeat themselves: how many, and which
-# share of its rows; first of pairs beyond chance, then of those far beyond. A text that somebody keeps and sends
-# again is a reply far beyond. A divided history makes pairs of a tenth to a half of the rows.
+# Pairs that a split may have without any leak, since people repeat themselves: how many, and what share of its rows.
+# The first limit is for pairs beyond chance, the second for those far beyond. A text that somebody saves and sends
+# again is a reply far beyond chance. A session divided at random pairs a tenth to a half of the rows.
 FEW = {
     "exact": ((1, 0.01), (0, 0)),
     "near": ((2, 0.02), (0, 0)),
     "reply": ((3, 0.05), (2, 0.01)),
 }
-MOSTLY = 0.25  # of a split's rows stand in another one: small talk or not, they are the same rows
+MOSTLY = 0.25  # if this share of a split's rows is also in another, they are copies even if they are small talk
 FIX = "Divide by time and by whole sessions, as the extraction does, and extract again."
+EXACT_DUPLICATE = Check(
+    "splits.exact_duplicate",
+    ("warning",),
+    "Two splits have rows with the same user turn and reply; small talk is exempt.",
+    cause="The evaluation asks what was trained: its loss measures memory.",
+    fix=FIX,
+    bad='train.jsonl and test.jsonl: {"messages": [… "when does the ferry leave on sunday?" …, "ten past nine, pier 4"]}',
+    good="each row in one split only",
+)
+NEAR_DUPLICATE = Check(
+    "splits.near_duplicate",
+    ("warning",),
+    "Rows of two splits share most of their words, as rows of one session do when it is divided.",
+    cause="Rows of one session share their messages. If they are split at random, each has its neighbours in the other "
+    "splits.",
+    fix=FIX,
+    bad="random.shuffle(rows); train, test = rows[:800], rows[800:]",
+    good="sessions sorted by time; train gets the older ones, test the newer ones",
+)
+REPLY_IN_CONTEXT = Check(
+    "splits.reply_in_context",
+    ("warning",),
+    "A reply of one split is in the context of another.",
+    cause="One split shows the answer to another's question, to be learned or to be copied.",
+    fix=FIX,
+    bad='test.jsonl: reply "ten past nine, pier 4"; train.jsonl: context "Sam: ten past nine, pier 4"',
+    good="whole sessions in one split",
+)
+CHECKS = (EXACT_DUPLICATE, NEAR_DUPLICATE, REPLY_IN_CONTEXT)
 
 
 @dataclass(slots=True)
@@ -38,7 +68,7 @@ class Row:
         return [line for text in (*self.context, self.reply) for line in text.splitlines()]
 
 
-def check(inputs: RunInputs, rows: list[Row], names: list[str]) -> list[dict]:
+def check(inputs: RunInputs, rows: list[Row], names: list[str]) -> list[Finding]:
     """Findings on what rows of two splits share. `names`: the splits, the earlier ones first."""
     read_line = overlap.line_reader()
     texts = [array("i", [word for line in row.lines for word in read_line(line)]) for row in rows]
@@ -50,29 +80,25 @@ def check(inputs: RunInputs, rows: list[Row], names: list[str]) -> list[dict]:
     likely = {at: to for at, to in (overlap.alike(found, part) | equal).items() if at not in exact}
     exact, near = _enough(rows, exact, sizes, "exact"), _enough(rows, likely, sizes, "near")
     return [
-        *rows_found(
+        *in_rows(
             inputs,
-            "splits.exact_duplicate",
+            EXACT_DUPLICATE,
             "warning",
-            [_again(rows[at], rows[before], "is {} again") for at, before in sorted(exact.items())],
-            "of a split that stand in another, word for word",
-            "What was trained on is asked again: the loss there measures memory.",
-            FIX,
+            [_pair(rows[at], rows[before], "repeats {}") for at, before in sorted(exact.items())],
+            "of a split are also in another, word for word",
         ),
-        *rows_found(
+        *in_rows(
             inputs,
-            "splits.near_duplicate",
+            NEAR_DUPLICATE,
             "warning",
-            [_again(rows[at], rows[before], "shares most of its words with {}") for at, before in sorted(near.items())],
-            "of a split that share most of their words with a row of another",
-            "Rows of one session share their messages. Divided at random, each has its neighbours in the other splits.",
-            FIX,
+            [_pair(rows[at], rows[before], "shares most of its words with {}") for at, before in sorted(near.items())],
+            "of a split share most of their words with a row of another",
         ),
         *_replies(inputs, rows, read_line, found, sizes),
     ]
 
 
-def _again(row: Row, before: Row, form: str) -> tuple[str, int, str]:
+def _pair(row: Row, before: Row, form: str) -> tuple[str, int, str]:
     place = f"{before.split}.jsonl line {before.number}"
     return row.split, row.number, f"{form.format(place)}: {quoted(row.reply, 80)}"
 
@@ -96,7 +122,7 @@ def _same(rows: list[Row], keys: list, found: overlap.Words, sizes: dict) -> dic
 
 
 def _enough(rows: list[Row], pairs: dict[int, tuple[int, float]], sizes: dict[str, int], kind: str) -> dict[int, int]:
-    """The pairs of splits that have more of them than people repeat themselves."""
+    """The pairs of those splits that have more of them than people repeating themselves explains."""
     found = {}
     for least, (few, share) in zip((-math.inf, overlap.SURE), FEW[kind]):
         some = {at: to for at, (to, beyond) in pairs.items() if beyond >= least}
@@ -106,28 +132,20 @@ def _enough(rows: list[Row], pairs: dict[int, tuple[int, float]], sizes: dict[st
     return found
 
 
-def _replies(inputs: RunInputs, rows: list[Row], read_line, found: overlap.Words, sizes: dict) -> list[dict]:
-    """Replies in another split's contexts: by message ids where both splits have them, else by text."""
+def _replies(inputs: RunInputs, rows: list[Row], read_line, found: overlap.Words, sizes: dict) -> list[Finding]:
+    """Replies in another split's contexts: by message ids if both splits have them, otherwise by text."""
     by_id = _by_id(rows)
     by_text = _enough(rows, _by_text(rows, read_line, found, sizes), sizes, "reply")
     hits = [
-        (rows[at].split, rows[at].number, f"{quoted(rows[at].reply, 80)} stands in the context of {place}")
+        (rows[at].split, rows[at].number, f"{quoted(rows[at].reply, 80)} is in the context of {place}")
         for at, to in sorted({**by_text, **by_id}.items())
         if (place := f"{rows[to].split}.jsonl line {rows[to].number}")
     ]
-    return rows_found(
-        inputs,
-        "splits.reply_in_context",
-        "warning",
-        hits,
-        "whose reply stands in the context of another split",
-        "The answer to one split's question is shown in another's: trained on, or there to be copied.",
-        FIX,
-    )
+    return in_rows(inputs, REPLY_IN_CONTEXT, "warning", hits, "whose reply is in the context of another split")
 
 
 def _by_id(rows: list[Row]) -> dict[int, int]:
-    """Row -> a row of another split in whose context one of its reply's messages stands."""
+    """Row -> a row of another split whose context contains a message of its reply."""
     places = defaultdict(dict)  # message id -> split -> the first row
     for at, row in enumerate(rows):
         for message in row.meta["context_ids"] if row.meta else ():
@@ -140,10 +158,9 @@ def _by_id(rows: list[Row]) -> dict[int, int]:
 
 
 def _by_text(rows: list[Row], read_line, found: overlap.Words, sizes: dict[str, int]) -> dict[int, tuple[int, float]]:
-    """The same by the reply's lines, all of which stand there, and the longest one's bits beyond chance."""
-
+    """The same by text, if the context has all lines of the reply; with the longest line's bits beyond chance."""
     if all(row.meta for row in rows):
-        return {}  # the ids of the messages say it
+        return {}  # message ids are exact
 
     @cache
     def spoken(line: str) -> set[tuple]:

@@ -1,9 +1,8 @@
-"""How much do two rows have in common that chance does not explain? In bits, for a whole data set at once.
+"""How much do two rows have in common beyond chance? In bits, for a whole data set at once.
 
-Texts are sequences of words, taken three at a time. Three words that stand in a share p of all places
-say -log2(p) bits, a third of it for each word: "on my way" says little where it is written daily, and a
-remark made once says much. Two rows of two splits are *alike* if they share so many bits that
-nowhere between the splits such a pair is expected by chance.
+Texts are sequences of words, taken three at a time. Three words that occur in a share p of all places carry
+-log2(p) bits, a third for each word: "on my way" carries little if it is written daily, a unique remark carries a
+lot. Two rows of different splits are *alike* if they share so many bits that chance would produce no such pair.
 """
 
 import math
@@ -19,15 +18,15 @@ import numpy
 
 from ..content.speakers import TAG
 
-# Chinese and Japanese give a word a character; the vowel signs of Indic scripts are no letters to Python.
+# In Chinese and Japanese each character is a word; Python doesn't count the vowel signs of Indic scripts as letters.
 WORD = re.compile(
     r"[\u3040-\u30ff\u3400-\u9fff]|(?:[^\W\u3040-\u30ff\u3400-\u9fff]|[\u0300-\u036f\u0900-\u0963\u0970-\u0e7f\u1000-\u109f\u200c\u200d])+"
 )
-MARGIN = 12  # bits beyond chance: for what the estimate neglects, and as there are many pairs
-SURE = 30  # bits beyond that: one such pair is enough, where of others there must be several
-RUN = 5  # words in the same order: what rows are looked up by
-COMMON = 32  # places with the same run: what stands in more says too little to look for pairs by it
-MOST = 0.6  # of the smaller row's bits are shared by rows that are alike
+MARGIN = 12  # bits beyond chance, for what the estimate neglects and for the number of pairs
+SURE = 30  # bits beyond that: a single such pair is enough, of others it takes several
+RUN = 5  # rows are looked up by this many words in the same order
+COMMON = 32  # a run in more places than this is too common to look for pairs by
+MOST = 0.6  # rows that are alike share this much of the smaller row's bits
 MIXER = numpy.uint64(0x9E3779B97F4A7C15)  # an odd number without a pattern, for hashing
 
 
@@ -47,11 +46,11 @@ def line_reader() -> Callable[[str], tuple[int, ...]]:
 
 @dataclass
 class Words:
-    """What the words of all rows say, and where rows of several splits say the same."""
+    """The bits of all words, and the runs of words that several splits share."""
 
     start: numpy.ndarray  # of each row's words among all words, and the end
     bits: numpy.ndarray  # one entry a word
-    shared: numpy.ndarray  # words that end a run which stands in several splits, run by run, in the rows' order
+    shared: numpy.ndarray  # the last words of runs that several splits share, run by run, in the rows' order
     run: numpy.ndarray  # those runs' numbers
 
     def bits_of(self, row: int, first: int = 0, last: int | None = None) -> float:
@@ -105,7 +104,7 @@ def _runs(words: numpy.ndarray, length: int) -> tuple[numpy.ndarray, numpy.ndarr
 
 
 def chance(rows: int, others: int) -> float:
-    """From so many bits on, two of these rows do not share them by chance."""
+    """The bits from which on two of these rows are not alike by chance."""
     return float(numpy.log2(max(1, rows) * max(1, others))) + MARGIN
 
 
