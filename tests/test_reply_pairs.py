@@ -43,6 +43,15 @@ def test_long_silence_ends_context():
     assert contexts(*rows, session_minutes=69)[1] == ["old", "ok", "new"]
 
 
+def test_limits_are_exact():
+    microsecond, rows = 1.5 / 60_000_000, ((0, "ann", "hi"), (1, "me", "yo"))
+    assert replies(*rows, (4, "me", "sup")) == ["yo\nsup"]
+    assert replies(*rows, (4 + microsecond, "me", "sup")) == ["yo", "sup"]
+    assert contexts(*rows, (61, "ann", "new"), (62, "me", "yes"))[1] == ["hi", "yo", "new"]
+    assert contexts(*rows, (61 + microsecond, "ann", "new"), (62, "me", "yes"))[1] == ["new"]
+    assert replies((0, "ann", "x" * 1000), (1, "me", "y" * 1000)) == ["y" * 1000]
+
+
 def test_burst_ends_with_its_session():
     assert replies((0, "ann", "hi"), (1, "me", "yo"), (2, "me", "sup"), session_minutes=0.5, burst_minutes=3) == []
 
@@ -82,7 +91,10 @@ def test_groups_are_optional():
     group = {"is_group": True, "conversation": "g"}
     rows = (0, "ann", "hi", group), (1, "me", "yo", group)
     assert replies(*rows) == [] and removed(*rows)["group chats"] == (2, ["hi", "yo"])
-    assert replies(*rows, groups=True) == ["yo"]
+    (pair,), _ = reply_pairs.build(messages_table(*rows), groups=True)
+    assert pair["reply"] == "yo" and pair["is_group"] and pair["conversation"] == "g"
+    (pair,), _ = reply_pairs.build(messages_table((0, "ann", "hi"), (1, "me", "yo")), groups=True)
+    assert not pair["is_group"] and pair["session"] == "m0"
 
 
 @pytest.mark.parametrize(
@@ -108,6 +120,9 @@ def test_attachments_are_context_but_not_target():
     assert replies((0, "ann", "hi"), (1, "me", "[photo]", photo)) == []
     assert replies((0, "ann", "hi"), (1, "me", "[photo]", photo), (2, "me", "me in Rome")) == ["me in Rome"]
     assert replies((0, "ann", "hi"), (1, "me", "look [photo] here", photo)) == []
+    rows = (0, "ann", "hi"), *((minute, "me", f"[photo]{' ' * minute}", photo) for minute in (1, 2, 3))
+    assert removed(*rows)["the owner's attachments next to text"][0] == 2
+    assert removed(*rows)["only attachments"] == (1, ["[photo] "])
 
 
 def test_forwards_are_context_but_not_target():
@@ -134,6 +149,21 @@ def test_funnel_shows_three_different_examples():
     rows = [(number, "ann", text, {"kind": "system"}) for number, text in enumerate("aabcd")]
     step = removed(*rows, (9, "ann", "hi"))["system: somebody joined, left, called, renamed the group, …"]
     assert step == (5, ["a", "b", "c"])
+
+
+def test_funnel_examples_are_short_and_different():
+    rows = [(number, "ann", "x" * 200 + end, {"kind": "system"}) for number, end in enumerate("abc")]
+    (step,) = (step for step in removed(*rows, (9, "ann", "hi")).items() if step[0].startswith("system"))
+    assert step[1] == (3, ["x" * 200])
+
+
+def test_funnel_begins_with_what_the_reader_skipped():
+    messages = messages_table((0, "ann", "hi"), (1, "me", "yo"))
+    messages.attrs["skipped"] = {"a broken line": {"count": 2, "examples": ["x"]}}
+    first, second, *_ = reply_pairs.build(messages)[1]
+    assert first["left"] == 4 and first["removed"] == 0
+    broken = {"step": "a broken line", "unit": "messages", "removed": 2, "left": 2, "examples": ["x"]}
+    assert second == broken
 
 
 @st.composite
