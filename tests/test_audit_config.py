@@ -1,4 +1,4 @@
-"""Which keys of a config apply, as the installed mlx-lm's own source and its own run say; no junk breaks the audit."""
+"""Config checks, and the facts about the installed mlx-lm that they rely on; junk never breaks them."""
 
 import json
 import re
@@ -16,7 +16,8 @@ import yaml
 from conftest import example
 from ftstudy import configs
 from ftstudy.audit import config, run_inputs
-from ftstudy.audit.config import hub_data, other_names, trainer_keys
+from ftstudy.audit.config import other_names, paths, trainer_keys
+from ftstudy.audit.findings import report
 from ftstudy.errors import StudyError
 from ftstudy.models import base_models
 from ftstudy.paths import ROOT
@@ -31,7 +32,7 @@ PACKAGE = Path(mlx_lm.__file__).parent
 
 
 class Quoting(yaml.SafeDumper):
-    """All texts in quotes: mlx-lm reads 1e-5 as a number, which PyYAML would write without them."""
+    """Quotes every text: PyYAML writes "1e-5" without quotes, and mlx-lm reads that as a number."""
 
 
 Quoting.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
@@ -43,7 +44,7 @@ def as_yaml(keys):
 
 @pytest.fixture
 def write(tmp_path, write_split):
-    """A sound config of the tiny model (2 layers), with some of its keys changed; None takes one out."""
+    """Write a valid config for the tiny model (2 layers) with some keys changed; None deletes a key."""
     for name in ("train", "valid", "test"):
         write_split(tmp_path / "data", name, ROWS)
     sound = {
@@ -73,31 +74,31 @@ def audit(write):
 
 
 def above_info(findings):
-    return {(item["check"], item["severity"]) for item in findings if item["severity"] != "info"}
+    return {(item.check, item.severity) for item in findings if item.severity != "info"}
 
 
 def infos(findings):
-    return {item["check"] for item in findings if item["severity"] == "info"}
+    return {item.check for item in findings if item.severity == "info"}
 
 
 def one(findings, check):
-    (found,) = [item for item in findings if item["check"] == check]
+    (found,) = [item for item in findings if item.check == check]
     return found
 
 
 # --- clean ----------------------------------------------------------------------------------
 
 
-def test_a_sound_config_has_only_the_numbers_of_its_training(audit):
+def test_clean_config_has_only_facts_about_its_length(audit):
     found = audit()
     assert above_info(found) == set()
-    assert "2.00 epochs of 8 rows" in one(found, "config.epochs")["title"]
-    assert re.search(r"about [\d,]+ tokens", one(found, "config.epochs")["title"])
+    assert "2.00 epochs of 8 rows" in one(found, "config.epochs").title
+    assert re.search(r"about [\d,]+ tokens", one(found, "config.epochs").title)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "ft_configs").glob("[dps]*.yaml")), ids=lambda path: path.stem)
 @pytest.mark.parametrize("data", [True, False])
-def test_our_own_configs_are_clean_with_data_and_without(path, data, tmp_path, write_split, monkeypatch):
+def test_own_configs_are_clean_with_and_without_data(path, data, tmp_path, write_split, monkeypatch):
     monkeypatch.setattr(run_inputs.RunInputs, "model", None)  # the demo's model is large to build
     folder = write_split(tmp_path / "data", "train", ROWS * 1000) if data else tmp_path / "none"
     assert above_info(config.check(run_inputs.read(path, data_folder=folder, model="tiny"))) == set()
@@ -127,7 +128,7 @@ def test_our_own_configs_are_clean_with_data_and_without(path, data, tmp_path, w
         {"iters": 4, "save_every": 100, "grad_accumulation_steps": 3},
     ],
 )
-def test_settings_that_the_trainer_takes_are_no_fault(audit, changes):
+def test_valid_settings_have_no_findings(audit, changes):
     assert above_info(audit(changes)) == set()
 
 
@@ -153,8 +154,8 @@ FAULTS = [
     ({"early_stopping": True}, "config.unknown_key", "warning", ["below `ftstudy`"]),
     ({"hf_dataset": {"path": "a/b"}}, "config.hf_dataset", "error", ["'a/b'", "not on the folder", "not installed"]),
     ({"hf_dataset": [{"path": "a/b"}, {"path": "c/d"}]}, "config.hf_dataset", "error", ["'a/b', 'c/d'"]),
-    ({"hf_dataset": "a/b"}, "config.type", "error", ["no block of keys"]),
-    ({"hf_dataset": {"train_split": "train"}}, "config.type", "error", ["no `path`"]),
+    ({"hf_dataset": "a/b"}, "config.type", "error", ["is not a block"]),
+    ({"hf_dataset": {"train_split": "train"}}, "config.type", "error", ["dataset's `path`"]),
     ({"learning_rate": 10.0}, "config.learning_rate", "warning", ["10", "above"]),
     ({"learning_rate": 1e-15}, "config.learning_rate", "warning", ["1e-15", "nothing is learned"]),
     ({"optimizer": "sgd", "learning_rate": 3}, "config.learning_rate", "warning", ["sgd"]),
@@ -167,22 +168,10 @@ FAULTS = [
         ["warmup 8", "only 8", "never reached"],
     ),
     (
-        {"lr_schedule": {"name": "cosine_decay", "arguments": [1e-5, 8], "warmup": 2, "warmup_init": 1e-2}},
-        "config.lr_schedule",
-        "warning",
-        ["comes down", "0.01 to 1e-05"],
-    ),
-    (
         {"lr_schedule": {"name": "cosine_decay", "arguments": [1e-5, 8], "warmup_init": 1e-7}},
         "config.lr_schedule",
         "warning",
         ["warmup_init: 1e-07", "ignored"],
-    ),
-    (
-        {"lr_schedule": {"name": "exponential_decay", "arguments": [1e-4, 1.1]}},
-        "config.lr_schedule",
-        "warning",
-        ["grows"],
     ),
     (
         {"lr_schedule": {"name": "cosine_decay", "arguments": [1e-4, 8], "warmup": 0.1}},
@@ -190,9 +179,7 @@ FAULTS = [
         "error",
         ["steps"],
     ),
-    ({"lora_parameters": LORA | {"scale": 1e-6}}, "config.lora_scale", "warning", ["1e-06", "hardly changes"]),
-    ({"lora_parameters": LORA | {"scale": -1}}, "config.lora_scale", "warning", ["minus sign"]),
-    ({"lora_parameters": LORA | {"rank": 100_000}}, "config.type", "warning", ["more than any"]),
+    ({"lora_parameters": LORA | {"scale": 1e-6}}, "config.lora_scale", "warning", ["1e-06", "too small"]),
     ({"lora_parameters": LORA | {"dropout": 0.5}}, "config.type", "warning", ["50%"]),
     ({"lora_parameters": LORA | {"keys": ["input_layernorm"]}}, "config.lora_keys", "error", ["cannot be adapted"]),
     (
@@ -204,9 +191,9 @@ FAULTS = [
     ({"max_seq_length": 0}, "config.type", "error", ["2 or more"]),
     ({"max_seq_length": -1}, "config.type", "error", ["2 or more"]),
     ({"max_seq_length": 1}, "config.type", "error", ["2 or more"]),
-    ({"test": True, "test_batches": 0}, "config.val_batches", "warning", ["nothing is tested"]),
+    ({"test": True, "test_batches": 0}, "config.val_batches", "warning", ["no rows"]),
     ({"save_every": -2}, "config.type", "warning", ["1 or more"]),
-    ({"iters": 1e30}, "config.type", "error", ["usable size"]),
+    ({"iters": 1e30}, "config.type", "error", ["usable number"]),
     ({"resume_adapter_file": str(ROOT)}, "config.path", "error", ["is a folder"]),
     ({"ftstudy": {"methode": "pissa"}}, "config.unknown_key", "warning", ["ftstudy.methode"]),
     ({"optimizer_config": {"weight_decay": 0.1}}, "config.unknown_key", "warning", ["weight_decay"]),
@@ -237,7 +224,7 @@ FAULTS = [
     ({"lr_schedule": COSINE | {"arguments": [1e-4]}}, "config.lr_schedule_invalid", "error", ["decay_steps"]),
     ({"lr_schedule": COSINE | {"arguments": ["1e-4", 8]}}, "config.lr_schedule_invalid", "error", ["1e-4"]),
     ({"lr_schedule": COSINE | {"arguments": [0, 8]}}, "config.lr_schedule_invalid", "error", ["from 0 to 0"]),
-    ({"lr_schedule": "cosine_decay"}, "config.lr_schedule_invalid", "error", ["no block"]),
+    ({"lr_schedule": "cosine_decay"}, "config.lr_schedule_invalid", "error", ["not a block"]),
     ({"iters": 100}, "config.epochs", "warning", ["25.00 epochs"]),
     ({"iters": 3, "grad_accumulation_steps": 4}, "config.grad_accumulation", "error", ["nothing"]),
     ({"val_batches": 0}, "config.val_batches", "warning", ["not a number"]),
@@ -258,34 +245,31 @@ FAULTS = [
     ({"batch_size": -1}, "config.type", "error", ["1 or more"]),
     ({"learning_rate": -1e-5}, "config.type", "error", ["above 0"]),
     ({"learning_rate": float("nan")}, "config.type", "error", ["learning_rate"]),
-    ({"learning_rate": 10**400}, "config.type", "error", ["usable size"]),
+    ({"learning_rate": 10**400}, "config.type", "error", ["usable number"]),
     ({"steps_per_report": 0}, "config.type", "error", ["1 or more"]),
     ({"seed": -1}, "config.type", "error", ["0 or more"]),
     ({"lora_parameters": LORA | {"rank": 0}}, "config.type", "error", ["1 or more"]),
     ({"lora_parameters": LORA | {"dropout": 1}}, "config.type", "error", ["below 1"]),
     ({"lora_parameters": LORA | {"rank": "8"}}, "config.type", "error", ["lora_parameters.rank"]),
     ({"lora_parameters": [8, 20]}, "config.type", "error", ["a list"]),
-    ({"optimizer_config": {"adam": {"eps": "1e-6"}}}, "config.type", "error", ["optimizer_config.adam.eps"]),
-    ({"optimizer_config": {"adam": [1]}}, "config.type", "error", ["optimizer_config.adam"]),
-    ({True: 1}, "config.type", "error", ["not text"]),
-    ({"report_to": "none"}, "config.type", "error", ["none"]),
+    ({True: 1}, "config.unknown_key", "error", ["keys must be text"]),
 ]
 
 
 @pytest.mark.parametrize("changes, check, severity, words", FAULTS, ids=lambda value: str(value)[:40])
-def test_each_fault_is_found_under_its_own_id(audit, changes, check, severity, words):
+def test_each_fault_found_under_its_own_id(audit, changes, check, severity, words):
     found = audit(changes)
-    ours = [item for item in found if (item["check"], item["severity"]) == (check, severity)]
-    assert ours and all(word in ours[0]["title"] for word in words), found
+    ours = [item for item in found if (item.check, item.severity) == (check, severity)]
+    assert ours and all(word in ours[0].title for word in words), found
     assert {name for name, _ in above_info(found)} == {check} | (
         {"config.path"} if changes.get("model", "").startswith("~") else set()
     )
 
 
 BLOCKS = [
-    ({"train_on": "first"}, {}, "error", "`last` or `all`"),
-    ({"method": "lisa"}, {}, "error", "`pissa` or `galore`"),
-    ({"method": ["pissa"]}, {}, "error", "`pissa` or `galore`"),
+    ({"train_on": "first"}, {}, "error", "`last` (reply of a conversation) or `all`"),
+    ({"method": "lisa"}, {}, "error", "`pissa`, `galore`"),
+    ({"method": ["pissa"]}, {}, "error", "`pissa`, `galore`"),
     ({"early_stopping": -1}, {}, "error", "whole number"),
     ({"early_stopping": True}, {}, "error", "whole number"),
     ({"method": "pissa"}, {"fine_tune_type": "full"}, "error", "fine_tune_type: lora"),
@@ -300,37 +284,34 @@ BLOCKS = [
 
 
 @pytest.mark.parametrize("block, changes, severity, fix", BLOCKS, ids=lambda value: str(value)[:40])
-def test_the_studys_block_is_checked(audit, block, changes, severity, fix):
+def test_faults_in_ftstudy_block(audit, block, changes, severity, fix):
     found = one(audit({"ftstudy": block, **changes}), "config.study_block")
-    assert found["severity"] == severity and fix in found["fix"]
+    assert found.severity == severity and fix in found.fix
 
 
 @pytest.mark.parametrize(
     "block", [{}, {"train_on": "all", "early_stopping": 3}, {"method": "pissa"}, {"train_on": "last"}]
 )
-def test_a_sound_block_is_clean_and_says_nothing_of_what_mlx_lm_alone_does(audit, block):
+def test_valid_ftstudy_block_is_clean_and_hides_facts_about_stock_mlx_lm(audit, block):
     lora = {"rank": 8, "scale": 1.0, "dropout": 0.0} if block.get("method") else None
     found = audit({"ftstudy": block, "val_batches": 1, **({"lora_parameters": lora} if lora else {})})
     assert above_info(found) == set() and not {"config.kept_adapter", "config.val_batches"} & infos(found)
 
 
 @pytest.mark.parametrize("lora", [5, [1], "x"])
-def test_pissa_beside_lora_parameters_that_are_no_block(audit, lora):
-    assert "config.type" in {item["check"] for item in audit({"ftstudy": {"method": "pissa"}, "lora_parameters": lora})}
+def test_pissa_with_lora_parameters_of_wrong_type(audit, lora):
+    assert "config.type" in {item.check for item in audit({"ftstudy": {"method": "pissa"}, "lora_parameters": lora})}
 
 
-def test_a_misnamed_key_is_shown_with_its_live_name_and_what_applies(audit):
+def test_misnamed_key_shows_its_real_name_and_the_value_in_use(audit):
     found = one(audit({"lora_alpha": 32}), "config.unknown_key")
-    assert "`lora_parameters.scale`" in found["fix"] and "scale 20.0" in found["title"]
-    assert found["evidence"] == ["lora_alpha: 32"]
+    assert "`lora_parameters.scale`" in found.fix and "scale 20.0" in found.title
+    assert found.evidence == ["lora_alpha: 32"]
 
 
 TEXTS = [
-    ({"iters": 1e30}, "config.type", "fix", "whole number of a usable size", "1000"),
-    ({"iters": 10**40}, "config.type", "fix", "whole number of a usable size", "1000"),
-    ({"learning_rate": "1,5"}, "config.type", "fix", "1.5`, if the comma is meant as a decimal comma", "15"),
-    ({"learning_rate": "1,500"}, "config.type", "fix", "1500.0`, or `learning_rate: 1.5` if", "quotes"),
-    ({"iters": "1,000"}, "config.type", "fix", "`iters: 1000`.", "quotes"),
+    ({"iters": 1e30}, "config.type", "fix", "a whole number, or delete", "1000"),
+    ({"iters": 10**40}, "config.type", "fix", "a whole number, or delete", "1000"),
     ({"iters": "1,5"}, "config.type", "fix", "Write a whole number", "15"),
     ({"iters": "90"}, "config.type", "fix", "`iters: 90`, without quotes", "90.0"),
     ({"iters": "090"}, "config.type", "fix", "`iters: 90`.", "quotes"),
@@ -342,58 +323,57 @@ TEXTS = [
     ({"lora_parameters": LORA | {"scale": float("nan")}}, "config.type", "cause", "ends without an error", "abort"),
     ({"steps_per_report": 0}, "config.type", "cause", "aborts with a division by zero", "multiple"),
     ({"steps_per_report": -2}, "config.type", "cause", "at every multiple of its size", "abort"),
-    ({"batch_size": -1}, "config.type", "cause", "for ever", "abort"),
+    ({"batch_size": -1}, "config.type", "cause", "forever", "abort"),
     ({"training": {"iters": 5, "lr": 1}}, "config.unknown_key", "fix", "`iters` and `learning_rate` at the top", "train`"),
-    ({"save_every": 4, "steps_per_eval": 4}, "config.kept_adapter", "fix", "take the checkpoint", "set save_every"),
-    ({"save_every": 4, "steps_per_eval": 2}, "config.kept_adapter", "fix", "set save_every as steps_per_eval, 2", "take"),
-    ({"lora_parameters": LORA | {"scale": -3}}, "config.lora_scale", "cause", "it learns what it would with 3", "PEFT"),
+    ({"save_every": 4, "steps_per_eval": 4}, "config.kept_adapter", "fix", "that iteration's checkpoint", "set save_every"),
+    ({"save_every": 4, "steps_per_eval": 2}, "config.kept_adapter", "fix", "set save_every to steps_per_eval, 2", "checkpoint"),
     ({"lr_schedule": COSINE | {"arguments": [0, 8]}}, "config.lr_schedule_invalid", "cause", "all the same", "abort"),
     ({"resume_adapter_file": str(ROOT)}, "config.path", "fix", "adapters.safetensors", "counts from"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("changes, check, part, says, never", TEXTS, ids=lambda value: str(value)[:40])
-def test_what_is_said_fits_the_value(audit, changes, check, part, says, never):
-    text = one(audit(changes), check)[part]
+def test_text_fits_the_value(audit, changes, check, part, says, never):
+    text = getattr(one(audit(changes), check), part)
     assert says in text and never not in text, text
 
 
-def test_with_the_package_for_it_a_dataset_on_a_hub_is_no_error_but_nothing_is_said_of_its_rows(audit, monkeypatch):
-    monkeypatch.setattr(hub_data, "find_spec", lambda name: name)
+def test_hf_dataset_is_a_warning_without_epochs_if_datasets_is_installed(audit, monkeypatch):
+    monkeypatch.setattr(paths, "find_spec", lambda name: name)
     found = audit({"hf_dataset": {"path": "a/b"}, "iters": 1000})
     assert above_info(found) == {("config.hf_dataset", "warning")}
     assert "config.epochs" not in infos(found)
 
 
-def test_fewer_rows_than_a_batch_have_no_epochs(audit):
-    assert not [item for item in audit({"batch_size": 100, "iters": 900}) if item["check"] == "config.epochs"]
+def test_no_epochs_for_fewer_rows_than_a_batch(audit):
+    assert not [item for item in audit({"batch_size": 100, "iters": 900}) if item.check == "config.epochs"]
 
 
-def test_lora_parameters_beside_full_training_are_said_not_to_be_used(audit):
+def test_lora_parameters_unused_in_full_training(audit):
     found = one(audit({"fine_tune_type": "full", "lora_parameters": LORA}), "config.dead_key")
-    assert found["severity"] == "info" and "not used" in found["title"]
+    assert found.severity == "info" and "not used" in found.title
 
 
-# --- keys that stand twice ----------------------------------------------------------------------
+# --- repeated keys ----------------------------------------------------------------------
 
 
 @pytest.fixture
 def audit_text(write):
-    """The findings of one check on the sound config with text behind it."""
+    """The findings of one check on the valid config with text appended."""
 
     def audit_text(text, check="config.duplicate_key"):
         path = write()
         path.write_text(path.read_text() + text)
-        return [item for item in config.check(run_inputs.read(path)) if item["check"] == check]
+        return [item for item in config.check(run_inputs.read(path)) if item.check == check]
 
     return audit_text
 
 
-def test_a_key_that_stands_twice_is_shown_with_both_values_and_their_lines(audit_text):
+def test_repeated_key_shows_both_values_with_their_lines(audit_text):
     (found,) = audit_text("batch_size: 8\n")
-    assert found["severity"] == "warning"
-    assert "`batch_size` stands twice: 2 (line 6) and 8 (line 10); the last alone counts" in found["title"]
-    assert found["evidence"] == ["line 6: batch_size: 2", "line 10: batch_size: 8"]
+    assert found.severity == "warning"
+    assert "`batch_size` is set twice: 2 (line 6) and 8 (line 10); the last value wins" in found.title
+    assert found.evidence == ["line 6: batch_size: 2", "line 10: batch_size: 8"]
 
 
 @pytest.mark.parametrize(
@@ -410,23 +390,23 @@ def test_a_key_that_stands_twice_is_shown_with_both_values_and_their_lines(audit
         ("x-a: &a {b: 1, b: 2}\nx-c: *a\nx-d: *a\n", ["x-a.b"]),
     ],
 )
-def test_keys_are_found_twice_at_any_depth_and_anchors_are_no_second_time(audit_text, text, keys):
+def test_repeated_keys_found_at_any_depth_ignoring_anchors(audit_text, text, keys):
     found = audit_text(text)
-    assert [item["title"].split("`")[1] for item in found] == keys
-    assert {item["severity"] for item in found} <= {"warning"}
+    assert [item.title.split("`")[1] for item in found] == keys
+    assert {item.severity for item in found} <= {"warning"}
 
 
-def test_the_same_value_twice_is_only_an_info(audit_text):
-    assert [item["severity"] for item in audit_text("batch_size: 2\n")] == ["info"]
+def test_repeated_key_with_equal_values_is_an_info(audit_text):
+    assert [item.severity for item in audit_text("batch_size: 2\n")] == ["info"]
 
 
-def test_the_whole_name_of_a_module_is_proposed_and_alpha_is_converted(audit):
+def test_fix_names_the_full_module_and_converts_alpha(audit):
     found = audit({"lora_parameters": LORA | {"alpha": 16, "keys": ["q_proj"]}})
-    assert "self_attn.q_proj" in one(found, "config.lora_keys")["fix"]
-    assert "scale: 2`" in one(found, "config.lora_alpha")["fix"]
+    assert "self_attn.q_proj" in one(found, "config.lora_keys").fix
+    assert "scale: 2`" in one(found, "config.lora_alpha").fix
 
 
-def test_what_is_normal_for_the_trainer_is_said_and_no_more(audit):
+def test_normal_settings_are_only_infos(audit):
     found = audit({"num_layers": 0, "iters": 5, "save_every": 100, "grad_accumulation_steps": 2, "val_batches": 1})
     assert infos(found) == {
         "config.num_layers",
@@ -440,7 +420,7 @@ def test_what_is_normal_for_the_trainer_is_said_and_no_more(audit):
     assert above_info(found) == set()
 
 
-def test_without_a_model_only_the_form_of_the_keys_is_judged(write, monkeypatch):
+def test_lora_keys_without_a_model_judged_by_their_form(write, monkeypatch):
     monkeypatch.setattr(run_inputs.RunInputs, "model", None)
 
     def checks(keys):
@@ -451,18 +431,12 @@ def test_without_a_model_only_the_form_of_the_keys_is_judged(write, monkeypatch)
     assert checks(["attention.q_proj", "lm_head"]) == set()
 
 
-def test_every_check_that_is_found_is_documented(audit):
-    for changes, check, severity, _ in FAULTS:
-        assert severity in config.CHECKS[check][0]
-    assert infos(audit({"num_layers": 0})) <= config.CHECKS.keys()
-
-
-# --- mlx-lm itself: what the checks rest on ----------------------------------------------------
+# --- mlx-lm itself: what the checks rely on ----------------------------------------------------
 
 
 @pytest.fixture
 def trainer(write, monkeypatch):
-    """`mlx_lm.lora --config` on changes of the sound config, in this process."""
+    """Run `mlx_lm.lora --config` on the valid config with changes, in this process."""
 
     def run(changes):
         path = write({"report_to": ""} | changes)
@@ -506,34 +480,33 @@ ABORTS = [
     {"optimizer_config": {"adam": {"weight_decay": 1}}},
     {"optimizer_config": {"adam": {"learning_rate": 1}}},
     {"resume_adapter_file": "nowhere.safetensors"},
-    {"report_to": "none"},
     {True: 1},
 ]
 
 
 @pytest.mark.parametrize("changes", ABORTS, ids=str)
-def test_mlx_lm_itself_aborts_where_the_audit_says_so(trainer, changes):
+def test_mlx_lm_aborts_as_the_audit_says(trainer, changes):
     with pytest.raises(Exception):
         trainer({"iters": 1} | changes)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.parametrize("key", ["learning_rate", "scale"])
-def test_mlx_lm_itself_trains_with_a_value_that_is_no_number_and_saves_what_is_none(trainer, tmp_path, key, value):
+def test_mlx_lm_trains_with_nan_and_saves_nan(trainer, tmp_path, key, value):
     trainer({"iters": 3} | ({"lora_parameters": LORA | {key: value}} if key == "scale" else {key: value}))
     saved = mx.load(str(tmp_path / "adapter" / "adapters.safetensors"))
     assert all(mx.isnan(tensor).any() for tensor in saved.values())
 
 
-def test_mlx_lm_itself_finds_no_batch_of_fewer_than_no_rows(monkeypatch):
-    """`batch_size: -1` makes no batch, and the trainer goes round and round for one."""
+def test_mlx_lm_searches_forever_for_a_batch_of_negative_size(monkeypatch):
+    """With `batch_size: -1` there is never a batch, and the trainer loops."""
     rounds = iter(range(100))
     monkeypatch.setattr(tuner.np.random, "permutation", lambda number: (next(rounds), [])[1])
     with pytest.raises(RuntimeError, match="StopIteration"):
         next(tuner.iterate_batches([([1, 2], 0)] * 8, -1, 16, loop=True))
 
 
-def test_adafactor_itself_takes_no_learning_rate_unless_it_is_told_to():
+def test_adafactor_ignores_learning_rate_by_default():
     def updated(rate, **options):
         parameters = {"w": mx.ones((2, 2))}
         chosen = optimizers.Adafactor(learning_rate=rate, **options)
@@ -543,7 +516,7 @@ def test_adafactor_itself_takes_no_learning_rate_unless_it_is_told_to():
     assert updated(1e-9, relative_step=False) != updated(1.0, relative_step=False)
 
 
-def test_a_run_reads_no_key_that_the_source_does_not_show(trainer, monkeypatch):
+def test_run_reads_only_keys_found_in_the_source(trainer, monkeypatch):
     read, original = set(), lora.run
 
     class Recorder:
@@ -561,7 +534,7 @@ def test_a_run_reads_no_key_that_the_source_does_not_show(trainer, monkeypatch):
     assert {"iters", "lora_parameters", "mask_prompt", "seed"} <= read - {"__dict__", "__class__"} <= live
 
 
-def test_dead_keys_do_not_arrive_and_live_ones_do(write, monkeypatch):
+def test_dead_keys_never_apply_and_live_ones_do(write, monkeypatch):
     seen = []
     monkeypatch.setattr(lora, "run", seen.append)
     path = write({"trust_remote_code": True, "clear_cache_threshold": 7, "seed": 7, "max_seq_length": 7})
@@ -574,7 +547,7 @@ def test_dead_keys_do_not_arrive_and_live_ones_do(write, monkeypatch):
 # --- the trainer's keys -----------------------------------------------------------------------
 
 
-def test_the_keys_are_those_of_the_source():
+def test_keys_found_in_the_source():
     keys = trainer_keys.installed()
     assert {"iters", "mask_prompt", "lr_schedule", "hf_dataset", "chat_feature", "lora_parameters"} <= keys.live
     assert keys.section("lora_parameters") == {"rank", "scale", "dropout", "keys"}
@@ -586,7 +559,7 @@ def test_the_keys_are_those_of_the_source():
     assert set(keys.choices["optimizer"]) == keys.optimizers.keys()
 
 
-def test_every_default_and_every_option_of_the_trainer_is_live_or_dead():
+def test_every_default_and_option_is_live_or_dead():
     keys = trainer_keys.installed()
     options = {action.dest for action in lora.build_parser()._actions} - {"help"}
     assert options | lora.CONFIG_DEFAULTS.keys() == (options | lora.CONFIG_DEFAULTS.keys()) & (
@@ -605,7 +578,7 @@ def test_every_default_and_every_option_of_the_trainer_is_live_or_dead():
         ("tuner/datasets.py", '"chat_feature"', '"talk_feature"', None),
     ],
 )
-def test_another_source_has_other_keys(tmp_path, file, old, new, changed):
+def test_changed_source_changes_the_keys(tmp_path, file, old, new, changed):
     copy = tmp_path / "mlx_lm"
     shutil.copytree(PACKAGE, copy, ignore=lambda folder, names: [n for n in names if n in ("models", "__pycache__")])
     text = (copy / file).read_text()
@@ -622,13 +595,13 @@ def test_another_source_has_other_keys(tmp_path, file, old, new, changed):
     assert ("unread" in after.dead) == ("unread" in new)
 
 
-def test_a_source_of_another_shape_is_refused(tmp_path):
+def test_source_of_unknown_structure_is_rejected(tmp_path):
     (tmp_path / "lora.py").write_text("def main(): pass")
     with pytest.raises(StudyError, match="requirements.lock"):
         trainer_keys.analyse(tmp_path)
 
 
-def test_what_other_trainers_call_a_key_names_a_live_one():
+def test_other_trainers_names_lead_to_live_keys():
     keys = trainer_keys.installed()
     assert other_names.ALIASES.keys() <= keys.live
     for wrong, right in {
@@ -697,15 +670,15 @@ def check_text(folder: Path, text: str):
     except StudyError:
         return []
     for item in found:
-        assert item["severity"] in config.CHECKS[item["check"]][0]
-        assert all(len(line) <= 250 for line in item["evidence"]) and "\n" not in item["title"]
-    json.dumps(found, ensure_ascii=False).encode("utf-8")
+        assert item.check in {check.id for check in config.CHECKS}
+        assert all(len(line) <= 250 for line in item.evidence) and "\n" not in item.title
+    json.dumps(report(found), ensure_ascii=False).encode("utf-8")
     return found
 
 
 @settings(max_examples=150, deadline=None)
 @given(junk=MAPPINGS)
-def test_any_mapping_ends_in_findings_or_in_one_paragraph(junk):
+def test_any_mapping_yields_findings_or_one_paragraph(junk):
     with tempfile.TemporaryDirectory() as folder:
         keys = {"data": f"{folder}/none", "model": f"{folder}/none"} | junk
         check_text(Path(folder), as_yaml(keys))
@@ -713,7 +686,7 @@ def test_any_mapping_ends_in_findings_or_in_one_paragraph(junk):
 
 @settings(max_examples=60, deadline=None)
 @given(text=st.text(st.characters(exclude_characters="/"), max_size=60))
-def test_any_text_ends_in_findings_or_in_one_paragraph(text):
+def test_any_text_yields_findings_or_one_paragraph(text):
     with tempfile.TemporaryDirectory() as folder:
         check_text(Path(folder), f"model: {folder}/none\n{text}")
 
@@ -742,7 +715,7 @@ def test_any_text_ends_in_findings_or_in_one_paragraph(text):
         "a: &a [1,1,1,1,1,1,1,1,1]\nb: &b [*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c,*c,*c,*c]",
     ],
 )
-def test_odd_yaml_ends_in_findings_or_in_one_paragraph(tmp_path, text):
+def test_odd_yaml_yields_findings_or_one_paragraph(tmp_path, text):
     check_text(tmp_path, text if "model:" in text else f"model: {tmp_path}/none\n{text}")
 
 
@@ -769,7 +742,7 @@ def test_a_config_that_cannot_be_read_is_refused_with_what_to_mend(tmp_path, tex
     assert ("Fix that line" in str(refused.value)) == ("column" in str(refused.value))
 
 
-def test_a_number_for_the_data_is_a_finding_and_no_traceback(write):
+def test_number_as_data_folder_is_a_finding(write):
     path = write({"data": 5})
     assert configs.load(path)["data"] == "5"
     assert ("config.type", "error") in above_info(config.check(run_inputs.read(path)))

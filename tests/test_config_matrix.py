@@ -75,7 +75,7 @@ def test_audit_finds_nothing_in_the_whole_matrix(matrix, data, tmp_path, write_s
 
 def test_audit_finds_the_keys_of_the_original_that_nothing_reads(tmp_path):
     found = audit.config.check(audit.read(COMMITTED / "historical_0.3b_lora_cataware.yaml"))
-    unread = " ".join(item["title"] for item in found if item["check"] == "config.unknown_key")
+    unread = " ".join(item.title for item in found if item.check == "config.unknown_key")
     assert all(key in unread for key in ("lora_layers", "lora_rank", "lora_alpha", "lora_dropout"))
 
 
@@ -89,7 +89,7 @@ def test_plain_mlx_lm_trains_each_method_and_the_audit_finds_no_error(method, tm
         tmp_path, variants, str(tmp_path / "data"), models=(tiny,), methods=(method,), prefix="my"
     )
     assert path.name == f"my_tiny_{method}_variable.yaml"
-    assert [item for item in audit.config.check(audit.read(path)) if item["severity"] == "error"] == []
+    assert [item for item in audit.config.check(audit.read(path)) if item.severity == "error"] == []
     command = ["--config", path, "--iters", "4", "--steps-per-eval", "2", "--adapter-path", tmp_path / "adapter"]
     made = subprocess.run([sys.executable, "-m", "mlx_lm", "lora", *map(str, command)], capture_output=True, text=True)
     assert made.returncode == 0, made.stderr

@@ -16,11 +16,11 @@ reason why there is none, and by the tests that hold it: here, or in `file::test
  3  Unknown keys are kept and written down: config.unknown_key.
       test_keys_of_other_names_do_nothing_and_are_written_down, test_what_applies_where_a_config_says_nothing
  4  Two keys never apply from YAML: config.dead_key.
-      test_audit_config::test_dead_keys_do_not_arrive_and_live_ones_do
+      test_audit_config::test_dead_keys_never_apply_and_live_ones_do
       test_the_cache_threshold_does_not_even_apply_from_the_command_line
  5  LoRA's settings: config.lora_incomplete, config.lora_alpha, config.lora_scale, config.lora_keys,
     config.num_layers.
-      test_audit_config::test_mlx_lm_itself_aborts_where_the_audit_says_so
+      test_audit_config::test_mlx_lm_aborts_as_the_audit_says
       test_the_adapter_is_multiplied_by_scale_alone, test_alpha_alone_is_refused,
       test_a_key_is_the_whole_name_of_a_module, test_no_layers_are_all_layers
  6  Schedule and accumulation: config.lr_schedule, config.lr_schedule_invalid, config.grad_accumulation.
@@ -70,8 +70,8 @@ reason why there is none, and by the tests that hold it: here, or in `file::test
       test_training::test_a_run_learns_and_its_adapter_loads
       test_lora_run_drops_the_callback_and_train_model_calls_it
 20  The keys that are read stand in the source: config.unknown_key, config.dead_key.
-      test_audit_config::test_a_run_reads_no_key_that_the_source_does_not_show
-      test_audit_config::test_every_default_and_every_option_of_the_trainer_is_live_or_dead
+      test_audit_config::test_run_reads_only_keys_found_in_the_source
+      test_audit_config::test_every_default_and_option_is_live_or_dead
 """
 
 import json

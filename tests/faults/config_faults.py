@@ -77,6 +77,10 @@ def _keys():
         "lora_attn_modules": ["q_proj"],
     }.items():
         yield f"unknown key {key}", OTHERS[len(key) % 4], with_keys(**{key: value}), "config.unknown_key", "warning"
+    adamw = with_keys(optimizer="adam", optimizer_config={"adamw": {"weight_decay": 0.1}})
+    yield "settings of another optimizer", OTHERS[0], adamw, "config.dead_key", "warning"
+    loose = with_keys(optimizer_config={"weight_decay": 0.1})
+    yield "settings without their optimizer", PLAIN, loose, "config.unknown_key", "warning"
     yield "trust_remote_code", PLAIN, with_keys(trust_remote_code=True), "config.dead_key", "warning"
     yield "clear_cache_threshold", "turns-gemma", with_keys(clear_cache_threshold=1000), "config.dead_key", "warning"
     yield (
@@ -136,9 +140,8 @@ def _rates():
     yield "adafactor with a learning rate", PLAIN, adafactor, "config.dead_key", "warning"
     for what, schedule in {
         "a warm-up as long as the run": {"name": "cosine_decay", "arguments": [1e-4, 150], "warmup": 150},
-        "a warm-up from above": {"name": "cosine_decay", "arguments": [1e-4, 150], "warmup": 9, "warmup_init": 1e-3},
         "warmup_init without warmup": {"name": "cosine_decay", "arguments": [1e-4, 150], "warmup_init": 1e-6},
-        "a decay that grows": {"name": "exponential_decay", "arguments": [1e-4, 1.01]},
+        "a decay over a tenth of the run": {"name": "cosine_decay", "arguments": [1e-4, 15]},
     }.items():
         yield f"schedule: {what}", PLAIN, with_keys(lr_schedule=schedule), "config.lr_schedule", "warning"
     steep = {"name": "cosine_decay", "arguments": [0.3, 150]}
@@ -157,6 +160,7 @@ def _values():
     warm = cosine | {"warmup": 10, "arguments": [3e-4, 150]}
     yield "a schedule with warm-up", OTHERS[0], with_keys(lr_schedule=warm), "config.lr_schedule", "warning"
     for what, schedule in {
+        "from 0": cosine | {"arguments": [0, 150]},
         "unknown": cosine | {"name": "cosine"},
         "without arguments": {"name": "cosine_decay"},
         "a name alone": "cosine_decay",
@@ -206,9 +210,9 @@ def _values():
     yield "iters 1e30", PLAIN, with_keys(iters=1e30), "config.type", error
     yield "learning_rate .nan", OTHERS[3], with_keys(learning_rate=float("nan")), "config.type", error
     yield "keys of a norm", PLAIN, lora(keys=["input_layernorm"]), "config.lora_keys", error
-    for scale in (1e-6, -20.0):
-        yield f"scale {scale}", OTHERS[1], lora(scale=scale), "config.lora_scale", "warning"
-    yield "rank 4096 of a small model", PLAIN, lora(rank=4096), "config.type", "warning"
+    yield "scale 1e-06", OTHERS[1], lora(scale=1e-6), "config.lora_scale", "warning"
+    yield "scale 256", PLAIN, lora(scale=256.0), "config.lora_scale", "warning"
+    yield "scale 0", OTHERS[0], lora(scale=0.0), "config.lora_scale", error
     yield "dropout 0.9", OTHERS[0], lora(dropout=0.9), "config.type", "warning"
     yield (
         "a folder to resume from",
@@ -217,6 +221,15 @@ def _values():
         "config.path",
         error,
     )
+    yield "val_batches 0", PLAIN, with_keys(val_batches=0), "config.val_batches", "warning"
+    yield (
+        "iters 3, accumulation 4",
+        PLAIN,
+        with_keys(iters=3, grad_accumulation_steps=4),
+        "config.grad_accumulation",
+        error,
+    )
+    yield "adapter_path ~/mine", PLAIN, with_keys(adapter_path="~/mine"), "config.path", "warning"
     yield "100,000 steps over 200 rows", PLAIN, with_keys(iters=100_000), "config.epochs", "warning"
     yield "1,000 steps over 12 rows", "texter-chatml-12", with_keys(iters=1000), "config.epochs", "warning"
 
@@ -238,6 +251,9 @@ def _masks():
         )
     for key, value in {"train_on": "first", "method": "lisa", "early_stopping": 2.5}.items():
         yield f"ftstudy.{key} {value}", PLAIN, with_keys(ftstudy={key: value}), "config.study_block", "error"
+    pissa = {"lora_parameters": LORA | {"scale": 1.0, "dropout": 0.1}, "ftstudy": {"method": "pissa"}}
+    yield "pissa with dropout", PLAIN, with_keys(**pissa), "config.study_block", "warning"
+    yield "galore settings alone", PLAIN, with_keys(ftstudy={"galore": {"rank": 8}}), "config.study_block", "warning"
     yield "galore with LoRA", OTHERS[0], with_keys(ftstudy={"method": "galore"}), "config.study_block", "error"
     yield "a misspelt key of the block", OTHERS[1], with_keys(ftstudy={"train": "all"}), "config.unknown_key", "warning"
     yield (

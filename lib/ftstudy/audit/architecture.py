@@ -1,7 +1,7 @@
-"""A base model without its weights: which modules it has, and which tensors an adapter of it has.
+"""A base model without its weights: which modules it has, and which tensors its adapters have.
 
-mlx allocates nothing until a value is asked for, so that even a large model stands in
-milliseconds, and mlx-lm's own conversion to LoRA layers can be replayed on it.
+mlx allocates an array only when its values are needed, so even a large model is built in milliseconds, and
+mlx-lm's own conversion to LoRA layers can be replayed on it.
 """
 
 import json
@@ -14,10 +14,9 @@ from mlx_lm.tuner.utils import linear_to_lora_layers
 
 
 def skeleton(folder: Path | None):
-    """The model of a folder, frozen, with arrays that nobody evaluates; None where there is no
-    such model, or where this mlx-lm cannot make it."""
+    """The model in a folder, frozen and without weights; None if there is none, or if this mlx-lm can't build it."""
     config = model_config(folder)
-    if config is None or "model_file" in config:  # the latter means running a stranger's code
+    if config is None or "model_file" in config:  # a model_file is a stranger's code, which would run
         return None
     try:
         model_class, arguments = utils._get_classes(config=config)
@@ -30,7 +29,7 @@ def skeleton(folder: Path | None):
 
 
 def model_config(folder: Path | None) -> dict | None:
-    """The model's config.json; None where it is not there or no JSON object."""
+    """The model's config.json; None if it is missing or not a JSON object."""
     if folder is None:
         return None
     try:
@@ -42,14 +41,16 @@ def model_config(folder: Path | None) -> dict | None:
 
 @lru_cache(maxsize=8)
 def layers(folder: Path | None) -> int | None:
-    """How many layers mlx-lm counts in the model; None where nobody can say."""
+    """How many layers mlx-lm counts in the model; None if unknown."""
     model = skeleton(folder)
     return None if model is None else len(model.layers)
 
 
 def trained(model, fine_tune_type: str, num_layers: int, lora_parameters: dict | None) -> dict[str, tuple]:
-    """Name -> shape of every tensor that mlx-lm trains and saves. Converts the model, and
-    raises what `linear_to_lora_layers` raises at settings that it does not take."""
+    """Name -> shape of every tensor that mlx-lm trains and saves.
+
+    Converts the model. Raises what `linear_to_lora_layers` raises for settings it rejects.
+    """
     if fine_tune_type == "full":
         for layer in model.layers[-max(num_layers, 0) :]:
             layer.unfreeze()
@@ -58,13 +59,16 @@ def trained(model, fine_tune_type: str, num_layers: int, lora_parameters: dict |
     return {name: tuple(value.shape) for name, value in tree_flatten(model.trainable_parameters())}
 
 
+def roots(model, num_layers: int) -> list:
+    """The modules that a key in `lora_parameters.keys` is relative to: each trained layer, and the model itself."""
+    return [*model.layers[-max(num_layers, 0) :], model]
+
+
 def module_names(model, num_layers: int) -> set[str]:
-    """What a key in `lora_parameters.keys` can name: a linear map or an embedding, as it is called
-    inside one of the layers that are trained, or as it is called from the model's root."""
-    roots = [*model.layers[-max(num_layers, 0) :], model]
+    """What a key in `lora_parameters.keys` can name: a linear layer or an embedding, relative to one of the roots."""
     return {
         name
-        for root in roots
+        for root in roots(model, num_layers)
         for name, module in root.named_modules()
         if hasattr(module, "to_lora") or getattr(module, "weight", None) is not None and module.weight.ndim > 1
     }

@@ -51,7 +51,7 @@ def gather(audited: dict, extraction: dict, comparison: dict, plan: dict, statis
 def _dead_keys() -> list[str]:
     """The keys that one of the original's configs sets and mlx-lm ignores."""
     found = audit.config.check(audit.read(HISTORICAL))
-    return [line for item in found if item["check"] == "config.unknown_key" for line in item["evidence"]]
+    return [line for item in found if item.check == "config.unknown_key" for line in item.evidence]
 
 
 def claims(evidence: dict) -> list[dict]:

@@ -1,17 +1,17 @@
-"""Does the config say what its writer thinks it says? Which keys apply, and what training they make.
+"""Does the config do what its author thinks? Which keys apply, and what training they lead to.
 
-A module a subject; `values` and `trainer_keys` are what they share: how a value is shown, which
-values mlx-lm can use, and which keys it reads.
+One module per subject. `values` also says which values mlx-lm can use, and `trainer_keys` which keys it reads.
 """
 
-from . import duplicates, hub_data, keys, learning_rate, lora, places, study_block, training, value_types
-from .places import place
+from ..findings import Finding
+from . import keys, learning_rate, lora, paths, study_block, training, values
+from .paths import place
 
 __all__ = ["CHECKS", "check", "place"]
-SUBJECTS = (keys, study_block, duplicates, places, hub_data, value_types, lora, learning_rate, training)
-CHECKS = {name: told for inputs in SUBJECTS for name, told in inputs.CHECKS.items()}
+SUBJECTS = (keys, study_block, paths, values, lora, learning_rate, training)
+CHECKS = tuple(check for subject in SUBJECTS for check in subject.CHECKS)
 
 
-def check(inputs) -> list[dict]:
-    """Findings on a config's own content. `subject.given` may hold anything."""
-    return [item for about in SUBJECTS for item in about.check(inputs)]
+def check(inputs) -> list[Finding]:
+    """Findings on the config itself. `inputs.given` may contain anything that YAML can."""
+    return [finding for subject in SUBJECTS for finding in subject.check(inputs)]

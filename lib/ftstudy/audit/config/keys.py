@@ -1,250 +1,279 @@
-"""The keys themselves: those that mlx-lm never reads, and those that never apply."""
+"""The keys of a config: unknown to mlx-lm, never applied, or set twice."""
+
+from collections import deque
+from collections.abc import Iterator
+
+import yaml
 
 from ...configs import STUDY as OUR_KEYS
-from . import lora
+from ...paths import from_root
+from ..evidence import listed
+from ..findings import Check, Finding
 from .trainer_keys import installed, optimizer_options
-from .values import enumerated, say, shown_key, shown_value, sound
+from .values import enumerated, shown_key, shown_line, shown_value, sound
 
-CHECKS = {
-    "config.unknown_key": (
-        "error or warning",
-        "A key that the trainer never reads; it stands in adapter_config.json all the same, as if it had been applied.",
-    ),
-    "config.dead_key": (
-        "warning or info",
-        "A key that the trainer declares, but never applies from a config file, or not beside the other keys.",
-    ),
-    "config.train_off": ("error or info", "The config does not say `train: true`, so that running it trains nothing."),
-}
-IGNORED = (
-    "mlx-lm ignores keys that it does not know, and writes them into adapter_config.json as if they had been applied."
+UNKNOWN = Check(
+    "config.unknown_key",
+    ("error", "warning"),
+    meaning="A key that mlx-lm never reads, such as another trainer's name for a setting.",
+    cause="mlx-lm ignores unknown keys, but writes them to adapter_config.json as if they had been applied.",
+    fix="Use mlx-lm's name for the setting (see its LORA.md), or delete the key.",
+    bad="lora_rank: 16\nepochs: 3",
+    good="lora_parameters: {rank: 16, scale: 2.0, dropout: 0.0}\niters: 600  # 3 epochs × 800 rows / batch_size 4",
 )
-FIXES = {
-    "lora_parameters": "a block with `rank`, `scale` and `dropout`, and `keys` if wanted",
+DEAD = Check(
+    "config.dead_key",
+    ("warning", "info"),
+    meaning="A key that mlx-lm knows, but doesn't apply from a config file or together with the other keys.",
+    cause="mlx-lm trains with another value than the config shows.",
+    fix="Delete the key.",
+    bad="optimizer: adam\noptimizer_config: {adamw: {weight_decay: 0.01}}",
+    good="optimizer: adamw\noptimizer_config: {adamw: {weight_decay: 0.01}}",
+)
+TRAIN_OFF = Check(
+    "config.train_off",
+    ("error", "info"),
+    meaning="The config doesn't say `train: true`, so running it trains nothing.",
+    cause="mlx-lm trains only with `train: true` in the config or `--train` on the command line.",
+    fix="Add `train: true` to the config.",
+    bad="train: false",
+    good="train: true",
+)
+DUPLICATE = Check(
+    "config.duplicate_key",
+    ("warning", "info"),
+    meaning="A key set twice in one block. An info if both values are equal.",
+    cause="YAML keeps the last value of a key and drops the earlier ones without a warning.",
+    fix="Keep one of them.",
+    bad="batch_size: 4\niters: 600\nbatch_size: 2",
+    good="batch_size: 4\niters: 600",
+)
+CHECKS = (UNKNOWN, DEAD, TRAIN_OFF, DUPLICATE)
+ALPHA = ("alpha", "lora_alpha")  # in `lora_parameters`, reported as config.lora_alpha
+NOTES = {
+    "lora_parameters": "a block with `rank`, `scale` and `dropout`, and optionally `keys`",
     "lora_parameters.scale": "scale is what PEFT calls alpha / rank",
     "iters": "iterations of one batch each: epochs × rows / batch_size",
-    "mask_prompt": "true where only the reply is to be trained",
-    "lora_parameters.keys": "a list of names as inside a layer, such as self_attn.q_proj",
+    "mask_prompt": "true to train only on the reply",
+    "lora_parameters.keys": "a list of module names inside a layer, such as self_attn.q_proj",
     "lr_schedule.warmup": "a number of optimizer updates; lr_schedule needs `name` and `arguments` too",
-    "lr_schedule": "a block with `name`, `arguments` and, if wanted, `warmup`",
-    "lr_schedule.arguments": "a list: the first rate, then what the schedule takes besides",
+    "lr_schedule": "a block with `name`, `arguments` and optionally `warmup`",
+    "lr_schedule.arguments": "a list: the first rate, then the schedule's other arguments",
     "optimizer_config": "a block for each optimizer: `optimizer_config: {adamw: {weight_decay: 0.01}}`",
     "fine_tune_type": "lora, dora or full",
     "data": "a folder with train.jsonl, valid.jsonl and test.jsonl",
 }
 
 
-def check(inputs) -> list[dict]:
-    return [
-        *_unknown_keys(inputs),
-        *_our_keys(inputs),
-        *_optimizer_blocks(inputs),
-        *_dead_keys(inputs),
-        *_train_off(inputs),
-    ]
+def check(inputs) -> Iterator[Finding]:
+    yield from _unknown_keys(inputs)
+    yield from _optimizer_blocks(inputs)
+    yield from _dead_keys(inputs)
+    yield from _train_off(inputs)
+    yield from _set_twice(inputs)
 
 
-def _unknown_keys(inputs) -> list[dict]:
-    keys, given, found = installed(), inputs.given, []
+def _unknown_keys(inputs):
+    keys, given = installed(), inputs.given
     top = {key.split(".")[0] for key in keys.live} | keys.dead.keys() | {"ftstudy"}
     for key, value in given.items():
-        # By custom a key with one of these marks is nobody's: a place for YAML anchors.
-        if isinstance(key, str) and key not in top and not key.startswith(("x-", "_", ".")):
-            found.append(_unknown(inputs, key, value))
+        # By convention these marks make a key a place for YAML anchors.
+        if key not in top and not (isinstance(key, str) and key.startswith(("x-", "_", "."))):
+            yield _unknown(inputs, key, value)
     for name in sorted(top):
-        inside = keys.section(name)
-        blocks = given.get(name)
+        inside, blocks = keys.section(name), given.get(name)
         for block in blocks if isinstance(blocks, list) else [blocks]:
             for key, value in block.items() if isinstance(block, dict) and inside else ():
-                if key not in inside and not (name == "lora_parameters" and key in lora.ALPHA):
-                    found.append(_unknown(inputs, key, value, name))
-    return found
-
-
-def _our_keys(inputs) -> list[dict]:
-    ours = inputs.given.get("ftstudy")
-    if ours is None:
-        return []
-    if not isinstance(ours, dict):
-        return [
-            say(
-                inputs,
-                "config.unknown_key",
-                "warning",
-                "`ftstudy` is no block of keys",
-                f"ftstudy: {shown_value(ours)}",
-                "What stands there is not read.",
-                f"Write a block with {', '.join(OUR_KEYS)}, or take it out.",
-            )
-        ]
-    return [
-        say(
-            inputs,
-            "config.unknown_key",
+                if key not in inside and not (name == "lora_parameters" and key in ALPHA):
+                    yield _unknown(inputs, key, value, name)
+    ours = given.get("ftstudy")
+    if ours is not None and not isinstance(ours, dict):
+        ours = {"": ours}
+    for key in ours.keys() - OUR_KEYS.keys() if ours else ():
+        path = f"ftstudy.{shown_key(key)}" if key else "ftstudy"
+        yield UNKNOWN.found(
             "warning",
-            f"`ftstudy.{shown_key(key)}` is no key of this study",
-            f"ftstudy.{shown_key(key)}: {shown_value(value)}",
-            "Nothing reads it.",
-            f"Use one of {', '.join(OUR_KEYS)}, or take it out.",
+            f"`{shown_line(path, ours[key])}` is not a setting of this study",
+            evidence=shown_line(path, ours[key]),
+            where=inputs.where,
+            cause="Nothing reads it.",
+            fix=f"Use {', '.join(OUR_KEYS)} below `ftstudy`, or delete it.",
         )
-        for key, value in ours.items()
-        if key not in OUR_KEYS
-    ]
 
 
-def _unknown(inputs, key, value, section: str = "") -> dict:
+def _unknown(inputs, key, value, section: str = "") -> Finding:
     keys, path = installed(), f"{section}.{shown_key(key)}" if section else shown_key(key)
-    if key in OUR_KEYS and not section:
-        return _below_ours(inputs, key, value)
     live = keys.meant(key, section) if isinstance(key, str) else None
-    if (
-        isinstance(value, dict)
-        and not section
-        and live not in {name.split(".")[0] for name in keys.live if "." in name}
-    ):
-        # What stands inside tells more than what the block is called: `lora: {rank: 8}`, `training: {iters: 5}`.
-        home = keys.home(value)
-        if home == "":
-            return _nested(inputs, key, value)
-        live = home or live
-    title = f"`{path}: {shown_value(value)}` is not read by mlx-lm"
-    if live:
-        title += f", which {_applied(inputs, live)}"
-    return say(
-        inputs,
-        "config.unknown_key",
-        "warning",
-        title,
-        f"{path}: {shown_value(value)}",
-        IGNORED,
-        f"Set `{live}` instead" + (f" ({FIXES[live]})." if live in FIXES else ".")
-        if live
-        else "Take the key out, or find its name in mlx-lm's LORA.md.",
-    )
-
-
-def _below_ours(inputs, key: str, value) -> dict:
-    return say(
-        inputs,
-        "config.unknown_key",
-        "warning",
-        f"`{key}: {shown_value(value)}` is not read by mlx-lm, and by this study only below `ftstudy`",
-        f"{key}: {shown_value(value)}",
-        IGNORED,
-        f"Write `ftstudy: {{{key}: {shown_value(value)}}}`, or take it out.",
-    )
-
-
-def _nested(inputs, key: str, block: dict) -> dict:
-    names = dict.fromkeys(name for inner in block if isinstance(inner, str) and (name := installed().named(inner)))
-    return say(
-        inputs,
-        "config.unknown_key",
-        "warning",
-        f"`{shown_key(key)}: {shown_value(block)}` is not read by mlx-lm: its keys belong at the top level",
-        f"{shown_key(key)}: {shown_value(block)}",
-        IGNORED,
-        f"Write {enumerated([f'`{name}`' for name in names])} at the top level, not below `{shown_key(key)}`.",
+    cause = fix = None
+    if key in OUR_KEYS and not section:
+        reason = "it belongs below `ftstudy`"
+        fix = f"Write `ftstudy: {{{key}: {shown_value(value)}}}`, or delete it."
+    elif not isinstance(key, str):
+        reason = "keys must be text, and mlx-lm aborts"
+        cause = (
+            "YAML reads yes, no, on and off as true or false; mlx-lm makes each key an attribute, which must be text."
+        )
+        fix = "Put the key in quotes, or delete the line."
+    else:
+        if isinstance(value, dict) and not section and not keys.section(live or ""):
+            # The keys in a block say more than its name: `lora: {rank: 8}`, `training: {iters: 5}`.
+            home = keys.home(value)
+            if home == "":
+                live, reason = None, "its keys belong at the top level"
+                names = dict.fromkeys(name for inner in value if isinstance(inner, str) and (name := keys.named(inner)))
+                fix = f"Write {enumerated([f'`{name}`' for name in names])} at the top level, not below `{path}`."
+            else:
+                live = home or live
+        if live:
+            reason = f"mlx-lm {_applied(inputs, live)}"
+            fix = f"Set `{live}` instead" + (f" ({NOTES[live]})." if live in NOTES else ".")
+        elif not fix:
+            reason = "mlx-lm has no such key"
+    return UNKNOWN.found(
+        "warning" if isinstance(key, str) else "error",
+        f"`{path}: {shown_value(value)}` is ignored: {reason}" if isinstance(key, str) else f"`{path}`: {reason}",
+        evidence=f"{path}: {shown_value(value)}",
+        where=inputs.where,
+        cause=cause,
+        fix=fix,
     )
 
 
 def _applied(inputs, live: str) -> str:
-    """What training really uses in the place of a key that was never read."""
+    """What training really uses instead of a key that was never read."""
     section, _, name = live.rpartition(".")
     block = inputs.config.get(section) if section else inputs.config
     value = block.get(name) if isinstance(block, dict) else None
     if value is None or isinstance(value, dict):
-        return f"reads `{live}`" + ("" if inputs.given.get(section or name) else "; that is not set")
-    told = name in inputs.given if not section else section in inputs.given
-    return f"uses {live} {shown_value(value)}, " + ("as the config says there" if told else "its default")
+        return f"reads `{live}`" + ("" if inputs.given.get(section or name) else ", which is not set")
+    is_given = (section or name) in inputs.given
+    return f"uses {live} {shown_value(value)}, " + ("which this config sets" if is_given else "its default")
 
 
-def _optimizer_blocks(inputs) -> list[dict]:
+def _optimizer_blocks(inputs):
     keys, blocks = installed(), inputs.given.get("optimizer_config")
     if not isinstance(blocks, dict):
-        return []
+        return
     chosen = sound(inputs.config)["optimizer"]
     takes = {name: optimizer_options(name, keys) for name in (chosen, *keys.optimizers)}
-    found = [
-        say(
-            inputs,
-            "config.unknown_key",
+    for name, value in blocks.items():
+        if name in keys.optimizers:
+            continue
+        host = next((host for host, options in takes.items() if name in options), None)
+        block = f"{{{shown_line(name, value)}}}"
+        yield UNKNOWN.found(
             "warning",
-            f"`optimizer_config.{shown_key(name)}` is not read by mlx-lm",
-            f"optimizer_config: {{{shown_key(name)}: {shown_value(value)}}}",
-            f"Below optimizer_config stands a block for each optimizer, and mlx-lm reads the one of `{chosen}`.",
-            f"Write `optimizer_config: {{{host}: {{{shown_key(name)}: {shown_value(value)}}}}}`, with `optimizer: {host}`."
-            if (host := next((host for host, options in takes.items() if name in options), None))
+            f"`optimizer_config.{shown_key(name)}` is ignored: it is not an optimizer",
+            evidence=f"optimizer_config: {block}",
+            where=inputs.where,
+            cause=f"optimizer_config has a block for each optimizer, and mlx-lm reads only the one of `{chosen}`.",
+            fix=f"Write `optimizer_config: {{{host}: {block}}}`, with `optimizer: {host}`."
+            if host
             else f"Use one of {', '.join(keys.optimizers)}.",
         )
-        for name, value in blocks.items()
-        if name not in keys.optimizers
-    ]
     others = sorted(name for name in keys.optimizers if name != chosen and blocks.get(name))
     if others and chosen not in blocks:
-        found.append(
-            say(
-                inputs,
-                "config.dead_key",
-                "warning",
-                f"`optimizer_config` holds settings of {', '.join(others)}, but the optimizer is {chosen}",
-                f"optimizer: {chosen}",
-                "mlx-lm reads the block of the chosen optimizer alone.",
-                f"Set `optimizer: {others[0]}`, or move the settings to `{chosen}`.",
-            )
+        yield DEAD.found(
+            "warning",
+            f"`optimizer_config` has settings of {', '.join(others)}, but the optimizer is {chosen}",
+            evidence=f"optimizer: {chosen}",
+            where=inputs.where,
+            cause="mlx-lm reads only the block of the chosen optimizer.",
+            fix=f"Set `optimizer: {others[0]}`, or move the settings to `{chosen}`.",
         )
     options = blocks.get(chosen)
     for option, value in options.items() if isinstance(options, dict) else ():
         if option not in takes[chosen]:
-            found.append(
-                say(
-                    inputs,
-                    "config.unknown_key",
-                    "error",
-                    f"The optimizer {chosen} has no option `{shown_key(option)}`",
-                    f"optimizer_config.{chosen}.{shown_key(option)}: {shown_value(value)}",
-                    "mlx-lm hands the block to the optimizer as it is, which aborts the run."
-                    + (" The learning rate is handed over apart." if option == "learning_rate" else ""),
-                    f"Use {', '.join(takes[chosen])}, or take it out.",
-                )
+            yield UNKNOWN.found(
+                "error",
+                f"The optimizer {chosen} has no option `{shown_key(option)}`",
+                evidence=f"optimizer_config.{chosen}.{shown_line(option, value)}",
+                where=inputs.where,
+                cause="mlx-lm passes the whole block to the optimizer, which rejects the option."
+                + (" The learning rate is passed separately." if option == "learning_rate" else ""),
+                fix=f"Use {', '.join(takes[chosen])}, or delete it.",
             )
-    return found
 
 
-def _dead_keys(inputs) -> list[dict]:
+def _dead_keys(inputs):
     keys = installed()
-    return [
-        say(
-            inputs,
-            "config.dead_key",
+    for key, why in sorted(keys.dead.items()):
+        value, applied = inputs.given.get(key), keys.defaults.get(key)
+        if value is None or value == applied:  # the value that applies anyway does no harm
+            continue
+        flag = f", or pass `--{key.replace('_', '-')}` on the command line" if key != "config" else ""
+        yield DEAD.found(
             "warning",
-            f"`{key}: {shown_value(inputs.given[key])}` never applies from a config file; "
-            f"mlx-lm uses {shown_value(keys.defaults.get(key))}",
-            f"{key}: {shown_value(inputs.given[key])}",
-            f"mlx-lm declares the key, but {why}.",
-            "Take it out" + (f", or give `--{key.replace('_', '-')}` on the command line." if key != "config" else "."),
+            f"`{key}: {shown_value(value)}` never applies from a config file; mlx-lm uses {shown_value(applied)}",
+            evidence=shown_line(key, value),
+            where=inputs.where,
+            cause=f"mlx-lm declares the key, but {why}.",
+            fix=f"Delete it{flag}.",
         )
-        for key, why in sorted(keys.dead.items())
-        # The value that applies anyway does no harm.
-        if inputs.given.get(key) is not None and inputs.given[key] != keys.defaults.get(key)
-    ]
 
 
-def _train_off(inputs) -> list[dict]:
+def _train_off(inputs):
     if inputs.config.get("train"):
-        return []
-    tests = bool(inputs.config.get("test"))
-    return [
-        say(
-            inputs,
-            "config.train_off",
-            # Left out, it may be meant to be given on the command line.
-            "error" if "train" in inputs.given or tests else "info",
-            "The config does not say `train: true`, so "
-            + ("it evaluates an adapter that is there already" if tests else "running it aborts"),
-            f"train: {shown_value(inputs.given.get('train', False))}"
-            + ("" if "train" in inputs.given else "  (mlx-lm's default)"),
-            "mlx-lm trains only with `train: true` in the config or `--train` on the command line.",
-            "Add `train: true` to the config.",
+        return
+    tests, given = bool(inputs.config.get("test")), "train" in inputs.given
+    then = "mlx-lm evaluates an existing adapter" if tests else "mlx-lm aborts"
+    yield TRAIN_OFF.found(
+        "error" if given or tests else "info",  # it may be meant for the command line
+        f"The config doesn't say `train: true`, so {then}",
+        evidence=f"train: {shown_value(inputs.given['train'])}" if given else "train: false  (mlx-lm's default)",
+        where=inputs.where,
+    )
+
+
+def _set_twice(inputs):
+    for path, pairs in _repeated(inputs):
+        shown = [(key.start_mark.line + 1, _shown_node(value)) for key, value in pairs]
+        equal = all(isinstance(value, yaml.ScalarNode) for _, value in pairs) and len({text for _, text in shown}) == 1
+        times = "twice" if len(pairs) == 2 else f"{len(pairs)} times"
+        places = enumerated([f"{text} (line {line})" for line, text in shown[-4:]])
+        yield DUPLICATE.found(
+            "info" if equal else "warning",
+            f"`{shown_key(path)}` is set {times}: {places}; the last value wins",
+            evidence=listed([f"line {line}: {shown_key(pairs[0][0].value)}: {text}" for line, text in shown]),
+            where=inputs.where,
         )
-    ]
+
+
+def _repeated(inputs) -> list[tuple[str, list]]:
+    """(dotted key, its [(key, value), …] as YAML nodes) of every key that a block sets more than once."""
+    from mlx_lm.lora import yaml_loader
+
+    try:
+        # Nodes, because reading them into a mapping drops all but one.
+        root = yaml.compose(from_root(inputs.where).read_text(encoding="utf-8"), yaml_loader)
+    except (yaml.YAMLError, OSError, RecursionError, ValueError):
+        return []  # an unreadable file was rejected before; it may also have been deleted since
+    found, waiting, seen = [], deque([("", root)]), set()
+    while waiting:
+        path, node = waiting.popleft()
+        if id(node) in seen:  # an anchor can appear in many places, even in itself
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting += [(path, inner) for inner in node.value]
+        elif isinstance(node, yaml.MappingNode):
+            values = {}
+            for key, value in node.value:
+                if isinstance(key, yaml.ScalarNode):
+                    name = f"{path}.{key.value}" if path else key.value
+                    values.setdefault((key.tag, name), []).append((key, value))
+                    waiting.append((name, value))
+            found += [
+                (name, pairs)
+                for (tag, name), pairs in values.items()
+                # `<<` merges another block's keys, and may do so with several.
+                if len(pairs) > 1 and not tag.endswith(":merge")
+            ]
+    return sorted(found, key=lambda item: item[1][0][0].start_mark.line)
+
+
+def _shown_node(node) -> str:
+    if isinstance(node, yaml.ScalarNode):
+        quoted = node.style in ("'", '"') or not node.value.isprintable() or len(node.value) > 60
+        return shown_value(node.value) if quoted else node.value
+    return "a list" if isinstance(node, yaml.SequenceNode) else "a block"

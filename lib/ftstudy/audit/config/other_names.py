@@ -1,4 +1,4 @@
-"""What other trainers call a live key of mlx-lm; a dotted alias counts inside that block alone."""
+"""What other trainers call mlx-lm's keys. A dotted alias applies only inside that block."""
 
 # PEFT, TRL and transformers, unsloth, axolotl, LLaMA-Factory, torchtune, and older versions of mlx-lm.
 ALIASES = {
