@@ -14,8 +14,8 @@ from templates import TOKENIZERS
 
 def places(folder, tokenizer=None):
     found = app_code.check(folder, tokenizer)
-    assert all((item["check"], item["severity"]) == ("app.hard_coded_tokens", "warning") for item in found)
-    return [line for item in found for line in item["evidence"]]
+    assert all((item.check, item.severity) == ("app.hard_coded_tokens", "warning") for item in found)
+    return [line for item in found for line in item.evidence]
 
 
 @pytest.mark.parametrize(
@@ -126,8 +126,8 @@ def test_the_models_own_special_tokens_are_known(tmp_path):
 def test_many_places_are_counted_and_five_are_shown(tmp_path):
     (tmp_path / "a.txt").write_text("<|im_end|>\n" * 12)
     (found,) = app_code.check(tmp_path)
-    assert found["title"] == "Special tokens are written by hand in 12 lines of 1 file"
-    assert len(found["evidence"]) == 6 and found["evidence"][-1] == "… and 7 more"
+    assert found.title == "Special tokens are written by hand in 12 lines of 1 file"
+    assert len(found.evidence) == 6 and found.evidence[-1] == "… and 7 more"
 
 
 def test_a_folder_that_is_not_there_is_said_so(tmp_path):
@@ -143,7 +143,7 @@ def test_a_function_is_searched_with_what_it_uses(tmp_path, monkeypatch):
     )
     monkeypatch.syspath_prepend(tmp_path)
     (found,) = app_code.check_function("handmade_app:ask")
-    assert found["evidence"] == ["handmade_app.py:5: <|im_start|> <|im_end|>", "handmade_app.py:HEADER: <|im_start|>"]
+    assert found.evidence == ["handmade_app.py:5: <|im_start|> <|im_end|>", "handmade_app.py:HEADER: <|im_start|>"]
     assert app_code.check_function("handmade_app:clean") == []
 
 

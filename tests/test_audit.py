@@ -22,7 +22,7 @@ def clean(tmp_path, write_split):
 
 def checks(folder, batch_size=2):
     found = audit.data.check_data(folder, batch_size)
-    return {(item["check"], item["severity"]) for item in found if item["check"] != "data.tail_rows"}
+    return {(item.check, item.severity) for item in found if item.check != "data.tail_rows"}
 
 
 def test_clean_data_has_no_findings(clean):

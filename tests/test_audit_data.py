@@ -40,7 +40,7 @@ def subject_of(folder, tokenizer, owner="Sam", **config):
 
 
 def structure(folder, **config):
-    return {(item["check"], item["severity"]) for item in data.check(subject_of(folder, None, **config))}
+    return {(item.check, item.severity) for item in data.check(subject_of(folder, None, **config))}
 
 
 @pytest.fixture
@@ -52,9 +52,9 @@ def texts(tmp_path, write_split, tokenizer):
         for name in SPLITS:
             write_split(tmp_path / "texts", name, others.get(name, rows))
         found = content.check(subject_of(tmp_path / "texts", tokenizer, owner))
-        assert all(item["check"] in content.CHECKS for item in found)
+        assert all(item.check in {check.id for check in content.CHECKS} for item in found)
         check.found = found
-        return {(item["check"], item["severity"]) for item in found}
+        return {(item.check, item.severity) for item in found}
 
     return check
 
@@ -224,9 +224,9 @@ def test_a_batch_size_that_is_none_is_left_to_the_config(folder, size):
 def test_fewer_rows_than_a_batch(folder, write_split):
     write_split(folder, "valid", ROWS[:1])
     write_split(folder, "test", ROWS[:1])
-    found = [item["where"].rpartition("/")[2] for item in data.check(subject_of(folder, None))]
+    found = [item.where.rpartition("/")[2] for item in data.check(subject_of(folder, None))]
     assert found == ["valid.jsonl"]  # test is not evaluated
-    found = [item["where"].rpartition("/")[2] for item in data.check(subject_of(folder, None, test=True))]
+    found = [item.where.rpartition("/")[2] for item in data.check(subject_of(folder, None, test=True))]
     assert found == ["valid.jsonl", "test.jsonl"]
 
 
@@ -235,8 +235,8 @@ def test_the_rows_behind_the_last_batch_are_those_that_mlx_lm_leaves(folder, wri
     # mlx-lm sorts by the number of keys in a row.
     rows = [row | {"id": at} if at % 5 == 0 else row for at, row in enumerate(ROWS[:number])]
     write_split(folder, "train", rows)
-    (item,) = [item for item in data.check(subject_of(folder, None, batch_size=5)) if "train" in item["where"]]
-    assert (item["check"], item["severity"]) == ("data.tail_rows", severity)
+    (item,) = [item for item in data.check(subject_of(folder, None, batch_size=5)) if "train" in item.where]
+    assert (item.check, item.severity) == ("data.tail_rows", severity)
 
     class Rows(list):
         def process(self, row):
@@ -245,7 +245,7 @@ def test_the_rows_behind_the_last_batch_are_those_that_mlx_lm_leaves(folder, wri
     batches = iterate_batches(datasets.CacheDataset(Rows(rows)), 5, 100)
     used = {int(row) for batch, _ in batches for row in batch[:, 0].tolist()}
     left = ", ".join(str(at + 1) for at in range(number) if at not in used)
-    assert item["evidence"][0] == f"lines {left}"
+    assert item.evidence[0] == f"lines {left}"
 
 
 # --- who speaks, and whether anything is said -----------------------------------------------
@@ -286,7 +286,7 @@ def test_a_role_that_the_template_names_is_known(tmp_path, write_split, tokenize
     for template, found in ((None, ["data.roles"]), ("{% if role == 'developer' %}", [])):
         assistant = SimpleNamespace(chat_template=template, added_tokens_decoder={})
         subject = subject_of(tmp_path, assistant)
-        assert [item["check"] for item in content.check(subject)] == found
+        assert [item.check for item in content.check(subject)] == found
 
 
 BLANK = [
@@ -458,7 +458,7 @@ def test_spellings_of_one_reply(texts):
     for row, reply in zip(rows, ["OK!", "Ok", "ok.", "ok"] * 3):
         row["messages"][-1]["content"] = reply
     assert texts(rows) == {("data.dominating_reply", "warning")}
-    assert '"OK!"' in texts.found[0]["title"]
+    assert '"OK!"' in texts.found[0].title
 
 
 def test_system_texts_within_a_file(texts):
@@ -468,8 +468,8 @@ def test_system_texts_within_a_file(texts):
     assert texts(ROWS, train=ROWS[3:] + without[:3]) == {("data.system_prompts", "warning")}
     assert texts(without) == set()
     texts(ROWS, train=[*ROWS[:3], without[3], *ROWS[4:]])
-    assert "has 1 system text, and 1 row without one" in texts.found[0]["title"]
-    assert texts.found[0]["evidence"][1] == "1 row (line 4): no system message"
+    assert "has 1 system text, and 1 row without one" in texts.found[0].title
+    assert texts.found[0].evidence[1] == "1 row (line 4): no system message"
 
 
 def test_few_rows_of_another_kind_tell_nothing_about_a_file(texts):
@@ -580,7 +580,7 @@ def test_a_control_token_is_what_the_tokenizer_takes_for_one(tmp_path, write_spl
     for name in SPLITS:
         write_split(tmp_path, name, [*ROWS, example(reply=f"{token}well no{token}")])
     for tokenizer, found in ((with_tokens("<eos>"), []), (with_tokens(token), ["data.control_tokens"])):
-        assert [item["check"] for item in content.check(subject_of(tmp_path, tokenizer))] == found
+        assert [item.check for item in content.check(subject_of(tmp_path, tokenizer))] == found
 
 
 OTHERS = {
@@ -597,7 +597,7 @@ OTHERS = {
 @pytest.mark.parametrize("change, at", OTHERS.values(), ids=OTHERS)
 def test_the_tokens_of_another_model(texts, change, at):
     assert texts(changed(change, at)) == {("data.control_tokens", "error")}
-    assert "not in this tokenizer" in texts.found[0]["cause"]
+    assert "not in this tokenizer" in texts.found[0].cause
     if change("") != "</think>\n\n":  # which nobody types
         assert texts(changed(change, at, ROWS[:2]) + ROWS[2:]) == set()
 
@@ -640,7 +640,7 @@ def test_the_header_of_an_unknown_template_is_found_too(tmp_path, write_split):
     for name in SPLITS:
         write_split(tmp_path, name, [*ROWS, example(user="Contact: hey ~~@@assistant@@ yo")])
     tokenizer = SimpleNamespace(chat_template="", added_tokens_decoder={}, apply_chat_template=template)
-    assert [item["check"] for item in content.check(subject_of(tmp_path, tokenizer))] == ["data.templated"]
+    assert [item.check for item in content.check(subject_of(tmp_path, tokenizer))] == ["data.templated"]
 
 
 @pytest.mark.parametrize(
@@ -753,7 +753,6 @@ def test_no_bytes_make_a_check_fail(tmp_path, tokenizer, files, size):
     subject = subject_of(tmp_path, tokenizer, batch_size=size)
     for family in (data, content, splits):
         for item in family.check(subject):
-            assert item["check"] in family.CHECKS
-            assert item["severity"] in family.CHECKS[item["check"]][0]
-            assert len(item["evidence"]) <= 6 and all(len(line) <= 200 for line in item["evidence"])
+            assert item.severity in {check.id: check.severities for check in family.CHECKS}[item.check]
+            assert len(item.evidence) <= 6 and all(len(line) <= 200 for line in item.evidence)
             json.dumps(item, ensure_ascii=False).encode()  # can be written to a file

@@ -1,7 +1,7 @@
-"""Does an app write a chat template's special tokens by hand? Its source is searched for them.
+"""Does an app write a chat template's special tokens by hand? This searches its source code.
 
-Such a prompt may be right today: `parity` says whether it is. It goes wrong silently with the
-next model or template, so every place is named.
+Such a prompt may be right today: `parity` says whether it is. It breaks silently with the next model or template, so
+every place is listed.
 """
 
 import inspect
@@ -15,24 +15,31 @@ from ..errors import StudyError
 from ..paths import from_root, shown
 from .app_text import found_in, in_python, in_source, named, special_tokens
 from .evidence import counted, listed
-from .findings import finding
+from .findings import Check, Finding
 from .run_inputs import RunInputs
 
-CHECKS = {
-    "app.hard_coded_tokens": ("warning", "The app's code writes special tokens by hand, not with the chat template."),
-}
+HARD_CODED_TOKENS = Check(
+    "app.hard_coded_tokens",
+    ("warning",),
+    "The app's code writes special tokens by hand instead of using the chat template.",
+    cause="The app builds its prompt itself, for one model's template, and nothing notices when either changes.",
+    fix="Call tokenizer.apply_chat_template, or check each prompt with ftstudy.chat_format.check_prompt.",
+    bad='prompt = f"<|im_start|>user\\n{text}<|im_end|>\\n<|im_start|>assistant\\n"',
+    good="prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True)",
+)
+CHECKS = (HARD_CODED_TOKENS,)
 OTHER_FOLDERS = {"node_modules", "__pycache__", "site-packages", "Pods", "DerivedData"}
 # Not the app's code: prose, data, and what belongs to a model.
-NO_CODE = {".md", ".rst", ".jsonl", ".csv", ".tsv", ".log", ".lock", ".parquet"}
-OF_A_MODEL = {
+NOT_CODE = {".md", ".rst", ".jsonl", ".csv", ".tsv", ".log", ".lock", ".parquet"}
+MODEL_FILES = {
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
     "chat_template.json", "chat_template.jinja", "prompt_contract.json",
 }  # fmt: skip
 LARGEST = 1_000_000  # bytes of a file
 
 
-def findings(inputs: RunInputs, folder: str | Path | None = None) -> list[dict]:
-    """Findings on the app's folder; where none was named, on the function that a profile names."""
+def findings(inputs: RunInputs, folder: str | Path | None = None) -> list[Finding]:
+    """Findings on the app's folder, or without one on the function that a profile names."""
     tokenizer = inputs.tokenizer if inputs.model else None
     if folder:
         return check(folder, tokenizer)
@@ -40,8 +47,8 @@ def findings(inputs: RunInputs, folder: str | Path | None = None) -> list[dict]:
     return check_function(profile["function"], tokenizer) if profile.get("kind") == "callable" else []
 
 
-def check(folder: str | Path, tokenizer=None) -> list[dict]:
-    """Findings on a folder of code (or one file). StudyError where there is none; no bytes in it raise."""
+def check(folder: str | Path, tokenizer=None) -> list[Finding]:
+    """Findings on a folder of code, or one file. Raises StudyError if it doesn't exist; never for what it contains."""
     root = from_root(folder)
     if not root.exists():
         raise StudyError(f"There is no folder {shown(root)} with the app's code; correct its path.")
@@ -53,7 +60,7 @@ def check(folder: str | Path, tokenizer=None) -> list[dict]:
     return _finding(places, shown(root))
 
 
-def check_function(name: str, tokenizer=None) -> list[dict]:
+def check_function(name: str, tokenizer=None) -> list[Finding]:
     """Findings on one function, `module:name`, as in a profile of kind callable, and on the functions
     and texts of its module that it uses."""
     pattern, places, where = special_tokens(tokenizer), [], name
@@ -61,7 +68,7 @@ def check_function(name: str, tokenizer=None) -> list[dict]:
         start = inspect.unwrap(chat_format.function_of(name))
         where = shown(inspect.getsourcefile(start) or name)
     except (StudyError, TypeError, ValueError):
-        return []  # not there, or without a source: `parity.profile_fails` says what matters of it
+        return []  # no such function, or no source; `parity.profile_fails` reports what matters
     ahead, done = [start], set()
     while ahead:
         function = ahead.pop()
@@ -71,7 +78,7 @@ def check_function(name: str, tokenizer=None) -> list[dict]:
         except (OSError, TypeError):
             continue
         source = textwrap.dedent("".join(lines))
-        places += [(f"{Path(where).name}:{first - 1 + line}", told) for line, told in in_python(source, pattern)]
+        places += [(f"{Path(where).name}:{first - 1 + line}", tokens) for line, tokens in in_python(source, pattern)]
         for used, value in _used(function):
             if isinstance(value, str) and (tokens := found_in(value, pattern)):
                 places.append((f"{Path(where).name}:{used}", named(tokens)))
@@ -92,21 +99,13 @@ def _used(function) -> list[tuple[str, object]]:
     return [(name, known[name]) for name in sorted(names) if name in known]
 
 
-def _finding(places: list[tuple[str, str]], where: str) -> list[dict]:
+def _finding(places: list[tuple[str, str]], where: str) -> list[Finding]:
     if not places:
         return []
     files = len({place.rpartition(":")[0] for place, _ in places})
-    return [
-        finding(
-            "app.hard_coded_tokens",
-            "warning",
-            f"Special tokens are written by hand in {counted(len(places), 'line')} of {counted(files, 'file')}",
-            evidence=listed([f"{place}: {tokens}" for place, tokens in places]),
-            where=where,
-            cause="The app builds its prompt itself, for one model's template, and nothing notices when either changes.",
-            fix="Call tokenizer.apply_chat_template, or check each prompt with ftstudy.chat_format.check_prompt.",
-        )
-    ]
+    title = f"Special tokens are written by hand in {counted(len(places), 'line')} of {counted(files, 'file')}"
+    evidence = listed([f"{place}: {tokens}" for place, tokens in places])
+    return [HARD_CODED_TOKENS.found("warning", title, evidence=evidence, where=where)]
 
 
 def _files(root: Path) -> Iterator[Path]:
@@ -121,7 +120,7 @@ def _files(root: Path) -> Iterator[Path]:
             if name not in OTHER_FOLDERS and not name.startswith(".") and not (here / name / "pyvenv.cfg").exists()
         )
         for name in sorted(names):
-            if Path(name).suffix.lower() not in NO_CODE and name not in OF_A_MODEL:
+            if Path(name).suffix.lower() not in NOT_CODE and name not in MODEL_FILES:
                 yield here / name
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from ..paths import shown
-from .findings import Check, Finding, finding
+from .findings import Check, Finding
 from .run_inputs import RunInputs
 
 LINES = 5
@@ -64,25 +64,3 @@ def row_lines(found, rows, describe: Callable[[int], str]) -> list[str]:
     """Evidence on rows of a `loss_mask.LossMask`: the first few described, the others counted."""
     lines = [f"line {found.rendering.numbers[row]}: {describe(row)}" for row in rows[:LINES].tolist()]
     return listed(lines + [""] * (len(rows) - len(lines)))
-
-
-def rows_found(
-    inputs: RunInputs, check: str, severity: str, hits: list[tuple[str, int, str]], what: str, cause: str, fix: str
-) -> list[dict]:
-    """The old form of `in_rows`, until every check is declared."""
-    if not hits:
-        return []
-    files = Counter(split for split, _, _ in hits)
-    told = ", ".join(f"{split}.jsonl: {number:,}" for split, number in files.items())
-    one = next(iter(files)) if len(files) == 1 else None
-    return [
-        finding(
-            check,
-            severity,
-            f"{counted(len(hits), 'row')} {what} ({told})",
-            evidence=listed([f"{split}.jsonl line {number}: {text}" for split, number, text in hits]),
-            where=shown(inputs.folder / f"{one}.jsonl" if one else inputs.folder),
-            cause=cause,
-            fix=fix,
-        )
-    ]

@@ -62,7 +62,7 @@ def _look(path: Path) -> dict:
         "bytes": sum(part["bytes"] for part in splits.values()),
         "lines": splits.get("train", {}).get("examples", 0),
         "listing": audit.data.listing(folder),
-        "findings": audit.data.check_data(folder, config["batch_size"]),
+        "findings": audit.report(audit.data.check_data(folder, config["batch_size"]))["findings"],
     }
 
 

@@ -1,34 +1,67 @@
-"""What stands in the rows: here who speaks, and whether anything is said.
+"""The content of the rows: here who speaks, and whether anything is said.
 
-Sister modules look for names before a reply (`speakers`), what is too often the same or not the
-same (`sameness`), how a user turn is laid out (`user_form`), and control tokens and odd characters
-(`characters`). Their findings are this family's too.
+Sister modules look for names before a reply (`speakers`), for what repeats too often or should repeat and doesn't
+(`sameness`), for the layout of user turns (`user_form`), and for control tokens and odd characters (`characters`).
 """
 
 from ...errors import StudyError
-from ..evidence import quoted, rows_found
+from ..evidence import in_rows, quoted
+from ..findings import Check, Finding
 from ..run_inputs import RunInputs
 from . import characters, sameness, speakers, user_form
 
-CHECKS = {
-    "data.roles": (
-        "error or warning",
-        "A role that neither mlx-lm nor the chat template knows, a system message that is not the first, or an "
-        "assistant who speaks first; a warning for two turns in a row by the same side, which some templates refuse.",
-    ),
-    "data.last_role": ("error", "The last message, which is what is trained, is not by the assistant."),
-    "data.empty_reply": ("error", "A reply of nothing, or of nothing that can be seen."),
-    "data.empty_user": ("error", "A user turn in which nobody says anything."),
-    **sameness.CHECKS,
-    **speakers.CHECKS,
-    **characters.CHECKS,
-    **user_form.CHECKS,
-}
 ROLES = {"system", "user", "assistant", "tool"}
+BAD_ROLES = Check(
+    "data.roles",
+    ("error", "warning"),
+    "A role that neither mlx-lm nor the chat template knows, a system message that isn't the first, or an assistant "
+    "who speaks first; a warning for two turns in a row by one side, which some templates reject.",
+    cause="The chat template writes any role as it is, or rejects the row: the model learns turns that no app asks for.",
+    fix="Write rows as system (or none), then user and assistant in turn; extract again, or fix these rows.",
+    bad='{"messages": [{"role": "sam", "content": "yo"}, {"role": "assistant", "content": "hey"}]}',
+    good='{"messages": [{"role": "user", "content": "yo"}, {"role": "assistant", "content": "hey"}]}',
+)
+LAST_ROLE = Check(
+    "data.last_role",
+    ("error",),
+    "The last message, which is the one that is trained, is not by the assistant.",
+    cause="mlx-lm trains on the last message whatever its role: the model learns to write the other person's texts.",
+    fix="End every row with the owner's reply, with the role `assistant`.",
+    bad='{"messages": [{"role": "assistant", "content": "yo"}, {"role": "user", "content": "dinner?"}]}',
+    good='{"messages": [{"role": "user", "content": "dinner?"}, {"role": "assistant", "content": "yes pls"}]}',
+)
+EMPTY_REPLY = Check(
+    "data.empty_reply",
+    ("error",),
+    "A reply that is empty or invisible.",
+    cause="The model learns to end the turn at once, and to answer with nothing.",
+    fix="Leave these rows out; they often come from an attachment or an unsent message.",
+    bad='{"role": "assistant", "content": ""}',
+    good='{"role": "assistant", "content": "ok"}',
+)
+EMPTY_USER = Check(
+    "data.empty_user",
+    ("error",),
+    "A user turn in which nobody says anything.",
+    cause="The reply answers something that isn't there, so the model learns to answer regardless of the question.",
+    fix="Leave these rows out, or put a placeholder such as [photo] where the message was an attachment.",
+    bad='{"role": "user", "content": "Ann: "}',
+    good='{"role": "user", "content": "Ann: [photo]"}',
+)
+CHECKS = (
+    BAD_ROLES,
+    LAST_ROLE,
+    EMPTY_REPLY,
+    EMPTY_USER,
+    *sameness.CHECKS,
+    *speakers.CHECKS,
+    *characters.CHECKS,
+    *user_form.CHECKS,
+)
 
 
-def check(inputs: RunInputs) -> list[dict]:
-    """Findings on the conversations of all splits. Never raises, whatever stands in them."""
+def check(inputs: RunInputs) -> list[Finding]:
+    """Findings on the conversations of all splits. Never raises, whatever they contain."""
     chats = {name: list(split.chats()) for name, split in inputs.splits.items()}
     tokenizer = _tokenizer(inputs) if any(chats.values()) else None
     labels = speakers.labels_of(chats)
@@ -43,14 +76,14 @@ def check(inputs: RunInputs) -> list[dict]:
 
 
 def _tokenizer(inputs: RunInputs):
-    """The tokenizer, or None: without a model, what does not need one is checked all the same."""
+    """The tokenizer, or None without a model: most checks don't need one."""
     try:
         return inputs.tokenizer
     except StudyError:
         return None
 
 
-def _roles(inputs: RunInputs, chats: dict, template: str) -> list[dict]:
+def _roles(inputs: RunInputs, chats: dict, template: str) -> list[Finding]:
     wrong, twice, last = [], [], []
     for name, rows in chats.items():
         for number, row in rows:
@@ -61,35 +94,18 @@ def _roles(inputs: RunInputs, chats: dict, template: str) -> list[dict]:
             if roles[-1] != "assistant" and roles[-1] in ROLES:
                 said = quoted(row["messages"][-1]["content"], 80)
                 last.append((name, number, f"the last message is by {roles[-1]!r}: {said}"))
-    fix = "Write rows as system (or none), then user and assistant in turn; extract again, or mend these rows."
     return [
-        *rows_found(
+        *in_rows(inputs, BAD_ROLES, "error", wrong, "with roles that don't make a conversation"),
+        *in_rows(
             inputs,
-            "data.roles",
-            "error",
-            wrong,
-            "with roles that do not make a conversation",
-            "The chat template writes any role as it stands, or refuses the row: the model learns turns that no app asks for.",
-            fix,
-        ),
-        *rows_found(
-            inputs,
-            "data.roles",
+            BAD_ROLES,
             "warning",
             twice,
             "in which one side has two turns in a row",
-            "Chat models were trained on turns that alternate; several templates (Gemma, Mistral) refuse anything else.",
-            "Join the messages of one side into one turn, with line breaks.",
+            cause="Chat models were trained on alternating turns; several templates (Gemma, Mistral) reject others.",
+            fix="Join consecutive messages of one side into one turn, with line breaks.",
         ),
-        *rows_found(
-            inputs,
-            "data.last_role",
-            "error",
-            last,
-            "with somebody else than the assistant at the end",
-            "mlx-lm trains on the last message whatever its role: the model learns to write the other person's texts.",
-            "End every row with the owner's reply, with the role `assistant`.",
-        ),
+        *in_rows(inputs, LAST_ROLE, "error", last, "whose last message is not the assistant's"),
     ]
 
 
@@ -110,7 +126,7 @@ def _order(roles: list[str], template: str) -> tuple[str | None, bool]:
     return None, False
 
 
-def _empty(inputs: RunInputs, chats: dict, labels: set[str]) -> list[dict]:
+def _empty(inputs: RunInputs, chats: dict, labels: set[str]) -> list[Finding]:
     replies, users = [], []
     for name, rows in chats.items():
         for number, row in rows:
@@ -121,22 +137,6 @@ def _empty(inputs: RunInputs, chats: dict, labels: set[str]) -> list[dict]:
                 if role == "user" and (not characters.visible(content) or speakers.only_labels(content, labels)):
                     users.append((name, number, f"message {at}, by the user, is {quoted(content)}"))
     return [
-        *rows_found(
-            inputs,
-            "data.empty_reply",
-            "error",
-            replies,
-            "with an empty reply",
-            "The model learns to end the turn at once, and to answer with nothing.",
-            "Leave these rows out; an attachment or an unsent message often stands behind them.",
-        ),
-        *rows_found(
-            inputs,
-            "data.empty_user",
-            "error",
-            users,
-            "with an empty user turn",
-            "The reply answers something that is not there, so the model learns to answer regardless of the question.",
-            "Leave these rows out, or put a placeholder such as [photo] where the message was an attachment.",
-        ),
+        *in_rows(inputs, EMPTY_REPLY, "error", replies, "with an empty reply"),
+        *in_rows(inputs, EMPTY_USER, "error", users, "with an empty user turn"),
     ]

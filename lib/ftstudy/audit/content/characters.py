@@ -1,36 +1,54 @@
-"""Characters that a text should not hold: control tokens, a second template, and remains of bad encodings."""
+"""Characters that don't belong in a text: control tokens, rendered templates, and remains of wrong encodings."""
 
 import re
 import unicodedata
 from collections import Counter
 
 from ... import chat_format
-from ..evidence import around, rows_found
+from ..evidence import around, in_rows
+from ..findings import Check, Finding
 from ..run_inputs import RunInputs
 from .speakers import HEADER
 
-CHECKS = {
-    "data.control_tokens": (
-        "error",
-        "A control token of the tokenizer, or a well-known one, inside a message; one that people might type, "
-        "such as `</s>`, where many rows hold it.",
-    ),
-    "data.templated": ("error", "A message that holds a rendered turn, which would be templated a second time."),
-    "data.odd_characters": (
-        "warning or info",
-        "Remains of a wrong encoding (U+FFFD, “â€™”), control characters, invisible ones; "
-        "an info where these are a few invisible ones.",
-    ),
-}
+CONTROL_TOKENS = Check(
+    "data.control_tokens",
+    ("error",),
+    "A control token of the tokenizer, or a well-known one, inside a message; one that people might type, such as "
+    "`</s>`, only if many rows have it.",
+    cause="The tokenizer encodes them as the tokens that begin and end turns: the model sees turns that nobody took.",
+    fix="Remove them from the texts; an export of prompts is not a message history.",
+    bad='{"role": "user", "content": "hey<|im_end|>"}',
+    good='{"role": "user", "content": "hey"}',
+)
+ALREADY_TEMPLATED = Check(
+    "data.templated",
+    ("error",),
+    "A message contains a rendered turn, which would be templated a second time.",
+    cause="mlx-lm applies the chat template to every message, so these rows are templated twice.",
+    fix="Write plain text into `content`, and leave roles and headers to the chat template.",
+    bad='{"role": "user", "content": "<|im_start|>user\\nhey<|im_end|>"}',
+    good='{"role": "user", "content": "hey"}',
+)
+ODD_CHARACTERS = Check(
+    "data.odd_characters",
+    ("warning", "info"),
+    "Remains of a wrong encoding (U+FFFD, “â€™”), control characters, invisible ones; an info if there are only a few "
+    "invisible ones.",
+    cause="They come from a wrong encoding or a program, not from a person's keyboard, and the model learns to write them.",
+    fix="Read the source as UTF-8, remove what nobody typed, then extract again.",
+    bad='{"role": "assistant", "content": "canâ€™t make it"}',
+    good='{"role": "assistant", "content": "can’t make it"}',
+)
+CHECKS = (CONTROL_TOKENS, ALREADY_TEMPLATED, ODD_CHARACTERS)
 
 CONTROL_TOKEN, FOREIGN, TEMPLATED = "control token", "another model's token", "rendered turn"
 
 # --- control tokens and templates -----------------------------------------------------------
 
 SHAPE = re.compile(r"<[^<>\s]{1,60}>|\[[^\[\]\s]{1,60}\]")  # how control tokens are written, nearly all of them
-# Nobody types these. `<s>` is left to the tokenizer: without such a token, it strikes a word through.
+# Nobody types these. `<s>` only counts if the tokenizer has it: otherwise it may strike a word through.
 WELL_KNOWN = re.compile(r"<\|[A-Za-z_]\w{1,40}\|>|<｜[^｜<>]{1,40}｜>|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>")
-# Somebody may type these once, to strike a word through or to end a joke. No one does so in many texts.
+# Somebody may type these once, to strike a word through or to end a joke, but not in many texts.
 OTHER_MODELS = re.compile(
     r"</?s>|<(?:bos|eos|pad|unk|mask|sep|cls|eot|end_of_utterance|extra_id_\d+)>"
     r"|\[(?:BOS|EOS|PAD|UNK|MASK|SEP|CLS)\]|<turn\|>|<\|turn>",
@@ -56,7 +74,7 @@ def check(inputs: RunInputs, chats: dict, tokenizer) -> list[dict]:
     odd_shaped = [token for token in tokens if not SHAPE.fullmatch(token)]
     control, templated, odd, found = [], [], [], Counter()
     foreign = {}  # (split, token) -> hits
-    clean = set()  # system texts come back in every row
+    clean = set()  # system texts recur in every row
     for name, rows in chats.items():
         for number, row in rows:
             places = {}
@@ -70,17 +88,17 @@ def check(inputs: RunInputs, chats: dict, tokenizer) -> list[dict]:
                 if not here and message["role"] == "system" and len(clean) < 1000:
                     clean.add(text)
                 for kind, place in here.items():
-                    told = f"{message['role']}: {around(text, *place)}"
+                    shown = f"{message['role']}: {around(text, *place)}"
                     token = text[slice(*place)]
                     if kind == FOREIGN:
-                        foreign.setdefault((name, token), {}).setdefault(number, told)
+                        foreign.setdefault((name, token), {}).setdefault(number, shown)
                     elif kind == CONTROL_TOKEN:
-                        places.setdefault(kind, (told, token in tokens))
+                        places.setdefault(kind, (shown, token in tokens))
                     else:
-                        places.setdefault(kind, told)
+                        places.setdefault(kind, shown)
             if CONTROL_TOKEN in places:
-                told, encoded = places.pop(CONTROL_TOKEN)
-                control.append((name, number, told, encoded))
+                shown, encoded = places.pop(CONTROL_TOKEN)
+                control.append((name, number, shown, encoded))
             if TEMPLATED in places:
                 templated.append((name, number, places.pop(TEMPLATED)))
             if places:
@@ -89,40 +107,33 @@ def check(inputs: RunInputs, chats: dict, tokenizer) -> list[dict]:
     known = {(name, number) for name, number, *_ in control}
     for (name, _), hits in foreign.items():
         if len(hits) >= 3 and len(hits) > MANY * len(chats[name]):
-            control += [(name, at, told, False) for at, told in hits.items() if (name, at) not in known]
+            control += [(name, at, shown, False) for at, shown in hits.items() if (name, at) not in known]
             known.update((name, at) for at in hits)
     control.sort(key=lambda hit: (list(chats).index(hit[0]), hit[1]))
-    fix = "Remove them from the texts; an export of prompts is no history of messages."
+    foreign_cause = (
+        "A tokenizer that has them begins and ends turns there; with any other, the model learns to write them."
+    )
+    if tokenizer is not None:
+        foreign_cause = (
+            "This tokenizer doesn't have them and encodes them as plain text: the model learns to write them."
+        )
     return [
-        *rows_found(
+        *in_rows(
             inputs,
-            "data.control_tokens",
+            CONTROL_TOKENS,
             "error",
             [hit[:3] for hit in control if hit[3]],
             "with control tokens inside a message",
-            "The tokenizer encodes them as the tokens that begin and end turns: the model sees turns that nobody took.",
-            fix,
         ),
-        *rows_found(
+        *in_rows(
             inputs,
-            "data.control_tokens",
+            CONTROL_TOKENS,
             "error",
             [hit[:3] for hit in control if not hit[3]],
-            "with the control tokens of another model or template inside a message",
-            "They are not in this tokenizer, which encodes them as plain text: the model learns to write them."
-            if tokenizer is not None
-            else "A tokenizer that has them begins and ends turns there; with any other, the model learns to write them.",
-            fix,
+            "with another model's control tokens inside a message",
+            cause=foreign_cause,
         ),
-        *rows_found(
-            inputs,
-            "data.templated",
-            "error",
-            templated,
-            "with an already rendered turn inside a message",
-            "mlx-lm applies the chat template to every message, so these rows are templated twice.",
-            "Write the plain texts into `content`, and leave roles and headers to the chat template.",
-        ),
+        *in_rows(inputs, ALREADY_TEMPLATED, "error", templated, "with an already rendered turn inside a message"),
         *_odd(inputs, sum(map(len, chats.values())), found, odd),
     ]
 
@@ -136,7 +147,7 @@ def _places(text: str, tokens: set[str], odd_shaped: list[str], header: str | No
         found[FOREIGN] = match.span()
     if place := _rendered(text, header):
         found[TEMPLATED] = place
-    # Nearly all texts are plain, which is quickly seen.
+    # Nearly all texts are plain: a quick test first.
     if not (text.isascii() and text.replace("\n", "").replace("\t", "").isprintable()):
         if visible(text):  # else it is an empty text
             found |= odd_characters(text)
@@ -144,7 +155,7 @@ def _places(text: str, tokens: set[str], odd_shaped: list[str], header: str | No
 
 
 def _leave_to_speakers(found: dict, text: str, header: str | None) -> None:
-    """A reply that merely begins with a header names its speaker (data.speaker_tag), and holds no whole turn."""
+    """A reply that only begins with a header names its speaker (data.speaker_tag); it has no whole turn."""
     if start := HEADER.match(text):
         found.pop(TEMPLATED)
         if place := _rendered(text[start.end() :], header):
@@ -160,12 +171,12 @@ def control_tokens(tokenizer) -> set[str]:
 
 
 def turn_header(tokenizer) -> str | None:
-    """What the chat template writes between a user's text and the reply, if that is more than a mark or two."""
+    """What the chat template writes between a user's text and the reply, if it is long enough to recognize."""
     try:
         messages = [{"role": "user", "content": "(one)"}, {"role": "assistant", "content": "(two)"}]
         text = chat_format.template_text(messages, tokenizer)
         header = text.partition("(one)")[2].partition("(two)")[0].strip()
-    except Exception:  # no tokenizer or no template; one that refuses says so elsewhere
+    except Exception:  # no tokenizer or no template; another check reports one that rejects
         return None
     return header if len(header) > 4 else None
 
@@ -179,7 +190,7 @@ def _control(text: str, tokens: set[str], odd_shaped: list[str]) -> tuple[int, i
     # Somebody may write about <think>; a block of it is a model's.
     if (at := text.find("<think>")) >= 0 and (not text[:at].strip() or "</think>" in text):
         return at, at + len("<think>")
-    if text.lstrip().startswith("</think>"):  # its beginning stood in the prompt
+    if text.lstrip().startswith("</think>"):  # it began in the prompt
         return (at := text.index("</think>")), at + len("</think>")
     token = next((token for token in odd_shaped if token in text), None)
     return None if token is None else (text.index(token), text.index(token) + len(token))
@@ -199,17 +210,17 @@ def _rendered(text: str, header: str | None) -> tuple[int, int] | None:
     return None
 
 
-# --- nothing to see -------------------------------------------------------------------------
+# --- invisible texts -------------------------------------------------------------------------
 
 HIDDEN = {"Cc", "Cf", "Zs", "Zl", "Zp"}
-# Of other categories, and blank all the same: fillers, variation selectors, and the place of a lost attachment.
+# Blank although in other categories: fillers, variation selectors, and the placeholder of a lost attachment.
 FILLERS = set("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0\ufffc")
 FILLERS.update(map(chr, range(0xFE00, 0xFE10)), map(chr, range(0xE0100, 0xE01F0)))
 PLAINLY = re.compile("[!-~]")
 
 
 def visible(text: str) -> bool:
-    """Does a text show anything?"""
+    """True if a text shows anything."""
     return bool(PLAINLY.search(text)) or any(
         character not in FILLERS and unicodedata.category(character) not in HIDDEN for character in text
     )
@@ -227,7 +238,7 @@ FEW_SHARE = 0.001  # of the rows: people paste an invisible character now and th
 
 
 def _byte_as_read(byte: int) -> str:
-    """The characters that a UTF-8 byte becomes where it is read as Windows-1252 or as Latin-1."""
+    """The characters that a UTF-8 byte becomes when read as Windows-1252 or as Latin-1."""
     return re.escape("".join({bytes([byte]).decode("cp1252", "ignore"), chr(byte)}))
 
 
@@ -235,11 +246,11 @@ NEXT = "[" + "".join(map(_byte_as_read, range(0x80, 0xC0))) + "]"
 # UTF-8 read as Windows-1252: “é” becomes “Ã©”, “’” becomes “â€™”, an emoji four characters after “ð”.
 MISREAD = re.compile(f"(?:[\u00c2-\u00df]{NEXT}|[\u00e0-\u00ef]{NEXT}{{2}}|[\u00f0-\u00f4]{NEXT}{{3}})+")
 MAC_MISREAD = re.compile("‚Ä[ôúùìîê¶¢òó]|√[©®ß†°¢§ºª∂±≥¥]")  # the same with Mac Roman
-# The same where UTF-8 was read with one of these; a byte that the encoding lacks was often left out.
+# The same for UTF-8 read with one of these; a byte that the encoding lacks is often dropped.
 OTHER_CODECS = ("cp1251", "cp1250", "cp437", "cp850")
 # An apostrophe, a dash or an ellipsis in those; GBK's double replacement character; and kana in Shift JIS.
 MISREAD_SIGNS = re.compile("вЂ[\u2018-\u201d\u2122¦“”њќ]|ΓÇ[ÖÿÖªöô£¥Ü¼]|ÔÇ[ÖÿØ£ªöô┐]|锟斤拷|[縺繧繝].{1,3}[縺繧繝]")
-UNLIKELY = re.compile("[\x80-\x9f\u0250-\u036f\u0460-\u048f\u0492-\u058f]")  # what these never were before
+UNLIKELY = re.compile("[\x80-\x9f\u0250-\u036f\u0460-\u048f\u0492-\u058f]")  # what the text cannot have meant
 
 
 def _letters(codec: str, first: int, last: int) -> str:
@@ -255,11 +266,11 @@ def _misread_in(codec: str) -> re.Pattern:
 
 
 MISREAD_IN = {codec: _misread_in(codec) for codec in OTHER_CODECS}
-# Most texts of any language have nothing of the kind, which a pattern without alternatives sees sooner.
+# Most texts have nothing like it, which a pattern without alternatives finds out faster.
 LATIN_PAIR = re.compile(f"[\u00c2-\u00f4]{NEXT}")
 PAIRS_IN = {codec: re.compile(_letters(codec, 0xC2, 0xF5) + _letters(codec, 0x80, 0xC0)) for codec in OTHER_CODECS}
 SIGNS_OF_IT = "‚√ЂÇ锟縺繧繝"  # MAC_MISREAD and MISREAD_SIGNS need one of them
-# Behind a letter these are marks of writing: « Ã » of MANHÃ… is no remains.
+# After a capital letter these are punctuation: the Ã… of MANHÃ… is not damaged.
 CLOSING = set("…‘’“”„‚‹›«»–—•¡¿\u00a0")
 
 
@@ -324,15 +335,8 @@ def _as_byte(character: str) -> bytes:
         return character.encode("latin-1")
 
 
-def _odd(inputs: RunInputs, rows: int, found: Counter, odd: list) -> list[dict]:
+def _odd(inputs: RunInputs, rows: int, found: Counter, odd: list) -> list[Finding]:
     damaged = any(not kind.endswith(("(invisible)", "(a direction mark)")) for kind in found)
-    told = ", ".join(f"{kind}: {count:,}" for kind, count in found.most_common(4))
-    return rows_found(
-        inputs,
-        "data.odd_characters",
-        "warning" if damaged or len(odd) > FEW_SHARE * rows else "info",
-        odd,
-        f"with odd characters ({told})",
-        "They come from a wrong encoding or a program, not from a person's keyboard, and the model learns to write them.",
-        "Read the source as UTF-8 and remove what nobody typed; then extract again.",
-    )
+    severity = "warning" if damaged or len(odd) > FEW_SHARE * rows else "info"
+    kinds = ", ".join(f"{kind}: {count:,}" for kind, count in found.most_common(4))
+    return in_rows(inputs, ODD_CHARACTERS, severity, odd, f"with odd characters ({kinds})")

@@ -1,20 +1,51 @@
-"""Rows that ought to differ and are the same, and system texts that ought to be the same and differ."""
+"""Rows that should differ and are the same, and system texts that should be the same and differ."""
 
 import re
 from collections import Counter
 
 from ..evidence import counted, listed, quoted
-from ..findings import finding
+from ..findings import Check, Finding
 from ..run_inputs import RunInputs
 from . import speakers
 
-CHECKS = {
-    "data.duplicates": ("warning", "Rows of one file that are the same, more than a person's small talk explains."),
-    "data.dominating_reply": ("warning", "More than a fifth of a file's replies are one and the same."),
-    "data.system_prompts": ("warning", "More than one system text within a file, or only some rows with one."),
-    "data.system_differs": ("warning", "Most rows of valid or test have another system text than train."),
-}
-# "ok?" / "ok" comes back in every history; what has more different words than this hardly does.
+DUPLICATES = Check(
+    "data.duplicates",
+    ("warning",),
+    "More identical rows in one file than small talk explains.",
+    cause="Every copy counts again: what was exported twice is trained twice as much as the rest.",
+    fix="Remove the copies; if the history was exported twice, extract it from one export.",
+    bad="the same chat exported on Monday and on Friday, both in one folder",
+    good="one export of each chat",
+)
+DOMINATING_REPLY = Check(
+    "data.dominating_reply",
+    ("warning",),
+    "More than a fifth of a file's replies are the same.",
+    cause="A model that always answers with this reply is right so often that it learns little else.",
+    fix="Keep only some of these rows (`repeats` in the extraction).",
+    bad='"ok" in 300 of 900 replies',
+    good='"ok" in 50 of 650 replies',
+)
+SYSTEM_PROMPTS = Check(
+    "data.system_prompts",
+    ("warning",),
+    "More than one system text in a file, or only some rows with one.",
+    cause="An app sends one system text; what is learned under the others is not what it asks for.",
+    fix="Write the same system text into every row, unless each row's own is what the app sends.",
+    bad='"You are Sam." in 700 rows, "You are a helpful assistant." in 200',
+    good='"You are Sam." in all 900 rows',
+)
+SYSTEM_DIFFERS = Check(
+    "data.system_differs",
+    ("warning",),
+    "Most rows of valid or test have another system text than those of train.",
+    cause="The loss there measures how the model does under a prompt that it was not trained on.",
+    fix="Write the same system text into all files.",
+    bad='train.jsonl: "You are Sam."   valid.jsonl: no system message',
+    good='"You are Sam." in both',
+)
+CHECKS = (DUPLICATES, DOMINATING_REPLY, SYSTEM_PROMPTS, SYSTEM_DIFFERS)
+# "ok?" / "ok" recurs in every history; a row with more distinct words than this hardly does.
 SMALL_TALK = 12
 WORD = re.compile(r"[^\W\d_]+")
 STOCK_SHARE = 0.05  # of a file's rows that may be copies, if all are short: "good night" every evening
@@ -24,11 +55,11 @@ MOST, SOME_ROWS = 0.5, 12  # in a smaller file
 PUNCTUATION = ".,;:!…。！،~ "
 
 
-def check(inputs: RunInputs, chats: dict) -> list[dict]:
+def check(inputs: RunInputs, chats: dict) -> list[Finding]:
     return _repeats(inputs, chats) + _system(inputs, chats)
 
 
-def _repeats(inputs: RunInputs, chats: dict) -> list[dict]:
+def _repeats(inputs: RunInputs, chats: dict) -> list[Finding]:
     findings = []
     for name, rows in chats.items():
         first, copies, long = {}, [], 0
@@ -38,7 +69,7 @@ def _repeats(inputs: RunInputs, chats: dict) -> list[dict]:
             key = tuple(text for message in messages for text in (message["role"], message["content"]))
             before = first.setdefault(key, number)
             if before != number:
-                copies.append(f"line {number} is line {before} again: {quoted(messages[-1]['content'], 80)}")
+                copies.append(f"line {number} repeats line {before}: {quoted(messages[-1]['content'], 80)}")
                 said = " ".join(message["content"] for message in messages if message["role"] != "system")
                 long += len(set(WORD.findall(speakers.TAG.sub(" ", said)))) > SMALL_TALK
             if messages[-1]["role"] == "assistant":
@@ -48,43 +79,21 @@ def _repeats(inputs: RunInputs, chats: dict) -> list[dict]:
                 spelled.setdefault(reply, said)
         where = inputs.splits[name].where
         if long or len(copies) > max(5, STOCK_SHARE * len(rows)):
-            findings.append(
-                finding(
-                    "data.duplicates",
-                    "warning",
-                    f"{counted(len(copies), 'row')} of {len(rows):,} in {where} stood there before, word for word",
-                    evidence=listed(copies),
-                    where=where,
-                    cause="Every copy counts again: what was exported twice is trained twice as much as the rest.",
-                    fix="Remove the copies; if the history was exported twice, extract it from one export.",
-                )
-            )
+            title = f"{counted(len(copies), 'row')} of {len(rows):,} in {where} repeat an earlier row word for word"
+            findings.append(DUPLICATES.found("warning", title, evidence=listed(copies), where=where))
         reply, times = max(replies.items(), key=lambda item: item[1], default=("", 0))
         total = replies.total()
         if times > DOMINATING * total and total >= ENOUGH_ROWS or times > MOST * total and total >= SOME_ROWS:
-            findings.append(
-                finding(
-                    "data.dominating_reply",
-                    "warning",
-                    f"{times / total:.0%} of the replies in {where} are {quoted(spelled[reply], 60)}",
-                    evidence=listed(
-                        [
-                            f"{counted(count, 'time')} {quoted(spelled[text], 80)}"
-                            for text, count in replies.most_common(5)
-                        ]
-                    ),
-                    where=where,
-                    cause="A model that always answers with this one is right so often that it learns little else.",
-                    fix="Keep some of these rows only (`repeats` in the extraction).",
-                )
-            )
+            title = f"{times / total:.0%} of the replies in {where} are {quoted(spelled[reply], 60)}"
+            most = [f"{counted(n, 'time')} {quoted(spelled[text], 80)}" for text, n in replies.most_common(5)]
+            findings.append(DOMINATING_REPLY.found("warning", title, evidence=listed(most), where=where))
     return findings
 
 
 # --- system texts ---------------------------------------------------------------------------
 
 
-def _system(inputs: RunInputs, chats: dict) -> list[dict]:
+def _system(inputs: RunInputs, chats: dict) -> list[Finding]:
     texts, lines = {}, {}
     for name, rows in chats.items():
         numbers = {}
@@ -99,48 +108,27 @@ def _system(inputs: RunInputs, chats: dict) -> list[dict]:
         if len(found) > 1:
             where = inputs.splits[name].where
             usual, *others = found.most_common()
-            findings.append(
-                finding(
-                    "data.system_prompts",
-                    "warning",
-                    f"{where} has {counted(len(found) - (None in found), 'system text')}"
-                    + (f", and {counted(found[None], 'row')} without one" if None in found else ""),
-                    evidence=listed(
-                        [f"{counted(usual[1], 'row')}: {_told(usual[0])}"]
-                        + [f"{_rows_at(lines[name][text])}: {_told(text)}" for text, _ in others]
-                    ),
-                    where=where,
-                    cause="An app sends one system text; what is learned under the others is not what it asks for.",
-                    fix="Write the same system text into every row, unless each row's own is what the app sends.",
-                )
-            )
-    # Where most rows are of another kind, the few others tell nothing about the file.
+            title = f"{where} has {counted(len(found) - (None in found), 'system text')}"
+            if None in found:
+                title += f", and {counted(found[None], 'row')} without one"
+            evidence = [f"{counted(usual[1], 'row')}: {_shown(usual[0])}"]
+            evidence += [f"{_rows_at(lines[name][text])}: {_shown(text)}" for text, _ in others]
+            findings.append(SYSTEM_PROMPTS.found("warning", title, evidence=listed(evidence), where=where))
+    # If most rows have another schema, the few conversations say nothing about the file.
     texts = {name: found for name, found in texts.items() if found.total() * 2 > len(inputs.splits[name].rows)}
     train = texts.get("train", Counter())
     for name, found in texts.items():
         if name != "train" and train and _differ(train, found):
-            findings.append(
-                finding(
-                    "data.system_differs",
-                    "warning",
-                    f"{name}.jsonl has another system text than train.jsonl",
-                    evidence=listed(
-                        [
-                            f"{part}.jsonl, {counted(texts[part].most_common(1)[0][1], 'row')}: "
-                            + _told(texts[part].most_common(1)[0][0])
-                            for part in ("train", name)
-                        ]
-                    ),
-                    where=inputs.splits[name].where,
-                    cause="The loss there measures how the model does under a prompt that it was not trained on.",
-                    fix="Write the same system text into all files.",
-                )
-            )
+            usual = {part: texts[part].most_common(1)[0] for part in ("train", name)}
+            evidence = [f"{part}.jsonl, {counted(n, 'row')}: {_shown(text)}" for part, (text, n) in usual.items()]
+            title = f"{name}.jsonl has another system text than train.jsonl"
+            where = inputs.splits[name].where
+            findings.append(SYSTEM_DIFFERS.found("warning", title, evidence=listed(evidence), where=where))
     return findings
 
 
 def _differ(train: Counter, other: Counter) -> bool:
-    """Is each mostly under its own text? Where every row has one of its own, new ones are no difference."""
+    """True if each mostly uses a text of its own. If every row has its own text, new ones are not a difference."""
     mine, theirs = _most(train), _most(other)
     new = sum(count for text, count in other.items() if text not in train) > other.total() / 2
     return (mine is not NO_TEXT and theirs is not NO_TEXT and mine != theirs) or (
@@ -162,5 +150,5 @@ def _rows_at(numbers: list[int]) -> str:
     return f"{counted(len(numbers), 'row')} (line{'s' * (len(numbers) > 1)} {at})"
 
 
-def _told(text: str | None) -> str:
+def _shown(text: str | None) -> str:
     return "no system message" if text is None else quoted(text)

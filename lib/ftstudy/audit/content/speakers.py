@@ -1,21 +1,26 @@
-"""A speaker's name before a reply ("Sam: yo") or within: the model would write it into every text.
+"""A speaker's name before a reply ("Sam: yo") or inside it: the model would write it into every text.
 
-Which names speak is read from the data: where nearly all user turns begin with `Name: `, those
-names do. So "note: buy milk", "PS: call me" and "https://…" are nobody's.
+The data says which names are speakers: those with which nearly all user turns begin, as `Name: `. So "note: buy
+milk", "PS: call me" and "https://…" have no speaker.
 """
 
 import re
 from collections import Counter
 
-from ..evidence import quoted, rows_found
+from ..evidence import in_rows, quoted
+from ..findings import Check
 from ..run_inputs import RunInputs
 
-CHECKS = {
-    "data.speaker_tag": (
-        "error",
-        "A reply that begins with its speaker's name, a role or a template's header, or goes on with another's line.",
-    ),
-}
+SPEAKER_TAG = Check(
+    "data.speaker_tag",
+    ("error",),
+    "A reply that begins with its speaker's name, a role or a template's header, or goes on with someone else's line.",
+    cause="The turn's header already says who speaks; the name becomes part of the text that the model writes.",
+    fix="Write only the reply: no name, brackets or role before it, and nothing that follows it.",
+    bad='{"role": "assistant", "content": "Sam: yes pls"}',
+    good='{"role": "assistant", "content": "yes pls"}',
+)
+CHECKS = (SPEAKER_TAG,)
 NAME = r"[^\s\[\](){}<>*_:：][^\[\](){}<>*_:：\n]{0,39}?"
 LABEL = re.compile(rf"\s*(?P<name>{NAME})\s?(?::(?=\s|$)|：)")
 LABELS = re.compile(rf"^({NAME})\s?(?::(?=\s|$)|：)", re.MULTILINE)
@@ -100,15 +105,7 @@ def check(inputs: RunInputs, chats: dict, labels: set[str]) -> list[dict]:
             if len(found) >= min(5, max(3, total)) and len(found) > (OFTEN if label in SIDES else ALWAYS) * total:
                 tagged += found
         hits += [(name, number, f"the reply is {quoted(said)}") for number, said in sorted(tagged)]
-    return rows_found(
-        inputs,
-        "data.speaker_tag",
-        "error",
-        hits,
-        "whose reply names its speaker",
-        "The turn's header already says who speaks; the name becomes part of the text that the model writes.",
-        "Write the reply alone, without the name, the brackets or the role before it, and nothing that follows it.",
-    )
+    return in_rows(inputs, SPEAKER_TAG, "error", hits, "whose reply names its speaker")
 
 
 def _dashed(reply: str) -> str | None:

@@ -1,8 +1,8 @@
-"""Is a user turn laid out in the same way in all splits? Read from the texts, not from our own forms.
+"""Are user turns laid out the same way in all splits? This reads the texts, whoever wrote them.
 
-A *mark* is something that stands in nearly every user turn of one split: a tag, a heading, a line or
-an opening that never changes, names before messages. One that hardly occurs in another split is a
-difference of form; who speaks and what about may differ freely.
+A *mark* is something in nearly every user turn of a split: a tag, a heading, a line or an opening that never changes,
+names before messages. A mark that hardly occurs in another split is a difference of layout; who speaks, and about
+what, may differ.
 """
 
 import re
@@ -10,16 +10,20 @@ from collections import Counter
 from math import comb
 
 from ..evidence import listed, quoted
-from ..findings import finding
+from ..findings import Check, Finding
 from ..run_inputs import RunInputs
 from .speakers import LABEL, TAG
 
-CHECKS = {
-    "data.user_form_differs": (
-        "warning",
-        "The user turn is laid out differently between the files: tags, headings or names in one and not in the other.",
-    ),
-}
+USER_FORM_DIFFERS = Check(
+    "data.user_form_differs",
+    ("warning",),
+    "User turns are laid out differently in two files: tags, headings or names in one but not in the other.",
+    cause="The model learns to answer one layout and is evaluated on another.",
+    fix="Write all files with the same variant of the extraction.",
+    bad='train.jsonl: "Context:\\nAnn: hey\\n\\nLast Message: hey"   test.jsonl: "Ann: hey"',
+    good='"Ann: hey" in both',
+)
+CHECKS = (USER_FORM_DIFFERS,)
 NEARLY_ALL, HARDLY = 0.9, 0.1  # of a split's rows
 SAMPLE = 1000  # rows a split, evenly spread: shares this far apart show in fewer
 FEW = 3  # rows, below which a split has no form
@@ -32,7 +36,7 @@ OTHERS = re.compile(r"(?i)(?:contact|them|they|user|human|friend|person|other|se
 OWNER = re.compile(r"(?i)(?:me|myself|owner|assistant|ai|bot)")
 
 
-def check(inputs: RunInputs, chats: dict) -> list[dict]:
+def check(inputs: RunInputs, chats: dict) -> list[Finding]:
     turns = {name: _sample(rows) for name, rows in chats.items()}
     turns = {name: texts for name, texts in turns.items() if len(texts) >= FEW}
     if "train" not in turns:
@@ -53,21 +57,12 @@ def check(inputs: RunInputs, chats: dict) -> list[dict]:
             if mark[0] == "other" and _chance(train, turns["train"], other, turns[name]) > CHANCE:
                 often = NEARLY_ALL
             if max(train, other) >= often and min(train, other) <= (0 if often == NAMED else HARDLY):
-                different.append(f"{_told(mark)} in {train:.0%} of train.jsonl, {other:.0%} of {name}.jsonl")
+                different.append(f"{_describe(mark)} in {train:.0%} of train.jsonl, {other:.0%} of {name}.jsonl")
         if different:
             examples = [f"{split}.jsonl, for example: {quoted(turns[split][0], 100)}" for split in ("train", name)]
-            where = inputs.splits[name].where
-            findings.append(
-                finding(
-                    "data.user_form_differs",
-                    "warning",
-                    f"User turns are laid out differently in train.jsonl and {name}.jsonl",
-                    evidence=listed(different[:3] + examples),
-                    where=where,
-                    cause="The model learns to answer one layout and is evaluated on another.",
-                    fix="Write all files with the same variant of the extraction.",
-                )
-            )
+            title = f"User turns are laid out differently in train.jsonl and {name}.jsonl"
+            evidence, where = listed(different[:3] + examples), inputs.splits[name].where
+            findings.append(USER_FORM_DIFFERS.found("warning", title, evidence=evidence, where=where))
     return findings
 
 
@@ -171,7 +166,7 @@ def _share(mark: tuple[str, str], texts: list[str], known: dict) -> float:
     return sum(map(has, texts)) / len(texts)
 
 
-def _told(mark: tuple[str, str]) -> str:
+def _describe(mark: tuple[str, str]) -> str:
     kind, text = mark
     return {
         "lines": "several lines",

@@ -1,7 +1,7 @@
-"""Is the data that a config names there, and can mlx-lm read it? The report's issue 1.
+"""Does the data that a config names exist, and can mlx-lm read it? The original report's first issue.
 
-mlx-lm opens all three files whenever it trains, and takes the kind of a whole file from its
-first row. A fault there aborts every run; one in a later row aborts when that row's turn comes.
+mlx-lm opens all three files whenever it trains, and decides the schema of a whole file by its first row. A fault
+there aborts every run; a fault in a later row aborts when that row's turn comes.
 """
 
 import json
@@ -11,72 +11,134 @@ from ...configs import study
 from ...extract.variant_folder import SPLITS
 from ...paths import shown
 from ..evidence import counted, listed
-from ..findings import finding
+from ..findings import Check, Finding
 from ..run_inputs import RunInputs, Split, read_split
 from . import schemas
 
-CHECKS = {
-    "data.missing": ("error", "The data directory does not exist."),
-    "data.empty": ("error", "The data directory is empty."),
-    "data.no_train": ("error", "The data directory has no train.jsonl."),
-    "data.no_test": ("error", "The config says `test: true`, and there is no test.jsonl."),
-    "data.no_valid": ("warning", "There is no valid.jsonl, so nothing is validated."),
-    "data.zero_bytes": ("error", "train, valid or test.jsonl holds nothing; mlx-lm reads the first row of each."),
-    "data.blank_line": ("error", "A blank line, where mlx-lm expects JSON."),
-    "data.bad_json": ("error", "A line that is not JSON, or bytes that are no text."),
-    "data.mixed_schemas": (
-        "error or warning",
-        "Rows of another kind than the file's first row; plain text with mask_prompt; files of different kinds.",
-    ),
-    "data.bad_messages": (
-        "error or warning",
-        "A row that is no conversation: no list of messages, or a message without role or text content; "
-        "a warning in test.jsonl where nothing is tested.",
-    ),
-    "data.fewer_than_batch": ("error", "Fewer rows than one batch."),
-    "data.tail_rows": (
-        "info or warning",
-        "The rows behind the last full batch are never used; a warning from a tenth of the training rows on.",
-    ),
-    "data.schema": ("info", "Rows into which the other checks cannot look, or of which mlx-lm reads one part."),
-}
-TAIL_SHARE = 0.1  # of the training rows, always the same ones, unused: that is data lost, not a rest
+POINT_TO = "Point `data:` at a variant that exists, or take the variant out of the list that generates the configs."
+EXTRACT_AGAIN = "Extract the variant again; its time-ordered split writes one."
+MISSING = Check(
+    "data.missing",
+    ("error",),
+    "The data directory does not exist.",
+    cause="mlx-lm takes a path that does not exist for the name of a dataset on a hub.",
+    fix="Extract this variant (notebook 01), or point `data:` at a folder that has train.jsonl.",
+    bad="data: data/raw_style_varable",
+    good="data: data/raw_style_variable",
+)
+EMPTY = Check(
+    "data.empty",
+    ("error",),
+    "The data directory is empty.",
+    cause="The config names a data variant that was never written.",
+    fix=POINT_TO,
+    bad="data/category_aware: total 0 bytes",
+    good="data/category_aware: test.jsonl, train.jsonl, valid.jsonl",
+)
+NO_TRAIN = Check(
+    "data.no_train",
+    ("error",),
+    "The data directory has no train.jsonl.",
+    cause="mlx-lm reads train.jsonl, valid.jsonl and test.jsonl, and no other names.",
+    fix=POINT_TO,
+    bad="data/mine: training.jsonl",
+    good="data/mine: train.jsonl, valid.jsonl",
+)
+NO_TEST = Check(
+    "data.no_test",
+    ("error",),
+    "The config says `test: true`, but there is no test.jsonl.",
+    cause="With `test: true`, mlx-lm looks for it before training, and aborts.",
+    fix=EXTRACT_AGAIN,
+    bad="test: true   with train.jsonl and valid.jsonl only",
+    good="test: false",
+)
+NO_VALID = Check(
+    "data.no_valid",
+    ("warning",),
+    "There is no valid.jsonl, so nothing is validated.",
+    cause="mlx-lm then trains without any validation.",
+    fix=EXTRACT_AGAIN,
+    bad="data/mine: train.jsonl",
+    good="data/mine: train.jsonl, valid.jsonl",
+)
+ZERO_BYTES = Check(
+    "data.zero_bytes",
+    ("error",),
+    "train.jsonl, valid.jsonl or test.jsonl is empty; mlx-lm reads the first row of each.",
+    cause="mlx-lm reads the first row of each of its three files to learn the schema, and aborts without one, even if "
+    "the file is not used.",
+    fix="Extract the variant again, or remove the file.",
+    bad="valid.jsonl  0 bytes",
+    good="no valid.jsonl at all, or one with rows",
+)
+FEWER_THAN_BATCH = Check(
+    "data.fewer_than_batch",
+    ("error",),
+    "A split has fewer rows than one batch.",
+    cause="mlx-lm only makes full batches, and aborts if there is none.",
+    fix="Lower batch_size, or extract more history.",
+    bad="batch_size: 8   with 5 rows in valid.jsonl",
+    good="batch_size: 4",
+)
+TAIL_ROWS = Check(
+    "data.tail_rows",
+    ("info", "warning"),
+    "Rows after the last full batch are never used; a warning if they are a tenth of the training rows or more.",
+    cause="mlx-lm makes full batches of consecutive rows, the same ones in every epoch, and drops the rest.",
+    fix="Choose a batch_size that divides the number of rows better.",
+    bad="batch_size: 8   with 15 rows in train.jsonl",
+    good="batch_size: 4   with 16 rows",
+)
+CHECKS = (
+    MISSING,
+    EMPTY,
+    NO_TRAIN,
+    NO_TEST,
+    NO_VALID,
+    ZERO_BYTES,
+    schemas.BLANK_LINE,
+    schemas.BAD_JSON,
+    schemas.MIXED_SCHEMAS,
+    schemas.BAD_MESSAGES,
+    FEWER_THAN_BATCH,
+    TAIL_ROWS,
+    schemas.SCHEMA,
+)
+TAIL_SHARE = 0.1  # of the training rows, always the same ones, unused: that is lost data, not a remainder
 
 
-def check(inputs: RunInputs) -> list[dict]:
-    """Findings on files, lines and rows. Never raises, whatever the files hold."""
+def check(inputs: RunInputs) -> list[Finding]:
+    """Findings on files, lines and rows. Never raises, whatever the files contain."""
     config = inputs.config
     if config.get("hf_dataset"):
         return [
-            finding(
-                "data.schema",
+            schemas.SCHEMA.found(
                 "info",
-                "The config trains on a dataset from a hub, which is not looked at",
-                evidence=[f"hf_dataset: {json.dumps(config['hf_dataset'], default=str)}"[:200]],
+                "The config trains on a dataset from a hub, which is not audited",
+                evidence=f"hf_dataset: {json.dumps(config['hf_dataset'], default=str)}"[:200],
                 where=inputs.where,
                 cause="With `hf_dataset`, mlx-lm does not read the folder in `data:`.",
                 fix="To have the data audited, save it as train.jsonl, valid.jsonl and test.jsonl.",
             )
         ]
+    # The study's own trainer uses every row, whatever the batch size.
+    batch_size = None if study(config) else config.get("batch_size")
     flags = {"test": bool(config.get("test")), "mask_prompt": bool(config.get("mask_prompt"))}
-    if not study(config):
-        return _findings(inputs.folder, inputs.splits, config.get("batch_size"), **flags)
-    # The study's own trainer takes every row, whatever the batch size, and leaves out one that ends without a reply.
-    found = _findings(inputs.folder, inputs.splits, None, **flags)
-    return [item for item in found if item["check"] != "data.last_role"]
+    return _findings(inputs.folder, inputs.splits, batch_size, **flags)
 
 
-def check_data(folder: Path, batch_size: int) -> list[dict]:
+def check_data(folder: Path, batch_size: int) -> list[Finding]:
     """The same for a folder alone, without a config."""
     splits = {name: read_split(folder, name) for name in SPLITS if (folder / f"{name}.jsonl").is_file()}
     return _findings(folder, splits, batch_size, test=False, mask_prompt=False)
 
 
 def listing(folder: Path) -> list[str]:
-    """The folder as `ls` and `wc -l` would show it: name, bytes and lines of each file."""
+    """The folder as `ls` and `wc -l` show it: name, bytes and lines of each file."""
     if not folder.is_dir():
         return [f"{shown(folder)}: no such directory"]
-    # Hidden files do not count as data: .DS_Store stands in many an empty folder.
+    # Hidden files don't count as data: many an empty folder has a .DS_Store.
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     total = sum(path.stat().st_size for path in files)
     rows = [f"{path.name}  {path.stat().st_size:,} bytes  {_count_lines(path):,} lines" for path in files]
@@ -91,105 +153,54 @@ def _count_lines(path: Path) -> int:
 # --- files ----------------------------------------------------------------------------------
 
 
-def _findings(folder: Path, splits: dict[str, Split], batch_size, *, test: bool, mask_prompt: bool) -> list[dict]:
+def _findings(folder: Path, splits: dict[str, Split], batch_size, *, test: bool, mask_prompt: bool) -> list[Finding]:
     where = shown(folder)
     evidence = listed(listing(folder))
     if not folder.is_dir():
-        there = folder.exists()
-        return [
-            finding(
-                "data.missing",
-                "error",
-                f"{where} is a file, not a data directory" if there else f"The data directory {where} does not exist",
-                evidence=evidence,
-                where=where,
-                cause="mlx-lm reads train.jsonl in the folder that `data:` names."
-                if there
-                else "mlx-lm takes a path that does not exist for the name of a dataset on a hub.",
-                fix="Extract this variant (notebook 01), or point `data:` at a folder that has train.jsonl.",
-            )
-        ]
+        title, cause = f"The data directory {where} does not exist", None
+        if folder.exists():
+            title = f"{where} is a file, not a data directory"
+            cause = "mlx-lm reads train.jsonl in the folder that `data:` names."
+        return [MISSING.found("error", title, evidence=evidence, where=where, cause=cause)]
     if "train" not in splits:
-        empty = len(evidence) == 1
-        return [
-            finding(
-                "data.empty" if empty else "data.no_train",
-                "error",
-                f"The data directory {where} is empty" if empty else f"{where} has no train.jsonl",
-                evidence=evidence,
-                where=where,
-                cause="The config names a data variant that was never written."
-                if empty
-                else "mlx-lm reads train.jsonl, valid.jsonl and test.jsonl, and no other names.",
-                fix="Point `data:` at a variant that exists, or take the variant out of the list that generates the configs.",
-            )
-        ]
+        if len(evidence) == 1:
+            return [EMPTY.found("error", f"The data directory {where} is empty", evidence=evidence, where=where)]
+        return [NO_TRAIN.found("error", f"{where} has no train.jsonl", evidence=evidence, where=where)]
     findings = []
-    for name, wanted, check_id, severity, cause in (
-        ("valid", True, "data.no_valid", "warning", "mlx-lm then trains without any validation."),
-        ("test", test, "data.no_test", "error", "With `test: true`, mlx-lm looks for it before it trains, and aborts."),
-    ):
-        if wanted and name not in splits:
-            findings.append(
-                finding(
-                    check_id,
-                    severity,
-                    f"{where} has no {name}.jsonl",
-                    evidence=evidence,
-                    where=where,
-                    cause=cause,
-                    fix="Extract the variant again; its time-ordered split writes one.",
-                )
-            )
+    if "valid" not in splits:
+        findings.append(NO_VALID.found("warning", f"{where} has no valid.jsonl", evidence=evidence, where=where))
+    if test and "test" not in splits:
+        findings.append(NO_TEST.found("error", f"{where} has no test.jsonl", evidence=evidence, where=where))
     for split in splits.values():
         faults = _lines(split) + schemas.check_rows(split, test, mask_prompt)
-        # What stands behind the last batch is known once the rows are.
+        # Which rows come after the last batch is only known if all rows are good.
         findings += faults + _batches(split, batch_size, test, faulty=bool(faults))
     return findings + schemas.check_kinds(splits, where)
 
 
-def _lines(split: Split) -> list[dict]:
+def _lines(split: Split) -> list[Finding]:
     if not split.lines:
-        return [
-            finding(
-                "data.zero_bytes",
-                "error",
-                f"{split.where} is empty",
-                evidence=[f"{split.path.name}  0 bytes"],
-                where=split.where,
-                cause="mlx-lm looks at the first row of each of its three files to learn the format, and aborts "
-                "without one, also where the file is not used.",
-                fix="Extract the variant again, or remove the file.",
-            )
-        ]
+        evidence = f"{split.path.name}  0 bytes"
+        return [ZERO_BYTES.found("error", f"{split.where} is empty", evidence=evidence, where=split.where)]
     blank = [f"line {number} is blank" for number in split.blank]
-    cause = "mlx-lm parses every line of all three files as JSON before it trains, and aborts at "
     return [
-        *schemas.fault(split, "data.blank_line", "error", blank, "left blank", cause + "a blank one."),
-        *schemas.fault(split, "data.bad_json", "error", split.broken, "without JSON", cause + "the first such."),
+        *schemas.in_lines(split, schemas.BLANK_LINE, "error", blank, "left blank"),
+        *schemas.in_lines(split, schemas.BAD_JSON, "error", split.broken, "without JSON"),
     ]
 
 
 # --- batches --------------------------------------------------------------------------------
 
 
-def _batches(split: Split, size, test: bool, faulty: bool) -> list[dict]:
-    # A batch size that is no number of rows is the config's fault, and told there.
+def _batches(split: Split, size, test: bool, faulty: bool) -> list[Finding]:
+    # The config family reports a batch size that is not a positive number.
     if type(size) is not int or size < 1 or not split.lines or (split.name == "test" and not test):
         return []
     number = split.lines - len(split.blank)
     if number < size:
-        return [
-            finding(
-                "data.fewer_than_batch",
-                "error",
-                f"{split.where} has fewer rows than one batch",
-                evidence=[f"{counted(number, 'row')}, batch_size {size}"],
-                where=split.where,
-                cause="mlx-lm makes full batches only, and aborts where there is none.",
-                fix="Lower batch_size, or extract more history.",
-            )
-        ]
+        evidence = f"{counted(number, 'row')}, batch_size {size}"
+        title = f"{split.where} has fewer rows than one batch"
+        return [FEWER_THAN_BATCH.found("error", title, evidence=evidence, where=split.where)]
     tail = number % size
     if faulty or not tail:
         return []
@@ -197,17 +208,14 @@ def _batches(split: Split, size, test: bool, faulty: bool) -> list[dict]:
     order = sorted(range(number), key=lambda at: len(split.rows[at]))
     left = sorted(split.numbers[at] for at in order[-tail:])
     train = split.name == "train"
+    many = train and tail > TAIL_SHARE * number
     use = "trained on" if train else "evaluated" if split.name == "valid" else "tested"
     return [
-        finding(
-            "data.tail_rows",
-            "warning" if train and tail > TAIL_SHARE * number else "info",
+        TAIL_ROWS.found(
+            "warning" if many else "info",
             f"{tail} of the {counted(number, 'row')} in {split.where} {'is' if tail == 1 else 'are'} never {use}",
             evidence=listed([f"lines {', '.join(map(str, left))}", f"{number} rows, batch_size {size}"]),
             where=split.where,
-            cause="mlx-lm makes full batches of rows that follow each other, the same ones in every epoch, and leaves the rest.",
-            fix="Choose a batch_size that divides the number of rows better."
-            if train and tail > TAIL_SHARE * number
-            else "Nothing need be done.",
+            fix=None if many else "No action needed.",
         )
     ]

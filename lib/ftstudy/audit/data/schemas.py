@@ -1,36 +1,73 @@
-"""Of which kind are the rows, and does each fit its file? Kinds: completion, chat and text.
+"""Which schema does each file have, and does each row fit it? Schemas: completion, chat and text.
 
-mlx-lm takes the kind of a file from its first row: a prompt with a completion goes before
-messages, and messages before text. A row without the keys of that kind fails late.
+mlx-lm decides the schema of a file by its first row: a prompt with a completion comes before messages, and messages
+before text. A row without that schema's keys fails late.
 """
 
 from ..evidence import counted, listed, quoted
-from ..findings import finding
+from ..findings import Check, Finding
 from ..run_inputs import Split, is_text
 
+FIX_LINES = "Extract the variant again, or fix these lines."
+BLANK_LINE = Check(
+    "data.blank_line",
+    ("error",),
+    "A blank line where mlx-lm expects JSON.",
+    cause="mlx-lm parses every line of all three files as JSON before it trains, and aborts at a blank one.",
+    fix=FIX_LINES,
+    bad='{"messages": […]}\n\n{"messages": […]}',
+    good='{"messages": […]}\n{"messages": […]}',
+)
+BAD_JSON = Check(
+    "data.bad_json",
+    ("error",),
+    "A line that isn't JSON, or bytes that aren't text.",
+    cause="mlx-lm parses every line of all three files as JSON before it trains, and aborts at the first bad one.",
+    fix=FIX_LINES,
+    bad="{'messages': […]}",
+    good='{"messages": […]}',
+)
+MIXED_SCHEMAS = Check(
+    "data.mixed_schemas",
+    ("error", "warning"),
+    "Rows with a different schema than the file's first row; plain text with mask_prompt; files with different schemas.",
+    cause="mlx-lm decides the schema of the whole file by its first row, and aborts at a row without its keys. It cannot "
+    "mask the prompt of plain text.",
+    fix=FIX_LINES,
+    bad='{"messages": […]}\n{"text": "Ann: hey Sam: yo"}',
+    good='{"messages": […]}\n{"messages": […]}',
+)
+BAD_MESSAGES = Check(
+    "data.bad_messages",
+    ("error", "warning"),
+    "A row that isn't a conversation: no list of messages, or a message without a role or text content; a warning in "
+    "test.jsonl if nothing is tested.",
+    cause="mlx-lm hands every row to the chat template and the tokenizer, and aborts at one that they cannot take.",
+    fix=FIX_LINES,
+    bad='{"messages": [{"role": "user", "content": null}]}',
+    good='{"messages": [{"role": "user", "content": "hey"}, {"role": "assistant", "content": "yo"}]}',
+)
+SCHEMA = Check(
+    "data.schema",
+    ("info",),
+    "Rows that the other checks cannot read, or of which mlx-lm reads only a part.",
+    cause="mlx-lm trains on all of it as it is; there are no roles, so the content is not checked.",
+    fix="No action needed if that is intended; otherwise write rows of `messages`.",
+    bad="",
+    good="",
+)
 KINDS = {"completion": "a prompt and a completion", "chat": "messages", "text": "plain text"}
 KEYS = {"completion": ("prompt", "completion"), "chat": ("chat",), "text": ("text",)}
 
 
-def fault(split: Split, check: str, severity: str, lines: list[str], what: str, cause: str) -> list[dict]:
-    """The finding on lines of one file that abort the run; none, no finding."""
-    if not lines:
-        return []
-    return [
-        finding(
-            check,
-            severity,
-            f"{split.where} has {counted(len(lines), 'line')} {what}",
-            evidence=listed(lines),
-            where=split.where,
-            cause=cause,
-            fix="Extract the variant again, or mend these lines.",
-        )
-    ]
+def in_lines(split: Split, check: Check, severity: str, lines: list[str], title: str) -> list[Finding]:
+    """The finding on lines of one file; none without lines."""
+    title = f"{split.where} has {counted(len(lines), 'line')} {title}"
+    return [check.found(severity, title, evidence=listed(lines), where=split.where)] if lines else []
 
 
-def check_rows(split: Split, test: bool, mask_prompt: bool) -> list[dict]:
-    """Findings on rows that do not fit their file, or that no trainer can take."""
+def check_rows(split: Split, test: bool, mask_prompt: bool) -> list[Finding]:
+    """Findings on rows that don't fit their file, or that no trainer can take."""
     other, wrong, schema = [], [], split.schema
     for number, row in zip(split.numbers, split.rows):
         kind = split.schema_of(row)
@@ -41,91 +78,73 @@ def check_rows(split: Split, test: bool, mask_prompt: bool) -> list[dict]:
     masked = schema == "text" and mask_prompt
     if masked:
         other.insert(0, f"line {split.numbers[0]}: plain text, and the config says mask_prompt: true")
-    # The kind of the file is settled when it is opened; a later row is read when it is trained on or tested.
+    # mlx-lm decides the schema when it opens the file, and reads later rows only when it trains or tests on them.
     unused = split.name == "test" and not test
     opened = bool(split.rows) and schema is None
-    return fault(
-        split,
-        "data.mixed_schemas",
-        "warning" if unused and not masked else "error",
-        other,
-        "of a kind that this run does not take",
-        "mlx-lm takes the kind of the whole file from its first row, and aborts at a row without its keys; "
-        "it cannot mask the prompt of plain text.",
-    ) + fault(
-        split,
-        "data.bad_messages",
-        "warning" if unused and not opened else "error",
-        wrong,
-        "that the trainer cannot take",
-        "mlx-lm hands every row to the chat template and the tokenizer, and aborts at one that they cannot take.",
-    )
+    severities = ["warning" if unused and not aborts else "error" for aborts in (masked, opened)]
+    return [
+        *in_lines(split, MIXED_SCHEMAS, severities[0], other, "with a schema that this run does not take"),
+        *in_lines(split, BAD_MESSAGES, severities[1], wrong, "that the trainer cannot take"),
+    ]
 
 
 def _has_keys(split: Split, schema: str, row: dict) -> bool:
-    """Rows may hold the keys of several kinds; what counts is the kind of the file."""
+    """Rows may have the keys of several schemas; the file's schema counts."""
     return all(split.features[key] in row for key in KEYS[schema])
 
 
 def _problem(split: Split, schema: str | None, row) -> str | None:
     """Why the trainer cannot take one row, or None."""
     if not isinstance(row, dict):
-        return "no JSON object"
+        return "not a JSON object"
     if schema is None or not _has_keys(split, schema, row):
         return "none of " + ", ".join(f"`{split.features[key]}`" for key in ("prompt", "completion", "chat", "text"))
     if schema == "text":
-        return None if is_text(row[split.features["text"]]) and row[split.features["text"]] else "no text in it"
+        return (
+            None
+            if is_text(row[split.features["text"]]) and row[split.features["text"]]
+            else "its text is missing or empty"
+        )
     if schema == "completion":
         texts = [row[split.features[key]] for key in ("prompt", "completion")]
-        return None if all(map(is_text, texts)) else "prompt or completion is no text"
+        return None if all(map(is_text, texts)) else "prompt or completion is not text"
     messages = row[split.features["chat"]]
     if not isinstance(messages, list) or not messages:
-        return f"`{split.features['chat']}` is no list of messages"
+        return f"`{split.features['chat']}` is not a list of messages"
     for number, message in enumerate(messages, 1):
         if not isinstance(message, dict):
-            return f"message {number} is no object, but a {type(message).__name__}"
+            return f"message {number} is a {type(message).__name__}, not an object"
         for key in ("role", "content"):
             if not isinstance(message.get(key), str):
                 return f"message {number} has no text `{key}`"
             if not is_text(message[key]):
-                return f"message {number} holds half a character (a lone surrogate), which no tokenizer takes"
+                return f"message {number} has half a character (a lone surrogate), which tokenizers reject"
     return None
 
 
-def check_kinds(splits: dict[str, Split], where: str) -> list[dict]:
-    """Findings on the kinds of whole files: they differ, or hold more than one, or cannot be looked into."""
+def check_kinds(splits: dict[str, Split], where: str) -> list[Finding]:
+    """Findings on the schemas of whole files: they differ, have several, or cannot be read by the other checks."""
     kinds = {name: split.schema for name, split in splits.items() if split.schema}
     findings = []
     if len(set(kinds.values())) > 1:
         findings.append(
-            finding(
-                "data.mixed_schemas",
+            MIXED_SCHEMAS.found(
                 "warning",
-                "The files hold rows of different kinds",
+                "The files have different schemas",
                 evidence=[f"{name}.jsonl: {KINDS[kind]}" for name, kind in kinds.items()],
                 where=where,
-                cause="Each kind is rendered in its own way, so validation measures something that is not trained.",
-                fix="Write all three files in the same form.",
+                cause="Each schema is rendered in its own way, so validation measures something that is not trained.",
+                fix="Write all three files with the same schema.",
             )
         )
     for name, kind in kinds.items():
-        first = splits[name].rows[0]
-        beside = [key for key in ("chat", "text") if key != kind and splits[name].features[key] in first]
-        if kind == "text" or beside:
-            findings.append(
-                finding(
-                    "data.schema",
-                    "info",
-                    f"{splits[name].where} holds plain text"
-                    if kind == "text"
-                    else f"Of each row of {splits[name].where}, mlx-lm reads {KINDS[kind]} only",
-                    evidence=[f"line {splits[name].numbers[0]} has the keys {quoted(', '.join(first))}"],
-                    where=splits[name].where,
-                    cause="mlx-lm trains on it as it is, all of it; there are no roles, so what stands in it is not "
-                    "checked."
-                    if kind == "text"
-                    else "A prompt with a completion goes before messages, and messages before text.",
-                    fix="Nothing, if that is meant; else write rows of `messages`.",
-                )
-            )
+        split, first = splits[name], splits[name].rows[0]
+        evidence = f"line {split.numbers[0]} has the keys {quoted(', '.join(first))}"
+        if kind == "text":
+            title = f"{split.where} contains plain text"
+            findings.append(SCHEMA.found("info", title, evidence=evidence, where=split.where))
+        elif any(split.features[key] in first for key in ("chat", "text") if key != kind):
+            title = f"Of each row of {split.where}, mlx-lm reads only {KINDS[kind]}"
+            cause = "A prompt with a completion comes before messages, and messages before text."
+            findings.append(SCHEMA.found("info", title, evidence=evidence, where=split.where, cause=cause))
     return findings
