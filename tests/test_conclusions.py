@@ -177,3 +177,21 @@ def test_stock_training_is_compared_on_replies_and_ends_of_turn():
     said = conclusions.stock([{"model": "base", "reply": 3.0, "end_of_turn": 4.0}, *rows])
     assert "the true replies 11% more likely (−0.100" in said and "ends of turn 10% less likely (+0.100" in said
     assert "STOCK=yes" in conclusions.stock([])
+
+
+def test_the_end_of_the_turn_is_reported_where_it_was_measured():
+    row = difference("tuned, aligned", "base, aligned, 4 examples", 0.1, "worse")
+    row |= {"right": ["base", "aligned, 4 examples"], "end_of_turn": {"nats": -6.434, "verdict": "better"}}
+    said = conclusions.against_examples(row)
+    assert said.startswith("Compared with the base model that sees 4 examples in its prompt")
+    assert said.endswith("examples beat training. The end of the turn: −6.434 nats, better.")
+    assert conclusions.gain(row, "aligned").endswith("The end of the turn: −6.434 nats, better.")
+
+
+def test_stock_training_is_compared_left_minus_right():
+    rows = [
+        {"model": name, "reply": nats, "end_of_turn": 1.0} for name, nats in (("this run", 3.0), ("stock mlx-lm", 3.2))
+    ]
+    said = conclusions.stock(rows)
+    assert "the true replies 22% more likely (−0.200 nats per token), and their ends of turn equally likely" in said
+    assert "STOCK=yes" in conclusions.stock([])

@@ -104,7 +104,7 @@ def _other_patterns(parity: dict) -> dict:
         12,
         "The model sees different patterns than it was trained on",
         "token ids of both prompts",
-        f"{different} of {inference['examples']} prompts differ at inference; rendered as in training, {different_aligned}",
+        f"{different} of {inference['examples']} inference prompts differ; rendered as in training, {different_aligned}",
         CONFIRMED if different > 0 else REFUTED,
     )
 

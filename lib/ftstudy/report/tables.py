@@ -109,9 +109,7 @@ def archaeology(found: list[dict]) -> Table:
             "format": format_name(row["format"]),
             "range": interval(row["interval"]),
             "share": f"{row['first']:.0%} of resamples",
-            "gap": "–"
-            if row["behind"] is None
-            else f"{number(row['behind']['nats_per_reply_token'])} ({interval(row['behind']['interval'], signed=True)})",
+            "gap": _gap(row["behind"]),
         }
         for row in found
     ]
@@ -124,6 +122,12 @@ def archaeology(found: list[dict]) -> Table:
         "loss": "Nats with the adapter",
     }
     return rows, columns, "How much the adapter lowers the loss under each prompt format"
+
+
+def _gap(behind: dict | None) -> str:
+    if behind is None:
+        return "–"
+    return f"{number(behind['nats_per_reply_token'])} ({interval(behind['interval'], signed=True)})"
 
 
 SHARES = {
