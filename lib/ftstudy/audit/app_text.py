@@ -1,4 +1,4 @@
-"""Special tokens in the source of an app: where they stand in code of any language, and not in its comments."""
+"""Finds special tokens in an app's source code, in any language, but not in its comments."""
 
 import ast
 import json
@@ -15,8 +15,8 @@ WELL_KNOWN = (
     r"<</?SYS>>",
     r"\#\#\# ?(?:Instruction|Response|Input|Human|Assistant|System|User)\b",
 )
-# "USER: … ASSISTANT:", "\n\nHuman: …\n\nAssistant:": roles in plain words, two of them in one text. In a file's
-# own text a line break may be spelt out in front of them.
+# "USER: … ASSISTANT:", "\n\nHuman: …\n\nAssistant:": two roles in plain words in one text. In source code the line
+# break before them may be an escape sequence.
 WORD = r"(?:(?<!\w)|(?<=\\[nrt]))"
 TURNS = re.compile(
     rf"{WORD}((?:USER|User|HUMAN|Human) ?:)[\s\S]{{0,2000}}?{WORD}((?:ASSISTANT|Assistant|AI|BOT|Bot) ?:)"
@@ -24,7 +24,7 @@ TURNS = re.compile(
 LITERAL = re.compile(
     r'"""(?:[^"\\]|\\[\s\S]|"(?!""))*+"""|`(?:[^`\\]|\\[\s\S])*+`|"(?:[^"\\\n]|\\.)*+"|\'(?:[^\'\\\n]|\\.)*+\''
 )
-LIKE_HTML = re.compile(r"</?[a-z]{1,3}>")  # <s>: text struck out, in a web page
+LIKE_HTML = re.compile(r"</?[a-z]{1,3}>")  # in a web page, <s> strikes text out
 WEB_PAGES = {".html", ".htm", ".xml", ".svg", ".vue", ".svelte", ".jsx", ".tsx", ".js", ".ts", ".css"}
 # Languages with // and /* */ for comments.
 LIKE_C = {
@@ -34,7 +34,7 @@ LIKE_C = {
 
 
 def in_source(text: str, suffix: str, tokenizer) -> list[tuple[int, str]]:
-    """(line number, the tokens there) of a file's text; `suffix` says which language it is in."""
+    """(line number, its tokens) for a file's text; `suffix` says which language it is."""
     pattern = special_tokens(tokenizer, suffix in WEB_PAGES)
     if suffix in (".py", ".pyw", ".pyi"):
         return in_python(text, pattern)
@@ -44,8 +44,7 @@ def in_source(text: str, suffix: str, tokenizer) -> list[tuple[int, str]]:
 
 
 def without_comments(text: str) -> str:
-    """Without the lines that are comments as a whole. What stands behind code on its line is kept: "//" may stand
-    in a string, as in a URL."""
+    """The text without lines that are only comments. Comments after code stay, as "//" may be part of a URL."""
     lines, ahead = text.split("\n"), iter(enumerate(text.split("\n")))
     closing = max((at for at, line in enumerate(lines) if "*/" in line), default=-1)
     for at, line in ahead:
@@ -66,7 +65,7 @@ def special_tokens(tokenizer, web_page: bool = False) -> re.Pattern:
     if tokenizer is not None:
         added = getattr(tokenizer, "added_tokens_decoder", {}).values()
         special = {str(token) for token in added if token.special} | set(tokenizer.all_special_tokens)
-    # A token of letters alone would be found in any prose.
+    # A token made only of letters would match ordinary prose.
     own = [token for token in special if len(token) > 2 and re.search(r"[<>\[\]|#]", token)]
     own = [token for token in own if not (web_page and LIKE_HTML.fullmatch(token))]
     return re.compile("|".join([*map(re.escape, sorted(own, key=len, reverse=True)), *WELL_KNOWN]))
@@ -93,7 +92,7 @@ def named(tokens: list[str]) -> str:
 
 
 def in_notebook(text: str, pattern: re.Pattern) -> list[tuple[int, str]]:
-    """Its code, not its outputs; lines are counted over the code of all cells."""
+    """The same for a notebook's code, without its outputs; lines are counted across all code cells."""
     try:
         cells = json.loads(text)["cells"]
         code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
@@ -104,21 +103,21 @@ def in_notebook(text: str, pattern: re.Pattern) -> list[tuple[int, str]]:
 
 
 def in_python(source: str, pattern: re.Pattern) -> list[tuple[int, str]]:
-    """Strings and f-strings; no comments, and no strings that are statements, as docstrings are."""
+    """The same for strings and f-strings in Python, but not for comments and docstrings."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about odd escapes in somebody else's code
+            warnings.simplefilter("ignore")  # about invalid escapes in other people's code
             nodes = list(ast.walk(ast.parse(source)))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return in_text(source, pattern)
-    passed = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    skipped = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
     lines, found = source.splitlines(), {}
-    texts = [node for node in nodes if isinstance(node, ast.JoinedStr | ast.Constant) and id(node) not in passed]
+    texts = [node for node in nodes if isinstance(node, ast.JoinedStr | ast.Constant) and id(node) not in skipped]
     for node in sorted(texts, key=lambda node: (node.lineno, node.col_offset)):  # an f-string before its parts
-        if id(node) in passed:
+        if id(node) in skipped:
             continue
         if isinstance(node, ast.JoinedStr):
-            passed |= {id(part) for part in node.values if isinstance(part, ast.Constant)}
+            skipped |= {id(part) for part in node.values if isinstance(part, ast.Constant)}
             text = "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
         elif isinstance(node.value, str | bytes):
             text = node.value if isinstance(node.value, str) else node.value.decode("latin-1")

@@ -1,4 +1,4 @@
-"""What a clean audit leaves beside the adapter: its prompt contract (see `ftstudy.contract`)."""
+"""Writes the prompt contract (see `chat_format.contract`) next to the adapter, once an audit finds no errors."""
 
 import json
 from pathlib import Path
@@ -18,22 +18,22 @@ MOST_SYSTEM_TEXTS = 50
 
 
 def write(inputs: RunInputs, findings: list[dict], folder: str | Path) -> Path:
-    """Write the contract of an audited run into its adapter's folder, and return its path.
+    """Write the contract of an audited run into its adapter's folder and return its path.
 
-    StudyError where the audit has found an error, where there is no conversation, or where the config trains on
-    other data than was audited.
+    Raises StudyError if the audit found an error, if there is no conversation, or if the config trains on data that
+    was not audited.
     """
     errors = sorted({item["check"] for item in findings if item["severity"] == "error"})
     if errors:
         raise StudyError(
-            f"the audit of {inputs.where} has errors ({', '.join(errors)}). Mend them and audit again; "
-            "a contract says that training and app agree."
+            f"the audit of {inputs.where} has errors ({', '.join(errors)}), and a contract promises that training "
+            "and app agree. Fix them and audit again."
         )
     if inputs.config.get("hf_dataset"):
-        raise StudyError(f"{inputs.where} trains on its `hf_dataset`, which nobody has looked into.")
+        raise StudyError(f"{inputs.where} trains on `hf_dataset`, which the audit does not read.")
     if not str(folder).strip():
-        raise StudyError(f"{inputs.where} names no adapter_path, beside which it would lie.")
-    agreed = made(inputs)
+        raise StudyError(f"{inputs.where} has no adapter_path, so there is no folder for it.")
+    agreed = build(inputs)
     path = from_root(folder) / NAME
     write_json(path, agreed)
     if not (path.parent / ".gitignore").exists():  # the golden texts are somebody's messages
@@ -42,10 +42,10 @@ def write(inputs: RunInputs, findings: list[dict], folder: str | Path) -> Path:
 
 
 def offer(inputs: RunInputs, findings: list[dict]) -> str:
-    """Write it where the config's adapter goes, and say in a sentence where it is, or why there is none."""
+    """Write the contract to the config's adapter_path. Returns a sentence: where it is, or why it was not written."""
     folder = inputs.config["adapter_path"]
     try:
-        return f"The prompt that was agreed on: {shown(write(inputs, findings, folder))}"
+        return f"The prompt contract is in {shown(write(inputs, findings, folder))}"
     except StudyError as reason:
         return f"No {NAME} was written: {reason}"
     except OSError as error:
@@ -54,8 +54,8 @@ def offer(inputs: RunInputs, findings: list[dict]) -> str:
         )
 
 
-def made(inputs: RunInputs) -> dict:
-    """The contract as plain data. StudyError where there is no conversation."""
+def build(inputs: RunInputs) -> dict:
+    """The contract as plain data. Raises StudyError if there is no conversation."""
     tokenizer = inputs.tokenizer
     rows = [
         (row, whole, prompt)
@@ -65,13 +65,13 @@ def made(inputs: RunInputs) -> dict:
         if row["messages"][-1]["role"] == "assistant"
     ]
     if not rows:
-        raise StudyError(f"{shown(inputs.folder)} has no conversation, so there is nothing to write a contract about.")
+        raise StudyError(f"{shown(inputs.folder)} has no conversations to write a contract from.")
     template = Template(tokenizer)
     system = _system_texts([row for row, _, _ in rows], template)
     rendered = template.render(rows[0][0]["messages"][:-1], rows[0][0].get("tools")) or ""
     agreed = {
         "version": VERSION,
-        "note": "Holds messages of the training data: keep it where the data is kept.",
+        "note": "Contains messages from the training data: protect it as you protect the data.",
         "config": inputs.where,
         "mlx_lm": mlx_lm.__version__,
         "tokenizer": contract.tokenizer_identity(tokenizer),
@@ -84,15 +84,15 @@ def made(inputs: RunInputs) -> dict:
         "golden": [_golden(*rows[at]) for at in _chosen([row for row, _, _ in rows])],
     }
     if any(problems(agreed, item["prompt_ids"], tokenizer) for item in agreed["golden"]):
-        agreed["markup"] = {}  # a template or a decoder that does not give the texts back
+        agreed["markup"] = {}  # the template or the decoder does not reproduce the texts
     return agreed
 
 
 def _system_texts(rows: list[dict], template: Template) -> list[str]:
-    """As the template writes them: some strip what they are given. A few more than a contract holds, at most."""
-    with_one = {row["messages"][0]["content"]: row for row in rows if row["messages"][0]["role"] == "system"}
+    """The system texts as the template writes them, since some strip them: at most one more than a contract takes."""
+    by_text = {row["messages"][0]["content"]: row for row in rows if row["messages"][0]["role"] == "system"}
     found = {}
-    for row in list(with_one.values())[: MOST_SYSTEM_TEXTS + 1]:
+    for row in list(by_text.values())[: MOST_SYSTEM_TEXTS + 1]:
         messages = row["messages"][:-1]
         text = template.render(messages, row.get("tools")) or ""
         spans = template.spans(messages, text, row.get("tools"))
@@ -101,6 +101,7 @@ def _system_texts(rows: list[dict], template: Template) -> list[str]:
 
 
 def _markup(rows: list[dict], template: Template) -> dict[str, list[str]]:
+    """ "role|next role" -> everything that the template writes between the two; {} if it cannot be split that way."""
     found: dict[str, dict[str, None]] = {}
     tools = {json.dumps(row.get("tools")): row.get("tools") for row in rows}
     for roles in {tuple(message["role"] for message in row["messages"][:-1]) for row in rows}:

@@ -1,4 +1,4 @@
-"""What an audit looks at, each thing read once: config, data, tokenizer, and the app's profile."""
+"""What an audit reads, each thing once: the config, the data, the tokenizer and the app's profile."""
 
 import json
 import re
@@ -17,9 +17,9 @@ from ..extract.variant_folder import SPLITS, origin_of
 from ..models import base_models
 from ..paths import from_root, shown
 
-# The kinds of rows that mlx-lm knows, and the key that each needs; a config may rename a key.
+# mlx-lm's row schemas and the keys each needs; a config may rename a key.
 FEATURES = {"prompt": "prompt", "completion": "completion", "chat": "messages", "text": "text"}
-HALF_CHARACTERS = re.compile("[\ud800-\udfff]")  # surrogates: tokenizers take no text with one
+SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Split:
     rows: list = field(default_factory=list)  # the values of the lines that are JSON …
     numbers: list[int] = field(default_factory=list)  # … and their line numbers, from 1
     blank: list[int] = field(default_factory=list)  # line numbers
-    broken: list[str] = field(default_factory=list)  # "line 3: why", of lines that are no JSON
+    broken: list[str] = field(default_factory=list)  # "line 3: why", for lines that are not JSON
     features: dict[str, str] = field(default_factory=FEATURES.copy)
 
     @property
@@ -41,7 +41,7 @@ class Split:
 
     @property
     def schema(self) -> str | None:
-        """How mlx-lm reads the whole file: "completion", "chat" or "text", as its first row says."""
+        """How mlx-lm reads the whole file, decided by its first row: "completion", "chat" or "text"."""
         return self.schema_of(self.rows[0]) if self.rows else None
 
     def schema_of(self, row) -> str | None:
@@ -52,9 +52,11 @@ class Split:
         return next((kind for kind in ("chat", "text") if self.features[kind] in row), None)
 
     def chats(self) -> Iterator[tuple[int, dict]]:
-        """(line number, conversation) of the rows that mlx-lm trains on as one: dicts with a non-empty
-        list of messages, each with a string role and a string content. A prompt and its completion
-        are a user's message and the assistant's, as there."""
+        """(line number, conversation) of the rows that mlx-lm trains on as conversations.
+
+        Each is a dict with a non-empty list of messages; every role and content is a string. As in mlx-lm, a prompt
+        and its completion become a user message and an assistant message.
+        """
         schema = self.schema
         for number, row in zip(self.numbers, self.rows):
             if (chat := self._chat(row, schema)) is not None:
@@ -79,12 +81,12 @@ class RunInputs:
     given: dict  # the file's own keys
     folder: Path  # the data
     splits: dict[str, Split]  # of the files that exist
-    profile: dict | None  # how the app asks; None if nobody said
+    profile: dict | None  # how the app asks, if that is known
     owner: str
 
     @cached_property
     def model(self) -> Path | None:
-        """The base model's folder; None where it is not there."""
+        """The base model's folder, or None if it is missing."""
         try:
             return base_models.resolve(self.config["model"])
         except StudyError:
@@ -92,7 +94,7 @@ class RunInputs:
 
     @cached_property
     def tokenizer(self):
-        """As mlx-lm loads it. StudyError where there is no model, or no tokenizer in it."""
+        """The tokenizer, as mlx-lm loads it. Raises StudyError if the model or its tokenizer is missing."""
         return base_models.load_tokenizer(self.config["model"])
 
     @property
@@ -134,7 +136,7 @@ class RunInputs:
 
 
 def read(config, data_folder=None, model=None, inference=None, owner=None, adapter=None) -> RunInputs:
-    """Read what is audited. StudyError: no readable config, or no such profile."""
+    """Read what is audited. Raises StudyError if the config cannot be read or the profile doesn't exist."""
     loaded = configs.load(config, data=data_folder, model=model, adapter=adapter)
     folder = from_root(loaded["data"])
     named = owner or origin_of(folder).get("owner", "the owner")
@@ -149,18 +151,18 @@ def read(config, data_folder=None, model=None, inference=None, owner=None, adapt
 
 
 def read_split(folder: Path, name: str, config: dict | None = None) -> Split:
-    """Every line of one file, divided and decoded as mlx-lm does; whatever its bytes are, none raises."""
+    """Every line of one file, split and decoded as mlx-lm does. Never raises, whatever the bytes are."""
     named = {kind: (config or {}).get(f"{kind}_feature") for kind in FEATURES}
     features = FEATURES | {kind: key for kind, key in named.items() if isinstance(key, str)}
     split = Split(name, folder / f"{name}.jsonl", lines=0, features=features)
-    # As there: the platform's encoding, and any of the three line ends. Bytes that it cannot read stay as surrogates.
+    # Like mlx-lm: the platform's encoding and all three line endings. Undecodable bytes become surrogates.
     with split.path.open(errors="surrogateescape") as file:
         for number, line in enumerate(file, 1):
             split.lines = number
             if not line.strip():
                 split.blank.append(number)
             elif not is_text(line):
-                split.broken.append(f"line {number}: bytes that are no {file.encoding}")
+                split.broken.append(f"line {number}: bytes that are not {file.encoding}")
             else:
                 try:
                     split.rows.append(json.loads(line))
@@ -182,5 +184,5 @@ def is_conversation(messages) -> bool:
 
 
 def is_text(value) -> bool:
-    """A string that a tokenizer takes: no halves of characters in it."""
-    return isinstance(value, str) and (value.isascii() or not HALF_CHARACTERS.search(value))
+    """True for strings without lone surrogates, which tokenizers reject."""
+    return isinstance(value, str) and (value.isascii() or not SURROGATES.search(value))
