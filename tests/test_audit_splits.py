@@ -158,6 +158,15 @@ def test_replies_of_valid_in_trains_contexts_by_text_alone(found):
     assert report == {"splits.reply_in_context": ("warning", 10)}
 
 
+def test_replies_of_several_lines_in_contexts(found):
+    parts = by_time(stock=0.0)
+    parts["test"].sort(key=lambda pair: len(pair[0]["messages"][2]["content"]))
+    for (row, _), (later, _) in zip(parts["train"], parts["test"][-10:]):
+        later["messages"][2]["content"] += "\nok"
+        row["messages"][1]["content"] = f"Sam: {later['messages'][2]['content']}\n" + row["messages"][1]["content"]
+    assert found(parts, meta=False) == {"splits.reply_in_context": ("warning", 10)}
+
+
 def test_earlier_replies_of_a_multi_turn_row_are_context(found):
     parts = by_time(stock=0.0)
     answers = sorted((row["messages"][2]["content"] for row, _ in parts["test"]), key=len)[-10:]

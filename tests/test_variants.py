@@ -195,6 +195,7 @@ def test_contacts_are_numbered_only_in_groups():
     content = lambda pair: variants.to_example(pair, "Sam", "")["messages"][1]["content"]  # noqa: E731
     assert content(make_pair(*said, is_group=True)) == "Contact 1: hi\nSam: yo\nContact 2: hey\nContact 1: so?"
     assert content(make_pair(*said)) == "Contact: hi\nSam: yo\nContact: hey\nContact: so?"
+    assert content(make_pair(*said[:2], is_group=True)) == "Contact: hi\nSam: yo"
 
 
 @given(st.lists(st.tuples(st.sampled_from([None, "ann", "bo"]), st.text()), min_size=1), st.text(), st.booleans())
