@@ -48,6 +48,7 @@ def build(run: Path) -> Path:
         **results,
         trained=trained,
         say=conclusions,
+        other_findings=[one for one in results["findings"]["findings"] if not one["check"].startswith("data.")],
         between={(*row["left"], *row["right"]): row for row in comparison["differences"]},
         copied_words=style_similarity.COPIED_WORDS,
         preference=preference.result(comparison["preference_pairs"], preference.choices(run)),
