@@ -62,7 +62,7 @@ def test_a_hidden_file_does_not_make_a_folder_full(tmp_path):
 def test_a_row_without_a_reply_at_its_end_is_found(clean, config, write_split, last):
     write_split(clean, "train", ROWS + [{"messages": ROWS[0]["messages"][:2] + [last]}])
     found = {check for check, severity in checks(clean) if severity == "error"}
-    found |= {item["check"] for item in audit.content.check(audit.read(config, inference=None))}
+    found |= {item.check for item in audit.content.check(audit.read(config, inference=None))}
     assert found & {"data.bad_messages", "data.last_role", "data.empty_reply"}
 
 
@@ -162,7 +162,7 @@ def test_with_unreadable_data_the_audit_still_answers(config, clean):
     assert "data.bad_json" in found
 
 
-@pytest.mark.parametrize("text, words", [(None, "no config"), ("a: [", "YAML"), ("just text", "key: value")])
+@pytest.mark.parametrize("text, words", [(None, "No config"), ("a: [", "YAML"), ("just text", "key: value")])
 def test_an_unreadable_config_is_an_error(tmp_path, text, words):
     path = tmp_path / "x.yaml"
     if text is not None:
