@@ -290,6 +290,7 @@ def test_messages_for_puts_in_system_user_and_examples():
     "row, ends",
     [
         (example(), True),
+        ({"messages": example()["messages"][1:]}, True),
         (example(reply=" \n"), False),
         ({"messages": example()["messages"][:2]}, False),
         ({"messages": example()["messages"][2:]}, False),

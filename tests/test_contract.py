@@ -126,7 +126,7 @@ def test_known_system_text_may_contain_the_markup_between_turns(written):
     agreed, tokenizer = written("chatml")
     agreed |= {
         "markup": {"|system": ["S:"], "system|user": ["\n\n"], "user|": ["\n\nA:"]},
-        "system": ["Be Sam.", "Be Sam.\n\nAnd nice."],
+        "system": ["Be", "Be Sam.\n\nAnd nice."],
     }
     assert chat_format.check_prompt(agreed, "S:Be Sam.\n\nAnd nice.\n\nhey\n\nA:", tokenizer) == []
     (found,) = chat_format.check_prompt(agreed, "S:Be Tom.\n\nAnd nice.\n\nhey\n\nA:", tokenizer)
