@@ -1,4 +1,4 @@
-"""Adapters that lie where a config writes its own: real ones, trained on the tiny model, and spoiled."""
+"""Adapters already at `adapter_path`: real ones, trained on the tiny model, and damaged ones."""
 
 import json
 import os
@@ -11,6 +11,7 @@ import yaml
 from conftest import example
 from ftstudy import training
 from ftstudy.audit import adapters, contract_writer, run_inputs
+from ftstudy.audit.findings import report
 from ftstudy.chat_format import contract
 from ftstudy.errors import StudyError
 from ftstudy.models import base_models
@@ -21,6 +22,7 @@ from mlx_lm import lora, utils
 
 ROWS = [example(user=f"Contact: hey {number}", reply=f"yo {number}") for number in range(8)]
 WEIGHTS, CONFIG = "adapters.safetensors", "adapter_config.json"
+IDS = {check.id for check in adapters.CHECKS}
 
 
 def settings(folder, **changes):
@@ -46,7 +48,7 @@ def write(folder, **changes):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Folders of runs that went well, one a type of fine-tuning."""
+    """Folders of successful runs, one for each type of fine-tuning."""
     made = {}
     for kind in ("lora", "dora", "full"):
         folder = made[kind] = tmp_path_factory.mktemp(kind)
@@ -59,7 +61,7 @@ def trained(tmp_path_factory):
 
 @pytest.fixture
 def run(trained, tmp_path):
-    """A copy of a run, in a folder of the test's own; its data stays where it is."""
+    """A copy of a run in the test's own folder; its data stays where it is."""
 
     def run(kind="lora"):
         shutil.copytree(trained[kind] / "adapter", tmp_path / "adapter", dirs_exist_ok=True)
@@ -73,7 +75,7 @@ def run(trained, tmp_path):
 
 
 def checks(findings):
-    return {(item["check"], item["severity"]) for item in findings}
+    return {(item.check, item.severity) for item in findings}
 
 
 def change_weights(folder, change, name=WEIGHTS):
@@ -93,43 +95,43 @@ def change_config(folder, **changes):
 # --- clean ----------------------------------------------------------------------------------
 
 
-def test_a_run_that_was_not_trained_yet_is_clean(run):
+def test_untrained_run_is_clean(run):
     assert run.check() == []
     (run.config().parent / "adapter").mkdir()
     assert run.check() == []
 
 
 @pytest.mark.parametrize("kind", ["lora", "dora", "full"])
-def test_the_adapter_of_this_very_config_is_clean_and_has_an_effect(run, kind):
+def test_adapter_of_the_same_config_is_clean_and_has_an_effect(run, kind):
     run(kind)
     assert run.check(kind) == []
     assert adapters.effect(run_inputs.read(run.config(kind))) > 1e-4
 
 
 @pytest.mark.parametrize("dtype", [mx.float16, mx.bfloat16])
-def test_half_precision_is_as_good(run, dtype):
+def test_half_precision_is_clean(run, dtype):
     change_weights(run(), lambda tensors: {name: value.astype(dtype) for name, value in tensors.items()})
     assert run.check() == []
 
 
-def test_settings_that_change_no_weight_may_differ(run):
+def test_settings_without_effect_on_weights_may_differ(run):
     run()
     assert run.check(save_every=1, steps_per_eval=7, num_layers=-1) == []
 
 
-def test_a_repository_that_was_moved_is_the_same(run, trained, tmp_path):
+def test_moved_repository_is_clean(run, trained, tmp_path):
     change_config(run(), model="/elsewhere/study/data/models/tiny", data="/elsewhere" + str(trained["lora"] / "data"))
     assert run.check() == []
 
 
-def test_a_copied_folder_has_no_order_in_time(run):
+def test_copied_folder_has_no_time_order(run):
     folder = run()
     os.utime(folder / WEIGHTS, (1000, 1000))
     os.utime(folder / CONFIG, (1004, 1004))
     assert run.check() == []
 
 
-def test_a_sound_adapter_to_resume_from_is_clean_on_other_data(run, tmp_path):
+def test_valid_adapter_to_resume_from_is_clean_on_other_data(run, tmp_path):
     shutil.move(run(), tmp_path / "first")
     shutil.copy(tmp_path / "first" / WEIGHTS, tmp_path / "first" / "0000002_adapters.safetensors")
     for name in (WEIGHTS, "0000002_adapters.safetensors"):
@@ -176,7 +178,7 @@ WEIGHT_FAULTS = {
 
 
 @pytest.mark.parametrize("change, expected", WEIGHT_FAULTS.values(), ids=WEIGHT_FAULTS)
-def test_a_fault_in_the_weights_is_found_under_its_own_id(run, change, expected):
+def test_each_fault_in_weights_found_under_its_own_id(run, change, expected):
     change_weights(run(), change)
     assert checks(run.check()) == expected
 
@@ -198,22 +200,22 @@ CONFIG_FAULTS = {
 
 
 @pytest.mark.parametrize("changes, expected", CONFIG_FAULTS.values(), ids=CONFIG_FAULTS)
-def test_a_fault_in_its_config_is_found_under_its_own_id(run, changes, expected):
+def test_each_fault_in_adapter_config_found_under_its_own_id(run, changes, expected):
     change_config(run(), **changes)
     assert checks(run.check()) == expected
 
 
-def test_an_older_adapter_of_other_settings_is_told_with_both_values(run):
+def test_adapter_of_other_settings_shows_both_values(run):
     run()
     (found,) = run.check(iters=500, lora_parameters={"rank": 8, "scale": 2.0, "dropout": 0.0})
-    assert found["check"] == "adapter.config_differs"
-    assert found["evidence"] == [
+    assert found.check == "adapter.config_differs"
+    assert found.evidence == [
         "iters: 2 in the adapter, 500 in the config",
         "lora_parameters.scale: 20.0 in the adapter, 2.0 in the config",
     ]
 
 
-def test_a_config_that_was_written_long_after_the_weights_is_found(run):
+def test_config_written_long_after_the_weights(run):
     folder = run()
     os.utime(folder / WEIGHTS, (1000, 1000))
     os.utime(folder / CONFIG, (5000, 5000))
@@ -233,7 +235,7 @@ def test_a_config_that_was_written_long_after_the_weights_is_found(run):
         (lambda folder: (folder / WEIGHTS).unlink(), "warning"),
     ],
 )
-def test_what_cannot_be_read_is_found(run, spoil, severity):
+def test_unreadable_files(run, spoil, severity):
     spoil(run())
     assert checks(run.check()) == {("adapter.unreadable", severity)}
 
@@ -241,9 +243,9 @@ def test_what_cannot_be_read_is_found(run, spoil, severity):
 @pytest.mark.parametrize(
     "made", [{}, {"num_layers": "x", "lora_parameters": [1], "model": 5, "fine_tune_type": [], "data": {"a": 1}}]
 )
-def test_an_odd_adapter_config_ends_in_findings(run, made):
+def test_odd_adapter_config_yields_findings(run, made):
     (run() / CONFIG).write_text(json.dumps(made))
-    assert all(check in adapters.CHECKS for check, _ in checks(run.check()))
+    assert {check for check, _ in checks(run.check())} <= IDS
 
 
 JUNK = st.recursive(
@@ -256,53 +258,53 @@ JUNK = st.recursive(
 
 
 @given(
-    made=st.dictionaries(st.sampled_from([*sorted(adapters.LEARNED), "model", "\ud800"]), JUNK, max_size=6),
+    made=st.dictionaries(st.sampled_from([*sorted(adapters.settings.LEARNED), "model", "\ud800"]), JUNK, max_size=6),
     rank=st.integers(1, 3),
 )
 @hypothesis_settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
-def test_junk_in_an_adapter_config_ends_in_findings(run, made, rank):
+def test_junk_in_adapter_config_yields_findings(run, made, rank):
     folder = run()
     change_weights(folder, lambda tensors: {name: mx.zeros((rank, 64)) for name in tensors})
     (folder / CONFIG).write_text(json.dumps(made))
     found = run.check()
-    assert all(severity in adapters.CHECKS[check][0] for check, severity in checks(found))
-    json.dumps(found, ensure_ascii=False).encode()
+    assert {check for check, _ in checks(found)} <= IDS
+    json.dumps(report(found), ensure_ascii=False).encode()
 
 
 @pytest.mark.parametrize("kind", ["dora", "full"])
-def test_missing_tensors_are_found_for_every_type(run, kind):
+def test_missing_tensors_found_for_every_type(run, kind):
     change_weights(run(kind), without("q_proj"))
     assert checks(run.check(kind)) == {("adapter.missing_tensors", "error")}
 
 
-def test_a_full_adapter_of_the_base_weights_was_never_trained(run):
+def test_full_adapter_equal_to_base_weights_is_untrained(run):
     folder = run("full")
     base = mx.load(str(base_models.resolve("tiny") / "model.safetensors"))
     change_weights(folder, lambda tensors: {name: base[name] for name in tensors})
     assert checks(run.check("full")) == {("adapter.zero_b", "error")}
 
 
-def test_an_adapter_without_effect_is_found_by_asking_it_unless_the_model_is_large_and_slow(run, monkeypatch):
+def test_adapter_without_effect_found_unless_the_model_is_slow(run, monkeypatch):
     change_weights(run(), lambda tensors: {name: value * 1e-12 for name, value in tensors.items()})
     assert checks(run.check()) == {("adapter.no_effect", "error")}
     monkeypatch.setattr(mx, "default_device", lambda: mx.Device(mx.cpu))
-    monkeypatch.setattr(adapters.tensors_of, "QUICK", 1)
+    monkeypatch.setattr(adapters.weights, "QUICK", 1)
     assert run.check() == []
 
 
-def test_an_adapter_whose_answers_overflow_is_found(run):
+def test_adapter_whose_answers_overflow(run):
     change_weights(run(), lambda tensors: {name: value * 1e20 for name, value in tensors.items()})
     assert ("adapter.nan", "error") in checks(run.check())
 
 
-def test_an_adapter_whose_scale_is_zero_has_no_effect(run):
+def test_adapter_of_scale_zero_has_no_effect(run):
     change_config(run(), lora_parameters={"rank": 8, "scale": 0.0, "dropout": 0.0})
     assert ("adapter.no_effect", "error") in checks(run.check())
 
 
-def test_a_template_that_changed_since_training_is_found(run, tmp_path):
+def test_template_changed_since_training(run, tmp_path):
     model = tmp_path / "model"
     shutil.copytree(base_models.resolve("tiny"), model)
     folder, asked = run(), {"model": str(model)}
@@ -313,40 +315,35 @@ def test_a_template_that_changed_since_training_is_found(run, tmp_path):
     changed["chat_template"] = changed["chat_template"].replace("<|im_start|>", "<|im_start|> ")
     (model / "tokenizer_config.json").write_text(json.dumps(changed))
     (found,) = run.check(**asked)
-    assert (found["check"], found["severity"]) == ("adapter.contract", "error")
-    assert "template" in " ".join(found["evidence"])
+    assert (found.check, found.severity) == ("adapter.contract", "error")
+    assert "template" in " ".join(found.evidence)
     for damaged in ("{", "[" * 100_000, '{"version": 1}'):
         (folder / contract.NAME).write_text(damaged)
         assert checks(run.check(**asked)) == {("adapter.contract", "warning")}
 
 
-def test_the_adapter_to_resume_from_is_looked_at_as_well(run, tmp_path):
+def test_adapter_to_resume_from_is_checked(run, tmp_path):
     folder = tmp_path / "first"
     shutil.move(run(), folder)
     change_weights(folder, spoiled(float("nan")))
     assert checks(run.check(resume_adapter_file=str(folder / WEIGHTS))) == {("adapter.nan", "error")}
 
 
-def test_without_the_model_the_weights_are_still_looked_at(run, monkeypatch):
+def test_weights_checked_without_the_model(run, monkeypatch):
     monkeypatch.setattr(run_inputs.RunInputs, "model", None)
     change_weights(run(), no_b)
     assert checks(run.check()) == {("adapter.zero_b", "error")}
 
 
-def test_the_effect_of_an_adapter_that_is_not_there_is_refused(run):
+def test_effect_of_missing_adapter_raises(run):
     with pytest.raises(StudyError, match="isn't an adapter folder"):
         adapters.effect(run_inputs.read(run.config()))
 
 
-def test_every_finding_has_a_documented_id(run):
-    for changes, expected in [*WEIGHT_FAULTS.values(), *CONFIG_FAULTS.values()]:
-        assert all(severity in adapters.CHECKS[check][0] for check, severity in expected)
+# --- mlx-lm itself: what the checks rely on ----------------------------------------------------
 
 
-# --- mlx-lm itself: what the checks rest on ----------------------------------------------------
-
-
-def test_mlx_lm_loads_an_adapter_that_lacks_tensors_and_refuses_other_shapes(run):
+def test_mlx_lm_loads_adapters_without_tensors_but_rejects_other_shapes(run):
     folder = run()
     change_weights(folder, lambda tensors: {})
     utils.load(str(base_models.resolve("tiny")), adapter_path=str(folder))
@@ -358,13 +355,13 @@ def test_mlx_lm_loads_an_adapter_that_lacks_tensors_and_refuses_other_shapes(run
         base_models.load("tiny", folder)
 
 
-def test_mlx_lm_loads_an_adapter_of_another_model_of_the_same_shape(run):
+def test_mlx_lm_loads_adapter_of_another_model_of_equal_shape(run):
     folder = run()
     change_config(folder, model="someone/other")
     base_models.load("tiny", folder)
 
 
-def test_a_run_that_crashes_leaves_its_config_beside_the_older_weights(run, monkeypatch):
+def test_crashed_run_leaves_its_config_next_to_older_weights(run, monkeypatch):
     folder = run()
     before = mx.load(str(folder / WEIGHTS))
     path = run.config(
@@ -378,7 +375,7 @@ def test_a_run_that_crashes_leaves_its_config_beside_the_older_weights(run, monk
     after = mx.load(str(folder / WEIGHTS))
     assert all(mx.array_equal(before[name], after[name]).item() for name in before)
     (found,) = adapters.check(run_inputs.read(path))
-    assert (found["check"], found["severity"]) == ("adapter.config_newer", "error")
+    assert (found.check, found.severity) == ("adapter.config_newer", "error")
 
 
 def test_config_and_weights_of_two_runs(run):
@@ -390,11 +387,11 @@ def test_config_and_weights_of_two_runs(run):
     assert ("adapter.two_runs", "error") in checks(run.check())
 
 
-def test_an_adapter_from_pissa_has_twice_the_configs_rank_and_is_clean(run, tmp_path):
+def test_pissa_adapter_has_twice_the_rank_and_is_clean(run, tmp_path):
     lora = {"rank": 4, "scale": 1.0, "dropout": 0.0}
     config = run.config("lora", lora_parameters=lora, ftstudy={"method": "pissa"})
     training.train(training.read(config), tmp_path / "metrics.jsonl")
     found = adapters.check(run_inputs.read(config))
-    assert [item for item in found if item["severity"] != "info"] == []
+    assert [item for item in found if item.severity != "info"] == []
     other = run.config("lora", lora_parameters=lora | {"rank": 8}, ftstudy={"method": "pissa"})
     assert ("adapter.config_differs", "warning") in checks(adapters.check(run_inputs.read(other)))

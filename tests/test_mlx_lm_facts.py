@@ -11,7 +11,7 @@ reason why there is none, and by the tests that hold it: here, or in `file::test
       test_without_valid_a_run_goes_on_and_says_so, test_a_valid_file_of_nothing_aborts
  2  An aborted run leaves what lay there: the checks of row 1, adapter.config_newer, adapter.config_differs,
     adapter.unreadable.
-      test_audit_adapters::test_a_run_that_crashes_leaves_its_config_beside_the_older_weights
+      test_audit_adapters::test_crashed_run_leaves_its_config_next_to_older_weights
       test_an_aborted_run_leaves_the_older_adapter_and_it_is_evaluated
  3  Unknown keys are kept and written down: config.unknown_key.
       test_keys_of_other_names_do_nothing_and_are_written_down, test_what_applies_where_a_config_says_nothing
@@ -52,8 +52,8 @@ reason why there is none, and by the tests that hold it: here, or in `file::test
 15  The last adapter is kept, and was never validated: config.kept_adapter.
       test_the_adapter_that_is_kept_is_the_last_and_was_never_validated
 16  Missing tensors and another base model load: adapter.missing_tensors, adapter.base_model.
-      test_audit_adapters::test_mlx_lm_loads_an_adapter_that_lacks_tensors_and_refuses_other_shapes
-      test_audit_adapters::test_mlx_lm_loads_an_adapter_of_another_model_of_the_same_shape
+      test_audit_adapters::test_mlx_lm_loads_adapters_without_tensors_but_rejects_other_shapes
+      test_audit_adapters::test_mlx_lm_loads_adapter_of_another_model_of_equal_shape
       test_an_adapter_without_tensors_is_the_base_model_and_foreign_ones_are_refused,
       test_an_adapter_to_resume_from_is_not_compared_with_anything
 17  Row 0 decides for its file: data.mixed_schemas, data.bad_messages, data.schema; texts are templated as they

@@ -48,6 +48,23 @@ def spoiled_file(name, change):
     return spoil
 
 
+def of_two_runs(study):
+    """Config and weights as the study's trainer saves them, but from different runs."""
+    import mlx.core as mx
+
+    path = study.folder / "adapter" / "adapters.safetensors"
+    mx.save_safetensors(str(path), dict(mx.load(str(path))), {"ftstudy_run": "111111111111"})
+    settings(ftstudy_run="000000000000")(study)
+
+
+def written(name, data):
+    return lambda study: (study.folder / "adapter" / name).write_bytes(data)
+
+
+def scaled(factor):
+    return lambda weights: {name: value * factor for name, value in weights.items()}
+
+
 def without(part):
     return lambda weights: {name: value for name, value in weights.items() if part not in name}
 
@@ -67,6 +84,10 @@ def cases():
             yield f"{what} missing ({study})", study, tensors(without(part)), "adapter.missing_tensors", error
         yield f"NaN everywhere ({study})", study, tensors(nan_in("")), "adapter.nan", error
     yield "NaN in one tensor", CHATML, tensors(nan_in("v_proj.lora_a")), "adapter.nan", error
+    yield "weights of 1e-12", GEMMA, tensors(scaled(1e-12)), "adapter.no_effect", error
+    yield "the config of another run", CHATML, of_two_runs, "adapter.two_runs", error
+    damaged = written("prompt_contract.json", b"{")
+    yield "prompt_contract.json damaged", CHATML, damaged, "adapter.contract", "warning"
     yield "every lora_b zero", CHATML, tensors(zeros_in("lora_b")), "adapter.zero_b", error
     yield (
         "another base model",

@@ -1,5 +1,6 @@
-"""What an adapter's weights are, and what they do: NaN, nothing at all, or no change of what is said."""
+"""An adapter's weights and what they do: NaN, untrained, or without effect."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import mlx.core as mx
@@ -10,32 +11,46 @@ from ...engine.reply_logits import logits_function
 from ...models import base_models
 from ...paths import from_root, shown
 from ..config.values import sound
-from ..evidence import listed
-from ..findings import finding
+from ..findings import Check, Finding
 
-CHECKS = {
-    "adapter.nan": ("error", "The weights hold values that are no finite numbers."),
-    "adapter.zero_b": ("error", "Nothing was learned: every lora_b is zero, or all weights are the base model's."),
-    "adapter.no_effect": (
-        "error",
-        "The adapter does not change what the model says (not measured for more than 2 GB without a GPU).",
-    ),
-}
+NAN = Check(
+    "adapter.nan",
+    ("error",),
+    meaning="The weights, or the answers of the model with them, are NaN or infinite.",
+    cause="The loss became NaN at some iteration; mlx-lm saves such an adapter like any other.",
+    fix="Look for rows without a token to train on, or lower learning_rate; then train again.",
+    bad="layers.0.self_attn.q_proj.lora_b: 4,096 of 4,096 values NaN",
+    good="layers.0.self_attn.q_proj.lora_b: 4,096 finite values",
+)
+ZERO_B = Check(
+    "adapter.zero_b",
+    ("error",),
+    meaning="Nothing was learned: every lora_b is zero, or all weights are the base model's.",
+    cause="Training starts there, so no update was made. The model with this adapter is the base model.",
+    fix="Check iters, learning_rate and grad_accumulation_steps, and train again.",
+    bad="layers.0.self_attn.q_proj.lora_b: all 0",
+    good="layers.0.self_attn.q_proj.lora_b: mean size 0.003",
+)
+NO_EFFECT = Check(
+    "adapter.no_effect",
+    ("error",),
+    meaning="The adapter doesn't change what the model says. Not measured above 2 GB without a GPU.",
+    cause="The model gives the same probabilities with and without this adapter.",
+    fix="Check iters, learning_rate and scale, and train again.",
+    bad="mean KL divergence from the base model: 0.0 nats",
+    good="mean KL divergence from the base model: 0.3 nats",
+)
+CHECKS = (NAN, ZERO_B, NO_EFFECT)
 PROMPTS = 4  # on which the effect is measured
-SMALLEST_EFFECT = 1e-12  # nats; the rounding of the logits is some 1e-14
-QUICK = 2e9  # bytes of a model that answers a prompt within seconds, also on a CPU
+SMALLEST_EFFECT = 1e-12  # nats; the rounding of the logits is about 1e-14
+QUICK = 2e9  # bytes of a model that answers a prompt within seconds, even on a CPU
 
 
-def say(check, severity, title, evidence, cause, fix, where: Path) -> dict:
-    title, *lines = (" ".join(text.encode("utf-8", "backslashreplace").decode().split()) for text in (title, *evidence))
-    return finding(check, severity, title, evidence=listed(lines), cause=cause, fix=fix, where=shown(where))
-
-
-def values(inputs, made: dict, tensors: dict, weights: Path) -> list[dict]:
-    bad, some_b, all_zero = [], False, True
-    names = list(tensors)
+def check(inputs, made: dict, tensors: dict, file: Path) -> Iterator[Finding]:
+    """Findings on the tensors' values. Empties `tensors`, so that only one is in memory at a time."""
+    bad, some_b, all_zero, names = [], False, True, list(tensors)
     for name in names:
-        value = tensors.pop(name)  # read from disk now, and let go of before the next
+        value = tensors.pop(name)
         if not mx.issubdtype(value.dtype, mx.floating):
             continue
         finite = mx.isfinite(value)
@@ -43,43 +58,27 @@ def values(inputs, made: dict, tensors: dict, weights: Path) -> list[dict]:
             bad.append(f"{name}: {value.size - int(finite.sum().item()):,} of {value.size:,} values")
         if name.endswith(".lora_b"):
             some_b, all_zero = True, all_zero and not mx.any(value != 0).item()
-    found = []
     if bad:
-        found.append(
-            say(
-                "adapter.nan",
-                "error",
-                f"{len(bad)} of {len(names)} tensors in {shown(weights)} hold NaN or infinity",
-                bad,
-                "The loss was not a number at some iteration, and mlx-lm saves such an adapter as any other.",
-                "Look for rows without a token to train on, or lower learning_rate; then train again.",
-                weights,
-            )
-        )
+        title = f"{len(bad)} of {len(names)} tensors in {shown(file)} contain NaN or infinity"
+        yield NAN.found("error", title, evidence=bad, where=shown(file))
     full = made.get("fine_tune_type") == "full"
-    if some_b and all_zero or full and not bad and _is_base(inputs.model, weights):
-        found.append(
-            say(
-                "adapter.zero_b",
-                "error",
-                f"Every lora_b in {shown(weights)} is zero"
-                if some_b
-                else f"All {len(names)} tensors in {shown(weights)} are the base model's own",
-                [name for name in names if full or name.endswith(".lora_b")],
-                "Training begins there, so no update was made. The model with this adapter is the base model.",
-                "Look at iters, learning_rate and grad_accumulation_steps, and train again.",
-                weights,
-            )
+    untrained_b = some_b and all_zero
+    if untrained_b or full and not bad and _is_base(inputs.model, file):
+        what = f"Every lora_b in {shown(file)} is zero"
+        yield ZERO_B.found(
+            "error",
+            what if untrained_b else f"All {len(names)} tensors in {shown(file)} are the base model's",
+            evidence=[name for name in names if full or name.endswith(".lora_b")],
+            where=shown(file),
         )
-    return found
 
 
-def _is_base(folder: Path | None, weights: Path) -> bool:
-    """Whether every tensor is the base model's own."""
+def _is_base(folder: Path | None, file: Path) -> bool:
+    """Whether every tensor is the base model's."""
     try:
-        tensors = mx.load(str(weights))
+        tensors = mx.load(str(file))
         base = {name: value for path in folder.glob("model*.safetensors") for name, value in mx.load(str(path)).items()}
-    except Exception:  # no model, or one that cannot be read: then nobody can say
+    except Exception:  # without a readable model it can't be known
         return False
     return bool(tensors) and all(
         name in base and base[name].shape == value.shape and mx.array_equal(base[name], value).item()
@@ -87,10 +86,39 @@ def _is_base(folder: Path | None, weights: Path) -> bool:
     )
 
 
+def is_quick(model: Path | None) -> bool:
+    """Whether this model answers a prompt in seconds."""
+    on_gpu = mx.default_device() != mx.Device(mx.cpu)
+    return model is not None and (on_gpu or sum(path.stat().st_size for path in model.glob("*.safetensors")) < QUICK)
+
+
+def has_effect(inputs, folder: Path) -> Iterator[Finding]:
+    """A finding if the adapter changes nothing. Raises StudyError as `effect` does."""
+    with numpy.errstate(all="ignore"):
+        moved = effect(inputs)
+    if moved >= SMALLEST_EFFECT or not _prompts(inputs):
+        return
+    line = f"mean KL divergence from the base model after at most {PROMPTS} prompts: {moved:.2e} nats"
+    if moved < SMALLEST_EFFECT:
+        title = f"The adapter in {shown(folder)} changes nothing: {max(moved, 0):.1e} nats"
+        yield NO_EFFECT.found("error", title, evidence=line, where=shown(folder))
+    else:
+        yield NAN.found(
+            "error",
+            f"With the adapter in {shown(folder)} the model's answers are NaN or infinite",
+            evidence=line,
+            where=shown(folder),
+            cause="Its weights are so large that sums over them overflow.",
+            fix="Lower learning_rate or scale, and train again.",
+        )
+
+
 def effect(inputs) -> float:
-    """How far the adapter at `adapter_path` moves the model: the mean KL divergence (nats) from
-    the base model's next-token distribution to the adapted one's, after a few prompts of the
-    data. Raises StudyError where the model or the adapter cannot be loaded."""
+    """How much the adapter at `adapter_path` changes the model, in nats.
+
+    The mean KL divergence from the base model's next-token distribution to the adapted one's, after a few prompts
+    of the data; NaN without prompts. Raises StudyError if the model or the adapter can't be loaded.
+    """
     prompts = _prompts(inputs)
     base, adapted = (
         _next_tokens(base_models.load(inputs.config["model"], adapter)[0], prompts)
@@ -111,47 +139,12 @@ def _prompts(inputs) -> list:
 
 def _next_tokens(model, prompts) -> list[numpy.ndarray]:
     """Log probabilities of the token after each prompt; one prompt at a time needs no padding.
-    In double precision: the divergence of two near distributions is lost in the rounding of single."""
+
+    In double precision, because single precision would round away the divergence of two close distributions.
+    """
     logits_at, found = logits_function(model), []
     for prompt in prompts:
         logits = logits_at(model, mx.array(prompt)[None], mx.array([[len(prompt) - 1]]))[0, 0].astype(mx.float32)
         exact = numpy.array(logits, numpy.float64)
         found.append(exact - numpy.logaddexp.reduce(exact))
     return found
-
-
-def is_quick(model: Path | None) -> bool:
-    """Can a prompt be put to this model in seconds?"""
-    on_gpu = mx.default_device() != mx.Device(mx.cpu)
-    return model is not None and (on_gpu or sum(path.stat().st_size for path in model.glob("*.safetensors")) < QUICK)
-
-
-def effect_findings(inputs, folder: Path) -> list[dict]:
-    """Finding on an adapter that changes nothing. Raises StudyError as `effect` does."""
-    with numpy.errstate(all="ignore"):
-        moved = effect(inputs)
-    if moved >= SMALLEST_EFFECT or not _prompts(inputs):
-        return []
-    if not moved < SMALLEST_EFFECT:
-        return [
-            say(
-                "adapter.nan",
-                "error",
-                f"With the adapter in {shown(folder)} the model's answers are no finite numbers",
-                [f"KL divergence from the base model after {PROMPTS} prompts at most: {moved}"],
-                "Its weights are so large that sums over them overflow.",
-                "Lower learning_rate or scale, and train again.",
-                folder,
-            )
-        ]
-    return [
-        say(
-            "adapter.no_effect",
-            "error",
-            f"The adapter in {shown(folder)} changes nothing: {max(moved, 0):.1e} nats",
-            [f"mean KL divergence from the base model after {PROMPTS} prompts at most: {moved:.2e} nats"],
-            "The model with this adapter gives the same probabilities as without it.",
-            "Look at iters, learning_rate and scale, and train again.",
-            folder,
-        )
-    ]

@@ -1,0 +1,93 @@
+"""Which tensors an adapter has, and which it should have by its own adapter_config.json."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ...paths import shown
+from .. import architecture
+from ..config.values import sound
+from ..findings import Check, Finding
+from .files import CONFIG, CONFIG_NEWER
+from .settings import BASE_MODEL
+
+MISSING_TENSORS = Check(
+    "adapter.missing_tensors",
+    ("error",),
+    meaning="The weights lack some of the adapter's tensors.",
+    cause="mlx-lm loads such an adapter without a warning; where tensors are missing, the model is the base model.",
+    fix="Train again, or restore the whole file.",
+    bad='adapter_config.json: "num_layers": 16\nadapters.safetensors: tensors of layers 8 to 15 only',
+    good='adapter_config.json: "num_layers": 16\nadapters.safetensors: tensors of layers 0 to 15',
+)
+CHECKS = (MISSING_TENSORS,)
+
+
+def check(inputs, made: dict, shapes: dict[str, tuple], file: Path) -> Iterator[Finding]:
+    """`made`: what adapter_config.json says; `shapes`: those of the tensors in `file`."""
+    expected = _expected(inputs, made)
+    if not expected:
+        return
+    missing = [name for name in expected if name not in shapes]
+    extra = [name for name in shapes if name not in expected]
+    present = {name: (shapes[name], shape) for name, shape in expected.items() if name in shapes}
+    other = [f"{name}: {has} instead of {needs}" for name, (has, needs) in present.items() if has != needs]
+    if missing:
+        title = f"{shown(file)} lacks {len(missing)} of {len(expected)} tensors"
+        yield MISSING_TENSORS.found("error", title, evidence=missing, where=shown(file))
+    if not other and not extra:
+        return
+    title = f"{len(other) + len(extra)} tensors in {shown(file)} don't fit "
+    lines = other + [f"{name}: unknown name" for name in extra]
+    # The rank is from adapter_config.json; everything else in a shape is the base model's.
+    if _only_rank_differs(present.values(), made) and _in_model(extra, inputs):
+        yield CONFIG_NEWER.found(
+            "error",
+            title + CONFIG,
+            evidence=lines,
+            where=shown(file),
+            cause="A later run rewrote the config next to older weights, and stopped before its end.",
+            fix="Train again.",
+        )
+    else:
+        yield BASE_MODEL.found(
+            "error",
+            f"{title}the base model {inputs.config['model']}",
+            evidence=lines,
+            where=shown(file),
+            cause="The adapter was trained on another model. mlx-lm refuses to load it.",
+            fix="Train again.",
+        )
+
+
+def _expected(inputs, made: dict) -> dict[str, tuple] | None:
+    """Name -> shape of the tensors that training with these settings saves; None if unknown."""
+    model = architecture.skeleton(inputs.model)
+    config = architecture.model_config(inputs.model)
+    settings = sound({**made, "num_layers": made.get("num_layers", 16)})
+    full = settings.get("fine_tune_type") == "full"
+    if model is None or full and ("quantization" in config or "quantization_config" in config):
+        return None  # quantized weights have other names and shapes
+    try:
+        return architecture.trained(
+            model, settings.get("fine_tune_type", "lora"), settings["num_layers"], settings.get("lora_parameters")
+        )
+    except Exception:  # settings that mlx-lm itself rejects
+        return None
+
+
+def _only_rank_differs(pairs, made: dict) -> bool:
+    """Whether shapes (found, needed) differ only in LoRA's rank."""
+    differences = {
+        (has, needs)
+        for found, needed in pairs
+        for has, needs in (zip(found, needed) if len(found) == len(needed) else [(found, needed)])
+        if has != needs
+    }
+    rank = sound(made).get("lora_parameters", {}).get("rank")
+    return not differences or len(differences) == 1 and differences.pop()[1] == rank
+
+
+def _in_model(tensors: list[str], inputs) -> bool:
+    """Whether all the tensors' modules are in the model, even if not in the layers to be trained."""
+    modules = {name for name, _ in architecture.skeleton(inputs.model).named_modules()}
+    return all(tensor.rpartition(".")[0] in modules for tensor in tensors)
