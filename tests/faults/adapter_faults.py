@@ -53,7 +53,9 @@ def of_two_runs(study):
     import mlx.core as mx
 
     path = study.folder / "adapter" / "adapters.safetensors"
-    mx.save_safetensors(str(path), dict(mx.load(str(path))), {"ftstudy_run": "111111111111"})
+    weights = dict(mx.load(str(path)))
+    mx.eval(weights)
+    mx.save_safetensors(str(path), weights, {"ftstudy_run": "111111111111"})
     settings(ftstudy_run="000000000000")(study)
 
 
