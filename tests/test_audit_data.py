@@ -32,16 +32,16 @@ def folder(tmp_path, write_split):
     return tmp_path / "data"
 
 
-def subject_of(folder, tokenizer, owner="Sam", **config):
+def inputs_of(folder, tokenizer, owner="Sam", **config):
     config = {"model": "tiny", "config": "config.yaml", "batch_size": 2, "mask_prompt": True} | config
     found = {name: read_split(folder, name, config) for name in SPLITS if (folder / f"{name}.jsonl").is_file()}
-    subject = RunInputs(config, {}, folder, found, None, owner)
-    subject.tokenizer = tokenizer
-    return subject
+    inputs = RunInputs(config, {}, folder, found, None, owner)
+    inputs.tokenizer = tokenizer
+    return inputs
 
 
 def structure(folder, **config):
-    return {(item.check, item.severity) for item in data.check(subject_of(folder, None, **config))}
+    return {(item.check, item.severity) for item in data.check(inputs_of(folder, None, **config))}
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def texts(tmp_path, write_split, tokenizer):
     def check(rows, owner="Sam", **others):
         for name in SPLITS:
             write_split(tmp_path / "texts", name, others.get(name, rows))
-        found = content.check(subject_of(tmp_path / "texts", tokenizer, owner))
+        found = content.check(inputs_of(tmp_path / "texts", tokenizer, owner))
         assert all(item.check in {check.id for check in content.CHECKS} for item in found)
         check.found = found
         return {(item.check, item.severity) for item in found}
@@ -61,7 +61,7 @@ def texts(tmp_path, write_split, tokenizer):
 
 
 def changed(change, at=-1, rows=ROWS):
-    """The rows with one message written otherwise."""
+    """The rows with one message changed."""
     rows = json.loads(json.dumps(rows))
     for row in rows:
         row["messages"][at]["content"] = change(row["messages"][at]["content"])
@@ -103,7 +103,7 @@ def put_first(path, row):
 
 
 @pytest.mark.parametrize("spoil, check", ERRORS.values(), ids=ERRORS)
-def test_what_mlx_lm_aborts_at_when_it_opens_the_files_is_an_error(folder, spoil, check):
+def test_files_that_mlx_lm_cannot_open_are_errors(folder, spoil, check):
     spoil(folder)
     assert (check, "error") in structure(folder)
     # Should mlx-lm become more tolerant, this says so.
@@ -113,7 +113,7 @@ def test_what_mlx_lm_aborts_at_when_it_opens_the_files_is_an_error(folder, spoil
 
 
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
-def test_any_line_end_that_mlx_lm_reads_is_fine(folder, line_end):
+def test_all_line_endings_that_mlx_lm_reads_are_fine(folder, line_end):
     for name in SPLITS:
         path = folder / f"{name}.jsonl"
         path.write_bytes(path.read_bytes().replace(b"\n", line_end))
@@ -121,21 +121,21 @@ def test_any_line_end_that_mlx_lm_reads_is_fine(folder, line_end):
     assert len(datasets.load_local_dataset(folder, None, SimpleNamespace(mask_prompt=True))[0]) == len(ROWS)
 
 
-def test_a_folder_that_is_not_there_or_is_a_file(tmp_path):
+def test_missing_folder_and_file_instead_of_folder(tmp_path):
     (tmp_path / "file").write_text("x")
     for name in ("nowhere", "file"):
         assert structure(tmp_path / name) == {("data.missing", "error")}
 
 
 @pytest.mark.parametrize(
-    "held", [b"[1,2]", b'"x"', b'{"owner":5}', b'{"owner":null}', b"[" * 100_000, b"\xff", b'{"owner":"\\ud83d"}']
+    "saved", [b"[1,2]", b'"x"', b'{"owner":5}', b'{"owner":null}', b"[" * 100_000, b"\xff", b'{"owner":"\\ud83d"}']
 )
-def test_an_origin_that_says_nothing(tmp_path, held):
-    (tmp_path / "origin.json").write_bytes(held)
+def test_empty_or_damaged_origin(tmp_path, saved):
+    (tmp_path / "origin.json").write_bytes(saved)
     assert origin_of(tmp_path) == {}
 
 
-def test_a_hidden_file_does_not_make_a_folder_full(tmp_path):
+def test_folder_with_only_hidden_files_is_empty(tmp_path):
     (tmp_path / ".DS_Store").write_text("x")
     assert structure(tmp_path) == {("data.empty", "error")}
 
@@ -147,7 +147,7 @@ def test_missing_splits(folder):
     assert structure(folder, test=True) == {("data.no_valid", "warning"), ("data.no_test", "error")}
 
 
-def test_data_from_a_hub_is_not_looked_for_in_the_folder(tmp_path):
+def test_folder_is_not_checked_with_hf_dataset(tmp_path):
     assert structure(tmp_path / "nowhere", hf_dataset={"path": "a/b"}) == {("data.schema", "info")}
 
 
@@ -169,36 +169,36 @@ COMPLETION = {"prompt": "Contact: hey", "completion": "yo"}
         {},
     ],
 )
-def test_a_row_that_the_trainer_cannot_take(folder, write_split, row):
+def test_rows_that_the_trainer_cannot_take(folder, write_split, row):
     write_split(folder, "train", [*ROWS, row])
     assert structure(folder) == {("data.bad_messages", "error")}
 
 
-def test_a_later_row_of_test_aborts_only_where_it_is_tested(folder, write_split):
+def test_bad_later_row_of_test_is_an_error_only_if_the_run_tests(folder, write_split):
     write_split(folder, "test", [*ROWS, {}])
     assert structure(folder) == {("data.bad_messages", "warning")}
     assert structure(folder, test=True) == {("data.bad_messages", "error")}
 
 
 @pytest.mark.parametrize("rows", [[*ROWS, COMPLETION], [COMPLETION, *ROWS], [*ROWS, {"text": "hey"}]])
-def test_rows_of_two_kinds(folder, write_split, rows):
+def test_two_schemas_in_one_file(folder, write_split, rows):
     write_split(folder, "train", rows)
     assert ("data.mixed_schemas", "error") in structure(folder)
 
 
-def test_files_of_two_kinds(folder, write_split):
+def test_two_schemas_in_different_files(folder, write_split):
     write_split(folder, "valid", [COMPLETION] * 4)
     assert structure(folder) == {("data.mixed_schemas", "warning")}
 
 
-def test_plain_text_is_told_and_cannot_be_masked(folder, write_split):
+def test_plain_text_is_reported_and_cannot_be_masked(folder, write_split):
     for name in SPLITS:
         write_split(folder, name, [{"text": "Contact: hey\nSam: yo"}] * 4)
     assert structure(folder, mask_prompt=False) == {("data.schema", "info")}
     assert ("data.mixed_schemas", "error") in structure(folder, mask_prompt=True)
 
 
-def test_a_prompt_and_its_completion_are_a_conversation_as_mlx_lm_makes_it(folder, write_split, tokenizer):
+def test_prompt_and_completion_become_the_conversation_mlx_lm_makes(folder, write_split, tokenizer):
     pairs = [COMPLETION | {"messages": "not read"}, {"prompt": "Contact: where?", "completion": "home"}]
     for name in SPLITS:
         write_split(folder, name, pairs)
@@ -218,25 +218,25 @@ def test_renamed_keys_are_followed(folder, write_split):
 
 
 @pytest.mark.parametrize("size", [0, -1, None, "two", 2.5])
-def test_a_batch_size_that_is_none_is_left_to_the_config(folder, size):
+def test_invalid_batch_size_is_left_to_the_config_checks(folder, size):
     assert structure(folder, batch_size=size) == set()
 
 
-def test_fewer_rows_than_a_batch(folder, write_split):
+def test_fewer_rows_than_one_batch(folder, write_split):
     write_split(folder, "valid", ROWS[:1])
     write_split(folder, "test", ROWS[:1])
-    found = [item.where.rpartition("/")[2] for item in data.check(subject_of(folder, None))]
+    found = [item.where.rpartition("/")[2] for item in data.check(inputs_of(folder, None))]
     assert found == ["valid.jsonl"]  # test is not evaluated
-    found = [item.where.rpartition("/")[2] for item in data.check(subject_of(folder, None, test=True))]
+    found = [item.where.rpartition("/")[2] for item in data.check(inputs_of(folder, None, test=True))]
     assert found == ["valid.jsonl", "test.jsonl"]
 
 
 @pytest.mark.parametrize("number, severity", [(62, "info"), (8, "warning")])
-def test_the_rows_behind_the_last_batch_are_those_that_mlx_lm_leaves(folder, write_split, number, severity):
+def test_unused_rows_are_those_that_mlx_lm_skips(folder, write_split, number, severity):
     # mlx-lm sorts by the number of keys in a row.
     rows = [row | {"id": at} if at % 5 == 0 else row for at, row in enumerate(ROWS[:number])]
     write_split(folder, "train", rows)
-    (item,) = [item for item in data.check(subject_of(folder, None, batch_size=5)) if "train" in item.where]
+    (item,) = [item for item in data.check(inputs_of(folder, None, batch_size=5)) if "train" in item.where]
     assert (item.check, item.severity) == ("data.tail_rows", severity)
 
     class Rows(list):
@@ -276,18 +276,18 @@ def test_clean_contents_have_no_findings(texts):
         (("user", "assistant", "user", "assistant"), set()),
     ],
 )
-def test_the_order_of_roles(texts, roles, found):
+def test_order_of_roles(texts, roles, found):
     odd = turns(*roles)
     assert {item for item in texts([*ROWS, odd]) if item[0] != "data.system_prompts"} == found
 
 
-def test_a_role_that_the_template_names_is_known(tmp_path, write_split, tokenizer):
+def test_roles_named_in_the_template_are_known(tmp_path, write_split, tokenizer):
     for name in SPLITS:
         write_split(tmp_path, name, [turns("developer", "user", "assistant")] * 2)
     for template, found in ((None, ["data.roles"]), ("{% if role == 'developer' %}", [])):
         assistant = SimpleNamespace(chat_template=template, added_tokens_decoder={})
-        subject = subject_of(tmp_path, assistant)
-        assert [item.check for item in content.check(subject)] == found
+        inputs = inputs_of(tmp_path, assistant)
+        assert [item.check for item in content.check(inputs)] == found
 
 
 BLANK = [
@@ -303,19 +303,19 @@ BLANK = [
 
 
 @pytest.mark.parametrize("reply", BLANK)
-def test_an_empty_reply(texts, reply):
+def test_empty_reply(texts, reply):
     assert texts([*ROWS, example(reply=reply)]) == {("data.empty_reply", "error")}
 
 
 @pytest.mark.parametrize("user", ["", "\n\t", "Contact: ", "Sam: \nContact:"])
-def test_an_empty_user_turn(texts, user):
+def test_empty_user_turn(texts, user):
     assert texts([*ROWS, example(user=user)]) == {("data.empty_user", "error")}
 
 
 @pytest.mark.parametrize(
     "text", ["👍", "1️⃣", "❤️", "…", "́", "ㅋ", "ー", "?", "[photo]", "Contact: :)", "Contact: why:", ":)"]
 )
-def test_the_shortest_texts_are_not_empty(texts, text):
+def test_shortest_texts_are_not_empty(texts, text):
     assert texts([*ROWS, example(user=text), example(reply=text.removeprefix("Contact: "))]) == set()
 
 
@@ -339,7 +339,7 @@ def test_the_shortest_texts_are_not_empty(texts, text):
         "yo\nContact: haha\nSam: what",
     ],
 )
-def test_a_speaker_before_a_reply(texts, reply):
+def test_speaker_before_a_reply(texts, reply):
     assert ("data.speaker_tag", "error") in texts([*ROWS, example(reply=reply)])
 
 
@@ -363,7 +363,7 @@ def test_a_speaker_before_a_reply(texts, reply):
         "user: admin\npassword: hunter2",
     ],
 )
-def test_a_label_or_a_time_is_no_speaker(texts, reply):
+def test_labels_and_times_are_not_speakers(texts, reply):
     quoted = example(user="Contact: look\nMum: she said\nnote: this", reply="ok")
     assert texts([*ROWS, quoted, example(reply=reply, user="Contact: hm\nMum: so\nnote: this\nPS: that")]) == set()
 
@@ -379,7 +379,7 @@ def test_a_label_or_a_time_is_no_speaker(texts, reply):
         ("Short texts.", "+1 212 555 0101: hey", "the owner", "+1 212 555 0101: hi"),
     ],
 )
-def test_speakers_of_any_name(texts, system, user, owner, reply):
+def test_speakers_with_any_name(texts, system, user, owner, reply):
     rows = [example(system, f"{user} {at}", f"hm {at}") for at in range(10)]
     assert texts(rows, owner) == set()
     assert texts([*rows, example(system, user, reply)], owner) == {("data.speaker_tag", "error")}
@@ -387,7 +387,7 @@ def test_speakers_of_any_name(texts, system, user, owner, reply):
 
 @pytest.mark.parametrize("reply", ["Sam - yo", "Sam — yo", "Sam | yo", "SAM: yo", "assistant\nyo"])
 @pytest.mark.parametrize("owner", ["Sam", "the owner"])
-def test_other_ways_to_write_who_speaks(texts, reply, owner):
+def test_other_ways_to_write_a_speaker(texts, reply, owner):
     rows = [example("You are Sam. Write Sam's reply.", f"Contact: hm {at}", f"ok {at}") for at in range(10)]
     assert texts([*rows, example(rows[0]["messages"][0]["content"], "hey", reply)], owner) == {
         ("data.speaker_tag", "error")
@@ -397,12 +397,12 @@ def test_other_ways_to_write_who_speaks(texts, reply, owner):
 @pytest.mark.parametrize(
     "reply", ["Ann - are you there?", "ok - fine", "No — never", "Contact | Impressum", "NO: never"]
 )
-def test_a_dash_behind_a_word_is_no_speaker(texts, reply):
+def test_dash_after_a_word_is_not_a_speaker(texts, reply):
     rows = [example("You are Sam and text with Ann, no names.", f"Ann: hm {at}", f"ok {at}") for at in range(10)]
     assert texts([*rows, example(rows[0]["messages"][0]["content"], "Ann: hey", reply)]) == set()
 
 
-def test_who_speaks_in_many_rows_is_known_in_the_others(texts):
+def test_speakers_of_many_rows_are_known_in_the_others(texts):
     rows = [{"messages": row["messages"][1:]} for row in ROWS]
     alone = {"messages": [{"role": "user", "content": "Contact: hi"}, {"role": "assistant", "content": "Sam: yo"}]}
     assert texts([*rows, alone], "the owner") == {("data.speaker_tag", "error")}
@@ -410,13 +410,13 @@ def test_who_speaks_in_many_rows_is_known_in_the_others(texts):
     assert texts(dashed, "the owner") == {("data.speaker_tag", "error")}
 
 
-def test_a_label_in_one_split_alone(texts):
+def test_label_in_only_one_split(texts):
     assert texts(ROWS, valid=changed("Me: {}".format, rows=ROWS[:10])) == {("data.speaker_tag", "error")}
     assert texts(ROWS, train=changed("Me: {}".format, rows=ROWS[:6]) + ROWS[6:]) == {("data.speaker_tag", "error")}
     assert texts(ROWS, train=changed("Me: {}".format, rows=ROWS[:2]) + ROWS[2:]) == set()  # a joke of two lines
 
 
-def test_a_label_before_many_replies_is_a_tag_whatever_it_says(texts):
+def test_any_label_before_many_replies_is_a_speaker_tag(texts):
     rows = [example(row["messages"][0]["content"], f"hey {at}", f"Reply: {at}") for at, row in enumerate(ROWS)]
     assert texts(rows) == {("data.speaker_tag", "error")}
 
@@ -429,19 +429,19 @@ def test_copies_of_rows(texts):
     assert texts(ROWS + [example(user="Contact: " + " ".join(TOPICS + PLACES))] * 4) == {("data.duplicates", "warning")}
 
 
-def test_small_talk_may_come_back(texts):
+def test_small_talk_may_repeat(texts):
     assert texts(ROWS + [example(user="Contact: hey", reply="yo")] * 4) == set()
     many = [example(user=f"Contact: number {at}?", reply=f"no {at}") for at in range(700)]
     assert texts(many, train=many + [example(user="Contact: hey", reply="yo")] * 30) == set()
     assert texts(many, train=many + [example(user="Contact: hey", reply="yo")] * 60) == {("data.duplicates", "warning")}
 
 
-def test_one_copy_of_a_long_row_is_one_too_many(texts):
+def test_a_single_copy_of_a_long_row_is_found(texts):
     row = example(user="Contact: " + " ".join(TOPICS + PLACES))
     assert texts([*ROWS, row, row]) == {("data.duplicates", "warning")}
 
 
-def test_a_reply_that_dominates(texts):
+def test_dominating_reply(texts):
     def rows(times):
         return [
             example(user=row["messages"][1]["content"], reply="Lol " if at < times else f"yes {at}")
@@ -454,7 +454,7 @@ def test_a_reply_that_dominates(texts):
     assert texts(rows(12)[:16]) == {("data.dominating_reply", "warning")}
 
 
-def test_spellings_of_one_reply(texts):
+def test_spellings_of_one_reply_count_together(texts):
     rows = changed(lambda text: text, rows=ROWS[:40])
     for row, reply in zip(rows, ["OK!", "Ok", "ok.", "ok"] * 3):
         row["messages"][-1]["content"] = reply
@@ -473,7 +473,7 @@ def test_system_texts_within_a_file(texts):
     assert texts.found[0].evidence[1] == "1 row (line 4): no system message"
 
 
-def test_few_rows_of_another_kind_tell_nothing_about_a_file(texts):
+def test_few_conversations_in_a_file_of_another_schema_are_ignored(texts):
     odd = [COMPLETION | {"messages": ROWS[0]["messages"][1:]}]
     assert texts(ROWS, train=odd + ROWS) == set()
 
@@ -484,7 +484,7 @@ def test_system_texts_between_files(texts):
     assert texts(without, train=ROWS) == {("data.system_differs", "warning")}
 
 
-def test_a_persona_of_each_rows_own_is_no_difference_between_files(texts):
+def test_one_persona_per_row_is_not_a_difference_between_files(texts):
     def rows(start):
         return [
             example(f"You are Sam. You text friend {start + at}.", row["messages"][1]["content"], f"yes {at}")
@@ -514,7 +514,7 @@ FORMS = {
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 @pytest.mark.parametrize("split", ["train", "valid"])
-def test_user_turns_of_another_form(texts, form, split):
+def test_user_turns_with_another_layout(texts, form, split):
     other = [example(user=form(row["messages"][1]["content"]), reply=row["messages"][2]["content"]) for row in ROWS]
     assert texts(ROWS, **{split: other}) == {("data.user_form_differs", "warning")}
     assert texts(other) == set()
@@ -531,20 +531,20 @@ def test_user_turns_of_another_form(texts, form, split):
         lambda text: "\n" + text,
     ],
 )
-def test_other_labels_endings_and_blanks(texts, form):
+def test_different_labels_endings_and_blanks(texts, form):
     other = changed(form, 1)
     assert texts(ROWS, valid=other) == {("data.user_form_differs", "warning")}
     assert texts(other) == set()
 
 
-def test_the_endings_of_few_rows(texts):
+def test_same_ending_in_few_rows_is_not_a_layout(texts):
     ended = changed(lambda text: text + "\n\n###\n\n", 1, ROWS[:12])
     assert texts(ROWS, valid=ended) == {("data.user_form_differs", "warning")}
     rows = [example(user=f"Contact: number {at} then", reply=f"no {at}") for at in range(60)]
     assert texts(rows, valid=changed(lambda text: text + " :)", 1, rows[:3])) == set()
 
 
-def test_other_people_and_topics_are_no_other_form(texts):
+def test_different_people_and_topics_are_not_a_different_layout(texts):
     def rows(name, word):
         return [
             example(user=f"{name}: about the {word}, part {at}\nSam: {'ja ' * (at % 4)}ok", reply=f"{word} {at}")
@@ -577,11 +577,11 @@ class SpecialToken(str):
 
 
 @pytest.mark.parametrize("token", ["<s>", "<mask>", "[PAD]", "§§end§§"])
-def test_a_control_token_is_what_the_tokenizer_takes_for_one(tmp_path, write_split, token):
+def test_control_tokens_of_the_tokenizer(tmp_path, write_split, token):
     for name in SPLITS:
         write_split(tmp_path, name, [*ROWS, example(reply=f"{token}well no{token}")])
     for tokenizer, found in ((with_tokens("<eos>"), []), (with_tokens(token), ["data.control_tokens"])):
-        assert [item.check for item in content.check(subject_of(tmp_path, tokenizer))] == found
+        assert [item.check for item in content.check(inputs_of(tmp_path, tokenizer))] == found
 
 
 OTHERS = {
@@ -596,24 +596,24 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("change, at", OTHERS.values(), ids=OTHERS)
-def test_the_tokens_of_another_model(texts, change, at):
+def test_control_tokens_of_another_model(texts, change, at):
     assert texts(changed(change, at)) == {("data.control_tokens", "error")}
     assert "This tokenizer doesn't have them" in texts.found[0].cause
     if change("") != "</think>\n\n":  # which nobody types
         assert texts(changed(change, at, ROWS[:2]) + ROWS[2:]) == set()
 
 
-def test_a_prompt_that_was_decoded_without_its_tokens(texts):
+def test_prompt_decoded_without_its_special_tokens(texts):
     decoded = changed(lambda text: f"user\n{text}\nassistant\n", 1)
     assert texts(decoded) == {("data.templated", "error")}
     assert texts(changed("assistant\n{}".format)) == {("data.speaker_tag", "error")}
 
 
-def test_a_header_before_a_reply_is_one_finding(texts):
+def test_header_before_a_reply_is_one_finding(texts):
     assert texts(changed("### Response:\n{}".format)) == {("data.speaker_tag", "error")}
 
 
-def test_what_cannot_be_seen_is_escaped():
+def test_invisible_characters_are_escaped():
     assert quoted("a\u200bb\x9f\ud83d\u202e") == r'"a\u200bb\u009f\ud83d\u202e"'
     assert quoted("\U000e0041") == r'"\U000e0041"'
     assert quoted("می\u200cخواهم 👩\u200d👩 ok\n") == '"می\u200cخواهم 👩\u200d👩 ok\\n"'
@@ -630,24 +630,24 @@ RENDERED = [
 
 
 @pytest.mark.parametrize("text", RENDERED)
-def test_a_rendered_turn_inside_a_message(texts, text):
+def test_rendered_turn_inside_a_message(texts, text):
     assert ("data.templated", "error") in texts([*ROWS, example(user=f"Contact: {text}")])
 
 
-def test_the_header_of_an_unknown_template_is_found_too(tmp_path, write_split):
+def test_header_of_an_unknown_template_is_found(tmp_path, write_split):
     def template(messages, **_):
         return "".join(f"@@{message['role']}@@ {message['content']} ~~" for message in messages)
 
     for name in SPLITS:
         write_split(tmp_path, name, [*ROWS, example(user="Contact: hey ~~@@assistant@@ yo")])
     tokenizer = SimpleNamespace(chat_template="", added_tokens_decoder={}, apply_chat_template=template)
-    assert [item.check for item in content.check(subject_of(tmp_path, tokenizer))] == ["data.templated"]
+    assert [item.check for item in content.check(inputs_of(tmp_path, tokenizer))] == ["data.templated"]
 
 
 @pytest.mark.parametrize(
     "text", ["a <b> c", "<3", "i <3 u > all", "[photo]", "# of people", "<s>no</s> yes", "a|b", "[x] done"]
 )
-def test_signs_that_people_type_are_no_control_tokens(texts, text):
+def test_markup_that_people_type_is_not_a_control_token(texts, text):
     assert texts([*ROWS, example(user=f"Contact: {text}", reply=text)]) == set()
 
 
@@ -698,12 +698,12 @@ NATURAL = [
 
 
 @pytest.mark.parametrize("text", ODD)
-def test_remains_of_a_wrong_encoding(texts, text):
+def test_wrong_encodings_are_found(texts, text):
     assert texts([*ROWS, example(reply=text)]) == {("data.odd_characters", "warning")}
 
 
 @pytest.mark.parametrize("text", INVISIBLE)
-def test_invisible_characters_are_a_warning_from_some_rows_on(texts, text):
+def test_invisible_characters_in_few_rows_are_an_info(texts, text):
     assert texts([*ROWS, example(reply=text)]) == {("data.odd_characters", "warning")}
     many = [example(user=f"Contact: number {at}?", reply=f"no {at}") for at in range(700)]
     assert texts(many, train=[*many, example(reply=text)]) == {("data.odd_characters", "info")}
@@ -715,7 +715,7 @@ def test_scripts_emoji_and_typography_are_not_odd(texts, text):
 
 
 @given(st.text(st.characters(codec="cp1252", exclude_categories=["Cc"]), max_size=60))
-def test_text_of_western_languages_turned_to_mojibake_is_found(text):
+def test_any_western_text_read_as_latin1_is_found(text):
     broken = f"{text} für dich".encode().decode("latin-1")
     assert "text in a wrong encoding" in characters.odd_characters(broken)
 
@@ -748,12 +748,12 @@ FILES = st.lists(LINES, max_size=5).map(b"\n".join)
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(files=st.tuples(FILES, FILES, FILES, FILES), size=VALUES | st.integers(1, 3))
-def test_no_bytes_make_a_check_fail(tmp_path, tokenizer, files, size):
-    for name, held in zip((*SPLITS, "meta"), files):
-        (tmp_path / f"{name}.jsonl").write_bytes(held)
-    subject = subject_of(tmp_path, tokenizer, batch_size=size)
+def test_checks_never_raise_whatever_the_bytes(tmp_path, tokenizer, files, size):
+    for name, saved in zip((*SPLITS, "meta"), files):
+        (tmp_path / f"{name}.jsonl").write_bytes(saved)
+    inputs = inputs_of(tmp_path, tokenizer, batch_size=size)
     for family in (data, content, splits):
-        for item in family.check(subject):
+        for item in family.check(inputs):
             assert item.severity in {check.id: check.severities for check in family.CHECKS}[item.check]
             assert len(item.evidence) <= 6 and all(len(line) <= 200 for line in item.evidence)
             json.dumps(asdict(item), ensure_ascii=False).encode()  # can be written to a file

@@ -1,14 +1,15 @@
 """The content of the rows: here who speaks, and whether anything is said.
 
 Sister modules look for names before a reply (`speakers`), for what repeats too often or should repeat and doesn't
-(`sameness`), for the layout of user turns (`user_form`), and for control tokens and odd characters (`characters`).
+(`sameness`), for the layout of user turns (`user_form`), for rendered templates (`control_tokens`), and for odd
+characters (`characters`).
 """
 
 from ...errors import StudyError
 from ..evidence import in_rows, quoted
 from ..findings import Check, Finding
 from ..run_inputs import RunInputs
-from . import characters, sameness, speakers, user_form
+from . import characters, control_tokens, sameness, speakers, user_form
 
 ROLES = {"system", "user", "assistant", "tool"}
 BAD_ROLES = Check(
@@ -55,6 +56,7 @@ CHECKS = (
     EMPTY_USER,
     *sameness.CHECKS,
     *speakers.CHECKS,
+    *control_tokens.CHECKS,
     *characters.CHECKS,
     *user_form.CHECKS,
 )
@@ -71,7 +73,8 @@ def check(inputs: RunInputs) -> list[Finding]:
         *speakers.check(inputs, chats, labels),
         *sameness.check(inputs, chats),
         *user_form.check(inputs, chats),
-        *characters.check(inputs, chats, tokenizer),
+        *control_tokens.check(inputs, chats, tokenizer),
+        *characters.check(inputs, chats),
     ]
 
 

@@ -1,34 +1,14 @@
-"""Characters that don't belong in a text: control tokens, rendered templates, and remains of wrong encodings."""
+"""Characters that don't belong in a text: remains of wrong encodings, control characters, invisible ones."""
 
 import re
 import unicodedata
 from collections import Counter
+from functools import lru_cache
 
-from ... import chat_format
 from ..evidence import around, in_rows
 from ..findings import Check, Finding
 from ..run_inputs import RunInputs
-from .speakers import HEADER
 
-CONTROL_TOKENS = Check(
-    "data.control_tokens",
-    ("error",),
-    "A control token of the tokenizer, or a well-known one, inside a message; one that people might type, such as "
-    "`</s>`, only if many rows have it.",
-    cause="The tokenizer encodes them as the tokens that begin and end turns: the model sees turns that nobody took.",
-    fix="Remove them from the texts; an export of prompts is not a message history.",
-    bad='{"role": "user", "content": "hey<|im_end|>"}',
-    good='{"role": "user", "content": "hey"}',
-)
-ALREADY_TEMPLATED = Check(
-    "data.templated",
-    ("error",),
-    "A message contains a rendered turn, which would be templated a second time.",
-    cause="mlx-lm applies the chat template to every message, so these rows are templated twice.",
-    fix="Write plain text into `content`, and leave roles and headers to the chat template.",
-    bad='{"role": "user", "content": "<|im_start|>user\\nhey<|im_end|>"}',
-    good='{"role": "user", "content": "hey"}',
-)
 ODD_CHARACTERS = Check(
     "data.odd_characters",
     ("warning", "info"),
@@ -39,178 +19,7 @@ ODD_CHARACTERS = Check(
     bad='{"role": "assistant", "content": "canâ€™t make it"}',
     good='{"role": "assistant", "content": "can’t make it"}',
 )
-CHECKS = (CONTROL_TOKENS, ALREADY_TEMPLATED, ODD_CHARACTERS)
-
-CONTROL_TOKEN, FOREIGN, TEMPLATED = "control token", "another model's token", "rendered turn"
-
-# --- control tokens and templates -----------------------------------------------------------
-
-SHAPE = re.compile(r"<[^<>\s]{1,60}>|\[[^\[\]\s]{1,60}\]")  # how control tokens are written, nearly all of them
-# Nobody types these. `<s>` only counts if the tokenizer has it: otherwise it may strike a word through.
-WELL_KNOWN = re.compile(r"<\|[A-Za-z_]\w{1,40}\|>|<｜[^｜<>]{1,40}｜>|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>")
-# Somebody may type these once, to strike a word through or to end a joke, but not in many texts.
-OTHER_MODELS = re.compile(
-    r"</?s>|<(?:bos|eos|pad|unk|mask|sep|cls|eot|end_of_utterance|extra_id_\d+)>"
-    r"|\[(?:BOS|EOS|PAD|UNK|MASK|SEP|CLS)\]|<turn\|>|<\|turn>",
-    re.IGNORECASE,
-)
-MANY = 0.1  # of a split's rows
-NAMED = re.compile(r"</?(?:think|tool_call|tool_response|start_of_turn|end_of_turn)>")  # where the vocabulary has them
-RENDERED = re.compile(
-    r"<\|im_start\|>\s{0,9}(?:system|user|assistant|tool)\b|<start_of_turn>\s{0,9}(?:user|model)\b"
-    r"|<\|start_header_id\|>[^<>]{1,40}<\|end_header_id\|>|<<SYS>>"
-    r"|<\|(?:system|user|assistant)\|>|<\|start\|>(?:system|developer|user|assistant)|<｜(?:User|Assistant)｜>"
-    r"|^#{2,3} ?(?:Instruction|Input|Response|Human|Assistant|User|System):",
-    re.MULTILINE,
-)
-TURNS = (("[INST]", "[/INST]"), ("USER: ", "ASSISTANT:"), ("HUMAN: ", "ASSISTANT:"), ("Human: ", "\nAssistant:"))
-RESIDUE = ("system\n", "user\n"), ("\nassistant", "\nmodel")  # a prompt decoded without its tokens: start, end
-QUICK = ("<|", "<｜", "<start_of", "<<SYS", "##")  # RENDERED needs one of them
-
-
-def check(inputs: RunInputs, chats: dict, tokenizer) -> list[dict]:
-    """Findings on characters. `tokenizer` may be None; then only well-known tokens are looked for."""
-    tokens, header = control_tokens(tokenizer), turn_header(tokenizer)
-    odd_shaped = [token for token in tokens if not SHAPE.fullmatch(token)]
-    control, templated, odd, found = [], [], [], Counter()
-    foreign = {}  # (split, token) -> hits
-    clean = set()  # system texts recur in every row
-    for name, rows in chats.items():
-        for number, row in rows:
-            places = {}
-            for message in row["messages"]:
-                text = message["content"]
-                if text in clean:
-                    continue
-                here = _places(text, tokens, odd_shaped, header)
-                if TEMPLATED in here and message["role"] == "assistant" and message is row["messages"][-1]:
-                    _leave_to_speakers(here, text, header)
-                if not here and message["role"] == "system" and len(clean) < 1000:
-                    clean.add(text)
-                for kind, place in here.items():
-                    shown = f"{message['role']}: {around(text, *place)}"
-                    token = text[slice(*place)]
-                    if kind == FOREIGN:
-                        foreign.setdefault((name, token), {}).setdefault(number, shown)
-                    elif kind == CONTROL_TOKEN:
-                        places.setdefault(kind, (shown, token in tokens))
-                    else:
-                        places.setdefault(kind, shown)
-            if CONTROL_TOKEN in places:
-                shown, encoded = places.pop(CONTROL_TOKEN)
-                control.append((name, number, shown, encoded))
-            if TEMPLATED in places:
-                templated.append((name, number, places.pop(TEMPLATED)))
-            if places:
-                found.update(places.keys())
-                odd.append((name, number, "; ".join(f"{kind}, {where}" for kind, where in places.items())))
-    known = {(name, number) for name, number, *_ in control}
-    for (name, _), hits in foreign.items():
-        if len(hits) >= 3 and len(hits) > MANY * len(chats[name]):
-            control += [(name, at, shown, False) for at, shown in hits.items() if (name, at) not in known]
-            known.update((name, at) for at in hits)
-    control.sort(key=lambda hit: (list(chats).index(hit[0]), hit[1]))
-    foreign_cause = (
-        "A tokenizer that has them begins and ends turns there; with any other, the model learns to write them."
-    )
-    if tokenizer is not None:
-        foreign_cause = (
-            "This tokenizer doesn't have them and encodes them as plain text: the model learns to write them."
-        )
-    return [
-        *in_rows(
-            inputs,
-            CONTROL_TOKENS,
-            "error",
-            [hit[:3] for hit in control if hit[3]],
-            "with control tokens inside a message",
-        ),
-        *in_rows(
-            inputs,
-            CONTROL_TOKENS,
-            "error",
-            [hit[:3] for hit in control if not hit[3]],
-            "with another model's control tokens inside a message",
-            cause=foreign_cause,
-        ),
-        *in_rows(inputs, ALREADY_TEMPLATED, "error", templated, "with an already rendered turn inside a message"),
-        *_odd(inputs, sum(map(len, chats.values())), found, odd),
-    ]
-
-
-def _places(text: str, tokens: set[str], odd_shaped: list[str], header: str | None) -> dict[str, tuple[int, int]]:
-    """Kind of fault -> its first place in a text."""
-    found = {}
-    if ("<" in text or "[" in text or odd_shaped) and (place := _control(text, tokens, odd_shaped)):
-        found[CONTROL_TOKEN] = place
-    elif ("<" in text or "[" in text) and (match := OTHER_MODELS.search(text)):
-        found[FOREIGN] = match.span()
-    if place := _rendered(text, header):
-        found[TEMPLATED] = place
-    # Nearly all texts are plain: a quick test first.
-    if not (text.isascii() and text.replace("\n", "").replace("\t", "").isprintable()):
-        if visible(text):  # else it is an empty text
-            found |= odd_characters(text)
-    return found
-
-
-def _leave_to_speakers(found: dict, text: str, header: str | None) -> None:
-    """A reply that only begins with a header names its speaker (data.speaker_tag); it has no whole turn."""
-    if start := HEADER.match(text):
-        found.pop(TEMPLATED)
-        if place := _rendered(text[start.end() :], header):
-            found[TEMPLATED] = (place[0] + start.end(), place[1] + start.end())
-
-
-def control_tokens(tokenizer) -> set[str]:
-    """The texts that this tokenizer encodes as control tokens."""
-    fast = getattr(tokenizer, "_tokenizer", tokenizer)
-    added = (getattr(fast, "added_tokens_decoder", None) or {}).values()
-    found = {str(token) for token in added if token.special or NAMED.fullmatch(str(token))}
-    return {token for token in found if len(token.strip()) > 2}
-
-
-def turn_header(tokenizer) -> str | None:
-    """What the chat template writes between a user's text and the reply, if it is long enough to recognize."""
-    try:
-        messages = [{"role": "user", "content": "(one)"}, {"role": "assistant", "content": "(two)"}]
-        text = chat_format.template_text(messages, tokenizer)
-        header = text.partition("(one)")[2].partition("(two)")[0].strip()
-    except Exception:  # no tokenizer or no template; another check reports one that rejects
-        return None
-    return header if len(header) > 4 else None
-
-
-def _control(text: str, tokens: set[str], odd_shaped: list[str]) -> tuple[int, int] | None:
-    for match in SHAPE.finditer(text):
-        if match[0] in tokens:
-            return match.span()
-    if match := WELL_KNOWN.search(text):
-        return match.span()
-    # Somebody may write about <think>; a block of it is a model's.
-    if (at := text.find("<think>")) >= 0 and (not text[:at].strip() or "</think>" in text):
-        return at, at + len("<think>")
-    if text.lstrip().startswith("</think>"):  # it began in the prompt
-        return (at := text.index("</think>")), at + len("</think>")
-    token = next((token for token in odd_shaped if token in text), None)
-    return None if token is None else (text.index(token), text.index(token) + len(token))
-
-
-def _rendered(text: str, header: str | None) -> tuple[int, int] | None:
-    if header and (at := text.find(header)) >= 0:
-        return at, at + len(header)
-    if any(sign in text for sign in QUICK) and (match := RENDERED.search(text)):
-        return match.span()
-    start, end = RESIDUE
-    if text.startswith(start, len(text) - len(text.lstrip())) and text.rstrip().endswith(end):
-        return 0, text.index("\n")
-    for first, second in TURNS:
-        if 0 <= (at := text.find(first)) < text.rfind(second):
-            return at, at + len(first)
-    return None
-
-
-# --- invisible texts -------------------------------------------------------------------------
+CHECKS = (ODD_CHARACTERS,)
 
 HIDDEN = {"Cc", "Cf", "Zs", "Zl", "Zp"}
 # Blank although in other categories: fillers, variation selectors, and the placeholder of a lost attachment.
@@ -219,14 +28,33 @@ FILLERS.update(map(chr, range(0xFE00, 0xFE10)), map(chr, range(0xE0100, 0xE01F0)
 PLAINLY = re.compile("[!-~]")
 
 
+def check(inputs: RunInputs, chats: dict) -> list[Finding]:
+    """The finding on odd characters: an info if there are only a few invisible ones, otherwise a warning."""
+    hits, kinds = [], Counter()
+    for name, rows in chats.items():
+        for number, row in rows:
+            places = {}
+            for message in row["messages"]:
+                text = message["content"]
+                # Nearly all texts are plain: a quick test first. An invisible text is an empty one, not an odd one.
+                if not (text.isascii() and text.replace("\n", "").replace("\t", "").isprintable()) and visible(text):
+                    for kind, place in odd_characters(text).items():
+                        places.setdefault(kind, f"{kind}, {message['role']}: {around(text, *place)}")
+            if places:
+                kinds.update(places.keys())
+                hits.append((name, number, "; ".join(places.values())))
+    damaged = any(not kind.endswith(("(invisible)", "(a direction mark)")) for kind in kinds)
+    few = len(hits) <= FEW_SHARE * sum(map(len, chats.values()))
+    title = "with odd characters (" + ", ".join(f"{kind}: {count:,}" for kind, count in kinds.most_common(4)) + ")"
+    return in_rows(inputs, ODD_CHARACTERS, "info" if few and not damaged else "warning", hits, title)
+
+
 def visible(text: str) -> bool:
     """True if a text shows anything."""
     return bool(PLAINLY.search(text)) or any(
         character not in FILLERS and unicodedata.category(character) not in HIDDEN for character in text
     )
 
-
-# --- odd characters -------------------------------------------------------------------------
 
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f]")  # all but tab and line breaks
 INVISIBLE = re.compile("[\u200b\u2060\ufeff\ufffc\u00ad]")
@@ -274,6 +102,7 @@ SIGNS_OF_IT = "‚√ЂÇ锟縺繧繝"  # MAC_MISREAD and MISREAD_SIGNS need one
 CLOSING = set("…‘’“”„‚‹›«»–—•¡¿\u00a0")
 
 
+@lru_cache(1000)  # system texts recur in every row
 def odd_characters(text: str) -> dict[str, tuple[int, int]]:
     """Kind of odd character -> the first place of one in a text."""
     found = {}
@@ -333,10 +162,3 @@ def _as_byte(character: str) -> bytes:
         return character.encode("cp1252")
     except UnicodeEncodeError:
         return character.encode("latin-1")
-
-
-def _odd(inputs: RunInputs, rows: int, found: Counter, odd: list) -> list[Finding]:
-    damaged = any(not kind.endswith(("(invisible)", "(a direction mark)")) for kind in found)
-    severity = "warning" if damaged or len(odd) > FEW_SHARE * rows else "info"
-    kinds = ", ".join(f"{kind}: {count:,}" for kind, count in found.most_common(4))
-    return in_rows(inputs, ODD_CHARACTERS, severity, odd, f"with odd characters ({kinds})")

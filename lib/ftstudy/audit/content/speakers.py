@@ -31,7 +31,7 @@ PLAIN = re.compile(rf"\s*{TIME}[*_]{{0,3}}(?P<name>{NAME})[*_]{{0,3}}\s?(?::[*_]
 BRACKETED = re.compile(
     r"\s*(?:\[(?P<a>[^\[\]\n]{1,40})\]|<(?P<b>[^<>\n]{1,40})>|\((?P<c>[^()\n]{1,40})\))(?P<colon>\s?:)?"
 )
-# Sam - yo: with a dash or a bar, which people also put behind a word of their own
+# Sam - yo: with a dash or a bar, which people also write after ordinary words
 DASHED = re.compile(rf"\s*{TIME}[*_]{{0,3}}(?P<name>{NAME})[*_]{{0,3}}\s?[-–—|](?=\s)", re.I)
 HEADER = re.compile(
     r"\s*(?:<\|[^|<>\n]{1,40}\|>|<start_of_turn>|\[/?INST\]|#{2,3} ?(?:Response|Assistant|Reply|Answer)\b:?"
@@ -40,16 +40,16 @@ HEADER = re.compile(
 ROLES = {"assistant"}  # as a plain word before a colon
 SIDES = ROLES | {"me", "you", "user", "human", "ai", "bot", "model", "system"}  # in brackets before a colon
 PERSONA = "(?i:you are|you're|named|called|act as|write as|reply as|text as|text like|write like)"
-LABELLED = 0.8  # of the user turns begin with `Name: `, where names are written at all
+LABELLED = 0.8  # of the user turns begin with `Name: ` if the data names speakers at all
 FIRST = 20  # labels of a reply that are looked up
-ALWAYS = 0.2  # of a split's replies begin with the same label: nobody's habit, whatever the word
-OFTEN = 0.03  # the same for one of SIDES: "me: … also me: …" is a joke that people make, but not this often
-USUAL = 0.05  # of the rows begin with somebody's line, who is then known in the others too
-SAMPLE = 1000  # rows a split, evenly spread, in which the usual names are looked for
+ALWAYS = 0.2  # of a split's replies begin with the same label: no person writes like that, whatever the word
+OFTEN = 0.03  # the same for one of SIDES: people joke "me: … also me: …", but not this often
+USUAL = 0.05  # of the rows begin with this name, which then counts as a speaker in all rows
+SAMPLE = 1000  # rows per split, evenly spread, that are searched for the usual names
 
 
 def labels_of(chats: dict) -> set[str]:
-    """The names that speak in the user turns, in lower case: none where turns bear no names."""
+    """The speakers named in the user turns, in lower case; empty if most turns name none."""
     found, turns = Counter(), 0
     for rows in chats.values():
         for _, row in rows:
@@ -60,7 +60,7 @@ def labels_of(chats: dict) -> set[str]:
 
 
 def usual_labels(chats: dict) -> set[str]:
-    """The names that speak first in many rows, or at all in a third, in lower case: "Address: …" is no name."""
+    """The names that begin many rows or occur in a third of them, in lower case. A rare label is not a name."""
     found, lines, turns = Counter(), Counter(), 0
     for rows in chats.values():
         for _, row in rows[:: max(1, len(rows) // SAMPLE)]:
@@ -73,7 +73,7 @@ def usual_labels(chats: dict) -> set[str]:
 
 
 def only_labels(text: str, labels: set[str]) -> bool:
-    """Is there nothing in this user turn but tags, and names without a word behind them?"""
+    """True if a user turn consists only of tags and of names with no text after them."""
     if not labels or len(text) > 200:
         return False
     rest = [line.strip() for line in TAG.sub("", text).splitlines() if line.strip()]
@@ -109,13 +109,13 @@ def check(inputs: RunInputs, chats: dict, labels: set[str]) -> list[dict]:
 
 
 def _dashed(reply: str) -> str | None:
-    """What stands before the first dash or bar of a reply."""
+    """What comes before the first dash or bar of a reply."""
     match = None if reply.isalnum() else DASHED.match(reply)
     return match["name"] if match else None
 
 
 def _persona(name: str | None, row: dict, owners: set[str]) -> bool:
-    """Is this the owner, or whom the system text tells the model to be? Others are also addressed so: "Ann - hi"."""
+    """True for the owner and the persona in the system text. With other names it may be a greeting: "Ann - hi"."""
     if name is None:
         return False
     first = row["messages"][0]
@@ -138,13 +138,13 @@ def _is_tag(reply: str, match, row: dict, owners: set[str], labels: set[str], us
             return True
         names.add(name)
     if "\n" in reply:
-        # A dialogue that goes on in the reply: somebody's next message was taken for a part of it.
+        # The reply may contain someone else's next message, taken for part of it.
         names.update(LABELS.findall(reply)[:FIRST])
     return bool(names) and _speak(names, row, owners, labels, usual)
 
 
 def _speak(names: set[str], row: dict, owners: set[str], labels: set[str], usual: set[str]) -> bool:
-    """Is one of these the owner, or somebody who speaks in the row or in many, or is named by its system text?"""
+    """True if one of these is the owner, speaks in this row or in many, or is named in the row's system text."""
     folded = {name.casefold() for name in names}
     if folded & owners or folded & usual:
         return True
@@ -159,7 +159,7 @@ def _named(row: dict, name: str) -> bool:
 
 
 def _names(system: str, name: str) -> bool:
-    """Does a system text name this person? A word that merely begins a sentence, or a label, is no name."""
+    """True if a system text names this person. A word that only begins a sentence, or a label, is not a name."""
     if name.casefold() == name and name.upper() != name:  # in lower case
         return bool(re.search(rf"\b{PERSONA} (?i:{re.escape(name)})\b", system))
     # In capitals it is the same name: SAM for Sam, but not NO for no.
@@ -174,7 +174,7 @@ def _user_turn(row: dict) -> str:
 
 
 def _first_label(turn: str) -> str | None:
-    """The name in the first line, behind tags and headings ("Context:") that stand alone."""
+    """The name in the first line after any tags and headings ("Context:") on their own lines."""
     for line in turn.splitlines():
         if not line.strip() or TAG.fullmatch(line.strip()):
             continue

@@ -25,13 +25,13 @@ USER_FORM_DIFFERS = Check(
 )
 CHECKS = (USER_FORM_DIFFERS,)
 NEARLY_ALL, HARDLY = 0.9, 0.1  # of a split's rows
-SAMPLE = 1000  # rows a split, evenly spread: shares this far apart show in fewer
-FEW = 3  # rows, below which a split has no form
-ENOUGH = 20  # rows from which on a repeated line or opening is no coincidence: neighbours share their context
-CHANCE = 1e-6  # of fewer rows: how improbable the difference has to be if the rows were drawn by lot
-NAMED = 0.3  # of a split's rows have a line by somebody who has none in the other split
+SAMPLE = 1000  # rows per split, evenly spread: enough to see shares this far apart
+FEW = 3  # with fewer rows a split has no layout to compare
+ENOUGH = 20  # with fewer rows a repeated line may be a coincidence, since neighboring rows share their context
+CHANCE = 1e-6  # with fewer rows, the difference must be this unlikely for rows drawn at random
+NAMED = 0.3  # of a split's rows have a line by someone who has none in the other split
 SIGNS = "\n:：>]})|#"
-# What an extraction calls people if not by name; a name may differ between splits, this may not.
+# What extractions call people instead of their names. Names may differ between splits, these may not.
 OTHERS = re.compile(r"(?i)(?:contact|them|they|user|human|friend|person|other|sender|customer)(?: ?\d+)?")
 OWNER = re.compile(r"(?i)(?:me|myself|owner|assistant|ai|bot)")
 
@@ -50,7 +50,7 @@ def check(inputs: RunInputs, chats: dict) -> list[Finding]:
         few = min(len(turns["train"]), len(turns[name])) < ENOUGH
         for mark in {**shares["train"], **shares[name]}:
             train, other = (_share(mark, turns[split], shares[split]) for split in ("train", name))
-            # A handful of short contexts, or of messages with one ending, is no layout.
+            # A handful of short contexts, or of messages with the same ending, is not a layout.
             if few and mark[0] in ("lines", "ending") and _chance(train, turns["train"], other, turns[name]) > CHANCE:
                 continue
             often = NAMED if mark[0] == "other" else NEARLY_ALL
@@ -95,7 +95,7 @@ def _shares(texts: list[str]) -> dict[tuple[str, str], float]:
 
 
 def _chance(train: float, trained: list, other: float, others: list) -> float:
-    """How probable is a mark as unevenly divided as this, or more so, between two splits drawn by lot?"""
+    """The probability of a difference at least this large between two splits drawn at random."""
     (k, n), (less, m) = sorted(
         ((round(train * len(trained)), len(trained)), (round(other * len(others)), len(others))),
         key=lambda pair: -pair[0] / pair[1],
@@ -105,7 +105,7 @@ def _chance(train: float, trained: list, other: float, others: list) -> float:
 
 
 def _marks(text: str):
-    """The marks that one text can show."""
+    """The marks of one text."""
     for tag in TAG.findall(text):
         yield "tag", tag
     if "\n" in text.strip():
@@ -144,7 +144,7 @@ def _common_start(texts: list[str]) -> str:
 
 
 def _layout(start: str, end: str) -> tuple[str, str]:
-    """Of a fixed start and end, what is layout: up to the last sign of it, without a name that follows."""
+    """The layout part of a fixed start and end: up to the last layout character, without a name after it."""
     blank = start[: len(start) - len(start.lstrip())]
     last = max((start.rfind(sign) for sign in SIGNS), default=-1)
     head, line_break, line = start[: last + 1].rpartition("\n")
@@ -154,7 +154,7 @@ def _layout(start: str, end: str) -> tuple[str, str]:
 
 
 def _share(mark: tuple[str, str], texts: list[str], known: dict) -> float:
-    """The share of texts with this mark, whichever split it was found in."""
+    """The share of these texts with this mark, which may come from another split."""
     if mark in known:
         return known[mark]
     kind, text = mark

@@ -81,8 +81,10 @@ def read(rows: Iterable[array], part: numpy.ndarray) -> Words:
 
 
 def _runs(words: numpy.ndarray, length: int) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """The words, without the empty ones, in the order of the run of words that each ends, and how often each
-    run stands there. Equal runs keep their order."""
+    """Sort all words but the empty ones by the run of words that each one ends; equal runs keep their order.
+
+    Returns the sorted positions and how often each run occurs.
+    """
     packed = numpy.zeros(len(words) - length + 1, numpy.uint64)
     for first in range(length):
         packed *= MIXER  # modulo 2**64
