@@ -30,6 +30,7 @@ def test_resamples_are_of_whole_conversations():
 def test_a_mean_is_per_token_and_its_interval_runs_from_one_conversation_to_the_other():
     value, bounds = intervals.mean(np.array([2.0, 4.0, 12.0]), np.array([1, 1, 2]), ["a", "a", "b"])
     assert value == 18 / 4 and bounds == [3.0, 6.0]
+    assert set(intervals.draws(np.array([1.0, 0.0]), np.array([1, 0]), ["a", "b"])) == {0.0, 1.0}
     assert intervals.mean(np.zeros(2), np.zeros(2), ["a", "b"]) == (None, None)
     assert intervals.mean(np.array([3.0]), np.array([2]), ["a"]) == (1.5, None)
 
@@ -117,6 +118,14 @@ def test_the_factorial_of_three_faults():
     )
     assert nats(found["shares"]) == pytest.approx([8, 9, 8])
     assert {row["verdict"] for row in found["shares"]} == {"worse"}
+
+
+def test_a_single_fault_costs_what_it_costs_alone():
+    by_set = {frozenset(): scores([1, 1]), frozenset("a"): scores([1.5, 1.5])}
+    found = attribution.attribute(by_set, ["a"], ["x", "y"])
+    assert found["interactions"] == []
+    for one in (found["whole"], *found["main"], *found["shares"]):
+        assert one["nats_per_reply_token"] == 0.5 and one["interval"] == [0.5, 0.5]
 
 
 def fault(name, *faults):

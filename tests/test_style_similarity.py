@@ -141,6 +141,8 @@ def test_the_reference_is_one_half_and_its_ceiling_is_drawn_from_the_other():
     to = style_similarity.reference(["yo"] * 5, 2)
     assert to["counts"][0].sum() == 2
     assert style_similarity.reference(["yo"], 2)["counts"][0].sum() == 1
+    two = style_similarity.reference(["yo", "Indeed, certainly."], 1)["ceiling"]  # one against the other, always
+    assert two["mean"] > 0.5 and two["interval"] == pytest.approx([two["mean"]] * 2)
     many = style_similarity.reference(OWN, 12)
     assert len(many["places"]) < style_similarity.TRIGRAMS and many["ceiling"]["interval"][0] > 0
     few = style_similarity.reference(OWN[:12], 12)  # 6 replies, drawn again and again

@@ -93,7 +93,7 @@ def measures(replies: list[dict], true: list[str], trained: set[str]) -> dict:
 
     def share(hits) -> float:
         hits = list(hits)
-        return sum(hits) / len(hits) if hits else 0.0
+        return sum(hits) / len(hits)
 
     return {
         "end_of_turn_rate": share(reply["stopped"] for reply in replies),
