@@ -1,4 +1,4 @@
-"""Faults in data and prompts, each under its own check id; nothing on clean runs."""
+"""The whole audit: faults in data and prompts under their own ids, no findings on clean runs."""
 
 import json
 
@@ -42,16 +42,16 @@ def test_clean_data_has_no_findings(clean):
         (lambda folder: (folder / "train.jsonl").write_text(json.dumps(ROWS[0])), ("data.fewer_than_batch", "error")),
     ],
 )
-def test_each_fault_is_found_under_its_own_id(clean, spoil, found):
+def test_each_fault_found_under_its_own_id(clean, spoil, found):
     spoil(clean)
     assert checks(clean) == {found}
 
 
-def test_a_missing_directory_is_found(tmp_path):
+def test_missing_directory(tmp_path):
     assert checks(tmp_path / "nowhere") == {("data.missing", "error")}
 
 
-def test_a_hidden_file_does_not_make_a_folder_full(tmp_path):
+def test_folder_with_only_a_hidden_file_is_empty(tmp_path):
     (tmp_path / ".DS_Store").write_text("x")
     assert checks(tmp_path) == {("data.empty", "error")}
 
@@ -59,7 +59,7 @@ def test_a_hidden_file_does_not_make_a_folder_full(tmp_path):
 @pytest.mark.parametrize(
     "last", [{"role": "user", "content": "hey"}, {"role": "assistant", "content": " \n"}, {"role": "assistant"}, "text"]
 )
-def test_a_row_without_a_reply_at_its_end_is_found(clean, config, write_split, last):
+def test_row_without_a_final_reply(clean, config, write_split, last):
     write_split(clean, "train", ROWS + [{"messages": ROWS[0]["messages"][:2] + [last]}])
     found = {check for check, severity in checks(clean) if severity == "error"}
     found |= {item.check for item in audit.content.check(audit.read(config, inference=None))}
@@ -89,20 +89,20 @@ def found(profile, tokenizer):
     return {item["check"] for item in audit.parity.check_parity(ROWS, tokenizer, profile, "here")}
 
 
-def test_the_aligned_format_and_its_hard_coded_twin_have_no_findings(tokenizer):
+def test_aligned_format_and_equal_template_have_no_findings(tokenizer):
     assert found({"kind": "messages"}, tokenizer) == set()
     assert found({"kind": "template", "template": chat_format.CHATML % "{context}"}, tokenizer) == set()
 
 
 @pytest.mark.parametrize("profile, expected", PROFILES.values(), ids=PROFILES)
-def test_a_difference_counts_for_the_part_in_which_it_falls(tokenizer, profile, expected):
+def test_difference_reported_for_the_region_it_is_in(tokenizer, profile, expected):
     assert found(profile, tokenizer) == expected
 
 
 @given(
     turns=st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30), min_size=1, max_size=8)
 )
-def test_the_historical_format_differs_in_system_text_and_user_turn_alone(tokenizer, turns):
+def test_historical_format_differs_only_in_system_text_and_user_turn(tokenizer, turns):
     user = "\n".join(f"{('Contact', 'Sam')[at % 2]}: {text}" for at, text in enumerate(turns))
     compared = audit.parity.compare(example(user=user), tokenizer, chat_format.load_profile("historical", "Sam"))
     assert set(compared["differing"]) == {"system", "user"}
@@ -110,7 +110,7 @@ def test_the_historical_format_differs_in_system_text_and_user_turn_alone(tokeni
         assert [token for block in compared["blocks"] for token in block[side]] == compared[side]
 
 
-def test_key_differences_are_counted_from_token_ids(tokenizer):
+def test_key_differences_counted_from_token_ids(tokenizer):
     profile = {"kind": "messages", "system": "You are Sam. Reply. Now."}
     table = audit.parity.key_differences(ROWS, tokenizer, profile)
     (row,) = table["rows"]
@@ -120,12 +120,12 @@ def test_key_differences_are_counted_from_token_ids(tokenizer):
     assert (row["training"], row["inference"]) == ("You are Sam. Reply.", "You are Sam. Reply. Now.")
 
 
-def test_the_missing_end_token_of_a_prompt_is_explained_and_not_flagged(tokenizer):
+def test_missing_end_token_of_a_prompt_is_explained_not_reported(tokenizer):
     end = audit.parity.termination(ROWS[0], tokenizer)
     assert end["training"].startswith("<|im_end|>") and end["trained"]
 
 
-def test_emoji_and_scripts_do_not_shift_the_regions(tokenizer):
+def test_emoji_and_scripts_do_not_shift_regions(tokenizer):
     row = example(system="You are Sam 👩‍👩‍👧.", user="Contact: 它是中文 😀", reply="ok")
     compared = audit.parity.compare(row, tokenizer, {"kind": "messages", "system": "You are Sam 🇩🇪."})
     assert set(compared["differing"]) == {"system"}
@@ -145,25 +145,25 @@ def config(tmp_path, clean):
     return path
 
 
-def test_the_audit_of_a_clean_run_says_only_that_no_profile_was_given(config):
+def test_clean_run_without_a_profile_has_no_errors(config):
     result = audit.audit(config)
     assert "parity.no_profile" in [item["check"] for item in result["findings"]]
     assert not result["summary"]["error"]
 
 
-def test_the_audit_compares_with_an_inference_profile(config):
+def test_audit_compares_with_an_inference_profile(config):
     assert audit.audit(config, inference="historical")["summary"]["error"] == 2
     assert audit.audit(config, inference="aligned")["summary"]["error"] == 0
 
 
-def test_with_unreadable_data_the_audit_still_answers(config, clean):
+def test_unreadable_data_yields_findings(config, clean):
     (clean / "train.jsonl").write_text("{")
     found = {item["check"] for item in audit.audit(config, inference="historical")["findings"]}
     assert "data.bad_json" in found
 
 
 @pytest.mark.parametrize("text, words", [(None, "No config"), ("a: [", "YAML"), ("just text", "key: value")])
-def test_an_unreadable_config_is_an_error(tmp_path, text, words):
+def test_unreadable_config_raises(tmp_path, text, words):
     path = tmp_path / "x.yaml"
     if text is not None:
         path.write_text(text)
@@ -171,7 +171,7 @@ def test_an_unreadable_config_is_an_error(tmp_path, text, words):
         audit.audit(path)
 
 
-def test_the_historical_matrix_names_an_empty_folder_and_the_fixed_one_does_not(tmp_path, clean):
+def test_historical_matrix_names_an_empty_folder_and_the_fixed_one_does_not(tmp_path, clean):
     for variant in ("raw_style", "raw_style_variable"):
         (tmp_path / "variants").mkdir(exist_ok=True)
         (tmp_path / "variants" / variant).symlink_to(clean)
@@ -184,12 +184,12 @@ def test_the_historical_matrix_names_an_empty_folder_and_the_fixed_one_does_not(
     assert staged["before"][0]["lines"] == 0 and staged["after"][0]["lines"] == 8
 
 
-def test_mlx_lm_itself_refuses_an_empty_folder(tmp_path):
-    # Claim 3 of the report rests on this; it must be noticed should mlx-lm change.
+def test_mlx_lm_rejects_an_empty_folder(tmp_path):
+    # Claim 3 of the report relies on this, so a change in mlx-lm must show.
     assert history.trainer_on(tmp_path).startswith("ValueError: Training set not found or empty")
 
 
-def test_the_table_of_checks_in_docs_is_the_codes_own(capsys):
+def test_checks_page_in_docs_is_up_to_date(capsys):
     with pytest.raises(SystemExit):
         cli.main(["checks", "--markdown"])
     assert (paths.ROOT / "docs" / "checks.md").read_text(encoding="utf-8") == capsys.readouterr().out  # make baseline
@@ -201,7 +201,7 @@ def test_the_table_of_checks_in_docs_is_the_codes_own(capsys):
     + ["adapter_path", "data", "lora_parameters", "fine_tune_type", "resume_adapter_file", "hf_dataset", "ftstudy"],
 )
 @pytest.mark.parametrize("value", [True, -1, 1.5, "x\0y", [1], {"a": []}], ids=repr)
-def test_a_value_of_any_kind_is_a_finding_or_a_sentence(clean, tmp_path, key, value):
+def test_any_value_yields_findings_or_a_sentence(clean, tmp_path, key, value):
     config = {"model": "tiny", "data": str(clean), "train": True, "mask_prompt": True, "batch_size": 2, "num_layers": 2}
     (tmp_path / "config.yaml").write_text(json.dumps(config | {"adapter_path": str(tmp_path / "adapter"), key: value}))
     try:

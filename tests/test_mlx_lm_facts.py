@@ -5,7 +5,7 @@ reason why there is none, and by the tests that hold it: here, or in `file::test
 
  1  What is missing in the data aborts the run: data.missing, data.empty, data.no_train, data.no_test,
     data.zero_bytes, data.blank_line, data.bad_json; without valid.jsonl it runs: data.no_valid.
-      test_audit::test_mlx_lm_itself_refuses_an_empty_folder
+      test_audit::test_mlx_lm_rejects_an_empty_folder
       test_audit_data::test_what_mlx_lm_aborts_at_when_it_opens_the_files_is_an_error
       test_a_folder_that_is_not_there_is_asked_of_a_hub, test_the_model_is_loaded_before_the_data,
       test_without_valid_a_run_goes_on_and_says_so, test_a_valid_file_of_nothing_aborts

@@ -1,4 +1,4 @@
-"""Would this fine-tuning run be wasted? One module a family of checks; all return findings."""
+"""Would this fine-tuning run be wasted? One module per family of checks; all return findings."""
 
 from .. import engine  # noqa: F401  before MLX is imported
 
@@ -25,28 +25,28 @@ __all__ = [
 ]
 # In the order in which a run meets them.
 FAMILIES = (config, data, content, splits, loss, parity, adapters)
-# An adapter that lies there already is no reason not to train a new one.
+# An existing adapter is no reason not to train a new one.
 BEFORE_TRAINING = (config, data, content, splits, loss)
 
 
 def audit(config, data_folder=None, model=None, inference=None, owner=None, app=None) -> dict:
     """All findings on a config, its data and the app's prompt: {"findings", "summary"}.
 
-    `config`: a file; `data_folder` and `model` in place of the config's; `inference`: how the app
-    asks, a profile's file or name; `owner`: the name in the historical prompt (default: the one
-    the data was extracted for); `app`: a folder with the app's code. Raises StudyError where the
-    audit itself cannot run (no config, no model, no profile); faults in the data are findings.
+    `config`: a file; `data_folder` and `model` replace the config's; `inference`: the app's prompt format, a
+    profile's file or name; `owner`: the name in the historical prompt (default: the one the data was extracted for);
+    `app`: a folder with the app's code. Raises StudyError if the audit cannot run (no config, no model, no profile);
+    faults in the data are findings.
     """
     return check(read(config, data_folder, model, inference, owner), app)
 
 
 def check(inputs: RunInputs, app=None) -> dict:
-    """All findings on what was read."""
+    """All findings on inputs that were read already."""
     return report(_found(inputs, FAMILIES) + app_code.findings(inputs, app))
 
 
 def check_before_training(inputs: RunInputs) -> dict:
-    """The findings that say whether training would be wasted; the app and an older adapter have no part in it."""
+    """The findings that say whether training would be wasted, regardless of the app and any existing adapter."""
     return report(_found(inputs, BEFORE_TRAINING))
 
 

@@ -1,9 +1,9 @@
 """Which config keys the installed mlx-lm reads, found in its own source.
 
-From `lora.run(args)` on, every read of `args` is followed through the functions that it is
-handed to: `args.iters`, `getattr(args, "hf_dataset", False)`, and `config["rank"]` where
-`args.lora_parameters` became `config`. What is declared but never read, or cannot be set
-from YAML, is dead. Nothing is listed by hand but what other trainers call a key: `other_names`.
+Starting at `lora.run(args)`, every read of `args` is followed through the functions it is passed to: `args.iters`,
+`getattr(args, "hf_dataset", False)`, and `config["rank"]` where `config` is `args.lora_parameters`. A key that is
+declared but never read, or that YAML cannot set, is dead. Only other trainers' names are listed by hand, in
+`other_names`.
 """
 
 import ast
@@ -24,27 +24,27 @@ TYPES = {"int": int, "float": float, "str": str, "bool": bool}
 @dataclass(frozen=True)
 class TrainerKeys:
     live: frozenset[str]  # dotted: "iters", "lora_parameters.rank"
-    dead: dict[str, str]  # declared, but never applied from YAML -> why
-    types: dict[str, type]  # of live keys, as far as the source tells
-    choices: dict[str, tuple]  # of options that know only some values
+    dead: dict[str, str]  # declared, but never applied from YAML -> the reason
+    types: dict[str, type]  # of live keys, as far as the source shows
+    choices: dict[str, tuple]  # of options with a fixed list of values
     defaults: dict
     optimizers: dict[str, str]  # name in a config -> class in mlx.optimizers
 
     def section(self, name: str) -> frozenset[str]:
-        """The keys that are read inside `name`; empty if mlx-lm hands it on as a whole."""
+        """The keys read inside `name`; empty if mlx-lm passes it on as a whole."""
         return frozenset(key.removeprefix(f"{name}.") for key in self.live if key.startswith(f"{name}."))
 
     def named(self, key: str, section: str = "") -> str | None:
-        """The live key (dotted) that `key` is, or is another trainer's word for."""
+        """The live key (dotted) that `key` is, or that another trainer calls `key`."""
         word = _words(key)
         known = ALIASED.get(f"{section}.{word}") or ALIASED.get(word) or word
         return known if known in self.live else None
 
     def meant(self, key: str, section: str = "") -> str | None:
-        """The live key (dotted) that whoever wrote `key` probably meant."""
+        """The live key (dotted) that `key` was probably meant to be."""
         if known := self.named(key, section):
             return known
-        # The keys of the same section come first; a name alone is compared, not the whole path.
+        # Keys of the same section first; only names are compared, not whole paths.
         for names in (self.section(section), self.live) if section else (self.live,):
             by_name = {name.split(".")[-1]: name for name in sorted(names, key=lambda name: -name.count("."))}
             close = get_close_matches(_words(key), by_name, n=1, cutoff=0.75)
@@ -54,16 +54,16 @@ class TrainerKeys:
         return None
 
     def home(self, block: dict) -> str | None:
-        """Where most of a block's keys belong: a section, or "" for the top level; None where they are nobody's."""
+        """Where most of a block's keys belong: a section, or "" for the top level; None if most are unknown."""
         places = Counter()
         for key in block:
             word = _words(key) if isinstance(key, str) else ""
             known = {name for name in self.live if name.split(".")[-1] == word} | {self.named(word)} - {None}
             found = {name.rpartition(".")[0] for name in known}
-            places.update(found if len(found) == 1 else ())  # `name` is a key of many blocks, and tells nothing
+            places.update(found if len(found) == 1 else ())  # a key of several blocks, such as `name`, says nothing
         if not places:
             return None
-        # Of two that hold as many, the section: settings of LoRA often stand with a number of layers.
+        # In a tie, the section: LoRA settings are often in one block with a number of layers.
         place, number = max(places.items(), key=lambda item: (item[1], item[0] != ""))
         return place if number * 2 > len(block) or number * 2 == len(block) and place else None
 
@@ -78,18 +78,18 @@ def _words(key: str) -> str:
 
 @cache
 def installed() -> TrainerKeys:
-    """The keys of the installed mlx-lm. StudyError where its source has another shape than known."""
+    """The keys of the installed mlx-lm. Raises StudyError if its source has an unknown structure."""
     return analyse(Path(find_spec("mlx_lm").submodule_search_locations[0]))
 
 
 def analyse(package: Path) -> TrainerKeys:
-    """The keys that the mlx-lm in the folder `package` reads."""
+    """The keys read by the mlx-lm in the folder `package`. Raises StudyError if its source has an unknown structure."""
     modules: dict[Path, _Module] = {}
     lora = _module(package / "lora.py", modules)
     if lora is None or not {"run", "build_parser"} <= lora.functions.keys() or "CONFIG_DEFAULTS" not in lora.constants:
         raise StudyError(
-            f"The audit cannot find out which keys {package.name} reads, for its lora.py has neither `run`, "
-            "`build_parser` nor CONFIG_DEFAULTS. Install the version that requirements.lock names."
+            f"The audit cannot find out which keys {package.name} reads: its lora.py lacks `run`, `build_parser` or "
+            "CONFIG_DEFAULTS. Install the version in requirements.lock."
         )
     defaults = lora.constants["CONFIG_DEFAULTS"]
     options = _options(lora.functions["build_parser"])
@@ -103,7 +103,7 @@ def analyse(package: Path) -> TrainerKeys:
         if options.get(key, {}).get("default") is not None:
             dead[key] = (
                 f"its command line option has the default {options[key]['default']!r}, "
-                "and a config only fills in what the command line leaves open"
+                "and a config only sets options that the command line leaves unset"
             )
         elif key not in read:
             dead[key] = "nothing reads it from there"
@@ -155,7 +155,7 @@ class _Module:
                 try:
                     self.constants[node.targets[0].id] = ast.literal_eval(node.value)
                 except ValueError:
-                    pass  # no constant
+                    pass  # not a constant
 
 
 def _module(path: Path, modules: dict[Path, _Module]) -> _Module | None:
@@ -165,8 +165,11 @@ def _module(path: Path, modules: dict[Path, _Module]) -> _Module | None:
 
 
 class _Reader:
-    """Follows a mapping through functions. A variable's binding is (tree of the keys read from
-    it, whether its keys are attributes); keys of a plain dictionary are read as `x["key"]`."""
+    """Follows a mapping through functions.
+
+    A variable's binding is (tree of the keys read from it, whether its keys are attributes); keys of a plain
+    dictionary are read as `x["key"]`.
+    """
 
     def __init__(self, package: Path, modules: dict, types: dict[str, type]):
         self.package, self.modules, self.types = package, modules, types
@@ -204,7 +207,7 @@ class _Reader:
             bindings[target.id] = found
 
     def _denoted(self, node, bindings) -> tuple[dict, bool] | None:
-        """What an expression stands for; a key that it reads is entered into the tree."""
+        """The binding of an expression; adds any key that it reads to the tree."""
         match node:
             case ast.Name(id=name):
                 return bindings.get(name)
@@ -251,7 +254,7 @@ class _Reader:
 
 
 def _options(function: ast.FunctionDef) -> dict[str, dict]:
-    """The options of an argparse parser: name -> {"default", "type", "choices"} as far as given."""
+    """The options of an argparse parser: name -> {"default", "type", "choices"}, each if given."""
     found = {}
     for node in ast.walk(function):
         match node:
@@ -275,7 +278,7 @@ def _options(function: ast.FunctionDef) -> dict[str, dict]:
 
 
 def _optimizers(tree: ast.Module) -> dict[str, str]:
-    """Of `if optimizer_name == "adam": opt_class = optim.Adam`: {"adam": "Adam"}."""
+    """{"adam": "Adam"} from `if optimizer_name == "adam": opt_class = optim.Adam`."""
     found = {}
     for node in ast.walk(tree):
         match node:
