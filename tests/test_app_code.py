@@ -1,4 +1,4 @@
-"""Special tokens that an app writes by hand are found where they stand, and prose about them is not."""
+"""Special tokens that an app writes by hand are found with their lines; prose about them is not."""
 
 import json
 import sys
@@ -19,7 +19,7 @@ def places(folder, tokenizer=None):
 
 
 @pytest.mark.parametrize(
-    "source, told",
+    "source, expected",
     [
         ('a = 1\nprompt = "<|im_start|>user\\n"\n', ["app.py:2: <|im_start|>"]),
         ('def ask(text):\n    return f"<start_of_turn>user\\n{text}<end_of_turn>"\n', ["app.py:2: <start_of_turn> <end_of_turn>"]),
@@ -33,9 +33,9 @@ def places(folder, tokenizer=None):
         ("print '<|im_end|>'  # another Python\n", ["app.py:1: <|im_end|>"]),
     ],
 )  # fmt: skip
-def test_strings_in_python_are_found_with_their_lines(tmp_path, source, told):
+def test_python_strings_are_found_with_line_numbers(tmp_path, source, expected):
     (tmp_path / "app.py").write_text(source)
-    assert places(tmp_path) == told
+    assert places(tmp_path) == expected
 
 
 def test_docstrings_comments_and_other_strings_are_not_counted(tmp_path):
@@ -49,7 +49,7 @@ def test_docstrings_comments_and_other_strings_are_not_counted(tmp_path):
 @pytest.mark.parametrize(
     "name", ["a.ts", "a.js", "a.swift", "a.yaml", "a.json", "a.txt", "a.jinja", "a.kt", "Prompt", "a.sh"]
 )
-def test_other_files_are_searched_as_text(tmp_path, name):
+def test_other_languages_are_searched_as_text(tmp_path, name):
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / name).write_text("one\nlet p = '<|im_start|>system'\n")
     assert places(tmp_path) == [f"deep/{name}:2: <|im_start|>"]
@@ -73,7 +73,7 @@ def test_files_with_a_byte_order_mark_are_read(tmp_path, encoding):
 
 
 @pytest.mark.parametrize(
-    "source, told",
+    "source, expected",
     [
         ('let p = "\\(system) USER: \\(text) ASSISTANT:"', "1: USER: ASSISTANT:"),
         ('\nlet p = "\\n\\nHuman: " + x; let q = "\\n\\nHuman: a\\n\\nAssistant:"', "2: Human: Assistant:"),
@@ -81,9 +81,9 @@ def test_files_with_a_byte_order_mark_are_read(tmp_path, encoding):
         ('let p = """\n  \\(system)\n  Human: "x"\n  Assistant:\n  """', "3: Human: Assistant:"),
     ],
 )
-def test_roles_in_plain_words_are_found_in_one_string(tmp_path, source, told):
+def test_roles_in_plain_words_are_found_in_one_string(tmp_path, source, expected):
     (tmp_path / "a.swift").write_text(source)
-    assert places(tmp_path) == [f"a.swift:{told}"]
+    assert places(tmp_path) == [f"a.swift:{expected}"]
 
 
 def test_roles_in_prose_or_in_several_strings_are_not_counted(tmp_path):
@@ -95,7 +95,7 @@ def test_roles_in_prose_or_in_several_strings_are_not_counted(tmp_path):
     assert places(tmp_path) == []
 
 
-def test_a_notebooks_code_is_searched_and_its_outputs_are_not(tmp_path):
+def test_notebook_code_is_searched_but_not_its_outputs(tmp_path):
     cells = [
         {"cell_type": "markdown", "source": ["<|im_start|>"]},
         {"cell_type": "code", "source": ["%pip x\n", "x = '<|im_end|>'"], "outputs": [{"text": "<|im_start|>"}]},
@@ -104,7 +104,7 @@ def test_a_notebooks_code_is_searched_and_its_outputs_are_not(tmp_path):
     assert places(tmp_path) == ["a.ipynb:2: <|im_end|>"]
 
 
-def test_what_is_not_the_apps_own_is_passed_over(tmp_path):
+def test_files_that_are_not_the_apps_code_are_skipped(tmp_path):
     for name in (".git/x.py", "node_modules/m/x.js", ".venv/x.py", "python/lib/x.py", "a/__pycache__/x.py",
                  "README.md", "model/tokenizer_config.json", "data/train.jsonl"):  # fmt: skip
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -116,7 +116,7 @@ def test_what_is_not_the_apps_own_is_passed_over(tmp_path):
     assert places(tmp_path) == []
 
 
-def test_the_models_own_special_tokens_are_known(tmp_path):
+def test_special_tokens_of_the_tokenizer_are_known(tmp_path):
     (tmp_path / "a.py").write_text("x = '<s>' + text + '</s>'")
     (tmp_path / "a.html").write_text("<s>struck out</s>")
     assert places(tmp_path) == []
@@ -130,11 +130,11 @@ def test_many_places_are_counted_and_five_are_shown(tmp_path):
     assert len(found.evidence) == 6 and found.evidence[-1] == "… and 7 more"
 
 
-def test_a_folder_that_is_not_there_is_said_so(tmp_path):
+def test_missing_folder_is_an_error(tmp_path):
     refused(lambda: app_code.check(tmp_path / "nowhere"), "nowhere", "app")
 
 
-def test_a_function_is_searched_with_what_it_uses(tmp_path, monkeypatch):
+def test_function_is_searched_with_everything_it_uses(tmp_path, monkeypatch):
     (tmp_path / "handmade_app.py").write_text(
         "HEADER = '<|im_start|>assistant\\n'\nUNUSED = '<|eot_id|>'\n\n"
         "def turn(text):\n    return f'<|im_start|>user\\n{text}<|im_end|>\\n'\n\n"
@@ -148,7 +148,7 @@ def test_a_function_is_searched_with_what_it_uses(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["nowhere:x", "builtins:len", "json", "made_up:made"])
-def test_a_function_without_a_source_has_no_findings(monkeypatch, name):
+def test_function_without_source_has_no_findings(monkeypatch, name):
     monkeypatch.setitem(sys.modules, "made_up", types.SimpleNamespace(made=eval("lambda row: '<|im_end|>'")))
     assert app_code.check_function(name) == []
 
@@ -161,6 +161,6 @@ def test_a_function_without_a_source_has_no_findings(monkeypatch, name):
     ),
     name=st.sampled_from(["a.py", "a.ipynb", "a.txt", "a.ts", "a.swift"]),
 )
-def test_no_bytes_raise(tmp_path, content, name):
+def test_search_never_raises_whatever_the_bytes(tmp_path, content, name):
     (tmp_path / name).write_bytes(content)
     app_code.check(tmp_path)

@@ -38,7 +38,7 @@ ROWS = [row(number) for number in range(11)]
 
 
 @pytest.mark.parametrize("family", sorted(TOKENIZERS))
-def test_the_studys_trainer_trains_the_reply_and_its_end_of_turn_in_every_row(family):
+def test_study_block_trains_reply_and_end_of_turn_in_every_row(family):
     tokenizer = TOKENIZERS[family]()
     rendering = rendered(list(enumerate(ROWS, 1)), tokenizer)
     for limit in (2048, 60, 45):
@@ -53,7 +53,7 @@ def test_the_studys_trainer_trains_the_reply_and_its_end_of_turn_in_every_row(fa
 
 
 @pytest.mark.parametrize("family", ["chatml", "llama3", "gemma"])
-def test_every_reply_of_a_conversation_is_trained_where_that_is_asked(family):
+def test_train_on_all_trains_every_reply(family):
     tokenizer = TOKENIZERS[family]()
     turns = [{"role": role, "content": f"{role} number {at}"} for at in range(3) for role in ("user", "assistant")]
     for messages, replies in ((turns, 3), (turns[:-1], 2), (turns[:2], 1)):
@@ -67,7 +67,7 @@ def test_every_reply_of_a_conversation_is_trained_where_that_is_asked(family):
         assert found.counts()[0].tolist() == [0, len(trained) - replies, replies, 0, 0]
 
 
-def test_a_template_that_rewrites_earlier_replies_is_told(audited, with_template):
+def test_templates_that_rewrite_earlier_replies_are_reported(audited, with_template):
     turns = TURNS.replace("+ message['content']", "+ (message['content'] if loop.last else 'hm')")
     assert turns != TURNS
     messages = [{"role": role, "content": f"{role} number {at}"} for at in range(2) for role in ("user", "assistant")]
@@ -78,7 +78,7 @@ def test_a_template_that_rewrites_earlier_replies_is_told(audited, with_template
     assert "loss.earlier_replies" not in severities(audited([{"messages": messages}] * 4, **block))
 
 
-def test_with_the_block_nothing_is_said_of_what_mlx_lm_alone_does(audited):
+def test_study_block_has_no_findings_about_stock_batches(audited):
     rows = [row(number, length=30 if number in (3, 6, 7, 8) else 1) for number in range(10)]
     stock = severities(audited(rows, max_seq_length=200, mask_prompt=False, batch_size=4))
     ours = severities(
@@ -144,7 +144,7 @@ def test_mask_trains_the_same_positions_as_mlx_lm(name, mask_prompt):
         assert_same(ROWS, TOKENIZERS[name](), mask_prompt, batch_size, limit)
 
 
-def test_batches_are_as_mlx_lm_makes_them_where_rows_have_more_keys():
+def test_batches_equal_mlx_lms_if_rows_have_different_keys():
     rows = list(ROWS)
     rows[1] = rows[1] | {"mood": "fine"}
     rows[4] = rows[4] | {"mood": "fine", "weather": "wet"}
@@ -153,7 +153,7 @@ def test_batches_are_as_mlx_lm_makes_them_where_rows_have_more_keys():
     assert found.batches.flatten().tolist() == [0, 2, 3, 5, 6, 7, 8, 9, 10]
 
 
-def test_mlx_lms_sort_by_length_leaves_conversations_as_they_are():
+def test_mlx_lm_does_not_sort_conversations_by_length():
     rows = [row(number, length=3) for number in (3, 0, 2, 1, 3, 0)]
     dataset = CacheDataset(ChatDataset(rows, TOKENIZERS["chatml"](), mask_prompt=True))
     lengths = [len(dataset[index][0]) for index in range(6)]
@@ -162,7 +162,7 @@ def test_mlx_lms_sort_by_length_leaves_conversations_as_they_are():
     assert made == {tuple(lengths[at : at + 2]) for at in (0, 2, 4)}
 
 
-def test_the_kinds_of_a_row():
+def test_kinds_of_tokens_in_a_row():
     tokenizer = TOKENIZERS["chatml"]()
     found, _ = ours([row(0, "yo"), row(3, "yo")], tokenizer, True, 2, 512)
     ids = found.rendering.ids[0].tolist()
@@ -175,7 +175,7 @@ def test_the_kinds_of_a_row():
     assert unmasked.counts()[0].tolist() == [len(prompt) - 1, len(reply), 1, 1, 1]
 
 
-def test_rows_in_no_batch_are_not_counted():
+def test_rows_outside_all_batches_are_not_counted():
     found, _ = ours(ROWS, TOKENIZERS["chatml"](), True, 4, 512)
     assert found.counts()[8:].sum() == 0 and found.counts()[:8].all(axis=0)[1]
 
@@ -243,18 +243,18 @@ INFOS = {"loss.shares", "loss.padding"}
 
 
 @pytest.mark.parametrize("name", [*TOKENIZERS])
-def test_a_clean_run_has_nothing_above_info(name, audited):
+def test_clean_run_has_no_finding_above_info(name, audited):
     found = severities(audited(tokenizer=TOKENIZERS[name](), batch_size=4))
     assert found == dict.fromkeys(INFOS, "info")
 
 
-def test_every_id_is_documented_with_its_severities(audited):
+def test_every_check_is_declared_with_its_severities(audited):
     for made in (audited(), audited(mask_prompt=False), audited(max_seq_length=20)):
         for item in loss.check(made):
             assert item.severity in SEVERITIES[item.check]
 
 
-def test_loss_on_the_prompt_is_told_with_its_shares(audited):
+def test_loss_on_the_prompt_is_reported_with_shares(audited):
     item = of(audited(mask_prompt=None), "loss.on_prompt")
     counts = ours(ROWS, TOKENIZERS["chatml"](), False, 2, 2048)[0].counts().sum(axis=0)
     share = counts[KINDS.index("prompt")] / counts.sum()
@@ -263,7 +263,7 @@ def test_loss_on_the_prompt_is_told_with_its_shares(audited):
     assert "loss.shares" not in severities(audited(mask_prompt=False))
 
 
-def test_the_shares_of_a_masked_run(audited):
+def test_shares_of_a_masked_run(audited):
     item = of(audited(), "loss.shares")
     counts = ours(ROWS, TOKENIZERS["chatml"](), True, 2, 2048)[0].counts().sum(axis=0).tolist()
     assert counts[0] == 0 and counts[2:] == [10, 10, 10]
@@ -279,24 +279,24 @@ def test_the_shares_of_a_masked_run(audited):
         ("<|im_end|>\n", "<|endoftext|>\n", 'ends a reply with "<|endoftext|>" (id 0): the model learns it'),
     ],
 )
-def test_a_reply_without_an_end_of_turn(audited, with_template, old, new, words):
+def test_replies_without_an_end_of_turn(audited, with_template, old, new, words):
     item = of(audited(tokenizer=with_template((TURNS + PROMPT).replace(old, new))), "loss.end_of_turn")
     assert item.severity == "error" and item.title.startswith("11 of 11 replies")
     assert words in item.cause and '"<|im_end|>" (id 2)' in item.cause
 
 
-def test_a_tokenizer_that_ends_elsewhere_than_the_template(audited, with_template):
+def test_eos_token_that_the_template_does_not_write(audited, with_template):
     item = of(audited(tokenizer=with_template(TURNS + PROMPT, eos="<|endoftext|>")), "loss.end_of_turn")
     assert item.severity == "error" and "(id 2): the model learns it, and goes on" in item.cause
 
 
-def test_a_few_replies_without_an_end_of_turn(audited, with_template):
+def test_few_replies_without_an_end_of_turn_are_a_warning(audited, with_template):
     turns = TURNS.replace("+ '<|im_end|>", "+ ('' if message['content'] == 'ok 😀' else '<|im_end|>') + '")
     item = of(audited(tokenizer=with_template(turns + PROMPT)), "loss.end_of_turn")
     assert item.severity == "warning" and item.title.startswith("3 of 11")
 
 
-def test_an_end_of_turn_cut_away_in_most_rows(audited):
+def test_end_of_turn_cut_off_in_most_rows(audited):
     rows = [row(0, "see you at seven then, I will bring something to drink" * 3) for _ in range(4)] + [row(0)] * 2
     found = audited(rows, max_seq_length=60)
     assert of(found, "loss.end_of_turn").severity == "error"
@@ -304,7 +304,7 @@ def test_an_end_of_turn_cut_away_in_most_rows(audited):
     assert "loss.end_of_turn" not in severities(audited(rows + [row(0)] * 6, max_seq_length=60))
 
 
-def test_a_think_block_in_the_prompt_alone(audited, tmp_path):
+def test_think_block_only_in_the_prompt(audited, tmp_path):
     tokenizer = base_models.load_tokenizer(tokenizer_folder("think_prompt", tmp_path / "model"))
     found = audited([row(3, "see you at seven then, I will bring something to drink")] * 4, tokenizer)
     item = of(found, "loss.prompt_not_prefix")
@@ -317,13 +317,13 @@ def test_a_think_block_in_the_prompt_alone(audited, tmp_path):
     assert severities(found)["loss.nan_batch"] == "error"
 
 
-def test_without_mask_prompt_another_prompt_than_trained_is_still_one(audited, tmp_path):
+def test_prompt_differs_from_training_also_without_mask_prompt(audited, tmp_path):
     tokenizer = base_models.load_tokenizer(tokenizer_folder("think_prompt", tmp_path / "model"))
     found = severities(audited(tokenizer=tokenizer, mask_prompt=False))
     assert found["loss.prompt_not_prefix"] == "error" and "loss.nothing_trained" not in found
 
 
-def test_a_template_that_drops_the_system_text_behind_a_reply(audited, with_template):
+def test_template_that_drops_the_system_text_after_a_reply(audited, with_template):
     turns = "{% for message in messages %}{% if message['role'] != 'system' or messages[-1]['role'] == 'user' %}"
     turns += TURNS.split("%}", 1)[1].replace("{% endfor %}", "{% endif %}{% endfor %}")
     rows = [example(user=f"Contact: hey {number}", reply="see you at seven") for number in range(4)]
@@ -335,7 +335,7 @@ def test_a_template_that_drops_the_system_text_behind_a_reply(audited, with_temp
 
 
 @pytest.mark.parametrize("space, severity", [(" ", "error"), ("\\n", "warning")])
-def test_white_space_where_prompt_and_reply_meet(audited, with_template, space, severity):
+def test_white_space_between_prompt_and_reply(audited, with_template, space, severity):
     # The prompt ends with one that the whole text has not: the mask skips the reply's first token …
     prompt = PROMPT.replace("assistant\n", f"assistant\n{space}")
     if severity == "warning":  # … or has another white space, as long
@@ -345,13 +345,13 @@ def test_white_space_where_prompt_and_reply_meet(audited, with_template, space, 
     assert "loss.nothing_trained" not in found
 
 
-def test_more_white_space_than_one_token_in_the_loss(audited, with_template):
+def test_several_white_space_tokens_in_the_loss(audited, with_template):
     template = TURNS.replace("'\n' + message", "'\n\n\n' + message") + PROMPT.replace("assistant\n", "assistant ")
     item = of(audited(tokenizer=with_template(template)), "loss.prompt_not_prefix")
     assert item.severity == "error" and "2 tokens too many in the loss" in item.evidence[0]
 
 
-def test_a_reply_cut_away_whole(audited):
+def test_reply_cut_off_completely(audited):
     rows = [row(number, length=30 if number == 3 else 1) for number in range(8)]
     item = of(audited(rows, max_seq_length=256), "loss.truncated")
     assert item.severity == "error" and "the whole reply of 1 of 8 rows" in item.title
@@ -360,27 +360,27 @@ def test_a_reply_cut_away_whole(audited):
     assert found["loss.truncated"] == "error" and "loss.nan_batch" not in found
 
 
-def test_a_reply_cut_away_in_valid_is_evaluated_so(audited):
+def test_reply_cut_off_in_valid_is_a_warning(audited):
     rows = [row(number, length=30 if number == 3 else 1) for number in range(8)]
     item = of(audited(valid=rows, max_seq_length=256), "loss.truncated", "valid")
     assert item.severity == "warning" and "the whole reply of 1 of 8 rows" in item.title
 
 
 @pytest.mark.parametrize("tested, found", [("true", True), ("false", False)])
-def test_test_rows_count_where_the_run_evaluates_them(audited, tmp_path, write_split, tested, found):
+def test_test_split_is_checked_only_if_the_run_tests(audited, tmp_path, write_split, tested, found):
     write_split(tmp_path / "data", "test", [row(number, length=30) for number in range(8)])
     made = audited(max_seq_length=256, test=tested)
     assert found == any(item.where.endswith("test.jsonl") for item in loss.check(made))
 
 
 @pytest.mark.parametrize("others, severity", [(20, "warning"), (150, "info")])
-def test_a_reply_cut_in_part(audited, others, severity):
+def test_reply_cut_off_in_part(audited, others, severity):
     rows = [row(0) for _ in range(others)] + [row(0, "see you at seven " * 30)]
     item = of(audited(rows, max_seq_length=128), "loss.truncated")
     assert item.severity == severity and "the end of the reply of 1 of" in item.title
 
 
-def test_only_the_line_break_cut_away_is_no_fault(audited):
+def test_cutting_off_only_the_last_line_break_is_fine(audited):
     tokenizer = TOKENIZERS["chatml"]()
     length = len(tokenizer.apply_chat_template(row(0)["messages"]))
     found = severities(audited([row(0)] * 4, tokenizer, [row(0)] * 4, max_seq_length=length - 1))
@@ -388,7 +388,7 @@ def test_only_the_line_break_cut_away_is_no_fault(audited):
     assert "loss.truncated" in severities(audited([row(0)] * 4, tokenizer, max_seq_length=length - 2))
 
 
-def test_batches_that_give_nan_are_those_that_do(audited):
+def test_nan_batches_are_those_that_give_nan(audited):
     tokenizer = TOKENIZERS["chatml"]()
     rows = [row(number, length=30 if number in (3, 6, 7, 8) else 1) for number in range(10)]
     real = [math.isnan(mean) for _, mean, *_ in theirs(rows, tokenizer, True, 2, 200)]
@@ -405,7 +405,7 @@ def test_nan_batches_of_valid_are_a_warning(audited):
     assert item.severity == "warning" and item.where.endswith("valid.jsonl")
 
 
-def test_a_template_that_refuses_rows(audited):
+def test_rows_that_the_template_rejects(audited):
     rows = ROWS + [example(), example()]
     item = of(audited(rows, TOKENIZERS["gemma"]()), "loss.template_refuses")
     assert item.severity == "error" and item.title == "The chat template rejects 2 rows of train.jsonl"
@@ -413,14 +413,14 @@ def test_a_template_that_refuses_rows(audited):
 
 
 @pytest.mark.parametrize("mask_prompt, severity", [(True, "error"), (False, "warning")])
-def test_a_prompt_alone_that_the_template_refuses(audited, mask_prompt, severity):
+def test_prompts_that_the_template_rejects(audited, mask_prompt, severity):
     rows = ROWS + [{"messages": [{"role": "assistant", "content": "nobody asked"}]}]
     found = audited(rows, mask_prompt=mask_prompt)
     assert of(found, "loss.template_refuses").severity == severity
     ChatDataset(rows, found.tokenizer, mask_prompt=False).process(rows[-1])  # mlx-lm takes it so
 
 
-def test_padding_is_told(audited):
+def test_padding_is_reported(audited):
     rows = [row(number, length=1 + 4 * (number % 2)) for number in range(8)]
     item = of(audited(rows), "loss.padding")
     batches = theirs(rows, TOKENIZERS["chatml"](), True, 2, 2048)
@@ -469,7 +469,7 @@ def test_no_row_stops_the_checks(tmp_path_factory, data):
 # --- the picture ----------------------------------------------------------------------------------
 
 
-def test_a_row_token_by_token(audited):
+def test_masked_row_token_by_token(audited):
     first, second, third = masked_rows(audited(ROWS[:3]), count=5)
     assert first["line"] == 1 and first["in_batch"] and not third["in_batch"]
     trained = [(token["text"], token["kind"]) for token in first["tokens"] if token["trained"]]
@@ -480,13 +480,13 @@ def test_a_row_token_by_token(audited):
     assert whole == audited().tokenizer.apply_chat_template(ROWS[2]["messages"], tokenize=False)
 
 
-def test_a_row_that_is_cut(audited):
+def test_masked_row_that_is_cut_off(audited):
     (cut,) = masked_rows(audited([row(3)] * 2, max_seq_length=20), count=1)
     assert cut["cut"] > 0 and cut["padding"] == 0 and len(cut["tokens"]) <= 20
     assert {token["kind"] for token in cut["tokens"]} == {"prompt"}
 
 
-def test_the_picture_shows_what_is_trained_and_escapes_the_rest(audited):
+def test_picture_marks_trained_tokens_and_escapes_html(audited):
     rows = [row(0, "<b>yo</b>  two\nlines\u200b"), row(3, "👩‍👩‍👧")]
     shown = render.fragment("trained_tokens", rows=masked_rows(audited(rows)), caption="What is trained")
     assert "<b>" not in shown and "&lt;" in shown
@@ -496,7 +496,7 @@ def test_the_picture_shows_what_is_trained_and_escapes_the_rest(audited):
 
 
 @pytest.mark.parametrize("train_on, replies", [("last", 1), ("all", 2)])
-def test_the_picture_marks_what_the_studys_trainer_trains(audited, train_on, replies):
+def test_picture_marks_what_the_study_block_trains(audited, train_on, replies):
     turns = [{"role": role, "content": f"{role} number {at}"} for at in range(2) for role in ("user", "assistant")]
     made = audited([{"messages": turns}] * 2, ftstudy=f'{{"train_on": "{train_on}"}}')
     (shown,) = masked_rows(made, count=1)
@@ -505,7 +505,7 @@ def test_the_picture_marks_what_the_studys_trainer_trains(audited, train_on, rep
     assert shown["in_batch"] and shown["padding"] == 0
 
 
-def test_the_picture_tells_a_row_that_is_left_out(audited):
+def test_picture_marks_rows_that_are_left_out(audited):
     rows = [{"messages": row(0)["messages"] + row(1)["messages"][:1]}, row(1)]
     first, second = masked_rows(audited(rows, ftstudy='{"train_on": "last"}'))
     assert not first["in_batch"] and not any(token["trained"] for token in first["tokens"]) and second["in_batch"]

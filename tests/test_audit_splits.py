@@ -9,7 +9,7 @@ import pytest
 from conftest import example
 from ftstudy.audit import splits
 from ftstudy.audit.splits import leaks, overlap
-from test_audit_data import SPLITS, subject_of
+from test_audit_data import SPLITS, inputs_of
 
 STOCK = ["ok", "yes please", "on my way", "see you soon", "lol", "thanks!!", "no worries", "haha", "good night x"]
 WORDS = """apple river quiet engine purple seven garden letter window coffee marble ticket yellow mountain paper
@@ -54,11 +54,11 @@ def found(tmp_path, write_split):
         items = []
         for name, pairs in parts.items():
             write_split(tmp_path, name, [row for row, _ in pairs])
-            items += [{"split": name, "row": at} | told for at, (_, told) in enumerate(pairs)]
+            items += [{"split": name, "row": at} | meta_row for at, (_, meta_row) in enumerate(pairs)]
         (tmp_path / "meta.jsonl").unlink(missing_ok=True)
         if meta:
             (tmp_path / "meta.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
-        report = splits.check(subject_of(tmp_path, None))
+        report = splits.check(inputs_of(tmp_path, None))
         assert all(item.check in {check.id for check in splits.CHECKS} for item in report)
         numbers = [int(item.title.split()[0].replace(",", "")) for item in report]
         # The first of a check is the worst: conversations may be shared in two ways.
@@ -83,20 +83,20 @@ def by_lot(seed=0, size=300):
 
 
 @pytest.mark.parametrize("seed, size, stock", [(0, 300, 0.4), (1, 300, 0.8), (2, 20, 0.4), (3, 1500, 0.9)])
-def test_a_history_divided_by_time_and_sessions_is_clean(found, seed, size, stock):
+def test_history_split_by_time_and_sessions_is_clean(found, seed, size, stock):
     parts = by_time(seed, size, stock)
     assert found(parts, meta=False) == {}
     assert found(parts) == {"splits.same_conversation": ("info", 1)}
 
 
-def test_a_history_divided_by_lot_is_found_by_ids_and_by_texts(found):
+def test_random_split_is_found_by_ids_and_by_texts(found):
     parts = by_lot()
     assert {"splits.same_session", "splits.reply_in_context", "splits.near_duplicate"} <= set(found(parts))
     assert {"splits.reply_in_context", "splits.near_duplicate"} <= set(found(parts, meta=False))
 
 
 @pytest.mark.parametrize("seed, size", [(1, 30), (2, 2000)])
-def test_by_lot_in_small_and_large_histories(found, seed, size):
+def test_random_split_is_found_in_small_and_large_histories(found, seed, size):
     parts = by_lot(seed, size)
     report = found(parts, meta=False)
     assert report["splits.near_duplicate"][1] >= 0.1 * len(parts["valid"])
@@ -107,13 +107,13 @@ def longest(pairs, number):
 
 
 @pytest.mark.parametrize("source, target", [("train", "valid"), ("valid", "test"), ("train", "heldout")])
-def test_a_row_that_stands_in_two_splits(found, source, target):
+def test_same_row_in_two_splits(found, source, target):
     parts = by_time()
     parts[target] = parts.get(target, list(rows_of(history(1, 9)[0]))) + longest(parts[source], 1)
     assert found(parts, meta=False) == {"splits.exact_duplicate": ("warning", 1)}
 
 
-def test_small_talk_in_two_splits_is_exempt_unless_it_is_most_of_one(found):
+def test_small_talk_is_exempt_unless_it_is_most_of_a_split(found):
     talk = [(example(user=f"Contact: {said}", reply="lol"), {}) for said in STOCK]
     parts = by_time()
     parts["train"] += talk
@@ -130,17 +130,17 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_a_row_that_comes_back_a_little_changed(found, change):
+def test_slightly_changed_row_in_another_split(found, change):
     parts = by_time()
-    (row, told) = longest(parts["train"], 1)[0]
+    (row, meta_row) = longest(parts["train"], 1)[0]
     system, user, reply = row["messages"]
-    parts["test"].append((example(system["content"], change(user["content"]), change(reply["content"])), told))
+    parts["test"].append((example(system["content"], change(user["content"]), change(reply["content"])), meta_row))
     assert found(parts, meta=False) == {"splits.near_duplicate": ("warning", 1)}
 
 
-def test_a_session_that_is_cut(found):
+def test_session_divided_between_splits(found):
     parts = by_time(stock=0.0)
-    sessions = [told["session"] for _, told in parts["valid"]]
+    sessions = [meta_row["session"] for _, meta_row in parts["valid"]]
     divided = max(sessions, key=sessions.count)
     at = sessions.index(divided) + 1
     parts["valid"], parts["test"] = parts["valid"][:at], parts["valid"][at:] + parts["test"]
@@ -149,7 +149,7 @@ def test_a_session_that_is_cut(found):
     assert report["splits.reply_in_context"][0] == "warning"
 
 
-def test_replies_of_valid_in_trains_contexts_by_text_alone(found):
+def test_replies_of_valid_in_contexts_of_train_by_text_only(found):
     parts = by_time(stock=0.0)
     answers = sorted((row["messages"][2]["content"] for row, _ in parts["valid"]), key=len)[-10:]
     for (row, _), answer in zip(parts["train"], answers):
@@ -167,7 +167,7 @@ def test_replies_of_several_lines_in_contexts(found):
     assert found(parts, meta=False) == {"splits.reply_in_context": ("warning", 10)}
 
 
-def test_earlier_replies_of_a_multi_turn_row_are_context(found):
+def test_earlier_replies_of_a_row_count_as_context(found):
     parts = by_time(stock=0.0)
     answers = sorted((row["messages"][2]["content"] for row, _ in parts["test"]), key=len)[-10:]
     for (row, _), answer in zip(parts["train"], answers):
@@ -175,7 +175,7 @@ def test_earlier_replies_of_a_multi_turn_row_are_context(found):
     assert found(parts, meta=False) == {"splits.reply_in_context": ("warning", 10)}
 
 
-def test_people_held_out_stand_nowhere_else(found):
+def test_heldout_people_in_other_splits_are_found(found):
     parts = by_time()
     stranger = list(rows_of(history(1, 9)[0], "bob"))
     assert found(parts | {"heldout": stranger}) == {"splits.same_conversation": ("info", 1)}
@@ -183,20 +183,20 @@ def test_people_held_out_stand_nowhere_else(found):
     assert found(parts | {"heldout": friend})["splits.same_conversation"][0] == "warning"
 
 
-def test_meta_that_does_not_tell_every_row_is_not_believed(found, tmp_path):
+def test_incomplete_meta_is_ignored(found, tmp_path):
     parts = by_lot()
     found(parts)
     lines = (tmp_path / "meta.jsonl").read_text().splitlines()
     (tmp_path / "meta.jsonl").write_text("\n".join(lines[1::2]))
-    report = {item.check for item in splits.check(subject_of(tmp_path, None))}
+    report = {item.check for item in splits.check(inputs_of(tmp_path, None))}
     assert report == {"splits.near_duplicate", "splits.reply_in_context"}
 
 
-def test_ids_that_are_counted_per_conversation_do_not_collide(found):
+def test_message_ids_are_unique_only_within_a_conversation(found):
     parts = by_time()
     for conversation, pairs in parts.items():
-        for at, (_, told) in enumerate(pairs):
-            told |= {"conversation": conversation, "session": str(at), "context_ids": [1, 2], "reply_ids": [1]}
+        for at, (_, meta_row) in enumerate(pairs):
+            meta_row |= {"conversation": conversation, "session": str(at), "context_ids": [1, 2], "reply_ids": [1]}
     assert found(parts) == {}
 
 
@@ -210,7 +210,7 @@ def rows_in(sizes):
     [("exact", 50, 2, 1), ("exact", 1000, 11, 1), ("near", 50, 3, 1), ("near", 1000, 21, 1)]
     + [("reply", 50, 4, 3), ("reply", 1000, 51, 11)],
 )
-def test_how_many_common_rows_are_a_leak(kind, size, enough, enough_if_sure, bits):
+def test_number_of_common_rows_that_is_a_leak(kind, size, enough, enough_if_sure, bits):
     sizes = {"train": 1, "valid": size}
     for number, certainty, is_leak in (
         *((enough - 1, bits, False), (enough, bits, True)),

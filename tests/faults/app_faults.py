@@ -1,4 +1,4 @@
-"""Faults of the app's code: the family `app`. Its folder stands beside the config, or a profile names its function."""
+"""Faults in the app's code: the family `app`. Its folder is next to the config, or a profile names its function."""
 
 from .spoiling import PLAIN
 
@@ -41,7 +41,7 @@ func prompt(_ system: String, _ user: String) -> String {
 
 
 def with_app(**files):
-    """Files of an app's folder; two underscores in a name stand for a dot."""
+    """Write files into the app's folder; two underscores in a name become a dot."""
 
     def spoil(study):
         folder = study.folder / "app"
@@ -53,7 +53,7 @@ def with_app(**files):
 
 
 def wide(study):
-    """A source file as some editors on Windows write it."""
+    """A source file in UTF-16, as some Windows editors save it."""
     with_app()(study)
     (study.folder / "app" / "Prompt.cs").write_text(SWIFT, encoding="utf-16")
 
@@ -62,7 +62,7 @@ def cases():
     """Yield the arguments of `matrix.Case`."""
     check = ("app.hard_coded_tokens", "warning")
     yield "ChatML typed out in Python", PLAIN, with_app(reply__py=PYTHON), *check
-    yield "ChatML typed out beside right code", "app-chatml", with_app(old__py=PYTHON), *check
+    yield "ChatML typed out next to correct code", "app-chatml", with_app(old__py=PYTHON), *check
     yield "Llama 3's headers put together in Python", "unasked-llama3", with_app(prompt__py=CONCATENATED), *check
     yield "Gemma's turns typed out in Swift", "persian-gemma", with_app(Prompt__swift=SWIFT), *check
     yield "Mistral's [INST] typed out in JavaScript", "hindi-mistral", with_app(prompt__mjs=SCRIPT), *check

@@ -1,4 +1,4 @@
-"""Faults of the data's files: the family `data`, before any row is read."""
+"""Faults in the data files: the family `data`, before any row is read."""
 
 import json
 
@@ -60,10 +60,10 @@ def cases():
     error = "error"
     yield "folder missing", PLAIN, lambda study: study.configure(data=str(study.folder / "dta")), "data.missing", error
     yield "folder empty", PLAIN, remove(), "data.empty", error
-    yield "folder with .DS_Store alone", "formal-smollm2", only_hidden, "data.empty", error
+    yield "folder with only .DS_Store", "formal-smollm2", only_hidden, "data.empty", error
     yield "train.jsonl misnamed", PLAIN, renamed, "data.no_train", error
     yield (
-        "files in a folder below",
+        "files in a subfolder",
         "stock-chatml",
         moved_into_a_folder,
         "data.no_train|data.empty",
@@ -95,7 +95,7 @@ def cases():
     }
     for what, spoil in broken.items():
         yield (
-            f"no JSON: {what}",
+            f"not JSON: {what}",
             "turns-gemma",
             spoil,
             "data.bad_json",
@@ -106,4 +106,4 @@ def cases():
     yield "valid of 1 row", "formal-smollm2", kept("valid", 1), "data.fewer_than_batch", error
     batch = lambda study: study.configure(batch_size=64)  # noqa: E731
     yield "batches larger than the data", "hindi-mistral", batch, "data.fewer_than_batch", error, ("config.epochs",)
-    yield "rows that fill no batch", PLAIN, kept("train", 198), "data.tail_rows", "info"
+    yield "rows that do not fill a batch", PLAIN, kept("train", 198), "data.tail_rows", "info"

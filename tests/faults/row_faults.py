@@ -1,4 +1,4 @@
-"""Faults of single rows: what they hold, and who speaks in them."""
+"""Faults in single rows: their shape, and who speaks in them."""
 
 from .spoiling import ALL, EVERY, FEW, PLAIN, THIRD, in_rows
 
@@ -17,7 +17,7 @@ def share_gpt(row):
 
 
 def message(at, **changes):
-    """The message at that position gets other keys; None removes one."""
+    """Change keys of the message at that position; `...` removes a key."""
 
     def change(row):
         changed = row["messages"][at] | changes
@@ -109,7 +109,7 @@ def cases():
     for what, (change, share, splits) in roles.items():
         yield f"roles: {what}", PLAIN, in_rows(change, share, splits), "data.roles", error, follows
     yield (
-        "roles: model in 3, as Gemma's own names have it",
+        "roles: model in 3, as Gemma calls it",
         "formal-smollm2",
         in_rows(renamed_roles(assistant="model"), FEW),
         "data.roles",

@@ -1,4 +1,4 @@
-"""Faults of many rows together: what repeats, and what differs between splits. Families `data` and `splits`."""
+"""Faults of many rows together: repeats and differences between splits. Families `data` and `splits`."""
 
 import json
 import random
@@ -40,7 +40,7 @@ def dated_system(study):
 
 
 def other_form(split, form):
-    """The split was extracted by another version of the script: the user turn has another form."""
+    """A split extracted by another version of the script: its user turns have another layout."""
 
     def spoil(study):
         rows = study.rows(split)
@@ -57,7 +57,7 @@ def last_message_alone(split):
 
 
 def copied(number, into, change=None, source="train"):
-    """Long rows of one split stand in another one too, perhaps a little changed."""
+    """Copy long rows of one split into another, possibly with small changes."""
 
     def spoil(study):
         rows, target = study.rows(source), study.rows(into)
@@ -85,7 +85,7 @@ def without_breaks(text):
 
 
 def answers_in_context(number, into="valid", meta=True):
-    """Replies of a split stand in contexts of train: a conversation was cut in the middle."""
+    """Replies of a split occur in contexts of train: a conversation was cut in the middle."""
 
     def spoil(study):
         rows, target = study.rows("train"), study.rows(into)
@@ -114,7 +114,7 @@ def answers_in_context(number, into="valid", meta=True):
 
 
 def divided_session(study):
-    """The last session of train goes on in valid, as a cut by number of rows leaves it."""
+    """The last session of train continues in valid, as when splitting by number of rows."""
     items = study.meta()
     last = [item["session"] for item in items if item["split"] == "train"][-1]
     first = next(item["session"] for item in items if item["split"] == "valid")
@@ -123,8 +123,8 @@ def divided_session(study):
     write_jsonl(study.data / "meta.jsonl", items)
 
 
-def drawn_by_lot(study):
-    """Rows shuffled and then divided: sessions lie in two splits, with their overlapping contexts."""
+def random_split(study):
+    """Rows shuffled, then split: sessions and their overlapping contexts end up in several splits."""
     together = list(zip([row for split in ALL for row in study.rows(split)], study.meta()))
     sizes = {split: len(study.rows(split)) for split in ALL}
     random.Random(4).shuffle(together)
@@ -201,7 +201,7 @@ def cases():
         warning,
     )
     yield (
-        "the last message alone in valid",
+        "only the last message in valid",
         "formal-smollm2",
         last_message_alone("valid"),
         "data.user_form_differs",
@@ -259,4 +259,4 @@ def split_cases():
         )
     yield "a session in two splits", PLAIN, divided_session, "splits.same_session", warning, related
     for study in ("formal-smollm2", "turns-chatml"):
-        yield f"rows divided by lot ({study})", study, drawn_by_lot, "splits.same_session", warning, related
+        yield f"rows split at random ({study})", study, random_split, "splits.same_session", warning, related

@@ -1,4 +1,4 @@
-"""Faults of the chat template and the model's end token: the family `loss`."""
+"""Faults in the chat template and the model's end token: the family `loss`."""
 
 import json
 
@@ -8,7 +8,7 @@ from .spoiling import PLAIN, in_rows
 
 
 def template_of(change):
-    """Another chat template in the model's folder."""
+    """Change the chat template in the model's folder."""
 
     def spoil(study):
         path = study.folder / "model" / "tokenizer_config.json"
@@ -21,7 +21,7 @@ def template_of(change):
 
 
 def other_end_token(study):
-    """The model is said to end its replies with a token that its template never writes."""
+    """Set an end token that the template never writes."""
     for name, key, value in (
         ("tokenizer_config.json", "eos_token", "<|endoftext|>"),
         ("config.json", "eos_token_id", 0),
@@ -47,7 +47,7 @@ def cases():
     follows = ("loss.nothing_trained", "loss.nan_batch", "parity.template_arguments", "parity.end_of_prompt")
     for study in (PLAIN, "turns-chatml"):
         yield (
-            f"a think block in the prompt alone ({study})",
+            f"a think block only in the prompt ({study})",
             study,
             family("think_prompt"),
             "loss.prompt_not_prefix",

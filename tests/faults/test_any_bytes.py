@@ -1,4 +1,4 @@
-"""Whatever bytes stand in the files, the audit answers: findings, or one sentence that says why not."""
+"""Whatever bytes are in the files, the audit returns findings, or says in one sentence why it cannot run."""
 
 import json
 import shutil
@@ -57,7 +57,7 @@ PROFILE_KEYS = ["kind", "system", "user", "template", "function", "file", "name"
 
 @pytest.fixture(scope="module", autouse=True)
 def offline():
-    """A config without a model means mlx-lm's default one, which is not to be downloaded here."""
+    """A config without a model means mlx-lm's default model, which must not be downloaded here."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
         yield
@@ -74,7 +74,7 @@ def trained(tmp_path_factory) -> Study:
 
 
 def answers(study: Study, name: str, data: bytes) -> None:
-    """The audit of the study with other bytes in that file gives findings, or says why it cannot run."""
+    """With other bytes in that file, the audit still returns findings or says why it cannot run."""
     path = study.folder / name
     before = path.read_bytes() if path.exists() else None
     try:
@@ -139,7 +139,7 @@ def test_any_values_in_the_profile(clean, profile, kind):
 
 @RUNS
 @given(data=FILES)
-def test_any_bytes_among_the_captured_prompts(clean, data):
+def test_any_bytes_in_the_captured_prompts(clean, data):
     clean.folder.joinpath("captured.jsonl").write_bytes(data)
     answers(clean, "profile.yaml", b"kind: captured\nfile: captured.jsonl\n")
 
@@ -152,7 +152,7 @@ def test_any_bytes_in_the_adapter(trained, name, data):
 
 @pytest.mark.parametrize("name", ["config.yaml", "profile.yaml"])
 @pytest.mark.parametrize("data", [b"\xff\xfe\x00", b"a: [", b"just words", b""])
-def test_the_command_says_in_a_sentence_why_it_cannot_run(clean, tmp_path, capsys, name, data):
+def test_command_says_in_one_sentence_why_it_cannot_run(clean, tmp_path, capsys, name, data):
     folder = tmp_path / "study"
     shutil.copytree(clean.folder, folder)
     (folder / name).write_bytes(data)

@@ -1,4 +1,4 @@
-"""Faults of what people say in the rows."""
+"""Faults in the texts of the rows."""
 
 from .spoiling import ALL, EVERY, FEW, PLAIN, THIRD, in_rows, in_text, of_reply
 
@@ -18,7 +18,7 @@ STUDIES = {
 
 
 def in_chatml(row):
-    """The template was applied when the data was written, and will be again in training."""
+    """Apply the template while writing the data; training applies it again."""
     for message in row["messages"]:
         message["content"] = f"<|im_start|>{message['role']}\n{message['content']}<|im_end|>\n"
 
@@ -36,7 +36,7 @@ def in_llama2(row):
 
 
 def mojibake(text):
-    """UTF-8 that was read as Latin-1."""
+    """UTF-8 that was read as Windows-1252."""
     return text.encode().decode("cp1252", errors="replace").replace("\ufffd", "")
 
 
@@ -91,7 +91,7 @@ def cases():
         )
     for end in ("</s>", "<eos>"):
         yield (
-            f"another model's {end} behind all replies",
+            f"another model's {end} after all replies",
             PLAIN,
             of_reply(lambda text, end=end: text + end, EVERY, ALL),
             "data.control_tokens",
