@@ -233,6 +233,15 @@ def test_same_rows_beyond_chance_or_most_of_a_split(size, common, bits, is_leak)
     assert found == ({size + at: (at, bits) for at in range(common)} if is_leak else {})
 
 
+def test_bits_of_a_reply_are_those_of_its_longest_line():
+    said = "one two three four five six\nok"
+    rows = [leaks.Row("train", 1, (f"Sam: {said}",), "x", None), leaks.Row("valid", 1, ("hi there",), said, None)]
+    spans = {(1, 2, 8): 100.0}  # "one" to "six", the third to the eighth word of the second row
+    words = SimpleNamespace(start=[0, 9, 18], bits_of=lambda *span: spans.get(span, 0.0))
+    found = leaks._by_text(rows, overlap.line_reader(), words, {"train": 1, "valid": 1})
+    assert found == {1: (0, 100 - overlap.chance(1, 1))}
+
+
 def test_rows_without_a_key_are_never_the_same():
     rows, words = rows_in({"train": 3, "valid": 3}), SimpleNamespace(bits_of=lambda row: 1000)
     assert leaks._same(rows, [None] * 6, words, {"train": 3, "valid": 3}) == {}
