@@ -215,7 +215,7 @@ setup: | $(READY) ## only set up the environment
 # Its environment adds the tester to the packages of this one.
 SITE = -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 mutation: | $(READY) #: change the code at random and list the changes no test notices: MUTANTS="ftstudy.extract.*"
-	@mkdir -p .mutation/data .mutation/mutants/src
+	@rm -rf .mutation/mutants && mkdir -p .mutation/data .mutation/mutants/src
 	@ln -sfn ../lib .mutation/src && ln -sfn ../../data/sample .mutation/data/sample
 	@ln -sfn ../tests ../ft_configs ../notebooks ../pyproject.toml .mutation/
 	@test -x .mutation/venv/bin/mutmut || { $(PYTHON) -m venv .mutation/venv && \
