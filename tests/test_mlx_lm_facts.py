@@ -6,7 +6,7 @@ reason why there is none, and by the tests that hold it: here, or in `file::test
  1  What is missing in the data aborts the run: data.missing, data.empty, data.no_train, data.no_test,
     data.zero_bytes, data.blank_line, data.bad_json; without valid.jsonl it runs: data.no_valid.
       test_audit::test_mlx_lm_rejects_an_empty_folder
-      test_audit_data::test_what_mlx_lm_aborts_at_when_it_opens_the_files_is_an_error
+      test_audit_data::test_files_that_mlx_lm_cannot_open_are_errors
       test_a_folder_that_is_not_there_is_asked_of_a_hub, test_the_model_is_loaded_before_the_data,
       test_without_valid_a_run_goes_on_and_says_so, test_a_valid_file_of_nothing_aborts
  2  An aborted run leaves what lay there: the checks of row 1, adapter.config_newer, adapter.config_differs,
@@ -41,9 +41,9 @@ reason why there is none, and by the tests that hold it: here, or in `file::test
       test_audit_loss::test_mask_trains_the_same_positions_for_any_rows
       test_one_batch_without_a_target_makes_the_saved_adapter_nan
 12  Conversations are not sorted by length: loss.padding.
-      test_audit_loss::test_mlx_lms_sort_by_length_leaves_conversations_as_they_are
+      test_audit_loss::test_mlx_lm_does_not_sort_conversations_by_length
 13  Batches are fixed, and full: data.tail_rows, data.fewer_than_batch.
-      test_audit_data::test_the_rows_behind_the_last_batch_are_those_that_mlx_lm_leaves
+      test_audit_data::test_unused_rows_are_those_that_mlx_lm_skips
       test_batches_are_the_same_groups_in_every_epoch, test_fewer_rows_than_a_batch_abort
 14  Each validation draws other rows: config.val_batches. No check for the order of training, which changes with
     steps_per_eval: it takes two runs to see, and neither is at fault.
@@ -58,7 +58,7 @@ reason why there is none, and by the tests that hold it: here, or in `file::test
       test_an_adapter_to_resume_from_is_not_compared_with_anything
 17  Row 0 decides for its file: data.mixed_schemas, data.bad_messages, data.schema; texts are templated as they
     are: data.templated, data.control_tokens.
-      test_audit_data::test_a_prompt_and_its_completion_are_a_conversation_as_mlx_lm_makes_it
+      test_audit_data::test_prompt_and_completion_become_the_conversation_mlx_lm_makes
       test_the_first_row_decides_what_its_file_is, test_a_later_row_of_another_kind_fails_when_its_turn_comes,
       test_a_later_row_of_test_is_not_looked_at_in_training, test_control_tokens_in_a_message_are_real_ones
 18  Strings and start tokens: parity.bos; enable_thinking: parity.template_arguments. No check for a start token
