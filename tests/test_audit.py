@@ -86,7 +86,7 @@ PROFILES = {
 
 
 def found(profile, tokenizer):
-    return {item["check"] for item in audit.parity.check_parity(ROWS, tokenizer, profile, "here")}
+    return {item.check for item in audit.parity.check_parity(ROWS, tokenizer, profile, "here")}
 
 
 def test_aligned_format_and_equal_template_have_no_findings(tokenizer):

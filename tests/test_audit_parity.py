@@ -6,6 +6,7 @@ import pytest
 from conftest import example
 from ftstudy import chat_format
 from ftstudy.audit import parity, run_inputs
+from ftstudy.audit.parity.checks import BY_ID
 from ftstudy.errors import StudyError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -45,12 +46,10 @@ def asked(monkeypatch, function, name="chatml", rows=None, mask_prompt=True, exa
     rows = rows or [conversation(0, name=name), short(1, name=name)]
     profile = chat_format.load_profile({"kind": "callable", "function": "my_app:ask"})
     found = parity.check_parity(rows, _loaded(name), profile, "here", mask_prompt=mask_prompt)
-    assert all(len(item["evidence"]) <= 6 and all(len(line) <= 220 for line in item["evidence"]) for item in found)
-    shown = [
-        [line.partition(":")[2].strip() for line in item["evidence"][1:3]] for item in found if item["evidence"][2:]
-    ]
+    assert all(len(item.evidence) <= 6 and all(len(line) <= 220 for line in item.evidence) for item in found)
+    shown = [[line.partition(":")[2].strip() for line in item.evidence[1:3]] for item in found if item.evidence[2:]]
     assert all(training != inference for training, inference in shown)
-    return {(item["check"], item["severity"]) for item in found}
+    return {(item.check, item.severity) for item in found}
 
 
 def errors(*ids):
@@ -325,7 +324,7 @@ def test_a_start_token_that_mlx_lm_adds_to_a_string(monkeypatch, tmp_path):
     tokenizer = base_models.load_tokenizer(folder)
     profile = {"kind": "template", "template": chat_format.CHATML % "{context}"}
     found = parity.check_parity([short()], tokenizer, profile, "here")
-    assert [item["check"] for item in found] == ["parity.bos"]
+    assert [item.check for item in found] == ["parity.bos"]
 
 
 @pytest.mark.parametrize("name", [name for name in TOKENIZERS if name != "mistral"])
@@ -361,7 +360,7 @@ def test_the_markup_of_another_family(monkeypatch, name):
 def test_markup_of_another_family_hides_no_other_difference(monkeypatch):
     profile = chat_format.load_profile("historical", "Sam")
     found = parity.check_parity([short()], _loaded("llama3"), profile, "here")
-    assert {item["check"] for item in found} == {"parity.role_header", "parity.system_text", "parity.user_wrapper"}
+    assert {item.check for item in found} == {"parity.role_header", "parity.system_text", "parity.user_wrapper"}
     no_system = lambda row: "".join(f"User: {turn['content']}\n" for turn in row["messages"][1:-1]) + "Assistant:"  # noqa: E731
     assert asked(monkeypatch, no_system, "llama3", [short()]) == errors("role_header", "default_system")
 
@@ -413,7 +412,7 @@ def test_tools_that_the_app_leaves_out(monkeypatch, tmp_path):
     row = short() | {"tools": [{"name": "call"}]}
     assert parity.check_parity([row], tokenizer, {"kind": "messages"}, "here") == []
     profile = {"kind": "template", "template": chat_format.CHATML % "{context}"}
-    assert [item["check"] for item in parity.check_parity([row], tokenizer, profile, "here")] == [
+    assert [item.check for item in parity.check_parity([row], tokenizer, profile, "here")] == [
         "parity.template_arguments"
     ]
 
@@ -438,7 +437,7 @@ def audited(tmp_path, write_split, models):
 
 
 def ids_of(found):
-    return {(item["check"], item["severity"]) for item in found}
+    return {(item.check, item.severity) for item in found}
 
 
 def test_without_a_profile_that_is_all_there_is_to_say(tmp_path, write_split):
@@ -450,11 +449,13 @@ def test_all_rows_of_all_splits_are_compared_and_the_first_that_differs_is_shown
     rows = [short(number) for number in range(70)]
     assert audited({"kind": "messages"}, rows) == []
     (found,) = audited({"kind": "messages", "name": "my app", "system": "You are a founder."}, rows)
-    assert found["check"] == "parity.system_text" and found["where"].endswith("train.jsonl")
-    assert found["title"] == ("System prompt: my app differs from training in 50 of 50 looked into (210 of 210 differ)")
-    assert found["evidence"][0].startswith("train line 1: token ")
-    assert "'You are a founder.'" in found["evidence"][2]
-    assert "455 tokens, template " in found["evidence"][3]
+    assert found.check == "parity.system_text" and found.where.endswith("train.jsonl")
+    assert found.title == (
+        "System prompt: my app differs from training in 50 of the 50 prompts inspected (210 of 210 differ)"
+    )
+    assert found.evidence[0].startswith("train line 1: token ")
+    assert "'You are a founder.'" in found.evidence[2]
+    assert "455 tokens, template " in found.evidence[3]
 
 
 def test_a_difference_in_a_few_rows_is_counted(audited, monkeypatch):
@@ -468,8 +469,8 @@ def test_a_difference_in_a_few_rows_is_counted(audited, monkeypatch):
     monkeypatch.setitem(sys.modules, "my_app", types.SimpleNamespace(ask=lossy))
     rows = [short(number) for number in range(5)] + [conversation()]
     (found,) = audited({"kind": "callable", "function": "my_app:ask", "name": "my app"}, rows)
-    assert found["title"].endswith("my app differs from training in 3 of 18 prompts")
-    assert "train line 6" in found["evidence"][0]
+    assert found.title.endswith("my app differs from training in 3 of 18 prompts")
+    assert "train line 6" in found.evidence[0]
 
 
 JUNK = {
@@ -536,8 +537,8 @@ def test_captured_prompts_of_one_split_are_enough(audited, tmp_path, tokenizer):
 def test_a_captured_line_that_is_damaged_is_a_finding(audited, tmp_path, line):
     found = audited(captured(tmp_path, [line]))
     assert ("parity.profile_fails", "error") in ids_of(found)
-    assert found[0]["title"].endswith(" gives no prompt in 1 case")
-    assert "line 1" in found[0]["evidence"][0]
+    assert found[0].title.endswith(" gives no prompt in 1 case")
+    assert "line 1" in found[0].evidence[0]
 
 
 def test_captured_prompts_that_cannot_be_read_are_said_so(audited, tmp_path):
@@ -576,7 +577,7 @@ def test_any_junk_as_a_profile_ends_in_a_finding_or_one_paragraph(tokenizer, tmp
         found = parity.check_parity([short()], tokenizer, loaded, "here")
     except StudyError:
         return
-    assert all(item["check"] in parity.CHECKS for item in found)
+    assert all(item.check in BY_ID for item in found)
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -600,7 +601,7 @@ def test_any_texts_on_either_side_are_compared(name, contents, prompt):
     rows = [row for row in rows if row["messages"][-1]["role"] == "assistant"]
     profile = {"kind": "template", "template": prompt.replace("{", "") or "x"}
     found = parity.check_parity(rows, _loaded(name), profile, "here")
-    assert rows == [] or any(item["severity"] == "error" for item in found)
+    assert rows == [] or any(item.severity == "error" for item in found)
     assert parity.check_parity(rows, _loaded(name), {"kind": "messages"}, "here") == []
 
 
@@ -613,7 +614,7 @@ def test_another_system_text_is_never_taken_for_something_else(name, system, oth
     found = parity.check_parity(
         [example(system, user)], _loaded(name), {"kind": "messages", "system": other.replace("{", "")}, "here"
     )
-    assert {item["check"] for item in found} <= {"parity.system_text", "parity.default_system"}
+    assert {item.check for item in found} <= {"parity.system_text", "parity.default_system"}
     assert found or other.replace("{", "").strip() == system.strip()
 
 
@@ -638,10 +639,8 @@ def test_any_turns_on_either_side_are_compared(name, trained, sent, change):
         return
     profile = {"kind": "captured", "file": "x", "rows": {("test", 0): text}, "broken": []}
     found = parity.check_parity([row], _loaded(name), profile, "here")
-    assert {item["check"] for item in found} <= set(parity.CHECKS)
-    shown = [
-        [line.partition(":")[2].strip() for line in item["evidence"][1:3]] for item in found if item["evidence"][2:]
-    ]
+    assert {item.check for item in found} <= set(BY_ID)
+    shown = [[line.partition(":")[2].strip() for line in item.evidence[1:3]] for item in found if item.evidence[2:]]
     assert all(training != inference for training, inference in shown)
 
 
@@ -656,4 +655,4 @@ def test_long_conversations_that_differ_in_every_turn_are_read():
         ):
             profile = {"kind": "captured", "file": "x", "rows": {("test", 0): text}, "broken": []}
             found = parity.check_parity([row], _loaded(name), profile, "here")
-            assert found and {item["check"] for item in found} <= set(parity.CHECKS)
+            assert found and {item.check for item in found} <= set(BY_ID)

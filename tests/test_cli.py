@@ -114,7 +114,9 @@ def test_owner_without_messages_is_refused(tmp_path):
     with sqlite3.connect(copy) as database:
         database.execute("UPDATE message SET is_from_me = 0")
     database.close()
-    refused(ftstudy("extract", "--source", copy, "--owner", "Sam", "--out", tmp_path / "out"), "0 usable replies", "Sam")
+    refused(
+        ftstudy("extract", "--source", copy, "--owner", "Sam", "--out", tmp_path / "out"), "0 usable replies", "Sam"
+    )
     assert not (tmp_path / "out" / "raw_style_variable").exists()
 
 

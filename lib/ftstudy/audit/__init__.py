@@ -7,7 +7,7 @@ from .. import engine  # noqa: F401  before MLX is imported
 from ..progress import bar
 from . import adapters, app_code, config, content, data, documentation, loss, parity, splits
 from .contract_writer import offer as offer_contract
-from .findings import Check, report
+from .findings import Check, Finding, report
 from .loss.trained_tokens import masked_rows
 from .run_inputs import RunInputs, read
 
@@ -50,22 +50,10 @@ def check_before_training(inputs: RunInputs) -> dict:
     return report(_found(inputs, BEFORE_TRAINING))
 
 
-def _found(inputs: RunInputs, families) -> list[dict]:
+def _found(inputs: RunInputs, families) -> list[Finding]:
     return [item for family in bar(families, desc="auditing", delay=1) for item in family.check(inputs)]
 
 
 def checks() -> list[Check]:
     """Every check, in the order in which a run meets them."""
-    return [
-        declared
-        for family in (*FAMILIES, app_code)
-        # A family that is still a dict: id -> (severities, meaning).
-        for declared in (
-            [
-                Check(name, (severities,), meaning, "", "", "", "")
-                for name, (severities, meaning) in family.CHECKS.items()
-            ]
-            if isinstance(family.CHECKS, dict)
-            else family.CHECKS
-        )
-    ]
+    return [declared for family in (*FAMILIES, app_code) for declared in family.CHECKS]

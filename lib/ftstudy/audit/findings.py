@@ -49,27 +49,8 @@ class Check:
         return Finding(self.id, severity, title, lines, cause, fix, where)
 
 
-def finding(check: str, severity: str, title: str, *, evidence: list[str], cause: str, fix: str, where: str) -> dict:
-    """The old form, until every check is declared."""
-    assert severity in SEVERITIES, severity
-    return {
-        "check": check,
-        "severity": severity,
-        "title": title,
-        "evidence": evidence,
-        "cause": cause,
-        "fix": fix,
-        "where": where,
-    }
-
-
-def summary(findings: Iterable[dict]) -> dict:
-    """How many findings there are of each severity."""
-    return {severity: sum(item["severity"] == severity for item in findings) for severity in SEVERITIES}
-
-
-def report(findings: Iterable[Finding | dict]) -> dict:
-    """Findings as plain data, the worst first, and their summary: the shape of findings.json."""
-    plain = [item if isinstance(item, dict) else asdict(item) for item in findings]
-    ordered = sorted(plain, key=lambda item: SEVERITIES.index(item["severity"]))
-    return {"findings": ordered, "summary": summary(plain)}
+def report(findings: Iterable[Finding]) -> dict:
+    """Findings as plain data, the worst first, and how many there are of each severity: findings.json."""
+    plain = sorted((asdict(item) for item in findings), key=lambda item: SEVERITIES.index(item["severity"]))
+    counts = {severity: sum(item["severity"] == severity for item in plain) for severity in SEVERITIES}
+    return {"findings": plain, "summary": counts}
