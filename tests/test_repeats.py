@@ -117,7 +117,7 @@ def test_other_trainings_are_compared_with_the_main_one(study, tmp_path):
     train(config, run)
     longer = tmp_path / "longer.yaml"
     longer.write_text(config.read_text().replace("iters: 2", "iters: 4").replace("/adapter\n", "/longer\n"))
-    refused(lambda: plan.plan(run, str(longer), "Sam", "historical", replies=6), "longer", "train it first")
+    refused(lambda: plan.plan(run, str(longer), "Sam", "historical", replies=6), "longer", "Train it first")
     train(longer, run)
     planned = plan.plan(run, str(config), "Sam", "historical", replies=6, also=[str(longer), "never.yaml"])
     assert [model["name"] for model in planned["models"]] == ["base", "tuned", "longer"]

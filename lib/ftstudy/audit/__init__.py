@@ -7,7 +7,7 @@ from .. import engine  # noqa: F401  before MLX is imported
 from ..progress import bar
 from . import adapters, app_code, config, content, data, documentation, loss, parity, splits
 from .contract_writer import offer as offer_contract
-from .findings import Check, Finding, report
+from .findings import Check, Finding, merge, report
 from .loss.trained_tokens import masked_rows
 from .run_inputs import RunInputs, read
 
@@ -19,6 +19,7 @@ __all__ = [
     "checks",
     "documentation",
     "masked_rows",
+    "merge",
     "offer_contract",
     "read",
     "report",

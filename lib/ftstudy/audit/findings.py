@@ -51,6 +51,11 @@ class Check:
 
 def report(findings: Iterable[Finding]) -> dict:
     """Findings as plain data, the worst first, and how many there are of each severity: findings.json."""
-    plain = sorted((asdict(item) for item in findings), key=lambda item: SEVERITIES.index(item["severity"]))
+    return merge(asdict(item) for item in findings)
+
+
+def merge(findings: Iterable[dict]) -> dict:
+    """One report from the findings of several."""
+    plain = sorted(findings, key=lambda item: SEVERITIES.index(item["severity"]))
     counts = {severity: sum(item["severity"] == severity for item in plain) for severity in SEVERITIES}
     return {"findings": plain, "summary": counts}

@@ -80,7 +80,7 @@ def _slid(codes: list[tuple], right: list[int], labels: list[str]) -> list[tuple
     """Insertions moved right into a message's content, where that changes neither side.
 
     "user [⏎ Context :] ⏎ Contact" and "user ⏎ [Context : ⏎] Contact" are the same insertion;
-    only the second stands in the user's text, where it belongs.
+    only the second is in the user's text, where it belongs.
     """
     slid = []
     for at, (tag, a0, a1, b0, b1) in enumerate(codes):

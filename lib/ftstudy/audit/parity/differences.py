@@ -38,7 +38,7 @@ def _starts(template: Template, training: str, inference: str) -> tuple[Told, st
     """What is said of the start tokens, and both texts without them."""
     bos = template.tokenizer.bos_token or ""
     (count, training), (starts, inference) = template.without_bos(training), template.without_bos(inference)
-    # More special tokens may stand in front of a prompt that goes on as training does, perhaps behind white space.
+    # A prompt may begin with extra special tokens or white space, and then continue as in training.
     front = inference[: max(0, inference.find(training[:20]))]
     tokens = "|".join(re.escape(token) for token in template.special if token) or "(?!)"
     extra = re.findall(tokens, front)

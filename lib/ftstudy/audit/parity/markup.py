@@ -63,7 +63,7 @@ def other_markup(trained: list[Turn], template: Template, training: str, inferen
 
 
 def _of_lead(trained: str | None, lead: str, default: str) -> Told:
-    """What stands in front of the first turn, in place of training's system text."""
+    """The text before the first turn, compared with training's system text."""
     before = default if trained is None else trained
     if lead == before.strip():
         return {}
@@ -81,7 +81,7 @@ def _marker(skeleton: Skeleton | None, default: str) -> re.Pattern:
 
 
 def _places(known: list[str], text: str, marker: re.Pattern) -> dict[int, tuple[int, int]]:
-    """Where the contents stand in a text, in order; of several places the first one that a marker follows."""
+    """Where the contents are in a text, in order; of several places the first one that a marker follows."""
     places, at, blank = {}, 0, re.compile(r"\s*")
     for index, content in enumerate(content.strip() for content in known):
         first = start = text.find(content, at) if content else -1

@@ -1,4 +1,4 @@
-"""Which turns does a prompt's text hold? Read off the borders between turns that a chat template writes."""
+"""Which turns does a prompt's text have? Found by the borders that a chat template writes between turns."""
 
 import re
 from functools import lru_cache
@@ -32,7 +32,7 @@ def spaced(markup: str, special: tuple[str, ...]) -> str:
 
 
 def turns_in(text: str, messages: list[dict], known: list[str], template: Template, tools) -> list[Turns]:
-    """The turns that a text may hold: what stands there, and the training conversation's with and
+    """The turns that a text may have: those found in it, and the training conversation's with and
     without a system turn, for a text that begins in another way. `known` are the contents in training."""
     roles = tuple(message["role"] for message in messages)
     own = tuple(range(len(roles)))
@@ -64,7 +64,7 @@ def _starts(text: str, roles: tuple, template: Template, tools) -> list[tuple[st
 
 
 def _scanned(text: str, at: int, role: str, roles: tuple, known: list[str], template: Template) -> list:
-    """(role, content) of each turn. A content of training is taken as a whole, whatever stands in it."""
+    """(role, content) of each turn. A training content is taken whole, whatever it contains."""
     key = tuple(sorted({"system", "user", "assistant", *roles}))
     if key not in template.borders:
         template.borders[key] = _borders(template, key)
@@ -99,7 +99,7 @@ def _behind_space(text: str, at: int) -> int:
 
 
 def _borders(template: Template, roles: tuple[str, ...]) -> dict[str, tuple[re.Pattern, tuple]]:
-    """Role -> what may stand behind its content, and the role that each of these begins (None: no turn)."""
+    """Role -> what may follow its content, and the role that each of these begins (None: no turn)."""
     found: dict[str, set[tuple[str, str | None]]] = {}
     for count in (1, 2, 3):
         for sequence in product(roles, repeat=count):
@@ -112,7 +112,7 @@ def _borders(template: Template, roles: tuple[str, ...]) -> dict[str, tuple[re.P
             found.setdefault(sequence[-1], set()).update({(end, None), (skeleton.end, None)})
     borders = {}
     for role, markups in found.items():
-        # White space alone is no border, but where the template has no other.
+        # White space alone is a border only if the template has no other.
         # Of turns with the same markup the usual one: many templates write any other role as they write a reply.
         ordered = sorted(markups, key=lambda one: (one[1] is not None, one[1] in ("user", "assistant")))
         visible = {spaced(markup, template.special): after for markup, after in ordered if markup.strip()}
