@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 from conftest import refused
-from ftstudy import chat_format
+from ftstudy import audit, chat_format
 from ftstudy.audit import contract_writer, parity, run_inputs
 from ftstudy.chat_format import contract
 from ftstudy.models import base_models
@@ -43,7 +43,7 @@ def written(study, tmp_path):
 
     def write(name):
         audited = study(name)
-        contract_writer.write(audited, parity.check(audited), tmp_path / "adapter")
+        contract_writer.write(audited, audit.report(parity.check(audited))["findings"], tmp_path / "adapter")
         return contract.load(tmp_path / "adapter"), audited.tokenizer
 
     return write
