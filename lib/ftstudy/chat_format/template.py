@@ -38,7 +38,7 @@ class Template:
     def __init__(self, tokenizer):
         self.tokenizer = tokenizer
         self._skeletons = {}
-        self.borders = {}  # what `turns` reads off the skeletons
+        self.borders = {}  # what `audit.parity.reading` derives from the skeletons
 
     def render(self, messages: list[dict], tools=None, prompt: bool = True, **arguments) -> str | None:
         """The text, or None if the template refuses these messages."""

@@ -3,14 +3,14 @@
 from difflib import SequenceMatcher
 
 from ..evidence import counted
-from .turns import squeezed
+from .reading import squeezed
 
 Told = dict[str, tuple[str, str, str]]  # check id -> text in training, text at inference, note
 Turn = tuple[str, str]  # role, text
 
 
-def of_turns(trained: list[Turn], asked: list[Turn], default: str, shows_default: bool) -> tuple[Told, list[str]]:
-    """What differs, and for each turn at inference the text of its partner in training ("": none). `default` is the
+def of_turns(trained: list[Turn], asked: list[Turn], default: str, shows_default: bool) -> tuple[Told, dict[int, int]]:
+    """What differs, and turn at inference -> its partner in training. `default` is the
     system text that the template puts in, where there is no system turn; `shows_default`: the app's prompt has it."""
     systems = [next((at for at, (role, _) in enumerate(turns) if role == "system"), None) for turns in (trained, asked)]
     texts = [None if at is None else turns[at][1] for at, turns in zip(systems, (trained, asked))]
@@ -33,8 +33,7 @@ def of_turns(trained: list[Turn], asked: list[Turn], default: str, shows_default
         found.setdefault(check, told)
     if None not in systems:
         pairs.append(tuple(systems))
-    partners = {right: trained[left][1] for left, right in pairs}
-    return found, [partners.get(at, "") for at in range(len(asked))]
+    return found, {right: left for left, right in pairs}
 
 
 def of_system(before: str | None, after: str | None, default: str, shows_default: bool) -> Told:

@@ -11,8 +11,7 @@ import re
 from ...chat_format.template import Skeleton, Template
 from .contents import Told, Turn, cut, of_turns
 from .markup import other_markup
-from .readings import Fit, fit, readings
-from .turns import squeezed, turns_in
+from .reading import Reading, read, squeezed
 
 
 def differences(example: dict, template: Template, training: str, inference: str) -> Told:
@@ -26,11 +25,10 @@ def differences(example: dict, template: Template, training: str, inference: str
     if squeezed(training) == squeezed(inference):
         return found | {"parity.whitespace": (*cut(training, inference), "")}
     special = [token for token in template.special if token in training or token in inference]
-    turns = turns_in(inference, messages, known, template, tools)
     trained = [(message["role"], text) for message, text in zip(messages, known)]
-    fitting = fit(readings(messages, tools, template, turns), known, special, inference)
-    if fitting:
-        return found | _compared(fitting, template, trained, training, inference)
+    reading = read(inference, trained, template, tools, special)
+    if reading:
+        return found | _compared(reading, template, trained, training, inference)
     return found | other_markup(trained, template, training, inference)
 
 
@@ -54,37 +52,45 @@ def _starts(template: Template, training: str, inference: str) -> tuple[Told, st
 # --- what a reading that fits says -----------------------------------------------------------
 
 
-def _compared(fitting: Fit, template: Template, trained: list[Turn], training: str, inference: str) -> Told:
-    found, reading = {}, fitting.reading
+def _compared(reading: Reading, template: Template, trained: list[Turn], training: str, inference: str) -> Told:
+    found = {}
     if reading.arguments:
         found["parity.template_arguments"] = (*cut(training, inference), f"as with {reading.arguments}")
-    asked = list(zip(reading.roles, fitting.contents))
+    asked = list(zip(reading.roles, reading.contents))
     default = template.default_system
-    of_contents, partners = of_turns(trained, asked, default, default in reading.skeleton.markup[0])
+    stripped = [(role, text.strip()) for role, text in trained]  # the edges count as markup
+    of_contents, partners = of_turns(stripped, asked, default, default in reading.skeleton.markup[0])
     found |= of_contents
-    if fitting.loose:
-        found |= _white_space(reading.skeleton, fitting.markups, partners)
-    if check := _of_end(reading.skeleton, fitting.tail):
-        found.setdefault(check, (reading.skeleton.end, fitting.tail, ""))
+    partners = [trained[partners[at]][1] if at in partners else "" for at in range(len(asked))]
+    for check, told in _white_space(reading, partners).items():
+        found.setdefault(check, told)
+    last = reading.contents[-1], partners[-1]
+    end = last[1][len(last[1].rstrip()) :] + reading.skeleton.end
+    if check := _of_end(end, reading.tail, squeezed(last[0]) != squeezed(last[1])):
+        found.setdefault(check, (end, reading.tail, ""))
     return found
 
 
-def _white_space(skeleton: Skeleton, markups: list[str], partners: list[str]) -> Told:
+def _white_space(reading: Reading, partners: list[str]) -> Told:
     """The first stretch of markup that is spaced in another way; what edges contents have counts to it."""
-    for at, (given, markup) in enumerate(zip(markups, skeleton.markup)):
-        before = partners[at - 1] if at else ""
-        trained = (
-            before[len(before.rstrip()) :] + markup + partners[at][: len(partners[at]) - len(partners[at].lstrip())]
-        )
-        if given != trained:
-            return {"parity.whitespace": (trained, given, "")}
+    before, is_changed = "", False
+    for content, partner, given, markup in zip(reading.contents, partners, reading.markups, reading.skeleton.markup):
+        now_changed = squeezed(content) != squeezed(partner)
+        left, right = before[len(before.rstrip()) :], partner[: len(partner) - len(partner.lstrip())]
+        start, end = given.find(markup), given.find(markup) + len(markup)
+        if given != left + markup + right and not (
+            start >= 0
+            and (given[:start] == left or is_changed and not given[:start].strip())
+            and (given[end:] == right or now_changed and not given[end:].strip())
+        ):
+            return {"parity.whitespace": (left + markup + right, given, "")}
+        before, is_changed = partner, now_changed
     return {}
 
 
-def _of_end(skeleton: Skeleton, tail: str) -> str | None:
-    """What is different behind the last message: the end of its turn, and the header of the reply."""
-    end = skeleton.end
-    if tail == end:
+def _of_end(end: str, tail: str, is_changed: bool) -> str | None:
+    """What is different after the last message: the end of its turn, and the header of the reply."""
+    if tail == end or is_changed and tail.lstrip() == end.lstrip():
         return None
     if squeezed(tail) == squeezed(end):
         return "parity.whitespace"
