@@ -67,7 +67,7 @@ def rows_in(path):
 
 def findings(path, tokenizer):
     profile = chat_format.load_profile({"kind": "captured", "file": str(path)})
-    return {item["check"] for item in parity.check_parity(ROWS, tokenizer, profile, "here")}
+    return {item.check for item in parity.check_parity(ROWS, tokenizer, profile, "here")}
 
 
 @pytest.mark.parametrize("way", WAYS)
