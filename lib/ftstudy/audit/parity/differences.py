@@ -1,14 +1,12 @@
-"""In what an inference prompt differs from the training prompt: texts in, check ids out.
+"""Compare an inference prompt with the training prompt; return the ids of the checks that fail.
 
-The inference text is read with the template's own markup: as the conversation itself, then with
-one thing changed after another (other turns, other arguments, other contents, other white space),
-until a reading fits. What had to be changed is the difference. A text that no reading fits has
-markup of another kind.
+Both are texts. The inference prompt is read as turns of the model's chat template (`reading`), and each turn is
+compared with its partner in training (`contents`). A text with other markup goes to `markup`.
 """
 
 import re
 
-from ...chat_format.template import Skeleton, Template
+from ...chat_format.template import Template
 from .contents import Told, Turn, cut, of_turns
 from .markup import other_markup
 from .reading import Reading, read, squeezed
@@ -49,9 +47,6 @@ def _starts(template: Template, training: str, inference: str) -> tuple[Told, st
     return found, training, blank + inference[len(front) :]
 
 
-# --- what a reading that fits says -----------------------------------------------------------
-
-
 def _compared(reading: Reading, template: Template, trained: list[Turn], training: str, inference: str) -> Told:
     found = {}
     if reading.arguments:
@@ -61,31 +56,38 @@ def _compared(reading: Reading, template: Template, trained: list[Turn], trainin
     stripped = [(role, text.strip()) for role, text in trained]  # the edges count as markup
     of_contents, partners = of_turns(stripped, asked, default, default in reading.skeleton.markup[0])
     found |= of_contents
-    partners = [trained[partners[at]][1] if at in partners else "" for at in range(len(asked))]
+    partners = [trained[partners[at]][1] if at in partners else None for at in range(len(asked))]
     for check, told in _white_space(reading, partners).items():
         found.setdefault(check, told)
-    last = reading.contents[-1], partners[-1]
-    end = last[1][len(last[1].rstrip()) :] + reading.skeleton.end
-    if check := _of_end(end, reading.tail, squeezed(last[0]) != squeezed(last[1])):
+    end = _edges(partners[-1])[1] + reading.skeleton.end
+    if check := _of_end(end, reading.tail, _is_changed(reading.contents[-1], partners[-1])):
         found.setdefault(check, (end, reading.tail, ""))
     return found
 
 
-def _white_space(reading: Reading, partners: list[str]) -> Told:
-    """The first stretch of markup that is spaced in another way; what edges contents have counts to it."""
-    before, is_changed = "", False
+def _is_changed(content: str, partner: str | None) -> bool:
+    return partner is None or squeezed(content) != squeezed(partner)
+
+
+def _white_space(reading: Reading, partners: list[str | None]) -> Told:
+    """The first markup with other white space. White space at the edges of a training content counts as markup; at
+    the edges of a changed content it belongs to that content."""
+    before, was_changed = None, False
     for content, partner, given, markup in zip(reading.contents, partners, reading.markups, reading.skeleton.markup):
-        now_changed = squeezed(content) != squeezed(partner)
-        left, right = before[len(before.rstrip()) :], partner[: len(partner) - len(partner.lstrip())]
-        start, end = given.find(markup), given.find(markup) + len(markup)
-        if given != left + markup + right and not (
-            start >= 0
-            and (given[:start] == left or is_changed and not given[:start].strip())
-            and (given[end:] == right or now_changed and not given[end:].strip())
-        ):
+        is_changed = _is_changed(content, partner)
+        left, right = _edges(before)[1], _edges(partner)[0]
+        own = [rf"{re.escape(edge)}" + r"|\s*" * free for edge, free in ((left, was_changed), (right, is_changed))]
+        if not re.fullmatch(f"(?:{own[0]}){re.escape(markup)}(?:{own[1]})", given):
             return {"parity.whitespace": (left + markup + right, given, "")}
-        before, is_changed = partner, now_changed
+        before, was_changed = partner, is_changed
     return {}
+
+
+def _edges(text: str | None) -> tuple[str, str]:
+    """The white space at the start and at the end of a text."""
+    text = text or ""
+    start = len(text) - len(text.lstrip())
+    return text[:start], text[max(start, len(text.rstrip())) :]
 
 
 def _of_end(end: str, tail: str, is_changed: bool) -> str | None:
@@ -94,6 +96,7 @@ def _of_end(end: str, tail: str, is_changed: bool) -> str | None:
         return None
     if squeezed(tail) == squeezed(end):
         return "parity.whitespace"
-    if end.startswith(tail.rstrip()) or tail.startswith(end.rstrip()):
+    end, tail = end.strip(), tail.strip()
+    if end.startswith(tail) or tail.startswith(end):
         return "parity.end_of_prompt"  # the header is not there, or text that nobody wrote follows it
     return "parity.role_header"

@@ -12,6 +12,7 @@ Turn = tuple[str, str]  # role, text
 Span = tuple[int, int]
 LONGEST = 40_000  # characters of a prompt that is read
 MOST = 400  # turns that are read
+REPLIES = 3  # turns at the end that may be a reply which the app began
 BLANK = re.compile(r"\s*")
 
 
@@ -44,7 +45,7 @@ class Reading:
 def read(text: str, trained: list[Turn], template: Template, tools, special: list[str]) -> Reading | None:
     """The reading that keeps most of the training contents, then the one that needs the fewest other changes.
 
-    `special`: the special tokens in use. None where the text has other markup than the template writes.
+    `special`: the special tokens in use. None where the text has different markup from the template's.
     """
     if len(text) > LONGEST:
         return None
@@ -88,7 +89,7 @@ def _shortened(turns: list, trained: list[Turn], text: str) -> Iterator[tuple[tu
     """Roles and spans; also without replies at the end, which the app may have begun for the model. Templates may
     write several roles alike, so training's roles are tried too."""
     own = {squeezed(content): role for role, content in trained}
-    while turns:
+    for _ in range(min(REPLIES, len(turns))):
         spans = tuple(span for _, span in turns)
         scanned = tuple(role for role, _ in turns)
         known = tuple(own.get(squeezed(text[start:end]), role) for role, (start, end) in turns)
@@ -149,10 +150,9 @@ class _Scanner:
         after = self.borders.get(role, (None, ()))[0]
         marker = self.marker.search(self.text, start)
 
-
         def likelihood(blank: re.Match) -> tuple[int, bool]:
-            exact = blank[0].replace("\r", "") == markup
             known = start + blank.start() in own
+            exact = blank[0].replace("\r", "") == markup or (known and markup in blank[0])
             known_next = after is not None and self._after_literal(start + blank.end(), after) is not None
             return exact + known + known_next, exact
 
@@ -182,15 +182,19 @@ class _Scanner:
         changes += bool(reading.arguments) + (("system" in roles) != ("system" in trained))
         changes += [role for role in roles if role != "system"] != [role for role in trained if role != "system"]
         loose = any(given != own for given, own in zip(reading.markups, skeleton.markup))
-        return not whole, -sum(known), loose, changes
+        return not whole, -sum(known), changes, loose
 
     def _is_end(self, tail: str, skeleton: Skeleton, is_known: bool) -> bool:
         """Not another turn: no more markers than an end and one more header or token have, and no content."""
         begins = tuple(text for text in (*self.special, skeleton.end.strip(), skeleton.header.strip()) if text)
         if not (is_known and not tail.strip()) and begins and not tail.lstrip().startswith(begins):
             return False
-        own, end, header = (sum(text.count(token) for token in self.special) for text in (tail, skeleton.end, skeleton.header))
-        contents = [content.strip() for _, content in self.trained if len(content.strip()) > 4]  # not the "a" of "assistant"
+        own, end, header = (
+            sum(text.count(token) for token in self.special) for text in (tail, skeleton.end, skeleton.header)
+        )
+        contents = [
+            content.strip() for _, content in self.trained if len(content.strip()) > 4
+        ]  # not the "a" of "assistant"
         return own <= end + max(1, header) and not any(text in tail and text not in skeleton.end for text in contents)
 
 
