@@ -63,11 +63,11 @@ def prepared(replies: int) -> tuple:
     from ftstudy.extract import variant_folder
     from ftstudy.models import base_models
 
-    test = variant_folder.load_examples(paths.from_root(f"data/{VARIANT}"), "test")
+    test = variant_folder.load_examples(paths.absolute(f"data/{VARIANT}"), "test")
     rows = test[:: max(len(test) // replies, 1)][:replies]
     tokenizer = base_models.load_tokenizer(MODEL)
     prompts = [chat_format.prompt_ids(row, tokenizer) for row in rows]
-    return prompts, [chat_format.reply_ids(row, tokenizer) for row in rows], paths.from_root(MODEL)
+    return prompts, [chat_format.reply_ids(row, tokenizer) for row in rows], paths.absolute(MODEL)
 
 
 def plain(replies: int) -> dict:

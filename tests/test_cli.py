@@ -174,7 +174,7 @@ def test_missing_data_is_a_finding_not_a_failure(config, tmp_path):
 def test_training_on_a_missing_folder_is_refused(config, tmp_path):
     config.write_text(config.read_text().replace("raw_style_variable", "category_aware"))
     refused(ftstudy("train", "--config", config, "--run", "test-refused"), "category_aware")
-    assert not (tmp_path / "adapter").exists() and not (paths.REPORTS / "test-refused").exists()
+    assert not (tmp_path / "adapter").exists() and not (paths.run_folder("test-refused")).exists()
 
 
 @pytest.mark.parametrize(

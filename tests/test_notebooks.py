@@ -130,7 +130,7 @@ def test_the_results_have_their_fixed_shape(run):
 
 @pytest.mark.slow
 def test_the_parameters_reached_the_data(run):
-    folder = paths.from_root(read(run, "training")["configs"][0]["data"])
+    folder = paths.absolute(read(run, "training")["configs"][0]["data"])
     row = json.loads((folder / "train.jsonl").read_text(encoding="utf-8").splitlines()[0])
     assert row["messages"][0]["content"].startswith("You are Robin.")
     assert not list(run.glob("*.failed.ipynb"))
@@ -271,9 +271,9 @@ def test_failing_notebook_says_why_and_leaves_no_result():
 
 def test_an_unknown_parameter_or_notebook_is_an_error():
     with pytest.raises(StudyError, match="sauce"):
-        notebooks.execute("01_extract", paths.REPORTS, {"sauce": "x"})
+        notebooks.execute("01_extract", paths.absolute("reports"), {"sauce": "x"})
     with pytest.raises(StudyError, match="05_dream"):
-        notebooks.execute("05_dream", paths.REPORTS, {})
+        notebooks.execute("05_dream", paths.absolute("reports"), {})
 
 
 def test_a_report_without_results_is_an_error(tmp_path):

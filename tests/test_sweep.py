@@ -17,7 +17,7 @@ ROWS = [example(user=f"Contact: hey {number}", reply="yo " * (number % 5 + 1)) f
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """A run's folder in reports/, where the started processes find it too."""
-    folder = paths.REPORTS / f"test-{tmp_path.name}"
+    folder = paths.absolute("reports") / f"test-{tmp_path.name}"
     yield folder
     import shutil
 

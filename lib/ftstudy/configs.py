@@ -7,7 +7,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from .errors import StudyError
-from .paths import from_root, shown
+from .paths import absolute, shown
 
 
 class GaLore(BaseModel, strict=True, extra="forbid"):
@@ -62,7 +62,7 @@ def _study_error(place: tuple, item: dict) -> tuple[str, object, str | None]:
 
 def given(path: str | Path) -> dict:
     """The keys set in a config file. Raises StudyError if there is no file, or it isn't a YAML mapping."""
-    path = from_root(path)
+    path = absolute(path)
     if not path.is_file():
         raise StudyError(f"No config at {shown(path)}. Choose one of ft_configs/*.yaml with CONFIG=… or --config.")
     try:
@@ -120,7 +120,7 @@ def load(
     """
     from mlx_lm.lora import CONFIG_DEFAULTS
 
-    path = from_root(path)
+    path = absolute(path)
     given_keys = {key: value for key, value in given(path).items() if value is not None}
     config = {**CONFIG_DEFAULTS, **given_keys}
     for key, instead in (("data", data), ("model", model)):
@@ -129,7 +129,7 @@ def load(
             raise StudyError(f"`{key}` of {shown(path)} is empty. Set it to a folder, or delete the key.")
         try:
             for name in (config[key], instead or ""):
-                from_root(name).exists()
+                absolute(name).exists()
                 str(name).encode()
                 if "\0" in str(name):  # `exists` would return False
                     raise ValueError("it contains a zero byte")
@@ -139,7 +139,7 @@ def load(
                 "Correct it."
             ) from error
     if data:
-        variant = from_root(data) / Path(config["data"]).name
-        config["data"] = shown(variant if variant.is_dir() else from_root(data))
+        variant = absolute(data) / Path(config["data"]).name
+        config["data"] = shown(variant if variant.is_dir() else absolute(data))
     instead = {"model": model or config["model"], "adapter_path": adapter or config["adapter_path"]}
     return {**config, **instead, "config": shown(path)}

@@ -15,7 +15,7 @@ from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
 from .errors import StudyError
-from .paths import ROOT, shown
+from .paths import NOTEBOOKS, shown
 
 
 def execute(name: str, run: Path, parameters: dict[str, str]) -> Path:
@@ -33,7 +33,7 @@ def execute(name: str, run: Path, parameters: dict[str, str]) -> Path:
                 source,
                 failed,
                 parameters=given,
-                cwd=source.parent,
+                cwd=Path.cwd(),
                 kernel_name="python3",
                 progress_bar=sys.stderr.isatty(),
                 **settings,
@@ -52,7 +52,7 @@ def parameters(name: str, given: dict[str, str]) -> dict:
 
 
 def _source(name: str) -> Path:
-    source = ROOT / "notebooks" / f"{name}.ipynb"
+    source = NOTEBOOKS / f"{name}.ipynb"
     if not source.is_file():
         raise StudyError(f"No notebook {shown(source)}. The notebooks are {', '.join(names())}.")
     return source
@@ -89,7 +89,7 @@ def store_outputs(name: str) -> None:
 
     Timings, widgets and versions are left out, because they differ between equal runs.
     """
-    path = ROOT / "notebooks" / f"{name}.ipynb"
+    path = NOTEBOOKS / f"{name}.ipynb"
     notebook = nbformat.read(path, as_version=4)
     with _headless() as settings, chdir(path.parent):
         NotebookClient(notebook, kernel_name="python3", record_timing=False, **settings).execute()
@@ -104,4 +104,4 @@ def store_outputs(name: str) -> None:
 
 def names() -> list[str]:
     """The names of the study's notebooks, in order."""
-    return sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
+    return sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))

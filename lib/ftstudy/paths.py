@@ -1,37 +1,48 @@
-"""Where things are. Paths in notebooks and configs are relative to the repository root, because
-papermill, nbval and JupyterLab each run in a different folder."""
+"""Where things are.
 
+What a user writes counts from where the user stands, as mlx-lm counts it: the folder the command runs in. `make`
+runs at the repository root; a notebook steps out of its own folder (`leave_notebook_folder`).
+"""
+
+import os
 from pathlib import Path
 
 from .errors import StudyError
 
-ROOT = Path(__file__).resolve().parents[2]
-DATA = ROOT / "data"
+ROOT = Path(__file__).resolve().parents[2]  # of a checkout
+INSTALLED = not (ROOT / "notebooks").is_dir()  # into another project, without the checkout around it
+NOTEBOOKS = Path(__file__).parent / "study" if INSTALLED else ROOT / "notebooks"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ftstudy"
+DATA = CACHE if INSTALLED else ROOT / "data"
 MODELS = DATA / "models"
-ADAPTERS = DATA / "adapters"
-REPORTS = ROOT / "reports"
 
 
-def from_root(path: str | Path) -> Path:
-    """The absolute path; relative paths start at the repository root."""
-    return (ROOT / expanded(path)).absolute()
-
-
-def expanded(path: str | Path) -> Path:
-    """Expand `~` and `~user`. As in a shell, an unknown user is left as it is."""
+def absolute(path: str | Path) -> Path:
+    """The absolute path; a relative one counts from the current folder. Expands `~` and `~user`; as in a shell,
+    an unknown user is left as it is."""
     try:
-        return Path(path).expanduser()
+        return Path(path).expanduser().absolute()
     except RuntimeError:
-        return Path(path)
+        return Path(path).absolute()
 
 
 def shown(path: str | Path) -> str:
-    """A path as reports print it: relative to the repository root, or with `~` for the home folder."""
-    path = from_root(path)
-    for folder, prefix in ((ROOT, ""), (Path.home(), "~/")):
+    """A path as reports print it: relative to the current folder, or with `~` for the home folder."""
+    path = absolute(path)
+    for folder, prefix in ((Path.cwd(), ""), (Path.home(), "~/")):
         if path.is_relative_to(folder):
             return prefix + path.relative_to(folder).as_posix()
     return path.as_posix()
+
+
+def leave_notebook_folder() -> None:
+    """In a notebook that runs in its own folder, notebooks/ or reports/<run>/: change to the folder above it, from
+    which the notebook's paths count. Jupyter starts a notebook in its own folder; `make` and `ftstudy` don't."""
+    here = Path.cwd()
+    if here.name == "notebooks":
+        os.chdir(here.parent)
+    elif here.parent.name == "reports":
+        os.chdir(here.parent.parent)
 
 
 def run_folder(run: str) -> Path:
@@ -41,4 +52,4 @@ def run_folder(run: str) -> Path:
             f"{run!r} is not a valid run name. RUN becomes a folder in reports/, so use one plain word such as "
             "`personal`."
         )
-    return REPORTS / run
+    return absolute("reports") / run

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .. import chat_format
 from ..errors import StudyError
-from ..paths import from_root, shown
+from ..paths import absolute, shown
 from .app_text import found_in, in_python, in_source, named, special_tokens
 from .evidence import counted, listed
 from .findings import Check, Finding
@@ -49,7 +49,7 @@ def findings(inputs: RunInputs, folder: str | Path | None = None) -> list[Findin
 
 def check(folder: str | Path, tokenizer=None) -> list[Finding]:
     """Findings on a folder of code, or one file. Raises StudyError if it doesn't exist; never for what it contains."""
-    root = from_root(folder)
+    root = absolute(folder)
     if not root.exists():
         raise StudyError(f"There is no folder {shown(root)} with the app's code; correct its path.")
     places = [

@@ -10,7 +10,7 @@ from ..chat_format.contract import NAME, VERSION, problems
 from ..chat_format.template import Template
 from ..errors import StudyError
 from ..files import write_json, write_text
-from ..paths import from_root, shown
+from ..paths import absolute, shown
 from .run_inputs import RunInputs
 
 GOLDEN = 5
@@ -34,7 +34,7 @@ def write(inputs: RunInputs, findings: list[dict], folder: str | Path) -> Path:
     if not str(folder).strip():
         raise StudyError(f"{inputs.where} has no adapter_path, so there is no folder for it.")
     agreed = build(inputs)
-    path = from_root(folder) / NAME
+    path = absolute(folder) / NAME
     write_json(path, agreed)
     if not (path.parent / ".gitignore").exists():  # the golden texts are somebody's messages
         write_text(path.parent / ".gitignore", f"{NAME}\n")

@@ -15,7 +15,7 @@ from ..errors import StudyError
 from ..extract import variant_folder
 from ..extract.variant_folder import SPLITS, origin_of
 from ..models import base_models
-from ..paths import from_root, shown
+from ..paths import absolute, shown
 
 # mlx-lm's row schemas and the keys each needs; a config may rename a key.
 FEATURES = {"prompt": "prompt", "completion": "completion", "chat": "messages", "text": "text"}
@@ -138,7 +138,7 @@ class RunInputs:
 def read(config, data_folder=None, model=None, inference=None, owner=None, adapter=None) -> RunInputs:
     """Read what is audited. Raises StudyError if the config cannot be read or the profile doesn't exist."""
     loaded = configs.load(config, data=data_folder, model=model, adapter=adapter)
-    folder = from_root(loaded["data"])
+    folder = absolute(loaded["data"])
     named = owner or origin_of(folder).get("owner", "the owner")
     return RunInputs(
         config=loaded,

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from ..errors import StudyError
 from ..files import replace_file
-from ..paths import from_root, shown
+from ..paths import absolute, shown
 from .prompts import Prompt, as_prompt
 
 STEPS = ("generate_step", "speculative_generate_step")
@@ -57,7 +57,7 @@ def recording(path: str | Path, split: str = "test", row: int = 0) -> Iterator[R
     cache has `cached`, the number of tokens there: its ids are not the whole prompt.
     """
     recorder = Recorder(split, row)
-    with replace_file(from_root(path)) as new:  # first: fail before hours of asking if the path cannot be written
+    with replace_file(absolute(path)) as new:  # first: fail before hours of asking if the path cannot be written
         with _lock:
             if not _active:
                 _change()

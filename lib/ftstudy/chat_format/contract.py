@@ -23,7 +23,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from ..errors import StudyError
-from ..paths import from_root, shown
+from ..paths import absolute, shown
 from .identity import model_identity, template_identity, tokenizer_identity
 from .prompts import Prompt, as_prompt, encoded
 from .tokens import common_prefix, template_ids
@@ -65,7 +65,7 @@ class Contract(_Strict):
 
 def load(folder: str | Path) -> dict:
     """The contract in an adapter's folder. StudyError if it is missing or damaged."""
-    path = from_root(folder) / NAME
+    path = absolute(folder) / NAME
     again = "Audit the run again; a clean audit writes it."
     try:
         contract = json.loads(path.read_text(encoding="utf-8"))

@@ -21,7 +21,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import PydanticCustomError
 
 from ..errors import StudyError
-from ..paths import ROOT, from_root, shown
+from ..paths import absolute, shown
 from .capture import captured_rows
 from .messages import PLACEHOLDERS, WRAPPER
 from .prompts import is_text
@@ -56,9 +56,9 @@ def load_profile(source: str | Path | dict, owner: str = "") -> dict:
         loaded = {key: source[key] for key in ("rows", "broken") if key in source}
         profile = _checked({key: source[key] for key in source if key not in loaded}, "The inference profile") | loaded
         if profile["kind"] == "captured" and "rows" not in profile:
-            profile |= captured_rows(ROOT / profile["file"])
+            profile |= captured_rows(absolute(profile["file"]))
         return profile
-    named, path = named_profiles(owner), from_root(source)
+    named, path = named_profiles(owner), absolute(source)
     if source in named:
         return {"name": source, **named[source]}
     if not path.is_file():

@@ -1,12 +1,13 @@
 """`ftstudy archaeology`: in which prompt format was an adapter trained?"""
 
-from .arguments import number, path
+from ..paths import absolute
+from .arguments import number
 
 
 def add(parsers):
     parser = parsers.add_parser("archaeology", help="find the prompt format an adapter was trained in")
-    parser.add_argument("--adapter", required=True, type=path)
-    parser.add_argument("--data", required=True, type=path, help="a variant's folder with a test.jsonl")
+    parser.add_argument("--adapter", required=True, type=absolute)
+    parser.add_argument("--data", required=True, type=absolute, help="a variant's folder with a test.jsonl")
     parser.add_argument("--model", help="the adapter's base model (default: as in adapter_config.json)")
     parser.add_argument("--owner", help="your name in the prompts (default: as in the data)")
     parser.add_argument("--inference", action="append", default=[], help="another candidate, as a YAML profile")

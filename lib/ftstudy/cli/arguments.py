@@ -1,16 +1,9 @@
 """What several verbs share: argument types, and the options of every verb that trains."""
 
-from pathlib import Path
-
 from ..errors import StudyError
-from ..paths import expanded
+from ..paths import absolute
 
 EXIT_CODES = "Exit status: 0 no error found; 1 at least one error found; 2 could not run, with the reason on stderr."
-
-
-def path(text: str) -> Path:
-    """An absolute path; a relative one counts from the current folder."""
-    return expanded(text).absolute()
 
 
 def number(least: float, kind=int, most: float = float("inf")):
@@ -38,7 +31,7 @@ def check_owner(options) -> None:
 
 def add_training(parser) -> None:
     """--data, --model, --run, --smoke and --force."""
-    parser.add_argument("--data", type=path, help="data folder to use instead of the config's")
+    parser.add_argument("--data", type=absolute, help="data folder to use instead of the config's")
     parser.add_argument("--model", help="model to use instead of the config's")
     add_run(parser)
     parser.add_argument("--smoke", action="store_true", help="a quick look: 100 iterations, evaluated every 10")

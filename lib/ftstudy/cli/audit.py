@@ -1,17 +1,20 @@
 """`ftstudy audit`: would this run be wasted?"""
 
-from .arguments import EXIT_CODES, path
+from ..paths import absolute
+from .arguments import EXIT_CODES
 
 
 def add(parsers):
     parser = parsers.add_parser("audit", help="check a run before training: would it be wasted?", epilog=EXIT_CODES)
-    parser.add_argument("--config", required=True, type=path, help="an mlx-lm config, or an adapter_config.json")
-    parser.add_argument("--data", type=path, help="data folder to use instead of the config's")
+    parser.add_argument("--config", required=True, type=absolute, help="an mlx-lm config, or an adapter_config.json")
+    parser.add_argument("--data", type=absolute, help="data folder to use instead of the config's")
     parser.add_argument("--model", help="model to use instead of the config's")
     parser.add_argument("--inference", help="how your app builds its prompt: a YAML profile, `historical` or `aligned`")
     parser.add_argument("--owner", help="your name in the historical prompt (default: as in the data)")
-    parser.add_argument("--app", type=path, help="your app's code, a folder or file, searched for typed special tokens")
-    parser.add_argument("--json", type=path, help="also write the findings to this file")
+    parser.add_argument(
+        "--app", type=absolute, help="your app's code, a folder or file, searched for typed special tokens"
+    )
+    parser.add_argument("--json", type=absolute, help="also write the findings to this file")
     return parser
 
 

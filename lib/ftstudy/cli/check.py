@@ -1,7 +1,7 @@
 """`ftstudy check`: can all inputs of `make report` be read? Asked before minutes are spent on it."""
 
 from ..errors import StudyError
-from ..paths import from_root, shown
+from ..paths import absolute, shown
 from .arguments import check_owner
 
 
@@ -23,7 +23,7 @@ def run(options) -> None:
         raise StudyError(
             f"ITERS={options.iterations} is not a whole number. Write one, or leave it out to keep the config's."
         )
-    if not from_root(options.source).exists():
+    if not absolute(options.source).exists():
         raise StudyError(
             f"No chat history at {shown(options.source)}. Correct SOURCE=…; on a Mac it is ~/Library/Messages/chat.db."
         )

@@ -1,7 +1,6 @@
 """`ftstudy configs`: write configs for every model, method and variant of the matrix."""
 
-from ..paths import ROOT, shown
-from .arguments import path
+from ..paths import ROOT, absolute, shown
 
 FOLDER = ROOT / "ft_configs"
 
@@ -9,7 +8,7 @@ FOLDER = ROOT / "ft_configs"
 def add(parsers):
     parser = parsers.add_parser("configs", help="write configs for every model, method and variant")
     parser.add_argument(
-        "--data", type=path, help="your own folder of variants (default: the demo's data and data/personal)"
+        "--data", type=absolute, help="your own folder of variants (default: the demo's data and data/personal)"
     )
     return parser
 

@@ -2,8 +2,8 @@
 
 import json
 
-from ..paths import shown
-from .arguments import check_owner, number, path
+from ..paths import absolute, shown
+from .arguments import check_owner, number
 
 FEW = 10  # rows in a split, below which its measurements mean little
 
@@ -12,12 +12,12 @@ def add(parsers):
     parser = parsers.add_parser("extract", help="turn a chat history into train, valid and test rows")
     parser.add_argument("--source", required=True, help="the chat history, e.g. ~/Library/Messages/chat.db")
     parser.add_argument("--owner", required=True, help="your name, as the prompts should say it")
-    parser.add_argument("--out", required=True, type=path, help="folder to write one folder per variant into")
+    parser.add_argument("--out", required=True, type=absolute, help="folder to write one folder per variant into")
     parser.add_argument("--variant", action="append", help="variant to write; may be repeated (raw_style_variable)")
     read = parser.add_argument_group("reading the source")
     read.add_argument("--kind", default="auto", help="imessage, whatsapp, telegram, table, signal or discord (auto)")
     read.add_argument("--me", action="append", help="your name in the source, if not --owner; separate several with ;")
-    read.add_argument("--contacts", type=path, help="your address book (vCard or CSV): names and merged addresses")
+    read.add_argument("--contacts", type=absolute, help="your address book (vCard or CSV): names and merged addresses")
     read.add_argument("--date-order", choices=["dmy", "mdy", "ymd"], help="order of ambiguous dates")
     read.add_argument("--time-zone", help="time zone of timestamps without one, e.g. Europe/Berlin (UTC)")
     read.add_argument("--no-mask", action="store_true", help="keep names, numbers, addresses and links as they are")
@@ -53,7 +53,7 @@ def run(options) -> None:
     for variant in options.variant or []:
         variants.parameters_of(variant)  # fail on a misspelt variant before a long history is read
     me = [name.strip() for text in options.me or [options.owner] for name in text.split(";") if name.strip()]
-    messages = sources.read_messages(path(options.source), options.kind, me=me, **given("date_order", "time_zone"))
+    messages = sources.read_messages(absolute(options.source), options.kind, me=me, **given("date_order", "time_zone"))
     book = contacts.load(options.contacts) if options.contacts else []
     messages = contacts.apply(messages, book)
     if not options.no_mask:

@@ -1,12 +1,12 @@
 """`ftstudy sweep`: several configs, one after another, into one table."""
 
-from ..paths import run_folder
-from .arguments import EXIT_CODES, add_training, path
+from ..paths import absolute, run_folder
+from .arguments import EXIT_CODES, add_training
 
 
 def add(parsers):
     parser = parsers.add_parser("sweep", help="train several configs and compare them in a table", epilog=EXIT_CODES)
-    parser.add_argument("configs", nargs="+", type=path, metavar="CONFIG")
+    parser.add_argument("configs", nargs="+", type=absolute, metavar="CONFIG")
     add_training(parser)
     return parser
 

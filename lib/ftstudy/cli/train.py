@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from ..paths import run_folder
-from .arguments import EXIT_CODES, add_training, path
+from ..paths import absolute, run_folder
+from .arguments import EXIT_CODES, add_training
 
 
 def add(parsers):
     parser = parsers.add_parser("train", help="train one config, or resume a stopped run", epilog=EXIT_CODES)
-    parser.add_argument("--config", required=True, type=path, help="the mlx-lm config to train")
+    parser.add_argument("--config", required=True, type=absolute, help="the mlx-lm config to train")
     parser.add_argument("--hosts", help="comma-separated addresses, this machine first; or a number of local processes")
     add_training(parser)
     return parser

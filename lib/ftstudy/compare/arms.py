@@ -20,7 +20,7 @@ from ..chat_format import contract
 from ..errors import StudyError
 from ..files import write_json
 from ..models import base_models
-from ..paths import from_root
+from ..paths import absolute
 from ..progress import bar
 from . import faults, generation, likelihood
 
@@ -147,7 +147,7 @@ def _loaded_once(model: dict) -> Callable:
     @cache
     def loaded():
         try:
-            return base_models.load(model["model"], model["adapter"] and from_root(model["adapter"]))
+            return base_models.load(model["model"], model["adapter"] and absolute(model["adapter"]))
         except Exception as error:
             raise _NotLoaded(_why(error)) from error
 
@@ -158,7 +158,7 @@ def _identity(model: dict) -> str:
     """A digest of the model's and the adapter's weights and of the stored form."""
     digest = hashlib.sha256(json.dumps([FORM, contract.model_identity(base_models.resolve(model["model"]))]).encode())
     for name in ("adapter_config.json", "adapters.safetensors") if model["adapter"] else ():
-        path = from_root(model["adapter"]) / name
+        path = absolute(model["adapter"]) / name
         digest.update(path.read_bytes() if path.is_file() else b"missing: loading will report it")
     return digest.hexdigest()
 

@@ -6,7 +6,7 @@ from .. import chat_format
 from ..errors import StudyError
 from ..extract import variant_folder
 from ..models import base_models
-from ..paths import from_root, shown
+from ..paths import absolute, shown
 from . import arms, faults, repeats
 from .heldout import held_out
 
@@ -33,7 +33,7 @@ def plan(
     """
     trained, left_out = repeats.entries(run, config, list(also))
     main = trained[0]
-    data = from_root(main["data"])
+    data = absolute(main["data"])
     test = variant_folder.load_examples(data, "test")
     app = chat_format.load_profile(inference, owner)
     named = chat_format.named_profiles(owner).get(app["name"])

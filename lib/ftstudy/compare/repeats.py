@@ -12,7 +12,7 @@ from .. import configs, training
 from ..errors import StudyError
 from ..extract import variants
 from ..files import write_text
-from ..paths import from_root, shown
+from ..paths import absolute, shown
 
 SEEDS = 3
 OPTION_B, OPTION_A = variants.DEFAULT, "wrapped"
@@ -28,7 +28,7 @@ def write(config: str, data: str, model: str, run: Path, adapters: Path, iterati
     """
     own = configs.given(config)
     settings = configs.load(config, data=data, model=model)
-    trained = from_root(settings["data"])
+    trained = absolute(settings["data"])
     if trained.name != OPTION_B:
         raise StudyError(
             f"FULL=1 needs a config that trains on {OPTION_B}; {shown(config)} trains on {trained.name}. It compares "

@@ -148,7 +148,7 @@ def write_chat_db(
     order of the messages. `groups`: name -> {"name", "members"}; `people`: address -> its person;
     `properties` go into Apple's table of properties. The file is written completely or not at all.
     """
-    path = paths.from_root(path)
+    path = paths.absolute(path)
     with replace_file(path) as unfinished:
         connection = sqlite3.connect(unfinished)
         try:

@@ -38,7 +38,7 @@ def build_demo(path: str | Path = DEMO, sender: str = "549cc1d1") -> Path:
 
     `sender`: the beginning of the owner's id in the corpus. StudyError: it fits no sender, or several.
     """
-    path = paths.from_root(path)
+    path = paths.absolute(path)
     code = b"".join(Path(file).read_bytes() for file in (__file__, apple_messages.__file__))
     recipe = hashlib.sha256(code + sender.encode()).hexdigest()
     if path.exists() and _recipe(path) == recipe:
@@ -178,7 +178,7 @@ def build_sample(path: str | Path = SAMPLE, source: str | Path = paths.DATA / "s
 
     A line has the keys of a `write_chat_db` message, with an ISO time and "me" for the owner.
     """
-    lines = paths.from_root(source).read_text(encoding="utf-8").splitlines()
+    lines = paths.absolute(source).read_text(encoding="utf-8").splitlines()
     messages = [json.loads(line) for line in lines]
     for message in messages:
         message["time"] = datetime.fromisoformat(message["time"])

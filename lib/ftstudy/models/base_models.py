@@ -20,7 +20,7 @@ from pathlib import Path
 from .. import paths
 from ..errors import StudyError
 from ..files import replace_folder, write_json
-from ..paths import from_root, shown
+from ..paths import absolute, shown
 from .recipes import BUILT_HERE, DEMO_MODEL, TINY_MODEL
 
 RECIPE = "recipe.json"
@@ -31,18 +31,18 @@ def resolve(name: str | Path) -> Path:
     """The local mlx-lm model folder of a model.
 
     `name` is `SmolLM2-135M-Instruct` or `tiny` in any case (or the path of their folder), a folder (a relative
-    path as `paths.from_root` reads it), or `organisation/name` on the model hub. Raises StudyError if a folder or
+    path as `paths.absolute` reads it), or `organisation/name` on the model hub. Raises StudyError if a folder or
     one of its files is missing, or a model cannot be downloaded.
     """
     name = str(name)
-    folder = from_root(name)
+    folder = absolute(name)
     for model, (recipe, build) in BUILT_HERE.items():
         if name.lower() == model.lower() or folder == paths.MODELS / model:
             return _built(paths.MODELS / model, recipe, build)
     if folder.is_dir():
         return _checked(folder)
     # `data/typo` looks like a hub name, but means a folder.
-    below_root = from_root(name.split("/")[0]).is_dir()
+    below_root = absolute(name.split("/")[0]).is_dir()
     if re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name) and not below_root:
         return _from_hub(name)
     raise StudyError(
@@ -59,7 +59,7 @@ def load(name_or_path: str | Path, adapter: str | Path | None = None) -> tuple:
     """
     folder = resolve(name_or_path)
     if adapter is not None:
-        adapter = from_root(adapter)
+        adapter = absolute(adapter)
         for file in ("adapter_config.json", "adapters.safetensors"):
             if not (adapter / file).is_file():
                 raise StudyError(

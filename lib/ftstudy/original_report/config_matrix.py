@@ -18,7 +18,7 @@ from ..extract.variant_folder import statistics
 from ..extract.variants import VARIANTS
 from ..files import write_text
 from ..models.base_models import DEMO_MODEL, TINY_MODEL
-from ..paths import from_root, shown
+from ..paths import absolute, shown
 
 # The original report's matrix, before and after its fix. `cataware` is the entry whose folder was empty.
 # Paths are relative to the folder with the variants.
@@ -184,7 +184,7 @@ def _config(model: Model, method: str, variant: dict, data: str, name: str) -> s
 def check_data(variants: Iterable[dict], data: str | Path) -> None:
     """StudyError for a variant without training rows in the folder `data`."""
     for variant in variants:
-        folder = from_root(data) / variant["path"]
+        folder = absolute(data) / variant["path"]
         if not statistics(folder).get("train", {}).get("examples"):
             how = f"make extract DATA={shown(data)} VARIANT={variant['path']}"
             raise StudyError(
@@ -247,5 +247,5 @@ def write_for(data: str | Path, folder: Path) -> list[Path]:
     Raises StudyError if a variant has no training rows.
     """
     check_data(ALL_VARIANTS, data)
-    prefix = from_root(data).name
+    prefix = absolute(data).name
     return write_matrix(folder, ALL_VARIANTS, shown(data), prefix=prefix, models=REPORT, methods=METHODS)

@@ -6,7 +6,7 @@ from pathlib import Path
 from .. import audit, configs
 from ..extract import variant_folder
 from ..files import replace_folder
-from ..paths import from_root, shown
+from ..paths import absolute, shown
 from . import config_matrix
 
 # What the report prints as the training text of its example (section "Training Format").
@@ -54,7 +54,7 @@ def stage(run: Path, data: Path) -> dict:
 
 def _look(path: Path) -> dict:
     config = configs.load(path)
-    folder = from_root(config["data"])
+    folder = absolute(config["data"])
     splits = variant_folder.statistics(folder)
     return {
         "config": path.name,

@@ -16,7 +16,7 @@ from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
 from vobject.base import ParseError, getLogicalLines, textLineToContentLine
 
 from ..errors import StudyError
-from ..paths import from_root, shown
+from ..paths import absolute, shown
 from ..sources import OWNER_SENDER, check
 from ..sources.exports import decode, read_bytes
 
@@ -49,7 +49,7 @@ def load(file: str | Path) -> list[dict]:
     have no name are left out, and a warning counts them. StudyError: missing, empty, not permitted,
     neither a vCard file nor such a CSV, or without contacts.
     """
-    path = from_root(file)
+    path = absolute(file)
     data = read_bytes(path)
     text = decode(data)
     if any("\udc80" <= one <= "\udcff" for one in set(text)):  # not UTF-8, as from old phones and Outlook

@@ -39,7 +39,7 @@ import numpy
 import pandas
 
 from ..errors import StudyError
-from ..paths import from_root, shown
+from ..paths import absolute, shown
 
 COLUMNS = ["conversation", "is_group", "sender", "is_owner", "timestamp", "text", "kind", "message_id", "reply_to"]
 OWNER_SENDER = "me"
@@ -93,7 +93,7 @@ def read_messages(source: str | Path, kind: str = "auto", **settings) -> pandas.
     StudyError: unknown kind, a setting this kind does not use, no message by the owner, or anything
     wrong with the source.
     """
-    file = from_root(source)
+    file = absolute(source)
     kind = kind_of(file) if kind == "auto" else kind
     if kind not in READERS:
         raise StudyError(f"Unknown kind of chat history: {kind!r}. Use one of {', '.join(READERS)}.")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas
 
 from ..errors import StudyError
-from ..paths import from_root, shown
+from ..paths import absolute, shown
 from . import ATTACHMENT, OWNER_SENDER, check, make_table, skip
 from .exports import parse_time, placeholder, read_json, word
 
@@ -25,7 +25,7 @@ def read(file: str | Path, me=()) -> pandas.DataFrame:
     The owner is the account whose id is in `me`, else whose name#discriminator, name or nickname is.
     StudyError: not a DiscordChatExporter file, truncated, without messages, or not readable.
     """
-    file = from_root(file)
+    file = absolute(file)
     files = sorted(file.glob("*.json")) if file.is_dir() else [file]
     if not files:
         raise StudyError(f"No .json in the folder {shown(file)}. {EXPORT}")

@@ -16,7 +16,7 @@ import imessage_chatdb
 import pandas
 
 from ..errors import StudyError
-from ..paths import from_root, shown
+from ..paths import absolute, shown
 from . import ATTACHMENT, OWNER_SENDER, PHOTO, make_table
 
 BUSY_SECONDS = 5.0
@@ -62,7 +62,7 @@ def read(path: str | Path) -> pandas.DataFrame:
     Works while Messages has the database open, and never writes to it. StudyError: file missing,
     empty, not a Messages database, without messages, not permitted, locked or damaged.
     """
-    file = from_root(path)
+    file = absolute(path)
     if os.path.isdir(file):  # unlike Path.is_dir, no error without permission
         file = file / "chat.db"
     _check_readable(file)

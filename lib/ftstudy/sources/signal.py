@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas
 
 from ..errors import StudyError
-from ..paths import from_root, shown
+from ..paths import absolute, shown
 from . import ATTACHMENT, make_table, skip
 from .exports import decode, parse_time, placeholder, read_bytes, sender_of, zone
 
@@ -32,7 +32,7 @@ def read(file: str | Path, time_zone: str = "UTC") -> pandas.DataFrame:
     `time_zone`. A chat is a group if two other people wrote in it. StudyError: no data.json, no
     messages, another format, unknown time zone.
     """
-    file, local = from_root(file), zone(time_zone)
+    file, local = absolute(file), zone(time_zone)
     skipped, notes = {}, []
     rows = (row for chat in _files(file) for row in _rows(chat, local, skipped))
     table = make_table(rows, skipped, notes)

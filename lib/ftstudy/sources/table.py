@@ -18,7 +18,7 @@ import pyarrow
 from pyarrow import parquet
 
 from ..errors import StudyError
-from ..paths import from_root, shown
+from ..paths import absolute, shown
 from . import KINDS, OWNER_SENDER, make_table, skip
 from .exports import EPOCH, LARGEST, decode, microseconds, read_bytes, sender_of, word, zone
 
@@ -42,7 +42,7 @@ def read(file: str | Path, me=(), time_zone: str = "UTC") -> pandas.DataFrame:
     StudyError: a missing column, an unknown kind, an ambiguous date, no readable row, a truncated
     or foreign file, an unknown time zone, or a file that cannot be read.
     """
-    file = from_root(file)
+    file = absolute(file)
     skipped, notes = {}, []
     groups = {}  # conversation -> {"stated": True, False or None; "others": names}
     rows = _rows(_records(file, skipped), file, {OWNER_SENDER, *me}, zone(time_zone), groups, skipped, notes)

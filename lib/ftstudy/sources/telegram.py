@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas
 
 from ..errors import StudyError
-from ..paths import from_root, shown
+from ..paths import absolute, shown
 from . import ATTACHMENT, PHOTO, make_table, skip
 from .exports import decode, microseconds, read_bytes, read_json, sender_of, word
 
@@ -46,7 +46,7 @@ def read(file: str | Path, me=()) -> pandas.DataFrame:
     a one-to-one chat, else by a name in `me`. StudyError: not a Telegram export, truncated, without
     messages, or not readable.
     """
-    file = from_root(file)
+    file = absolute(file)
     if file.is_dir():
         file = file / "result.json"
         if not file.exists():

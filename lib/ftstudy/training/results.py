@@ -6,7 +6,7 @@ from .. import cost
 from ..errors import StudyError
 from ..files import read_json, write_json
 from ..models import base_models
-from ..paths import from_root, shown
+from ..paths import absolute, shown
 
 
 def save_result(run: Path, result: dict) -> None:
@@ -38,7 +38,7 @@ def load_result(run: Path, name: str) -> dict:
             f"{shown(run / 'training.json')} has no run of {name}, only of "
             f"{', '.join(entry['name'] for entry in entries) or 'nothing'}. Train it first (notebook 03, make train)."
         )
-    if base_models.run_of(from_root(entry["adapter"])) != entry["run_id"]:
+    if base_models.run_of(absolute(entry["adapter"])) != entry["run_id"]:
         raise StudyError(
             f"{entry['adapter']} isn't the adapter described in {shown(run / 'training.json')}: something else was "
             "trained into that folder since, or it was moved. Train it again (notebook 03, make train)."

@@ -16,7 +16,7 @@ from ..engine import blas, reply_logits
 from ..errors import StudyError
 from ..files import move_files, new_folder, write_jsonl
 from ..models import base_models
-from ..paths import from_root, shown
+from ..paths import absolute, shown
 from . import batches, loop, methods, state
 from .live_display import watching
 from .loss import arrange, evaluate, loss_function
@@ -59,7 +59,7 @@ def train(inputs: audit.RunInputs, metrics_file: Path) -> dict:
     """
     config = inputs.config
     methods.check(config)
-    folder = from_root(config["data"])
+    folder = absolute(config["data"])
     if not (folder / "train.jsonl").is_file():
         raise StudyError(
             f"No train.jsonl in {shown(folder)}, which {config['config']} trains on. Extract this variant first "
@@ -67,7 +67,7 @@ def train(inputs: audit.RunInputs, metrics_file: Path) -> dict:
         )
     model, tokenizer = base_models.load(config["model"])
     parameters = _size(model.parameters())
-    target, run = from_root(config["adapter_path"]), run_id(inputs)
+    target, run = absolute(config["adapter_path"]), run_id(inputs)
     with new_folder(target) as new:
         paths = {"model": config["model"], "data": config["data"], "adapter_path": shown(target)}
         written = {**config, **paths, "train": True, base_models.RUN: run}

@@ -9,7 +9,7 @@ from .. import cost
 from ..errors import StudyError
 from ..files import read_json, write_json
 from ..models import base_models
-from ..paths import from_root, shown
+from ..paths import absolute, shown
 from . import find_result, read, run_id
 
 
@@ -55,7 +55,7 @@ def _is_complete(config: Path, run: Path, data: str | None, model: str | None, f
     entry = find_result(run, config.stem)
     try:
         inputs = read(config, data, model, smoke="--smoke" in flags)
-        adapter = from_root(inputs.config["adapter_path"])
+        adapter = absolute(inputs.config["adapter_path"])
         return entry is not None and entry["run_id"] == run_id(inputs) == base_models.run_of(adapter)
     except StudyError:
         return False

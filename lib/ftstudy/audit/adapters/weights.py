@@ -9,7 +9,7 @@ import numpy
 from ...chat_format.rendering import render
 from ...engine.reply_logits import logits_function
 from ...models import base_models
-from ...paths import from_root, shown
+from ...paths import absolute, shown
 from ..config.values import sound
 from ..findings import Check, Finding
 
@@ -122,7 +122,7 @@ def effect(inputs) -> float:
     prompts = _prompts(inputs)
     base, adapted = (
         _next_tokens(base_models.load(inputs.config["model"], adapter)[0], prompts)
-        for adapter in (None, from_root(inputs.config["adapter_path"]))
+        for adapter in (None, absolute(inputs.config["adapter_path"]))
     )
     each = [float((numpy.exp(one) * (one - other)).sum()) for one, other in zip(base, adapted)]
     return sum(each) / len(each) if each else float("nan")

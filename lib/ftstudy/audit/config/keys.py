@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import yaml
 
 from ...configs import STUDY as OUR_KEYS
-from ...paths import from_root
+from ...paths import absolute
 from ..evidence import listed
 from ..findings import Check, Finding
 from .trainer_keys import installed, optimizer_options
@@ -245,7 +245,7 @@ def _repeated(inputs) -> list[tuple[str, list]]:
 
     try:
         # Nodes, because reading them into a mapping drops all but one.
-        root = yaml.compose(from_root(inputs.where).read_text(encoding="utf-8"), yaml_loader)
+        root = yaml.compose(absolute(inputs.where).read_text(encoding="utf-8"), yaml_loader)
     except (yaml.YAMLError, OSError, RecursionError, ValueError):
         return []  # an unreadable file was rejected before; it may also have been deleted since
     found, waiting, seen = [], deque([("", root)]), set()

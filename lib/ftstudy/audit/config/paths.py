@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ...errors import StudyError
 from ...models import base_models
-from ...paths import from_root
+from ...paths import absolute
 from ..findings import Check, Finding
 from .values import TYPE, shown_key, shown_line, shown_value
 
@@ -38,7 +38,7 @@ HUB_NAME = r"\w[\w.-]*/\w[\w.-]*"  # organisation/model, which may be downloaded
 def place(name: str) -> Path | None:
     """The absolute path of a name; None if the system can have no such path."""
     try:
-        path = from_root(name)
+        path = absolute(name)
         path.stat()
     except FileNotFoundError:
         return path
@@ -62,7 +62,7 @@ def _found(inputs, severity: str, key: str, title: str, **texts) -> Finding:
 
 def _model(inputs):
     name = inputs.config["model"]
-    on_hub = re.fullmatch(HUB_NAME, name) and not from_root(name.split("/")[0]).is_dir()
+    on_hub = re.fullmatch(HUB_NAME, name) and not absolute(name.split("/")[0]).is_dir()
     if inputs.model is not None or on_hub:
         return
     try:

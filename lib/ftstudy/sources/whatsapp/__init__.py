@@ -16,7 +16,7 @@ from typing import NamedTuple
 import pandas
 
 from ...errors import StudyError
-from ...paths import from_root, shown
+from ...paths import absolute, shown
 from .. import exports, make_table, skip
 from . import archives, dates
 from .messages import kind_and_text, owners_among, split_senders
@@ -49,7 +49,7 @@ def read(file: Path, me: tuple = (), date_order: str = "", time_zone: str = "UTC
     `date_order`, a zip that is damaged, encrypted, too large or without a text, an unknown zone or
     order.
     """
-    file = from_root(file)
+    file = absolute(file)
     if date_order and date_order not in dates.ORDERS:
         raise StudyError(f"Unknown date order {date_order!r}. Use dmy, mdy or ymd (DATE_ORDER=… or --date-order).")
     zone, skipped = exports.zone(time_zone), {}
