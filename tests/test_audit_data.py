@@ -9,7 +9,8 @@ from conftest import example
 from ftstudy.audit import content, data, splits
 from ftstudy.audit.content import characters
 from ftstudy.audit.evidence import quoted
-from ftstudy.audit.run_inputs import RunInputs, read_split
+from ftstudy.audit.run_inputs import RunInputs
+from ftstudy.chat_format.rows import read_split
 from ftstudy.extract.variant_folder import origin_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

@@ -459,7 +459,7 @@ def test_no_row_stops_the_checks(tmp_path_factory, data):
     made = run_inputs.RunInputs(
         config={"batch_size": 2, "max_seq_length": data.draw(st.integers(1, 60)), "mask_prompt": data.draw(st.booleans())},
         given={}, folder=tmp_path_factory.getbasetemp(), profile=None, owner="Sam",
-        splits={"train": run_inputs.Split("train", tmp_path_factory.getbasetemp() / "train.jsonl", len(rows), rows, [*range(len(rows))])},
+        splits={"train": rows.Split("train", tmp_path_factory.getbasetemp() / "train.jsonl", len(rows), rows, [*range(len(rows))])},
     )  # fmt: skip
     made.tokenizer = TOKENIZERS[data.draw(st.sampled_from([*TOKENIZERS]))]()
     for item in loss.check(made):

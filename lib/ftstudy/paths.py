@@ -1,7 +1,7 @@
 """Where things are.
 
 What a user writes counts from where the user stands, as mlx-lm counts it: the folder the command runs in. `make`
-runs at the repository root; a notebook steps out of its own folder (`leave_notebook_folder`).
+runs at the repository root; a notebook leaves its own folder first (`kernel.start`).
 """
 
 import os
@@ -33,16 +33,6 @@ def shown(path: str | Path) -> str:
         if path.is_relative_to(folder):
             return prefix + path.relative_to(folder).as_posix()
     return path.as_posix()
-
-
-def leave_notebook_folder() -> None:
-    """In a notebook that runs in its own folder, notebooks/ or reports/<run>/: change to the folder above it, from
-    which the notebook's paths count. Jupyter starts a notebook in its own folder; `make` and `ftstudy` don't."""
-    here = Path.cwd()
-    if here.name == "notebooks":
-        os.chdir(here.parent)
-    elif here.parent.name == "reports":
-        os.chdir(here.parent.parent)
 
 
 def run_folder(run: str) -> Path:

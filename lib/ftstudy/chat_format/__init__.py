@@ -11,6 +11,7 @@ last message is the owner's reply. A *profile* says how an app builds its prompt
 template, which is what mlx-lm does in training.
 
     tokens      the only calls of a tokenizer's chat template
+    rows        train.jsonl and its like, as mlx-lm reads them
     messages    an example's messages, and reading a user turn back
     prompts     what an app sends, as text, token ids or messages
     profiles    how an app builds its prompt: checked and loaded
@@ -27,7 +28,17 @@ Nothing here imports mlx before it is used.
 
 from .contract import check_prompt
 from .loss_mask import reply_ids, training_ids
-from .messages import EXTRACTED, WRAPPER, context_of, ends_with_reply, fill, last_message, messages_for, plain_context
+from .messages import (
+    EXTRACTED,
+    WRAPPER,
+    context_of,
+    ends_with_reply,
+    fill,
+    last_message,
+    messages_for,
+    plain_context,
+    text_of,
+)
 from .profiles import CHATML, TRAINING_SYSTEM, load_profile, named_profiles
 from .prompts import encoded, function_of, prompt_ids, prompt_of
 from .tokens import common_prefix, encode_prompt, end_of_turn_ids, template_ids, template_text
@@ -56,5 +67,6 @@ __all__ = [
     "reply_ids",
     "template_ids",
     "template_text",
+    "text_of",
     "training_ids",
 ]

@@ -50,21 +50,31 @@ def fill(text: str, example: dict, profile: dict) -> str:
     return re.sub(r"\{(%s)\}" % "|".join(PLACEHOLDERS), lambda match: values[match[1]](), text)
 
 
+def text_of(message: dict) -> str:
+    """A message's content as text; of content in parts, the texts."""
+    content = message.get("content")
+    if isinstance(content, list):
+        parts = [part.get("text") for part in content if isinstance(part, dict)]
+        return "\n".join(part for part in parts if isinstance(part, str))
+    return content if isinstance(content, str) else ""
+
+
 def ends_with_reply(example) -> bool:
     """Whether this is a conversation whose last message is a reply with text in it."""
     messages = example.get("messages") if isinstance(example, dict) else None
     return (
         isinstance(messages, list)
         and len(messages) > 1
-        and all(isinstance(turn, dict) and isinstance(turn.get("content"), str) for turn in messages)
+        and all(isinstance(turn, dict) for turn in messages)
         and messages[-1].get("role") == "assistant"
+        and isinstance(messages[-1].get("content"), str)
         and bool(messages[-1]["content"].strip())
     )
 
 
 def _content(example: dict, role: str) -> str:
     """The last content of that role, or an empty text."""
-    return next((turn["content"] for turn in reversed(example["messages"]) if turn["role"] == role), "")
+    return next((text_of(turn) for turn in reversed(example["messages"]) if turn["role"] == role), "")
 
 
 # --- context and last message ---------------------------------------------------------------

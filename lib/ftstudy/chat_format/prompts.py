@@ -8,6 +8,7 @@ from ..errors import StudyError
 from .messages import EXTRACTED, fill, messages_for
 from .tokens import encode_prompt, template_ids
 
+SURROGATES = re.compile("[\ud800-\udfff]")
 Prompt = str | list[int] | list[dict]  # a text, token ids, or messages
 
 
@@ -88,7 +89,7 @@ def as_prompt(prompt, giver: str) -> Prompt:
 
 def is_text(value) -> bool:
     """True for strings without lone surrogates, which tokenizers reject."""
-    return isinstance(value, str) and not re.search("[\ud800-\udfff]", value)
+    return isinstance(value, str) and (value.isascii() or not SURROGATES.search(value))
 
 
 def encoded(prompt: Prompt, tokenizer, tools: list | None = None) -> list[int]:

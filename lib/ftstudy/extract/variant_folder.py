@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ..chat_format import EXTRACTED
+from ..chat_format.rows import read_split
 from ..errors import StudyError
 from ..files import replace_folder, write_json, write_jsonl, write_text
 from ..paths import shown
@@ -74,20 +75,37 @@ def statistics(folder: Path) -> dict:
     }
 
 
-def load_examples(folder: Path, name: str) -> list[dict]:
-    """The rows of one split. Raises StudyError if the file is missing or not JSONL."""
+def load_examples(folder: Path, name: str, config: dict | None = None) -> list[dict]:
+    """The rows of one split as conversations; rows without messages stay as they are.
+
+    `config`: may rename the rows' keys. Raises StudyError if the file is missing or not JSONL.
+    """
     path = folder / f"{name}.jsonl"
     if not path.is_file():
         raise StudyError(
             f"There is no {shown(path)}. Run notebook 01 (make extract) for this variant, or correct the config's `data:`."
         )
-    known = extracted(folder, name)
-    try:
-        with path.open(encoding="utf-8") as lines:
-            rows = [json.loads(line) for line in lines if line.strip()]
-    except ValueError as error:
-        raise StudyError(f"{shown(path)} is not JSONL ({error}). Extract it again, or fix that line.") from error
+    split, known = read_split(folder, name, config), extracted(folder, name)
+    if split.broken:
+        raise StudyError(f"{shown(path)} is not JSONL ({split.broken[0]}). Extract it again, or fix that line.")
+    rows = [split.conversation(row, split.schema) or row for row in split.rows]
     return [with_extracted(row, known.get(at)) for at, row in enumerate(rows)]
+
+
+def heldout_split(folder: Path) -> str:
+    """The split whose replies a comparison asks about: test, or valid if there is no test.jsonl with rows.
+
+    Raises StudyError if neither has a row.
+    """
+    sizes = statistics(folder)
+    name = next((name for name in ("test", "valid") if sizes.get(name, {}).get("examples")), None)
+    if name is None:
+        raise StudyError(
+            f"{shown(folder)} has neither a test.jsonl nor a valid.jsonl with rows in it, so there are no held-out "
+            "replies to compare models on. Move some conversations out of train.jsonl into a test.jsonl, then train "
+            "again: replies that the model was trained on only show what it remembers."
+        )
+    return name
 
 
 def extracted(folder: Path, name: str) -> dict[int, dict]:
@@ -113,13 +131,3 @@ def spread(rows: Sequence, count: int) -> list:
     """`count` rows, evenly spread; all of them if there are fewer."""
     count = min(len(rows), count)
     return [rows[at] for at in np.unique(np.linspace(0, len(rows) - 1, count).round().astype(int))] if count else []
-
-
-def conversations_of(folder: Path, name: str, rows: int) -> list[str]:
-    """Each row's conversation, from `meta.jsonl`; without that file every row is its own conversation."""
-    path = folder / "meta.jsonl"
-    if not path.is_file():
-        return [f"row {row}" for row in range(rows)]
-    meta = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    known = {item["row"]: item["conversation"] for item in meta if item["split"] == name}
-    return [known.get(row, f"row {row}") for row in range(rows)]

@@ -29,6 +29,17 @@ def loss_curve(curve: list[dict], kept: dict | None = None) -> Figure:
     return figure
 
 
+def rows(described: dict) -> Figure:
+    """How long the replies are, and how many messages the rows have; `described`: from `describe`."""
+    figure = Figure(figsize=(7, 2.6), layout="constrained")
+    sides = (("lengths", "characters of the reply"), ("turns", "messages of the row"))
+    for axes, (key, label) in zip(figure.subplots(1, 2), sides):
+        axes.hist(described[key], bins=min(30, len(set(described[key])) or 1), color="#0b6e99")
+        axes.set(xlabel=label, ylabel="rows")
+        axes.grid(axis="y", alpha=0.25)
+    return figure
+
+
 def arms(arms: list[dict]) -> Figure:
     """Nats per reply token of each arm with its 95% interval. Further left is better."""
     rows = [(arm_name(arm["model"], arm["format"]), arm["nats_per_reply_token"], arm["interval"]) for arm in arms]

@@ -20,6 +20,33 @@ def extraction(found: dict, variant: str = "") -> str:
     return f"{count(found['messages'], 'message')} gave {pairs}: {listed(parts)}. {_support(sizes)}"
 
 
+def rows(described: dict) -> str:
+    """`described`: the rows of a folder, as in extraction.json."""
+    sizes = {"train": 0, "valid": 0, "test": 0} | {one["split"]: one["rows"] for one in described["splits"]}
+    total, replies = sum(sizes.values()), len(described["lengths"])
+    parts = [f"{sizes['train']:,} rows to train on", f"{sizes['valid']:,} to validate", f"{sizes['test']:,} to test"]
+    text = f"{_capital(listed(parts))}. "
+    if sizes["test"] == 0 and sizes["valid"]:
+        text += "Without test rows, models are compared on the validation rows. "
+        sizes["test"] = sizes["valid"]
+    if not replies:
+        return f"{text}None of them ends with a reply in a message of its own, so no reply can be looked at."
+    if total > replies:
+        text += f"{count(total - replies, 'row does', 'rows do')} not end with a reply. "
+    if described["replies"]:
+        reply, times = described["replies"][0]
+        text += f"The most frequent reply, “{_short(reply)}”, is the answer in {times / replies:.0%} of them. "
+    systems = described["different"]["systems"]
+    text += {0: "There is no system text. ", 1: "All system texts are the same. "}.get(
+        systems, f"There are {systems:,} different system texts. "
+    )
+    return text + _support(sizes)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:39]}…"
+
+
 def _support(sizes: dict[str, int]) -> str:
     if not sizes["train"]:
         return "There is nothing to train on."

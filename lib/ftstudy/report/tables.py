@@ -10,6 +10,32 @@ Table = tuple[list[dict], dict[str, str], str]
 ARM = {"model": "Model", "format": "Prompt"}
 
 
+def splits(described: dict) -> Table:
+    """`described`: the rows of a folder, from `extract.description.describe`."""
+    columns = {
+        "split": "Split",
+        "rows": "Rows",
+        "bytes": "Bytes",
+        "schema": "Schema",
+        "turns": "Messages a row (median)",
+    }
+    columns |= {"user": "User text (median characters)", "reply": "Reply (median characters)"}
+    bad = sum(one["blank"] + one["broken"] for one in described["splits"])
+    columns |= {"blank": "Blank lines", "broken": "Lines that are not JSON"} if bad else {}
+    return described["splits"], columns, f"The rows in {described['data']}"
+
+
+def frequent(described: dict) -> Table:
+    """What comes back most often in the rows: the order of roles, system texts, speakers and replies."""
+    labels = {"roles": "order of roles", "systems": "system text", "speakers": "speaker", "replies": "reply"}
+    rows = [
+        {"what": label, "text": text, "rows": count}
+        for key, label in labels.items()
+        for text, count in described[key][:5]
+    ]
+    return rows, {"what": "What", "text": "Text", "rows": "Rows"}, "What the rows say most often"
+
+
 def arms(found: list[dict]) -> Table:
     rows = [
         {

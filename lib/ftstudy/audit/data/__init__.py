@@ -7,12 +7,13 @@ there aborts every run; a fault in a later row aborts when that row's turn comes
 import json
 from pathlib import Path
 
+from ...chat_format.rows import Split, read_split
 from ...configs import study
 from ...extract.variant_folder import SPLITS
 from ...paths import shown
 from ..evidence import counted, listed
 from ..findings import Check, Finding
-from ..run_inputs import RunInputs, Split, read_split
+from ..run_inputs import RunInputs
 from . import schemas
 
 POINT_TO = "Point `data:` at a variant that exists, or take the variant out of the list that generates the configs."

@@ -4,9 +4,10 @@ mlx-lm decides the schema of a file by its first row: a prompt with a completion
 before text. A row without that schema's keys fails late.
 """
 
+from ...chat_format.prompts import is_text
+from ...chat_format.rows import Split
 from ..evidence import counted, listed, quoted
 from ..findings import Check, Finding
-from ..run_inputs import Split, is_text
 
 FIX_LINES = "Extract the variant again, or fix these lines."
 BLANK_LINE = Check(

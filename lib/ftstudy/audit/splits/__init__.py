@@ -7,11 +7,12 @@ case, by how much they share beyond chance (see `overlap`), so that stock phrase
 import json
 from collections import defaultdict
 
+from ...chat_format.rows import Split, read_split
 from ...extract.variant_folder import HELDOUT
 from ...paths import shown
 from ..evidence import counted, listed, quoted
 from ..findings import Check, Finding
-from ..run_inputs import RunInputs, Split, read_split
+from ..run_inputs import RunInputs
 from . import leaks
 from .leaks import FIX, Row
 
@@ -41,14 +42,29 @@ IDS = ("context_ids", "reply_ids")
 
 def check(inputs: RunInputs) -> list[Finding]:
     """Findings on what the splits share. Never raises, whatever the files contain."""
+    rows, names = _all_rows(inputs)
+    if len({row.split for row in rows}) < 2:
+        return []
+    return [*leaks.check(inputs, rows, names), *_sessions(inputs, rows), *_conversations(inputs, rows)]
+
+
+def given_away(inputs: RunInputs, name: str) -> set[int]:
+    """The lines of a split's file, from 1, whose rows or replies train.jsonl gives away."""
+    rows, _ = _all_rows(inputs)
+    rows = [row for row in rows if row.split in ("train", name)]
+    if len({row.split for row in rows}) < 2:
+        return set()
+    pairs = [pair for found in leaks.find(rows, ["train", name]) for pair in found.items()]
+    return {rows[at].number for pair in pairs for at in pair if rows[at].split == name}
+
+
+def _all_rows(inputs: RunInputs) -> tuple[list[Row], list[str]]:
+    """The rows of all splits, and the splits' names."""
     splits = dict(inputs.splits)
     if (inputs.folder / f"{HELDOUT}.jsonl").is_file():
         splits[HELDOUT] = read_split(inputs.folder, HELDOUT, inputs.config)
     known = _meta(inputs, splits)
-    rows = [row for split in splits.values() for row in _rows(split, known.get(split.name))]
-    if len({row.split for row in rows}) < 2:
-        return []
-    return [*leaks.check(inputs, rows, list(splits)), *_sessions(inputs, rows), *_conversations(inputs, rows)]
+    return [row for split in splits.values() for row in _rows(split, known.get(split.name))], list(splits)
 
 
 def _rows(split: Split, meta: dict | None):

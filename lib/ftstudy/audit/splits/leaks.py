@@ -70,15 +70,12 @@ class Row:
 
 def check(inputs: RunInputs, rows: list[Row], names: list[str]) -> list[Finding]:
     """Findings on what rows of two splits share. `names`: the splits, the earlier ones first."""
-    read_line = overlap.line_reader()
-    texts = [array("i", [word for line in row.lines for word in read_line(line)]) for row in rows]
-    part = numpy.array([names.index(row.split) for row in rows])
-    found = overlap.read(texts, part)
-    sizes = {name: int(size) for name, size in zip(names, numpy.bincount(part, minlength=len(names)))}
-    exact = _same(rows, [(row.context, row.reply) if text else None for row, text in zip(rows, texts)], found, sizes)
-    equal = _same(rows, [hash(text.tobytes()) if text else None for text in texts], found, sizes)
-    likely = {at: to for at, to in (overlap.alike(found, part) | equal).items() if at not in exact}
-    exact, near = _enough(rows, exact, sizes, "exact"), _enough(rows, likely, sizes, "near")
+    exact, near, replies = find(rows, names)
+    context = [
+        (rows[at].split, rows[at].number, f"{quoted(rows[at].reply, 80)} is in the context of {place}")
+        for at, to in sorted(replies.items())
+        if (place := f"{rows[to].split}.jsonl line {rows[to].number}")
+    ]
     return [
         *in_rows(
             inputs,
@@ -94,8 +91,24 @@ def check(inputs: RunInputs, rows: list[Row], names: list[str]) -> list[Finding]
             [_pair(rows[at], rows[before], "shares most of its words with {}") for at, before in sorted(near.items())],
             "of a split share most of their words with a row of another",
         ),
-        *_replies(inputs, rows, read_line, found, sizes),
+        *in_rows(inputs, REPLY_IN_CONTEXT, "warning", context, "whose reply is in the context of another split"),
     ]
+
+
+def find(rows: list[Row], names: list[str]) -> tuple[dict[int, int], dict[int, int], dict[int, int]]:
+    """A row's place in `rows` -> that of a row in another split which gives it away: word for word, with most of its
+    words, or with its reply in the context. `names`: the splits, the earlier ones first."""
+    read_line = overlap.line_reader()
+    texts = [array("i", [word for line in row.lines for word in read_line(line)]) for row in rows]
+    part = numpy.array([names.index(row.split) for row in rows])
+    found = overlap.read(texts, part)
+    sizes = {name: int(size) for name, size in zip(names, numpy.bincount(part, minlength=len(names)))}
+    exact = _same(rows, [(row.context, row.reply) if text else None for row, text in zip(rows, texts)], found, sizes)
+    equal = _same(rows, [hash(text.tobytes()) if text else None for text in texts], found, sizes)
+    likely = {at: to for at, to in (overlap.alike(found, part) | equal).items() if at not in exact}
+    by_text = _enough(rows, _by_text(rows, read_line, found, sizes), sizes, "reply")
+    exact, near = _enough(rows, exact, sizes, "exact"), _enough(rows, likely, sizes, "near")
+    return exact, near, {**by_text, **_by_id(rows)}
 
 
 def _pair(row: Row, before: Row, form: str) -> tuple[str, int, str]:
@@ -130,18 +143,6 @@ def _enough(rows: list[Row], pairs: dict[int, tuple[int, float]], sizes: dict[st
         many = {split for split, number in numbers.items() if number > max(few, share * sizes[split])}
         found |= {at: to for at, to in some.items() if rows[at].split in many}
     return found
-
-
-def _replies(inputs: RunInputs, rows: list[Row], read_line, found: overlap.Words, sizes: dict) -> list[Finding]:
-    """Replies in another split's contexts: by message ids if both splits have them, otherwise by text."""
-    by_id = _by_id(rows)
-    by_text = _enough(rows, _by_text(rows, read_line, found, sizes), sizes, "reply")
-    hits = [
-        (rows[at].split, rows[at].number, f"{quoted(rows[at].reply, 80)} is in the context of {place}")
-        for at, to in sorted({**by_text, **by_id}.items())
-        if (place := f"{rows[to].split}.jsonl line {rows[to].number}")
-    ]
-    return in_rows(inputs, REPLY_IN_CONTEXT, "warning", hits, "whose reply is in the context of another split")
 
 
 def _by_id(rows: list[Row]) -> dict[int, int]:

@@ -1,0 +1,101 @@
+"""train.jsonl, valid.jsonl and test.jsonl, line by line, as mlx-lm reads them."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..paths import shown
+from .prompts import is_text
+
+# mlx-lm's row schemas and the keys each needs; a config may rename a key.
+FEATURES = {"prompt": "prompt", "completion": "completion", "chat": "messages", "text": "text"}
+
+
+@dataclass
+class Split:
+    """One of train.jsonl, valid.jsonl and test.jsonl, line by line."""
+
+    name: str
+    path: Path
+    lines: int  # in the file
+    rows: list = field(default_factory=list)  # the values of the lines that are JSON …
+    numbers: list[int] = field(default_factory=list)  # … and their line numbers, from 1
+    blank: list[int] = field(default_factory=list)  # line numbers
+    broken: list[str] = field(default_factory=list)  # "line 3: why", for lines that are not JSON
+    features: dict[str, str] = field(default_factory=FEATURES.copy)
+
+    @property
+    def where(self) -> str:
+        return shown(self.path)
+
+    @property
+    def schema(self) -> str | None:
+        """How mlx-lm reads the whole file, decided by its first row: "completion", "chat" or "text"."""
+        return self.schema_of(self.rows[0]) if self.rows else None
+
+    def schema_of(self, row) -> str | None:
+        if not isinstance(row, dict):
+            return None
+        if self.features["prompt"] in row and self.features["completion"] in row:
+            return "completion"
+        return next((kind for kind in ("chat", "text") if self.features[kind] in row), None)
+
+    def chats(self) -> Iterator[tuple[int, dict]]:
+        """(line number, conversation) of the rows that mlx-lm trains on as conversations.
+
+        Each is a dict with a non-empty list of messages; every role and content is a string. As in mlx-lm, a prompt
+        and its completion become a user message and an assistant message.
+        """
+        schema = self.schema
+        for number, row in zip(self.numbers, self.rows):
+            if (chat := self._chat(row, schema)) is not None:
+                yield number, chat
+
+    def _chat(self, row, schema: str | None) -> dict | None:
+        chat = self.conversation(row, schema)
+        return chat if chat and is_conversation(chat["messages"]) else None
+
+    def conversation(self, row, schema: str | None) -> dict | None:
+        """A row as `messages`, whatever they contain; None if this schema has no messages for it."""
+        if not isinstance(row, dict) or schema not in ("completion", "chat"):
+            return None
+        if schema == "completion":
+            pair = (("user", row.get(self.features["prompt"])), ("assistant", row.get(self.features["completion"])))
+            messages = [{"role": role, "content": content} for role, content in pair]
+        else:
+            messages = row.get(self.features["chat"])
+        return row if row.get("messages") is messages else row | {"messages": messages}
+
+
+def read_split(folder: Path, name: str, config: dict | None = None) -> Split:
+    """Every line of one file, split and decoded as mlx-lm does. Never raises, whatever the bytes are."""
+    named = {kind: (config or {}).get(f"{kind}_feature") for kind in FEATURES}
+    features = FEATURES | {kind: key for kind, key in named.items() if isinstance(key, str)}
+    split = Split(name, folder / f"{name}.jsonl", lines=0, features=features)
+    # Like mlx-lm: the platform's encoding and all three line endings. Undecodable bytes become surrogates.
+    with split.path.open(errors="surrogateescape") as file:
+        for number, line in enumerate(file, 1):
+            split.lines = number
+            if not line.strip():
+                split.blank.append(number)
+            elif not is_text(line):
+                split.broken.append(f"line {number}: bytes that are not {file.encoding}")
+            else:
+                try:
+                    split.rows.append(json.loads(line))
+                    split.numbers.append(number)
+                except (ValueError, RecursionError) as error:
+                    split.broken.append(f"line {number}: {error}")
+    return split
+
+
+def is_conversation(messages) -> bool:
+    return (
+        isinstance(messages, list)
+        and bool(messages)
+        and all(
+            isinstance(message, dict) and is_text(message.get("role")) and is_text(message.get("content"))
+            for message in messages
+        )
+    )

@@ -1,0 +1,48 @@
+"""What a notebook does first: find its folder, and decide which of its cells run."""
+
+import os
+from pathlib import Path
+
+from .paths import run_folder
+
+
+def start(run: str) -> Path:
+    """The folder of the run's results. The notebook's paths then count from the folder that `reports/` is in, and
+    cells that begin with `# only if …` run only if that is true.
+
+    Raises StudyError if the run's name cannot be the name of a folder.
+    """
+    _leave_notebook_folder()
+    _skip_cells()
+    return run_folder(run)
+
+
+def _leave_notebook_folder() -> None:
+    """From notebooks/ or reports/<run>/, where Jupyter starts a notebook, to the folder above.
+
+    `make` and `ftstudy` start notebooks where the user stands, and this changes nothing.
+    """
+    here = Path.cwd()
+    if here.name == "notebooks":
+        os.chdir(here.parent)
+    elif here.parent.name == "reports":
+        os.chdir(here.parent.parent)
+
+
+def _skip_cells() -> None:
+    from IPython import get_ipython
+
+    shell = get_ipython()
+    if shell is None:  # the code runs outside a notebook, as in a test
+        return
+
+    def only_if(lines: list[str]) -> list[str]:
+        first = lines[0].strip() if lines else ""
+        if first.startswith("# only if ") and not eval(first.removeprefix("# only if "), shell.user_ns):
+            return ["pass\n"]
+        return lines
+
+    shell.input_transformers_cleanup[:] = [
+        one for one in shell.input_transformers_cleanup if getattr(one, "__name__", "") != only_if.__name__
+    ]
+    shell.input_transformers_cleanup.append(only_if)
