@@ -65,6 +65,8 @@ class Split:
             messages = [{"role": role, "content": content} for role, content in pair]
         else:
             messages = row.get(self.features["chat"])
+            if messages is None:
+                return None
         return row if row.get("messages") is messages else row | {"messages": messages}
 
 
