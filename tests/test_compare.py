@@ -10,6 +10,7 @@ import pytest
 from conftest import example, refused
 from ftstudy import chat_format
 from ftstudy.compare import archaeology, arms, attribution, faults, generation, heldout, intervals, likelihood, results
+from ftstudy.files import write_jsonl
 from ftstudy.models import base_models
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,7 +20,8 @@ from test_reply_logits import MODELS
 
 ROWS = [example(user=f"Contact: hey {number}", reply="yo" + " there" * (number % 4)) for number in range(10)]
 NAMES = [f"chat {at // 2}" for at in range(10)]
-TESTED = {"examples": ROWS, "conversations": NAMES, "rows": list(range(10)), "unusable": 0}
+PLACES = [("test", row) for row in range(10)]
+TESTED = {"examples": ROWS, "conversations": NAMES, "rows": list(range(10)), "places": PLACES, "leaked": [False] * 10}
 HISTORICAL = chat_format.load_profile("historical", "Sam")
 
 
@@ -485,7 +487,7 @@ def test_error_says_why_no_arm_was_measured(tmp_path, monkeypatch):
 
 
 def test_comparison_works_with_a_single_row(tmp_path, adapter, tokenizer):
-    one = {"examples": ROWS[:1], "conversations": NAMES[:1], "rows": [0], "unusable": 0}
+    one = {key: values[:1] for key, values in TESTED.items()}
     made, formats, same, _ = formats_of(tokenizer)
     found = measure(tmp_path, adapter, formats=formats, rows=one)
     base, tuned = (arms.by_model(found["scores"], name) for name in ("base", "adapter"))
@@ -497,20 +499,88 @@ def test_comparison_works_with_a_single_row(tmp_path, adapter, tokenizer):
 # --- which replies ----------------------------------------------------------------------------
 
 
-def test_held_out_rows_are_spread_over_the_split():
+@pytest.fixture
+def data(tmp_path):
+    """A function that writes rows, and their conversations if given, and returns the folder."""
+
+    def write(rows, conversations=(), split="test"):
+        write_jsonl(tmp_path / f"{split}.jsonl", rows)
+        meta = [{"split": split, "row": at, "conversation": name} for at, name in enumerate(conversations)]
+        write_jsonl(tmp_path / "meta.jsonl", meta)
+        return tmp_path
+
+    return write
+
+
+def test_held_out_rows_are_spread_over_the_split(data):
     rows = [example(reply=str(at)) for at in range(100)]
-    found = heldout.held_out(rows, [str(at // 10) for at in range(100)], 10)
+    found = heldout.held_out(data(rows, [str(at // 10) for at in range(100)]), 10)
     assert found["rows"][0] == 0 and found["rows"][-1] == 99 and len(set(found["conversations"])) == 10
-    assert heldout.held_out(rows[:2], ["a", "b"], 50)["rows"] == [0, 1]
+    assert found["grouping"] == {"known": "recorded", "linked": 100, "rows": 100}
+    assert heldout.held_out(data(rows[:2], ["a", "b"]), 50)["places"] == [("test", 0), ("test", 1)]
 
 
-def test_recorded_app_is_compared_on_recorded_rows():
-    rows = [example(reply=str(at)) for at in range(20)]
-    assert heldout.held_out(rows, ["a"] * 20, 9, recorded={3, 5, 7, 99})["rows"] == [3, 5, 7]
+def test_recorded_app_is_compared_on_recorded_rows(data):
+    folder = data([example(reply=str(at)) for at in range(20)], ["a"] * 20)
+    recorded = {("test", 3), ("test", 5), ("test", 7), ("test", 99), ("train", 8)}
+    assert heldout.held_out(folder, 9, recorded=recorded)["rows"] == [3, 5, 7]
 
 
-def test_rows_without_a_reply_are_skipped_and_counted():
-    rows = [example(reply=""), example(reply="hi"), {"messages": None}, "text", example(reply=" "), example(reply="yo")]
-    found = heldout.held_out(rows, list("abcdef"), 9)
+def test_rows_without_a_reply_are_skipped_and_counted(data):
+    rows = [
+        example(reply=""),
+        example(reply="hi"),
+        {"messages": []},
+        {"text": "x"},
+        example(reply=" "),
+        example(reply="yo"),
+    ]
+    found = heldout.held_out(data(rows, list("abcdef")), 9)
     assert found["rows"] == [1, 5] and found["conversations"] == ["b", "f"] and found["unusable"] == 4
-    refused(lambda: heldout.held_out(rows[:1], ["a"], 9), "None of the 1 rows", "make audit")
+    refused(lambda: heldout.held_out(data(rows[:1]), 9), "None of the 1 rows", "make audit")
+
+
+def test_replies_come_from_the_validation_rows_if_there_are_no_test_rows(data):
+    found = heldout.held_out(data([example(reply="hi")], split="valid"), 9)
+    assert found["split"] == "valid" and found["places"] == [("valid", 0)]
+
+
+def test_without_held_out_rows_there_is_a_reason(data):
+    refused(lambda: heldout.held_out(data([example()], split="train"), 9), "neither a test.jsonl nor a valid.jsonl")
+
+
+def test_prompts_and_completions_are_compared_as_messages(data):
+    found = heldout.held_out(data([{"prompt": "hey", "completion": "yo"}]), 9)
+    assert [turn["content"] for turn in found["examples"][0]["messages"]] == ["hey", "yo"]
+
+
+def windows(talk, size=4):
+    """Rows of one conversation as an extraction writes them: each shows the lines before its reply."""
+    return [example(user="\n".join(talk[max(0, at - size) : at]), reply=talk[at]) for at in range(1, len(talk))]
+
+
+def test_conversations_of_foreign_rows_are_inferred_from_shared_lines(data):
+    first, second = ([f"A: the {thing} number {at} is ready" for at in range(6)] for thing in ("ferry", "garden"))
+    found = heldout.held_out(data(windows(first) + windows(second)), 50)
+    names = found["conversations"]
+    assert len(set(names[:5])) == len(set(names[5:])) == 1 and names[0] != names[5]
+    assert found["grouping"] == {"known": "inferred", "linked": 10, "rows": 10}
+
+
+def test_small_talk_links_no_conversations(data):
+    rows = [example(user=f"A: ok\nA: see you\nA: unique line {at} here", reply="good night") for at in range(9)]
+    found = heldout.held_out(data(rows), 50)
+    assert len(set(found["conversations"])) == 9 and found["grouping"]["linked"] == 0
+
+
+NATS = [0.0, 0.0, 2.0, 2.0], [2.0, 2.0, 1.0, 2.0]  # tuned, base: the first two replies are remembered
+
+
+def test_differences_say_what_rests_on_replies_that_training_gives_away(tokenizer):
+    tuned, base = ({"reply": np.array(nats), "tokens": np.ones(4), "end": np.full(4, np.nan)} for nats in NATS)
+    models = [{"name": "base", "base": None}, {"name": "tuned", "base": "base"}]
+    scores = {("tuned", "aligned"): tuned, ("base", "aligned"): base}
+    asked = {"conversations": list("abcd"), "leaked": [True, True, False, False]}
+    (row,) = results.differences(scores, models, [{"name": "aligned"}], asked)
+    assert row["nats_per_reply_token"] == pytest.approx((0 + 0 + 2 + 2 - 2 - 2 - 1 - 2) / 4)
+    assert row["leaked"] == 2 and row["without_leaked"]["nats_per_reply_token"] == pytest.approx(0.5)

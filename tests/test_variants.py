@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 from conftest import make_pair, messages_table, refused
-from ftstudy.extract import reply_pairs, variant_folder, variants
+from ftstudy.extract import conversations, reply_pairs, variant_folder, variants
 from ftstudy.extract.variant_folder import HELDOUT, SPLITS
 from hypothesis import given
 from hypothesis import strategies as st
@@ -230,7 +230,7 @@ def test_written_rows_and_meta(tmp_path):
         "context": "Contact: q 0 0",
         "last_message": "q 0 0",
     }
-    assert variant_folder.conversations_of(folder, "test", 6) == ["ann"] * 6
+    assert conversations.of_split(folder, "test", [{}] * 6)[0] == ["ann"] * 6
     assert variant_folder.origin_of(folder)["parameters"]["system"].startswith("You are Sam.")
 
 

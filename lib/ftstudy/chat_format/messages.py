@@ -60,12 +60,18 @@ def text_of(message: dict) -> str:
 
 
 def ends_with_reply(example) -> bool:
-    """Whether this is a conversation whose last message is a reply with text in it."""
+    """Whether this is a conversation whose last message is a reply with text in it.
+
+    The messages before it may have content in parts, or call tools instead.
+    """
     messages = example.get("messages") if isinstance(example, dict) else None
     return (
         isinstance(messages, list)
         and len(messages) > 1
-        and all(isinstance(turn, dict) for turn in messages)
+        and all(
+            isinstance(turn, dict) and (isinstance(turn.get("content"), str | list) or turn.get("tool_calls"))
+            for turn in messages
+        )
         and messages[-1].get("role") == "assistant"
         and isinstance(messages[-1].get("content"), str)
         and bool(messages[-1]["content"].strip())

@@ -107,8 +107,7 @@ def candidates_ranked(adapter: Path, data: Path, model, owner, inference: list[s
         model = config.get("model") if isinstance(config, dict) else None
         if not model:
             raise StudyError(f"{adapter.name}/adapter_config.json doesn't name its base model. Pass it with --model.")
-    test = variant_folder.load_examples(data, "test")
-    heldout = held_out(test, variant_folder.conversations_of(data, "test", len(test)), replies)
+    heldout = held_out(data, replies)
     owner = owner or variant_folder.origin_of(data).get("owner", "")
     scores, refused, seen = {None: {}, adapter: {}}, [], {}
     for which, found in scores.items():
@@ -117,8 +116,8 @@ def candidates_ranked(adapter: Path, data: Path, model, owner, inference: list[s
         for one in bar(candidates(owner, inference), desc="with the adapter" if which else "without", unit="format"):
             try:
                 prompts = [
-                    faults.prompt_ids(example, tokenizer, one, {}, ("test", row), owner)
-                    for example, row in zip(heldout["examples"], heldout["rows"])
+                    faults.prompt_ids(example, tokenizer, one, {}, row, owner)
+                    for example, row in zip(heldout["examples"], heldout["places"])
                 ]
             except StudyError:
                 raise

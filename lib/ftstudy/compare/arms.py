@@ -108,8 +108,8 @@ def measure(
             for one in asked[model["name"]]:
                 try:
                     prompts = [
-                        faults.prompt_ids(example, tokenizer, one, app, ("test", row), owner)
-                        for example, row in zip(heldout["examples"], heldout["rows"])
+                        faults.prompt_ids(example, tokenizer, one, app, row, owner)
+                        for example, row in zip(heldout["examples"], heldout["places"])
                     ]
                     _measure(folder, model, one["name"], loaded, [identity, prompts], targets, writing, result)
                 except _NotLoaded as error:

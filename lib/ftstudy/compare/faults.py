@@ -24,13 +24,15 @@ GROUPS = (("system", "no system"), ("user",), ("template", "no template"), ("mis
 ALIGNED = {"name": "aligned", "faults": []}
 
 
-def formats(app: dict, examples: list[dict], tokenizer, rows: list[int], owner: str, every: bool = False) -> list[dict]:
+def formats(
+    app: dict, examples: list[dict], tokenizer, rows: list[tuple], owner: str, every: bool = False
+) -> list[dict]:
     """The formats to compare: aligned, and every combination of the app's own faults.
 
-    `app`: its inference profile. The app's own prompt comes last, under its own name, and as a profile if it
+    `app`: its inference profile. `rows`: each example's (split, row). The app's own prompt comes last, under its own name, and as a profile if it
     can't be split. `every`: append the combinations with all other faults, with the original report's texts.
     """
-    own = set().union(*(parts(app, example, ("test", row)) for example, row in zip(examples, rows)))
+    own = set().union(*(parts(app, example, row) for example, row in zip(examples, rows)))
     whole = {"name": app["name"], "faults": [], "profile": app}
     complete = {"name": app["name"], "faults": sorted(own, key=list(FAULTS).index), "own": own}
     made = [ALIGNED]
@@ -57,8 +59,8 @@ def distinct(
     for one in ranked:
         try:
             prompts = tuple(
-                tuple(prompt_ids(example, tokenizer, one, app, ("test", row), owner))
-                for example, row in zip(heldout["examples"], heldout["rows"])
+                tuple(prompt_ids(example, tokenizer, one, app, row, owner))
+                for example, row in zip(heldout["examples"], heldout["places"])
             )
         except Exception as error:  # a chat template can raise anything
             text = " ".join(str(error).split())
@@ -177,8 +179,7 @@ def _with_bos(ids: list[int], faults: set, tokenizer) -> list[int]:
 def _same(left: dict, right: dict, app: dict, examples, tokenizer, rows) -> bool:
     try:
         return all(
-            prompt_ids(example, tokenizer, left, app, ("test", row))
-            == prompt_ids(example, tokenizer, right, app, ("test", row))
+            prompt_ids(example, tokenizer, left, app, row) == prompt_ids(example, tokenizer, right, app, row)
             for example, row in zip(examples, rows)
         )
     except Exception:  # a chat template can raise anything; `distinct` reports it

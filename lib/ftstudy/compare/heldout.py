@@ -1,30 +1,43 @@
 """The held-out replies that are compared."""
 
+from pathlib import Path
+
 from .. import chat_format
 from ..errors import StudyError
+from ..extract import conversations, variant_folder
 from ..extract.variant_folder import spread
+from ..paths import shown
 
 
-def held_out(examples: list[dict], conversations: list[str], count: int, recorded: set[int] | None = None) -> dict:
-    """`count` examples, spread evenly over the split so that many conversations are included.
+def held_out(folder: Path, count: int, *, config: dict | None = None, recorded: set | None = None) -> dict:
+    """`count` rows of a data folder, spread evenly over the test split so that many conversations are included.
 
-    `recorded`: the rows for which an app's prompts were recorded; if any are usable, only those are taken.
-    Returns `examples`, their `conversations` and `rows` (indices in the split), and `unusable`, the number of
-    rows without a reply to compare with. Raises StudyError if no row is usable.
+    They come from valid.jsonl if there is no test split. `config`: may rename the rows' keys. `recorded`: the
+    (split, row) for which an app's prompts were recorded; if any are usable, only those are taken. Returns `split`;
+    `examples`, their `conversations`, `rows` (indices in the split) and `places`, (split, row); `grouping`, how the
+    conversations are known; `all`, the number of rows, and `unusable`, of those without a reply to compare with.
+    Raises StudyError if no row is usable.
     """
+    split = variant_folder.heldout_split(folder)
+    examples = variant_folder.load_examples(folder, split, config)
+    names, grouping = conversations.of_split(folder, split, examples)
     usable = [at for at, example in enumerate(examples) if chat_format.ends_with_reply(example)]
-    unusable = len(examples) - len(usable)
     if not usable:
         raise StudyError(
-            f"None of the {len(examples)} rows of the test split ends with a reply, so there is nothing to compare "
-            "with. Run `make audit` to see what is wrong with the rows, then extract them again."
+            f"None of the {len(examples)} rows of {shown(folder / split)}.jsonl ends with a reply in a message of its "
+            "own, so there is nothing to compare with. Write the rows as `messages` or as `prompt` and `completion`; "
+            "`make audit` says what is wrong with them."
         )
     if recorded is not None:
-        usable = [at for at in usable if at in recorded] or usable
+        usable = [at for at in usable if (split, at) in recorded] or usable
     rows = spread(usable, count)
     return {
+        "split": split,
         "examples": [examples[row] for row in rows],
-        "conversations": [conversations[row] for row in rows],
+        "conversations": [names[row] for row in rows],
         "rows": rows,
-        "unusable": unusable,
+        "places": [(split, row) for row in rows],
+        "grouping": grouping,
+        "all": len(examples),
+        "unusable": len(examples) - sum(map(chat_format.ends_with_reply, examples)),
     }

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from .. import chat_format
+from .. import chat_format, training
+from ..audit.splits import given_away
 from ..errors import StudyError
 from ..extract import variant_folder
 from ..models import base_models
@@ -24,7 +25,7 @@ def plan(
 ) -> dict:
     """The models, formats and replies to compare.
 
-    `inference`: the app's profile. `replies`: the number of held-out replies. `shots`: the number of examples
+    `inference`: the app's profile; empty if none is known. `replies`: the number of held-out replies. `shots`: the number of examples
     in the prompt of an extra format for base models. `also`: other configs of this run. `every`: every
     combination of faults, for every model. Returns `trained` (the main run's entry), `heldout`, `app`,
     `formats` (with distinct tokens), `combinations` (all that can be rendered), `own_faults` (the app's),
@@ -34,22 +35,23 @@ def plan(
     trained, left_out = repeats.entries(run, config, list(also))
     main = trained[0]
     data = absolute(main["data"])
-    test = variant_folder.load_examples(data, "test")
-    app = chat_format.load_profile(inference, owner)
+    inputs = training.read(main["config"], main["data"], main["model"], adapter=main["adapter"])
+    app = chat_format.load_profile(inference or "aligned", owner)
     named = chat_format.named_profiles(owner).get(app["name"])
     if app["name"] in faults.FAULTS or named is not None and app != {"name": app["name"], **named}:
         app["name"] = f"app {app['name']}"  # the file has the name of a fault or a built-in profile
-    recorded = {row for split, row in app["rows"] if split == "test"} if app["kind"] == "captured" else None
-    heldout = held_out(test, variant_folder.conversations_of(data, "test", len(test)), replies, recorded)
-    train = [row for row in variant_folder.load_examples(data, "train") if chat_format.ends_with_reply(row)]
+    recorded = set(app["rows"]) if app["kind"] == "captured" else None
+    heldout = held_out(data, replies, config=inputs.config, recorded=recorded)
+    heldout["leaked"] = _leaked(inputs, heldout)
+    train = [row for row in _trained(data, inputs.config) if chat_format.ends_with_reply(row)]
     tokenizer = base_models.load_tokenizer(main["model"])
-    made = faults.formats(app, heldout["examples"], tokenizer, heldout["rows"], owner, every)
+    made = faults.formats(app, heldout["examples"], tokenizer, heldout["places"], owner, every)
     if any(entry.get("option") == "A" for entry in trained) and app["name"] != "wrapped":
         made.append({"name": "wrapped", "faults": [], "profile": chat_format.named_profiles(owner)["wrapped"]})
     formats, same, refused = faults.distinct(made, app, heldout, tokenizer, owner)
     if "aligned" in refused:
         raise StudyError(
-            f"The chat template of {main['model']} cannot render {shown(data / 'test.jsonl')}: {refused['aligned']}. "
+            f"The chat template of {main['model']} cannot render {shown(data / heldout['split'])}.jsonl: {refused['aligned']}. "
             "Run `make audit` for details, then use another model or extract the data in a form that it accepts."
         )
     left_out += [{"arm": f"every model, {name}", "why": why} for name, why in refused.items()]
@@ -57,7 +59,7 @@ def plan(
         formats.append(faults.few_shot([train[len(train) * at // shots] for at in range(shots)]))
     if heldout["unusable"]:
         why = "they don't end with a reply"
-        left_out.append({"arm": f"{heldout['unusable']} of {len(test)} test rows", "why": why})
+        left_out.append({"arm": f"{heldout['unusable']} of {heldout['all']} {heldout['split']} rows", "why": why})
     return {
         "run": run,
         "owner": owner,
@@ -73,6 +75,18 @@ def plan(
         "own": [row["messages"][-1]["content"] for row in train],
         "left_out": left_out,
     }
+
+
+def _leaked(inputs, heldout: dict) -> list[bool]:
+    """For each held-out row, whether train.jsonl gives it away."""
+    lines = given_away(inputs, heldout["split"])
+    numbers = inputs.splits[heldout["split"]].numbers
+    return [numbers[row] in lines for row in heldout["rows"]]
+
+
+def _trained(data: Path, config: dict) -> list[dict]:
+    """The training rows; none if the file is gone, as it may be for an adapter that somebody trained elsewhere."""
+    return variant_folder.load_examples(data, "train", config) if (data / "train.jsonl").is_file() else []
 
 
 def measure(plan: dict, **writing) -> dict:

@@ -37,22 +37,32 @@ def arm(model: str, one: dict, scores: dict, heldout: dict) -> dict:
     }
 
 
-def differences(scores: dict, models: list[dict], formats: list[dict], conversations: list[str]) -> list[dict]:
+def differences(scores: dict, models: list[dict], formats: list[dict], heldout: dict) -> list[dict]:
     """The paired differences worth knowing, each left minus right.
 
     Every tuned model against its base under every format; every format against aligned for every model; and
-    every tuned model against its base with examples in the prompt.
+    every tuned model against its base with examples in the prompt. `leaked`: of how many of the replies training
+    gives away, and `without_leaked`, the difference on the others; only where a tuned model meets another.
     """
+    conversations, clean = heldout["conversations"], ~np.array(heldout["leaked"], bool)
     names = [one["name"] for one in formats]
     pairs = [((model["name"], name), (model["base"], name)) for model in models if model["base"] for name in names]
     pairs += [((model["name"], name), (model["name"], "aligned")) for model in models for name in names[1:]]
     shot = next((one["name"] for one in formats if one.get("shots")), None)
     pairs += [((model["name"], "aligned"), (model["base"], shot)) for model in models if model["base"] and shot]
-    return [
-        {"left": list(left), "right": list(right), **intervals.difference(scores[left], scores[right], conversations)}
-        for left, right in pairs
-        if left in scores and right in scores
-    ]
+    found = []
+    for left, right in pairs:
+        if left in scores and right in scores:
+            row = intervals.difference(scores[left], scores[right], conversations)
+            if left[0] != right[0] and not clean.all():
+                row |= {"leaked": int((~clean).sum()), "without_leaked": None}
+                if clean.sum() > 1:
+                    sides = ({name: one[clean] for name, one in scores[arm].items()} for arm in (left, right))
+                    row["without_leaked"] = intervals.difference(
+                        *sides, [name for name, kept in zip(conversations, clean) if kept]
+                    )
+            found.append({"left": list(left), "right": list(right), **row})
+    return found
 
 
 def training_formats(scores: dict, models: list[dict], conversations: list[str], wrapped: str, app: str) -> dict | None:
@@ -173,6 +183,8 @@ def summary(
             for model in plan["models"]
         ],
         "trained": plan["trained"]["name"],
+        "heldout": {key: plan["heldout"][key] for key in ("split", "all", "grouping")}
+        | {"leaked": sum(plan["heldout"]["leaked"])},
         "scaling": scaling(measured["scores"], plan["models"], app, plan["heldout"]),
         "resamples": RESAMPLES,
         "arms": arms,

@@ -33,7 +33,7 @@ def _recorded(folder: Path, name: str, rows: int) -> list[str] | None:
         known = {item["row"]: item["conversation"] for item in meta if item["split"] == name}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
-    return [known.get(row, f"row {row}") for row in range(rows)]
+    return [known.get(row, f"row {row}") for row in range(rows)] if known else None
 
 
 def infer(rows: list[dict]) -> list[str]:

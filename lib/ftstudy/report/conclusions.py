@@ -159,8 +159,43 @@ def gain(row: dict | None, name: str) -> str:
     ending = _ending(row)
     return (
         f"Compared with its base, both prompted {prompted(name)}, the tuned model finds the true replies {found}: "
-        f"{meaning}.{ending}"
+        f"{meaning}.{ending}{_leaked(row)}"
     )
+
+
+def _leaked(row: dict) -> str:
+    """What a verdict rests on if training gives some of the replies away."""
+    if not row.get("leaked"):
+        return ""
+    clean = row["without_leaked"]
+    rest = "too few are left without them"
+    if clean:
+        rest = (
+            f"on the others alone it is {effect(clean['nats_per_reply_token'], clean['interval'])}: {clean['verdict']}"
+        )
+    return f" But train.jsonl gives away {count(row['leaked'], 'of these replies', 'of these replies')}; {rest}."
+
+
+def heldout(found: dict, replies: int, conversations: int) -> str:
+    """Which replies a comparison asks about, and how far to trust that; `found`: `heldout` of comparison.json."""
+    grouping = found["grouping"]
+    text = (
+        f"{count(replies, 'reply', 'replies')} of {found['split']}.jsonl, from {count(conversations, 'conversation')}."
+    )
+    if found["split"] == "valid":
+        text += (
+            " There is no test.jsonl. If training chose its checkpoint by the validation loss, the result looks a "
+            "little too good."
+        )
+    if grouping["known"] == "inferred":
+        text += (
+            f" The rows don't say which conversation they are from, so it was inferred: {grouping['linked']:,} of "
+            f"{grouping['rows']:,} share lines with another row and count as one conversation with it; each of the "
+            "others counts as one of its own. If they are not, the intervals are too narrow."
+        )
+    if found["leaked"]:
+        text += f" train.jsonl gives away {found['leaked']:,} of the replies: their likelihood is partly memory."
+    return text
 
 
 def _ending(row: dict) -> str:
