@@ -16,6 +16,7 @@ SHELL := /bin/sh
 #   DATA         folder for the training data (data, or data/RUN); VARIANT: the one `make extract` writes
 #   CONFIG       the mlx-lm config to train or audit; CONFIGS: those for `make sweep`
 #   MODEL        base model, instead of the config's
+#   FUSED        folder of the fused model, if your app uses one
 #   INFERENCE    how your app builds its prompt: a YAML profile, historical or aligned
 #   APP          your app's code, searched for special tokens typed into it
 #   ITERS        iterations, instead of the config's; SMOKE=1: 100 iterations, evaluated every 10
@@ -36,6 +37,7 @@ ZONE ?=
 MASK ?= yes
 DATA ?= $(if $(filter demo,$(RUN)),data,data/$(RUN))
 MODEL ?=
+FUSED ?=
 OWNER ?= $(if $(filter data/demo/chat.db,$(SOURCE)),Sam)
 INFERENCE ?= historical
 APP ?=
@@ -153,12 +155,12 @@ AUDIT = -p app "$(APP)" -p adapter "$(ADAPTER)" -p stage_history $(if $(filter d
 TRAIN = -p adapter "$(ADAPTER)" -p iterations $(or $(ITERS),0) -p evaluate_every 0 -p force $(if $(FORCE),true,false) \
     -p stock $(if $(filter yes Yes YES,$(STOCK)),true,false)
 COMPARE = -p config "$(CONFIG)" -p owner "$(OWNER)" -p inference "$(INFERENCE)" -p replies 40 -p shots 4 -p longest 48 \
-    -p samples 6 -p every $(if $(filter-out 0,$(FULL)),true,false) -p also '[$(subst $(space),$(comma),$(strip $(ALSO)))]'
+    -p samples 6 -p fused "$(FUSED)" -p every $(if $(filter-out 0,$(FULL)),true,false) -p also '[$(subst $(space),$(comma),$(strip $(ALSO)))]'
 REPEATS = data/adapters/$(RUN)/repeats
 comma := ,
 space := $(subst ,, )
 
-VARIABLES = $(SOURCE) $(KIND) $(ME) $(CONTACTS) $(DATE_ORDER) $(ZONE) $(MASK) $(OWNER) $(DATA) $(CONFIG) $(MODEL) $(INFERENCE) $(APP) $(ITERS) $(STOCK) $(FULL) $(ALSO)
+VARIABLES = $(SOURCE) $(KIND) $(ME) $(CONTACTS) $(DATE_ORDER) $(ZONE) $(MASK) $(OWNER) $(DATA) $(CONFIG) $(MODEL) $(FUSED) $(INFERENCE) $(APP) $(ITERS) $(STOCK) $(FULL) $(ALSO)
 
 # Changes with the variables, so that the same RUN with another SOURCE runs again.
 $(RESULTS)/variables: always

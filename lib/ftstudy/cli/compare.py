@@ -18,7 +18,7 @@ def run(options) -> None:
     from ..progress import remaining, watched
 
     given = notebooks.parameters("04_compare", {"run": options.run, **dict(options.parameter)})
-    choices = {name: given[name] for name in ("replies", "shots", "also", "every")}
+    choices = {name: given[name] for name in ("replies", "shots", "also", "every", "fused")}
     planned = plan.plan(run_folder(options.run), given["config"], given["owner"], given["inference"], **choices)
 
     def tell(arm: str, done: int, total: int, seconds: float) -> None:

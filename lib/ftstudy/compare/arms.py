@@ -27,12 +27,15 @@ from . import faults, generation, likelihood
 FORM = 1  # of the stored files; raise it to ignore older ones
 
 
-def models(trained: list[dict], formats: list[dict], app: str, wrapped: str, every: bool = False) -> list[dict]:
+def models(
+    trained: list[dict], formats: list[dict], app: str, wrapped: str, every: bool = False, fused: str = ""
+) -> list[dict]:
     """The models of the runs in training.json, the main one first, each base model before those tuned from it.
 
     The main tuned model and its base are measured in all formats; the others as in training and with the app's
     prompt, option A also in the wrapped form. Tuned models of the first seed write replies as in training and
-    with the app's prompt, base models as in training. `every`: measure and write in all formats.
+    with the app's prompt, base models as in training. `every`: measure and write in all formats. `fused`: the folder
+    of the main tuned model after fusing; it is measured as in training and with the app's prompt.
     """
     aligned = [name for name in dict.fromkeys(("aligned", app))]
     own = [one["name"] for one in formats]
@@ -66,6 +69,9 @@ def models(trained: list[dict], formats: list[dict], app: str, wrapped: str, eve
             "writes": writes,
             **shared,
         }
+    if fused:
+        asked = {"formats": aligned, "writes": aligned, "option": None}
+        made["fused"] = made["tuned"] | {"name": "fused", "model": fused, "adapter": None} | asked
     return list(made.values())
 
 

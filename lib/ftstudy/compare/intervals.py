@@ -65,6 +65,18 @@ def difference(left: dict, right: dict, conversations: list[str]) -> dict:
     return result
 
 
+def share_lost(base: dict, tuned: dict, fused: dict, conversations: list[str]) -> tuple[float, list[float] | None]:
+    """The share of the tuned model's gain over its base that the fused model lacks, with its interval.
+
+    (fused − tuned) / (base − tuned), in nats: 0 if nothing is lost, 1 if all is, above 1 if the fused model is worse
+    than the base. Only meaningful where the gain is distinguishable from zero.
+    """
+    lost, gained = fused["reply"] - tuned["reply"], base["reply"] - tuned["reply"]
+    drawn = weights(conversations)
+    interval = None if len(conversations) < 2 else bounds((drawn @ lost) / (drawn @ gained))
+    return float(lost.sum() / gained.sum()), interval
+
+
 def over_seeds(left: list[dict], right: list[dict], conversations: list[str]) -> dict:
     """The mean difference between two ways of training, each trained with the same seeds in the same order.
 

@@ -22,16 +22,19 @@ def plan(
     shots: int = 0,
     also: list[str] = (),
     every: bool = False,
+    fused: str = "",
 ) -> dict:
     """The models, formats and replies to compare.
 
     `inference`: the app's profile; empty if none is known. `replies`: the number of held-out replies. `shots`: the number of examples
     in the prompt of an extra format for base models. `also`: other configs of this run. `every`: every
-    combination of faults, for every model. Returns `trained` (the main run's entry), `heldout`, `app`,
+    combination of faults, for every model. `fused`: the folder of the fused model, if there is one. Returns `trained` (the main run's entry), `heldout`, `app`,
     `formats` (with distinct tokens), `combinations` (all that can be rendered), `own_faults` (the app's),
     `same` (a format -> the one with the same tokens), `models`, `own` (the replies of the training split)
     and `left_out`. Raises StudyError if the main run or its data can't be used.
     """
+    if fused:
+        base_models.resolve(fused)  # a wrong path is reported now, not as one more arm left out
     trained, left_out = repeats.entries(run, config, list(also))
     main = trained[0]
     data = absolute(main["data"])
@@ -71,7 +74,9 @@ def plan(
         "combinations": [one for one in made if one["name"] not in refused],
         "own_faults": next((one["faults"] for one in made if one["name"] == app["name"]), []),
         "same": same,
-        "models": arms.models(trained, formats, *(same.get(name, name) for name in (app["name"], "wrapped")), every),
+        "models": arms.models(
+            trained, formats, *(same.get(name, name) for name in (app["name"], "wrapped")), every, fused
+        ),
         "own": [row["messages"][-1]["content"] for row in train],
         "left_out": left_out,
     }

@@ -40,14 +40,15 @@ def arm(model: str, one: dict, scores: dict, heldout: dict) -> dict:
 def differences(scores: dict, models: list[dict], formats: list[dict], heldout: dict) -> list[dict]:
     """The paired differences worth knowing, each left minus right.
 
-    Every tuned model against its base under every format; every format against aligned for every model; and
-    every tuned model against its base with examples in the prompt. `leaked`: of how many of the replies training
+    Every tuned model against its base under every format; every format against aligned for every model; the fused
+    model against the tuned one; and every tuned model against its base with examples in the prompt. `leaked`: of how many of the replies training
     gives away, and `without_leaked`, the difference on the others; only where a tuned model meets another.
     """
     conversations, clean = heldout["conversations"], ~np.array(heldout["leaked"], bool)
     names = [one["name"] for one in formats]
     pairs = [((model["name"], name), (model["base"], name)) for model in models if model["base"] for name in names]
     pairs += [((model["name"], name), (model["name"], "aligned")) for model in models for name in names[1:]]
+    pairs += [(("fused", name), ("tuned", name)) for name in names]
     shot = next((one["name"] for one in formats if one.get("shots")), None)
     pairs += [((model["name"], "aligned"), (model["base"], shot)) for model in models if model["base"] and shot]
     found = []
@@ -62,6 +63,29 @@ def differences(scores: dict, models: list[dict], formats: list[dict], heldout: 
                         *sides, [name for name, kept in zip(conversations, clean) if kept]
                     )
             found.append({"left": list(left), "right": list(right), **row})
+    return found
+
+
+def fusing(scores: dict, app: str, conversations: list[str]) -> dict:
+    """What fusing cost, as in training and with the app's prompt, by format: nats per reply token of `base`, `tuned` and `fused`, and the share of training's
+    gain that was `lost`, with its interval.
+
+    Without the formats in which one of the three was not measured, or in which training's gain is not
+    distinguishable from zero.
+    """
+    found = {}
+    for name in dict.fromkeys(("aligned", app)):
+        if any((model, name) not in scores for model in ("base", "tuned", "fused")):
+            continue
+        base, tuned, fused = (scores[model, name] for model in ("base", "tuned", "fused"))
+        if intervals.difference(tuned, base, conversations)["verdict"] == intervals.BETTER:
+            nats = {"base": base, "tuned": tuned, "fused": fused}
+            lost, interval = intervals.share_lost(base, tuned, fused, conversations)
+            cost = intervals.difference(fused, tuned, conversations)
+            found[name] = {
+                **{model: float(one["reply"].sum() / one["tokens"].sum()) for model, one in nats.items()},
+                **{"lost": lost, "interval": interval, "verdict": cost["verdict"]},
+            }
     return found
 
 
@@ -98,7 +122,7 @@ def scaling(scores: dict, models: list[dict], app: str, heldout: dict) -> list[d
     found = []
     for model in models:
         other = scores.get((model["name"], "aligned"))
-        if model["base"] is None or model["option"] or model["name"] == "tuned" or other is None:
+        if model["base"] is None or model["option"] or model["name"] in ("tuned", "fused") or other is None:
             continue
         saved, gap = ((one["reply"] - two["reply"]) / np.log(2) for one, two in ((aligned, other), (asked, aligned)))
         value, interval = intervals.mean(gap - saved, sizes, heldout["conversations"])
@@ -186,6 +210,7 @@ def summary(
         "heldout": {key: plan["heldout"][key] for key in ("split", "all", "grouping")}
         | {"leaked": sum(plan["heldout"]["leaked"])},
         "scaling": scaling(measured["scores"], plan["models"], app, plan["heldout"]),
+        "fusing": fusing(measured["scores"], app, plan["heldout"]["conversations"]),
         "resamples": RESAMPLES,
         "arms": arms,
         "differences": differences,

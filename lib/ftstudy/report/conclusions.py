@@ -198,6 +198,23 @@ def heldout(found: dict, replies: int, conversations: int) -> str:
     return text
 
 
+def fusing(found: dict) -> str:
+    """`found`: `fusing` of comparison.json. What share of training's gain was lost by fusing; empty if unknown."""
+    sentences = []
+    for name, one in found.items():
+        nats = f"{number(one['tuned'])} → {number(one['fused'])} nats per reply token, prompted {prompted(name)}"
+        if one["verdict"] == "worse":
+            certainty = (
+                f" (95% interval {one['interval'][0]:.0%} to {one['interval'][1]:.0%})" if one["interval"] else ""
+            )
+            sentences.append(f"Fusing lost {one['lost']:.0%} of what training gained{certainty}: {nats}.")
+        elif one["verdict"] == "better":
+            sentences.append(f"The fused model is better than the base model with its adapter: {nats}.")
+        else:
+            sentences.append(f"Fusing lost nothing that can be distinguished: {nats}.")
+    return " ".join(sentences)
+
+
 def _ending(row: dict) -> str:
     end = row.get("end_of_turn")
     return f" The end of the turn: {number(end['nats'], signed=True)} nats, {end['verdict']}." if end else ""
