@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import example, make_pair
+from conftest import example, make_pair, refused
 from ftstudy import chat_format
 from ftstudy.errors import StudyError
 from ftstudy.extract import variant_folder
@@ -140,6 +140,70 @@ def test_callable_gets_the_row_as_in_the_file(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(tmp_path)
     row = example() | {chat_format.EXTRACTED: {"context": "a", "last_message": "b"}}
     assert chat_format.prompt_of(row, {"kind": "callable", "function": "keys_app:ask"}) == "messages"
+
+
+MARKUP = "<|im_start|>{role}\n{content}<|im_end|>\n"
+HEADER = "<|im_start|>assistant\n"
+SYSTEM = "<|im_start|>system\n{system}<|im_end|>\n"
+LAST = "<|im_start|>user\n{last_message}<|im_end|>\n"
+
+
+def several_turns(*contents):
+    turns = [{"role": "system", "content": "Be Sam."}]
+    turns += [{"role": ("user", "assistant")[at % 2], "content": content} for at, content in enumerate(contents)]
+    return {"messages": turns}
+
+
+@pytest.mark.parametrize("template", [SYSTEM + "{history}" + LAST + HEADER, SYSTEM + "{context}" + HEADER])
+@pytest.mark.parametrize(
+    "row",
+    [
+        several_turns("hey", "yo", "note: dinner?\nat 7", "yes"),
+        several_turns("a: b", "c: d", "e {content}", "f", "{role}", "g"),
+        several_turns("note: call me", "ok"),
+    ],
+)
+def test_template_writes_rows_with_earlier_turns_turn_by_turn(template, row, tokenizer):
+    profile = chat_format.load_profile({"kind": "template", "template": template, "turn": MARKUP})
+    assert chat_format.prompt_ids(row, tokenizer, profile) == chat_format.prompt_ids(row, tokenizer)
+
+
+def test_turns_of_each_role_may_be_written_differently():
+    turn = {"user": "Q {content}\n", "assistant": "A {content}\n"}
+    profile = chat_format.load_profile({"kind": "template", "template": "{history}Now {last_message}", "turn": turn})
+    assert chat_format.prompt_of(several_turns("a", "b", "c", "d"), profile) == "Q a\nA b\nNow c"
+    del profile["turn"]["assistant"]
+    refused(lambda: chat_format.prompt_of(several_turns("a", "b", "c", "d"), profile), "turn:", "role assistant")
+
+
+def test_earlier_turns_without_a_form_are_refused_where_the_template_shows_them():
+    row = several_turns("a", "b", "c", "d")
+    for placeholder in ("{context}", "{history}"):
+        profile = {"kind": "template", "template": placeholder}
+        refused(lambda: chat_format.prompt_of(row, profile), 'turn: "', "earlier turns")
+    assert chat_format.prompt_of(row, {"kind": "template", "template": "{last_message}"}) == "c"
+    assert (
+        chat_format.prompt_of(several_turns("a", "b"), {"kind": "template", "template": "{history}|{context}"}) == "|a"
+    )
+
+
+def test_the_original_apps_prompt_shows_earlier_turns_as_lines():
+    prompt = chat_format.prompt_of(several_turns("a", "b", "c", "d"), chat_format.load_profile("historical", "Sam"))
+    assert "Context:\nuser: a\nassistant: b\nuser: c\n\nLast Message: c<|im_end|>" in prompt
+
+
+@pytest.mark.parametrize(
+    "user, history",
+    [
+        ("Contact: hey", ""),
+        ("no name at all", ""),
+        ("Contact: hey\nSam: yo\nContact: two\nlines: here", "Contact: hey\nSam: yo"),
+        ("<conversation>\nContact: a\nSam: b\n</conversation>\n<last_message>\nSam: b\n</last_message>", "Contact: a"),
+        ("Context:\nContact: a\nContact: b\n\nLast Message: b", "Contact: a"),
+    ],
+)
+def test_history_is_the_context_without_its_last_message(user, history):
+    assert chat_format.prompt_of(example(user=user), {"kind": "template", "template": "{history}."}) == history + "."
 
 
 def test_braces_in_a_message_are_not_placeholders(tokenizer):

@@ -2,6 +2,7 @@
 
 import json
 
+import served_models
 from ftstudy import chat_format
 from ftstudy.files import write_jsonl
 
@@ -19,6 +20,11 @@ LLAMA3 = (
     "<|start_header_id|>user<|end_header_id|>\n\n{context}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
 )
 GEMMA = "<bos><start_of_turn>user\n{context}<end_of_turn>\n<start_of_turn>model\n"
+LLAMA3_WITHOUT_START = (
+    "{% for m in messages %}<|start_header_id|>{{ m.role }}<|end_header_id|>\n\n{{ m.content | trim }}<|eot_id|>"
+    "{% endfor %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}"
+)
+OLLAMAS_MISTRAL = "[INST] {{ if .System }}{{ .System }}\n\n{{ end }}{{ .Prompt }} [/INST]"
 MISTRAL = "<s>[INST] {system}\n\n{context} [/INST]"
 
 
@@ -71,6 +77,7 @@ def cases():
     yield from _contents()
     yield from _markup()
     yield from _records()
+    yield from _served()
 
 
 def _starts():
@@ -343,3 +350,77 @@ def _records():
         study.ask(kind="captured", file="captured.jsonl")
 
     yield "recorded ids that are a text", PLAIN, spelt, "parity.profile_fails", error, ("parity.captured_rows",)
+
+
+def own_last(study):
+    """The owner wrote once more before the first replies of the test split."""
+    rows = study.rows("test")
+    for row in rows[:3]:
+        row["messages"][1]["content"] += f"\n{study.owner}: anyone there?"
+    study.write("test", rows)
+
+
+def _served():
+    """Faults of an app behind Ollama or llama.cpp's server."""
+    error = "error"
+
+    def serve(**options):
+        return lambda study: study.serve(**options)
+
+    def serve_gguf(**options):
+        return lambda study: study.serve_gguf(**options)
+
+    ollama, gemma, llama = "ollama-chatml", "ollama-gemma", "gguf-llama3"
+    without_system = "<|im_start|>user\n{{ .Prompt }}<|im_end|>\n<|im_start|>assistant\n"
+    yield (
+        "a Modelfile whose TEMPLATE drops the system text",
+        ollama,
+        serve(template=without_system),
+        "parity.system_text|parity.default_system",
+        error,
+        ("parity.role_header",),
+    )
+    other = serve(system="You are a helpful assistant.")
+    yield "a Modelfile with another SYSTEM", ollama, other, "parity.system_text", error
+    shot = serve(lines='MESSAGE user "u there?"\nMESSAGE assistant always\n')
+    yield "a Modelfile with turns of its own", ollama, shot, "parity.earlier_replies", error
+    tight = serve(template=served_models.CHATML_ONCE.replace("<|im_start|>assistant\n", "<|im_start|>assistant"))
+    yield "a TEMPLATE without the last line break", ollama, tight, "parity.end_of_prompt|parity.whitespace", error
+    bare = serve(template="{{ .System }} USER: {{ .Prompt }} ASSISTANT: ")
+    yield "a TEMPLATE of another family", ollama, bare, "parity.role_header", error, ("parity.end_of_prompt",)
+    twice = serve(template="<bos>" + served_models.GEMMA, add_bos=True)
+    yield "a start token in the TEMPLATE and from Ollama", gemma, twice, "parity.bos", error
+    yield "no start token from TEMPLATE or Ollama", gemma, serve(add_bos=False), "parity.bos", error
+    missing, cuts = "parity.stop_missing", "parity.stop_cuts_replies"
+    yield (
+        "no stop, and a GGUF that is elsewhere",
+        ollama,
+        serve(stop="", gguf=False, lines="# moved\n"),
+        missing,
+        "warning",
+    )
+    yield "another family's stop", ollama, serve(stop="<|eot_id|>", gguf=False), missing, "warning"
+    for stop in ("", "<|im_end|>"):
+        ended = serve(template=OLLAMAS_MISTRAL, stop=stop, eos="<unk>")
+        yield f"a GGUF with another end token, and {stop or 'no stop'}", "hindi-mistral", ended, missing, error
+    yield "llama.cpp with another end token", "hindi-mistral", serve_gguf(eos="<unk>", add_bos=True), missing, error
+    yield "a stop text that replies contain", ollama, serve(stop="e"), cuts, error
+    asked_last = lambda study: (own_last(study), study.ask(user="{last_message}"))  # noqa: E731
+    follows = ("parity.user_wrapper",)
+    yield "the last message is the owner's own", PLAIN, asked_last, "parity.own_last_message", "info", follows
+    rare = lambda study: study.ask(stop=[study.rows("train")[0]["messages"][-1]["content"]])  # noqa: E731
+    yield "a stop text that is one reply", PLAIN, rare, cuts, "warning"
+    yield (
+        "a context shorter than the prompts",
+        ollama,
+        serve(lines="PARAMETER num_ctx 16\n"),
+        "parity.prompt_cut",
+        error,
+    )
+    chatml = serve_gguf(
+        template="{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    )
+    follows = tuple(f"parity.{of}" for of in ("end_of_prompt", "whitespace", "system_text", "user_wrapper", "bos"))
+    yield "a GGUF with another chat template", llama, chatml, "parity.role_header", error, follows
+    without = serve_gguf(template=LLAMA3_WITHOUT_START)
+    yield "a GGUF without a start token", llama, without, "parity.bos", error

@@ -1,6 +1,6 @@
 """A clean run as a user would set it up, in a folder of its own: the start of every case, and a control.
 
-data/{train,valid,test,meta}.jsonl  config.yaml  profile.yaml  model/  adapter/  app/
+data/{train,valid,test,meta}.jsonl  config.yaml  profile.yaml  model/  adapter/  app/  Modelfile  robin.gguf
 """
 
 import json
@@ -14,6 +14,7 @@ import yaml
 from ftstudy import audit, chat_format
 from ftstudy.files import write_json, write_jsonl
 from ftstudy.models import base_models
+from served_models import CHATML_ONCE, GEMMA, write_gguf
 from templates import tokenizer_folder
 
 from . import conversations
@@ -23,7 +24,8 @@ CHATML = chat_format.CHATML % "{context}"
 
 @dataclass(frozen=True)
 class Plan:
-    """What a clean run is made of. `profile` is a profile's keys, "captured" or None for no profile."""
+    """What a clean run is made of. `profile` is a profile's keys, "captured", "ollama" or "gguf" for one
+    with a file, or None for no profile."""
 
     persona: str = "texter"
     template: str = "chatml"
@@ -62,6 +64,9 @@ PLANS = {
         "labels", config=(("optimizer", "AdamW"), ("num_layers", -1), ("lora_parameters", None), ("batch_size", 8))
     ),
     "unasked-llama3": Plan("labels", "llama3", train=60, profile=None),
+    "ollama-chatml": Plan(train=60, profile="ollama"),
+    "ollama-gemma": Plan("persian", "gemma", train=60, system=False, profile="ollama"),
+    "gguf-llama3": Plan("formal", "llama3", train=60, profile="gguf"),
     "trained-chatml": Plan(train=60, adapter=True),
     "trained-gemma": Plan("formal", "gemma", train=60, system=False, adapter=True),
 }
@@ -147,6 +152,26 @@ class Study:
         write_jsonl(self.folder / "captured.jsonl", recorded)
         self.ask(kind="captured", file="captured.jsonl")
 
+    def serve(self, template=None, system=None, stop="{eos}", lines="", gguf=True, **options) -> None:
+        """The app is now a model of Ollama's, from a Modelfile and a GGUF without weights."""
+        tokenizer = self.tokenizer
+        (self.folder / "robin.gguf").unlink(missing_ok=True)
+        if gguf:
+            starts = {"add_bos": tokenizer.encode("a")[0] == tokenizer.bos_token_id}
+            write_gguf(self.folder / "robin.gguf", tokenizer, tokenizer.chat_template, **starts | options)
+        own = next((turn["content"] for turn in self.rows("train")[0]["messages"] if turn["role"] == "system"), None)
+        template = template or (GEMMA if self.plan.template == "gemma" else CHATML_ONCE)
+        text = f'FROM ./robin.gguf\nTEMPLATE """{template}"""\n{lines}'
+        text += "" if own is None else f'SYSTEM """{own if system is None else system}"""\n'
+        text += f'PARAMETER stop """{stop.format(eos=tokenizer.eos_token)}"""\n' if stop else ""
+        (self.folder / "Modelfile").write_text(text, encoding="utf-8")
+        self.ask(kind="ollama", file="Modelfile")
+
+    def serve_gguf(self, template=None, **options) -> None:
+        """The app is now llama.cpp's server with a GGUF of the model."""
+        write_gguf(self.folder / "robin.gguf", self.tokenizer, template or self.tokenizer.chat_template, **options)
+        self.ask(kind="gguf", file="robin.gguf")
+
     def audit(self) -> dict:
         profile, app = self.folder / "profile.yaml", self.folder / "app"
         return audit.audit(
@@ -175,6 +200,10 @@ def build(name: str, folder: Path, seed: int = 0) -> Study:
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     if plan.profile == "captured":
         study.capture()
+    elif plan.profile == "ollama":
+        study.serve()
+    elif plan.profile == "gguf":
+        study.serve_gguf()
     elif plan.profile:
         study.ask(**dict(plan.profile))
     if name.startswith("app-"):

@@ -7,7 +7,9 @@ message as they were before a variant wrote them into the user turn.
 
 import re
 
-PLACEHOLDERS = ("system", "context", "last_message", "instruction")
+from ..errors import StudyError
+
+PLACEHOLDERS = ("system", "context", "history", "last_message", "instruction")
 EXTRACTED = "_extracted"  # an example's key for {"context", "last_message"} from meta.jsonl; no model sees it
 WRAPPER = "Context:\n{context}\n\nLast Message: {last_message}"
 
@@ -35,11 +37,16 @@ def messages_for(example: dict, profile: dict | None = None) -> list[dict]:
 
 
 def fill(text: str, example: dict, profile: dict) -> str:
-    """Fill the placeholders in one pass, so that braces inside a person's message stay as they are."""
+    """Fill the placeholders in one pass, so that braces inside a person's message stay as they are.
+
+    Raises StudyError if a template asks for the turns of a row with several, and the profile has no `turn`.
+    """
+    by_turns = has_turns(example, profile)
     values = {
         "instruction": lambda: profile.get("instruction") or "",
-        "context": lambda: context_of(example),
-        "last_message": lambda: last_message(example),
+        "context": lambda: _written(_turns(example), profile) if by_turns else context_of(example),
+        "history": lambda: _written(_turns(example)[:-1], profile) if by_turns else history_of(example),
+        "last_message": lambda: (_turns(example) or [{}])[-1].get("content", "") if by_turns else last_message(example),
         # A profile's system text may itself quote the example's.
         "system": lambda: (
             _content(example, "system")
@@ -83,6 +90,45 @@ def _content(example: dict, role: str) -> str:
     return next((text_of(turn) for turn in reversed(example["messages"]) if turn["role"] == role), "")
 
 
+# --- a template's turns ---------------------------------------------------------------------
+
+
+def has_turns(example: dict, profile: dict) -> bool:
+    """Whether a template profile writes this row turn by turn.
+
+    It does with earlier turns in the row. With a single user turn it does too if the profile has a `turn` and no
+    `user`: where the app wraps the user turn, the conversation is written inside of it.
+    """
+    every_row = profile.get("turn") and not profile.get("user")
+    return "template" in profile and (bool(every_row) or len(_turns(example)) > 1)
+
+
+def _turns(example: dict) -> list[dict]:
+    """The messages that the reply answers, without a system message."""
+    return [message for message in example["messages"][:-1] if message["role"] != "system"]
+
+
+def _written(turns: list[dict], profile: dict) -> str:
+    """Turns as the app writes each of them, one after the other."""
+    if turns and not profile.get("turn"):
+        raise StudyError(
+            'Add turn: "<|im_start|>{role}\\n{content}<|im_end|>\\n", as your app writes a turn, to the profile: this row '
+            "has earlier turns, and {context} and {history} depend on it."
+        )
+    written = "".join(_turn(message, profile["turn"]) for message in turns)
+    return written.rstrip("\n") if profile.get("user") else written  # within a user turn
+
+
+def _turn(message: dict, form: str | dict[str, str]) -> str:
+    text = form if isinstance(form, str) else form.get(message["role"])
+    if text is None:
+        raise StudyError(
+            f"The profile's `turn:` has no text for the role {message['role']}, which this row has. Add it, for example "
+            f'{message["role"]}: "{{content}}\\n".'
+        )
+    return re.sub(r"\{(role|content)\}", lambda match: message[match[1]], text)
+
+
 # --- context and last message ---------------------------------------------------------------
 
 
@@ -92,10 +138,22 @@ def context_of(example: dict) -> str:
     return extracted["context"] if extracted else plain_context(_content(example, "user"))
 
 
+def history_of(example: dict) -> str:
+    """`context_of` without its last message."""
+    context, last = context_of(example), last_message(example)
+    earlier = context[: len(context) - len(last)] if last and context.endswith(last) else context
+    return earlier.rpartition("\n")[0]  # what is left of the last line is the sender's name
+
+
 def last_message(example: dict) -> str:
-    """The whole text of the last message before the reply, without its sender's name."""
+    """The whole text of the last message before the reply, without its sender's name. The owner may have sent it."""
     extracted = _extracted(example)
     return extracted["last_message"] if extracted else _read_back(example)
+
+
+def last_speaker(example: dict) -> str | None:
+    """The name in front of the last message, if there is one."""
+    return _speaker(context_of(example)[len(history_of(example)) :].lstrip("\n"), 0)
 
 
 def _extracted(example: dict) -> dict | None:

@@ -4,13 +4,21 @@ Keys: `kind`, `name`, `instruction`, and those of its kind:
 
     messages   `system` (false: the app sends no system message) and `user` replace the example's texts
     template   `template`, the whole prompt string; `system` and `user` say what it is meant to contain,
-               so that it can be compared with the chat template's rendering
+               so that it can be compared with the chat template's rendering; `turn` says how the app writes
+               one earlier turn, with {role} and {content}: a text, or one for each role; `add_bos` whether
+               the server puts a start token in front (default: as mlx-lm does, if the text has none)
     callable   `function`, as `module:name`
     captured   `file`, JSONL rows {"split", "row", "prompt" or "ids"}
+    ollama     `file`, a Modelfile; `system` and `user` if the app sends them
+    gguf       `file`, a GGUF that llama.cpp's server serves; `system` and `user` as for messages
 
-Texts may contain {system}, {context}, {last_message} and {instruction}.
+Any kind takes `stop`, the texts at which the app cuts a reply. A Modelfile or a GGUF is also taken as it is.
+
+Texts may contain {system}, {context} (the conversation before the reply), {history} (the same without its last
+message), {last_message} and {instruction}. In a template, rows with earlier turns are written turn by turn.
 """
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -22,6 +30,7 @@ from pydantic_core import PydanticCustomError
 
 from ..errors import StudyError
 from ..paths import absolute, shown
+from . import gguf, modelfile
 from .capture import captured_rows
 from .messages import PLACEHOLDERS, WRAPPER
 from .prompts import is_text
@@ -42,22 +51,27 @@ def named_profiles(owner: str) -> dict[str, dict]:
         "aligned": {"kind": "messages"},
         "other_system": {"kind": "messages", "system": persona},
         "wrapped": {"kind": "messages", "user": WRAPPER},
-        "historical": {"kind": "template", "system": persona, "user": WRAPPER, "template": CHATML % WRAPPER},
+        "historical": {
+            "kind": "template",
+            "system": persona,
+            "user": WRAPPER,
+            "template": CHATML % WRAPPER,
+            "turn": "{role}: {content}\n",
+        },
     }
 
 
 def load_profile(source: str | Path | dict, owner: str = "") -> dict:
     """An inference profile from a YAML file, a name out of `named_profiles`, or a dict.
 
-    A captured profile gains `rows`, (split, row) -> prompt, and `broken`, the lines that cannot be used.
-    Raises StudyError if the file is missing or is not a valid profile.
+    A captured profile gains `rows`, (split, row) -> prompt, and `broken`, the lines that cannot be used; one of kind
+    ollama or gguf gains `served`, what its file says. `file` counts from the current folder, or else from the
+    profile's. Raises StudyError if a file is missing or is not valid.
     """
     if isinstance(source, dict):
-        loaded = {key: source[key] for key in ("rows", "broken") if key in source}
+        loaded = {key: source[key] for key in ("rows", "broken", "served") if key in source}
         profile = _checked({key: source[key] for key in source if key not in loaded}, "The inference profile") | loaded
-        if profile["kind"] == "captured" and "rows" not in profile:
-            profile |= captured_rows(absolute(profile["file"]))
-        return profile
+        return profile if loaded else _with_file(profile, Path.cwd())
     named, path = named_profiles(owner), absolute(source)
     if source in named:
         return {"name": source, **named[source]}
@@ -66,18 +80,33 @@ def load_profile(source: str | Path | dict, owner: str = "") -> dict:
             f"No inference profile {shown(path)}: it is neither a file nor one of {', '.join(named)}. Name a YAML file "
             "with a `kind:`, as in ft_configs/inference_historical.yaml."
         )
+    if gguf.is_gguf(path) or modelfile.is_modelfile(path):
+        kind = "gguf" if gguf.is_gguf(path) else "ollama"
+        return _with_file({"name": path.name, "kind": kind, "file": str(path)}, path.parent)
     try:
         profile = yaml.safe_load(path.read_text(encoding="utf-8"))
     except Exception as error:  # the parser's own, and what its constructors raise for odd values
         raise StudyError(
             f"{shown(path)} is not readable YAML ({' '.join(str(error).split())}); correct that line."
         ) from error
-    profile = _checked(profile, shown(path))
-    if profile["kind"] == "captured":
-        profile |= captured_rows(path.parent / profile["file"])
+    profile = _with_file(_checked(profile, shown(path)), path.parent)
     if profile["kind"] == "callable" and str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))  # the app's module may be next to its profile
     return {"name": path.stem.removeprefix("inference_"), **profile}
+
+
+def _with_file(profile: dict, folder: Path) -> dict:
+    """The profile with what is in its file."""
+    if "file" not in profile:
+        return profile
+    path = absolute(profile["file"])
+    if not os.path.exists(path):  # unlike Path.exists, also False for a name that is too long
+        path = folder / Path(profile["file"]).expanduser()
+    if profile["kind"] == "captured":
+        return profile | captured_rows(path)
+    if not os.path.isfile(path):
+        raise StudyError(f"There is no file {shown(path)}, which the inference profile names. Correct its `file:`.")
+    return profile | {"served": gguf.served(path) if profile["kind"] == "gguf" else modelfile.read(path)}
 
 
 # --- what a profile may say ---------------------------------------------------------------
@@ -89,14 +118,20 @@ def _tokenizable(text: str) -> str:
     return text
 
 
-def _known_placeholders(text: str) -> str:
-    if unknown := [name for name in re.findall(r"\{(\w+)\}", text) if name not in PLACEHOLDERS]:
-        raise ValueError(f"{{{unknown[0]}}}")
-    return text
+def _only(names: tuple[str, ...]) -> AfterValidator:
+    """Refuses a text with other placeholders than these."""
+
+    def checked(text: str) -> str:
+        if unknown := [name for name in re.findall(r"\{(\w+)\}", text) if name not in names]:
+            raise PydanticCustomError("placeholder", "{unknown}", {"unknown": unknown[0], "known": names})
+        return text
+
+    return AfterValidator(checked)
 
 
 Text = Annotated[str, AfterValidator(_tokenizable)]
-Filled = Annotated[Text, AfterValidator(_known_placeholders)]
+Filled = Annotated[Text, _only(PLACEHOLDERS)]
+OfATurn = Annotated[Text, _only(("role", "content"))]
 Needed = Field(min_length=1)
 
 
@@ -105,6 +140,7 @@ class _Profile(BaseModel):
     kind: str
     name: Text = ""
     instruction: Text = ""
+    stop: list[Text] = []
 
 
 class _Messages(_Profile):
@@ -114,6 +150,8 @@ class _Messages(_Profile):
 
 class _Template(_Messages):
     template: Filled = Needed
+    turn: OfATurn | dict[str, OfATurn] = ""
+    add_bos: bool | None = None
 
 
 class _Callable(_Profile):
@@ -124,7 +162,18 @@ class _Captured(_Profile):
     file: Text = Needed
 
 
-KINDS = {"messages": _Messages, "template": _Template, "callable": _Callable, "captured": _Captured}
+class _Served(_Messages):
+    file: Text = Needed
+
+
+KINDS = {
+    "messages": _Messages,
+    "template": _Template,
+    "callable": _Callable,
+    "captured": _Captured,
+    "ollama": _Served,
+    "gguf": _Served,
+}
 
 
 def _checked(profile, where: str) -> dict:
@@ -135,12 +184,16 @@ def _checked(profile, where: str) -> dict:
         raise StudyError(f"{where} has {wrong}. Set `kind:` to one of {', '.join(KINDS)}.")
     profile = {str(key): value for key, value in profile.items() if value is not None}
     texts = dict(profile)
-    if kind == "messages" and profile.get("system") is False:
+    if kind in ("messages", "gguf") and profile.get("system") is False:
         del texts["system"]
     try:
         KINDS[kind].model_validate(texts)
     except ValidationError as error:
-        raise StudyError(" ".join(_explained(one, kind, where) for one in error.errors()[:3])) from None
+        wrong = {}
+        for one in error.errors():  # of a key that may be a text or a mapping, the better message
+            if one["loc"][0] not in wrong or one["type"] == "placeholder":
+                wrong[one["loc"][0]] = one
+        raise StudyError(" ".join(_explained(one, kind, where) for one in list(wrong.values())[:3])) from None
     return profile
 
 
@@ -152,7 +205,8 @@ def _explained(error: dict, kind: str, where: str) -> str:
         )
     if error["type"] in ("missing", "string_too_short"):
         return f"{where} has no `{key}:`, which a profile of kind {kind} needs. Add it."
-    if error["type"] == "value_error":
-        known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
-        return f"{where} has the unknown placeholder {error['ctx']['error']} in `{key}:`. The placeholders are {known}."
-    return f"{where} has {repr(error['input'])[:80]} as its `{key}:`. Write a text."
+    if error["type"] == "placeholder":
+        known = ", ".join(f"{{{name}}}" for name in error["ctx"]["known"])
+        return f"{where} has the unknown placeholder {{{error['ctx']['unknown']}}} in `{key}:`. It takes {known}."
+    wanted = {"add_bos": "true or false", "stop": "a list of texts"}.get(key, "a text")
+    return f"{where} has {repr(error['input'])[:80]} as its `{key}:`. Write {wanted}."

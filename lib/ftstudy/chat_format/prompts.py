@@ -5,11 +5,16 @@ import importlib
 import re
 
 from ..errors import StudyError
+from . import modelfile
 from .messages import EXTRACTED, fill, messages_for
-from .tokens import encode_prompt, template_ids
+from .tokens import encode_prompt, template_ids, template_text
 
 SURROGATES = re.compile("[\ud800-\udfff]")
 Prompt = str | list[int] | list[dict]  # a text, token ids, or messages
+CHATML_TEMPLATE = (  # line breaks within {{ }}, as jinja drops some of the others
+    "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endfor %}"
+    "{{ '<|im_start|>assistant\n' }}"
+)
 
 
 def prompt_ids(
@@ -19,26 +24,80 @@ def prompt_ids(
 
     `where` is the example's (split, row), which only captured profiles need.
     """
-    return encoded(prompt_of(example, profile, where), tokenizer, example.get("tools"))
+    return encoded(prompt_of(example, profile, where, tokenizer), tokenizer, example.get("tools"))
 
 
-def prompt_of(example: dict, profile: dict | None = None, where: tuple[str, int] | None = None) -> Prompt:
+def prompt_of(
+    example: dict, profile: dict | None = None, where: tuple[str, int] | None = None, tokenizer=None
+) -> Prompt:
     """What an app passes to the model for this example: a prompt string, token ids, or messages.
 
-    `where` is the example's (split, row), which only captured profiles need. Raises StudyError
-    if the profile's function fails or returns something else, or if nothing was captured for the row.
+    `where` is the example's (split, row), which only captured profiles need; `tokenizer` is needed where a server
+    puts a start token in front of the prompt. Raises StudyError if the profile's function fails or returns something
+    else, if the server's template refuses the messages, or if nothing was captured for the row.
     """
     profile = profile or {"kind": "messages"}
     kind = profile["kind"]
     if kind == "messages":
         return messages_for(example, profile)[:-1]
     if kind == "template":
-        return as_prompt(fill(profile["template"], example, profile), "the inference profile's template")
+        text = as_prompt(fill(profile["template"], example, profile), "the inference profile's template")
+        return started(text, profile.get("add_bos"), tokenizer)
     if kind == "callable":
         return _called(profile["function"], example)
+    if kind in ("ollama", "gguf"):
+        # A Modelfile's own system text applies where the app sends none.
+        silent = {"system": False} if kind == "ollama" and profile.get("system") is None else {}
+        messages = messages_for(example, profile | silent)[:-1]
+        return (ollama_prompt if kind == "ollama" else llama_cpp_prompt)(
+            profile["served"], messages, tokenizer, example
+        )
     if where not in profile["rows"]:
         raise StudyError(f"No prompt was captured for row {where} in {profile['file']}; record it again.")
     return profile["rows"][where]
+
+
+def ollama_prompt(served: dict, messages: list[dict], tokenizer, example: dict | None = None) -> Prompt:
+    """What Ollama gives to a model for an app's messages; `served` as `modelfile.read` returns it.
+
+    Ollama puts a start token in front even of a prompt that has one.
+    """
+    text = as_prompt(modelfile.prompt(served, messages), "the Modelfile's template")
+    base = served["gguf"] or {"add_bos": None, "bos": None}
+    return started(text, base["add_bos"], tokenizer, base["bos"])
+
+
+def llama_cpp_prompt(served: dict, messages: list[dict], tokenizer, example: dict | None = None) -> Prompt:
+    """What llama.cpp's server gives to a model for an app's messages; `served` as `gguf.served` returns it.
+
+    It takes a start token away from the template's text before it puts its own in front. Without a template it uses
+    ChatML.
+    """
+    template, bos = served["template"] or CHATML_TEMPLATE, served["bos"]
+    texts = {"bos_token": bos or "", "eos_token": served["eos"] or "", "enable_thinking": True}
+    own, tools = getattr(tokenizer, "_tokenizer", tokenizer), (example or {}).get("tools")  # not mlx-lm's own arguments
+    try:
+        text = template_text(messages, own, tools, prompt=True, chat_template=template, **texts)
+    except Exception as error:  # a template raises what it likes
+        raise StudyError(
+            f"The GGUF's chat template does not take the app's messages ({type(error).__name__}: "
+            f"{' '.join(str(error).split())})."
+        ) from error
+    add = served["add_bos"]
+    return started(text.removeprefix(bos) if add and bos else text, add, tokenizer, bos)
+
+
+def started(text: str, add_bos: bool | None, tokenizer, bos: str | None = None) -> Prompt:
+    """A prompt as a server starts it: with a start token in front (`bos`, else the tokenizer's), or exactly as it is.
+
+    With None the text is left to `encoded`, which adds a start token as mlx-lm does.
+    """
+    bos = bos or (tokenizer.bos_token if add_bos is not None else None)
+    if add_bos and bos:
+        text = bos + text
+    if add_bos is None or not tokenizer.bos_token or text.startswith(tokenizer.bos_token):
+        return text
+    return list(tokenizer.encode(text, add_special_tokens=False))
 
 
 def _called(name: str, example: dict) -> Prompt:

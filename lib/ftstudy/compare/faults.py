@@ -145,6 +145,8 @@ def _with(messages: list[dict], faults: set, own, example: dict, app: dict, wher
 def _app_messages(app: dict, example: dict, where) -> list[dict] | None:
     if app["kind"] == "template":
         return chat_format.messages_for(example, app)[:-1]
+    if app["kind"] in ("ollama", "gguf"):
+        return None  # the server renders the app's messages with a template of its own
     prompt = chat_format.prompt_of(example, app, where)
     return prompt if isinstance(prompt, list) and prompt and isinstance(prompt[0], dict) else None
 

@@ -15,14 +15,16 @@ from ...progress import bar
 from ..evidence import counted, listed
 from ..findings import Finding
 from ..run_inputs import RunInputs
+from . import last_messages, serving
 from .alignment import compare, key_differences, termination
-from .checks import ASPECTS, BY_ID, CAPTURED_ROWS, CHECKS, NO_PROFILE, PROFILE_FAILS
+from .checks import ASPECTS, BY_ID, CAPTURED_ROWS, NO_PROFILE, OF_PROMPTS, PROFILE_FAILS
 from .differences import differences
 from .prompts import Row, Seen, begins, compare_all, rows_of
 from .shown import OF_REGION, as_tokens, blocks, both, fingerprint, first_tokens, side_of
 
 TOKENS = 100_000  # in the prompts that are inspected: a few if they are long
 CALLS = 2000  # at most, of an app's function, spread evenly over the rows
+CHECKS = (*OF_PROMPTS, *serving.CHECKS, *last_messages.CHECKS)
 __all__ = ["CHECKS", "check", "check_parity", "compare", "key_differences", "termination"]
 
 
@@ -41,13 +43,14 @@ def check(inputs: RunInputs) -> list[Finding]:
     if profile["kind"] == "callable":
         step = -(-total // CALLS) or 1
     rows = chain.from_iterable(rows_of(name, inputs.rendering(name), inputs.splits[name].blank) for name in names)
-    return _findings(
+    found = _findings(
         bar(islice(rows, 0, None, step), total=-(-total // step), desc="comparing prompts", delay=1),
         Template(inputs.tokenizer),
         profile,
         {name: split.where for name, split in inputs.splits.items()},
         bool(inputs.config.get("mask_prompt")),
     )
+    return found + serving.check(inputs) + last_messages.check(inputs)
 
 
 def check_parity(

@@ -128,5 +128,5 @@ ASPECTS = {  # of the prompt, for titles
     TEMPLATE_ARGUMENTS: "Arguments of the chat template",
     END_OF_PROMPT: "End of the prompt",
 }
-CHECKS = (*ASPECTS, PROFILE_FAILS, CAPTURED_ROWS, NO_PROFILE)
-BY_ID = {check.id: check for check in CHECKS}
+OF_PROMPTS = (*ASPECTS, PROFILE_FAILS, CAPTURED_ROWS, NO_PROFILE)
+BY_ID = {check.id: check for check in OF_PROMPTS}

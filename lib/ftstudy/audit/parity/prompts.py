@@ -64,7 +64,7 @@ def compare_all(rows: Iterable[Row], template: Template, profile: dict) -> Seen:
         messages, tools = row.example["messages"][:-1], row.example.get("tools")
         text = ids = None
         try:
-            prompt = chat_format.prompt_of(row.example, profile, (row.split, row.row))
+            prompt = chat_format.prompt_of(row.example, profile, (row.split, row.row), template.tokenizer)
             if prompt == messages:
                 same = True
             else:

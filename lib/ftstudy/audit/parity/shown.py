@@ -4,6 +4,7 @@ import hashlib
 
 from ... import chat_format
 from ...chat_format.template import Template
+from ...paths import shown
 from .alignment import align
 from .contents import cut
 from .prompts import Row
@@ -79,4 +80,6 @@ def side_of(profile: dict) -> str:
         "template": "the same, a string without its template",
         "callable": f"whatever {profile.get('function')} uses",
         "captured": f"unknown, recorded in {profile.get('file')}",
+        "ollama": f"taken to be the same, with the template of {shown(profile.get('file', ''))}",
+        "gguf": f"taken to be the same, with the template of {shown(profile.get('file', ''))}",
     }[profile["kind"]]

@@ -1,0 +1,133 @@
+"""What an app's server does besides building the prompt: where it ends a reply, and how long a prompt may be.
+
+A Modelfile and a GGUF file say this, and any profile may name its `stop` texts.
+"""
+
+from collections import Counter
+
+from ...chat_format.replies import last_replies
+from ..evidence import counted, listed
+from ..findings import Check, Finding
+from ..run_inputs import RunInputs
+
+STOP_MISSING = Check(
+    "parity.stop_missing",
+    ("error", "warning"),
+    "The app's server doesn't stop at the token that ends a reply in training; a warning if its GGUF isn't there to say "
+    "which tokens end a reply by themselves.",
+    cause="The model was taught to end its reply with {token}. A server that doesn't know this token goes on, and the "
+    "model writes the next turns too.",
+    fix='Add PARAMETER stop "{token}" to the Modelfile, or `stop: ["{token}"]` to the app\'s requests and its profile.',
+    bad="TEMPLATE with <|im_end|>, and no PARAMETER stop",
+    good='PARAMETER stop "<|im_end|>"',
+)
+STOP_CUTS = Check(
+    "parity.stop_cuts_replies",
+    ("error", "warning"),
+    "A stop text of the app is in the replies of the training data; a warning if in less than 5% of them.",
+    cause="The model was taught to write this text within its replies, and the server ends a reply there.",
+    fix="Stop only at the end-of-turn token, or train on replies without this text.",
+    bad='PARAMETER stop "?"',
+    good='PARAMETER stop "<|im_end|>"',
+)
+PROMPT_CUT = Check(
+    "parity.prompt_cut",
+    ("error",),
+    "Prompts are longer than the app's context (num_ctx), so their first messages are dropped.",
+    cause="Ollama drops the earliest messages until a prompt fits into num_ctx.",
+    fix="Set PARAMETER num_ctx above the longest prompt plus a reply.",
+    bad="PARAMETER num_ctx 256   # prompts of 400 tokens",
+    good="PARAMETER num_ctx 4096",
+)
+SERVER = Check(
+    "parity.server_settings",
+    ("info",),
+    "What a Modelfile or a GGUF file says about the app, and what it leaves open.",
+    cause="The prompt is only known as far as the file describes it.",
+    fix="No action is needed; `ftstudy record` records what the app really sends.",
+    bad="",
+    good="",
+)
+CHECKS = (STOP_MISSING, STOP_CUTS, PROMPT_CUT, SERVER)
+MANY = 0.05  # of the replies
+
+
+def check(inputs: RunInputs) -> list[Finding]:
+    """Findings on stop texts, context length and what the server's file leaves open."""
+    profile, name = inputs.profile, next(iter(inputs.splits))
+    served = profile.get("served")
+    stops = list(dict.fromkeys([*profile.get("stop", []), *(served or {}).get("stop", [])]))
+    found = _cut_replies(inputs, name, stops)
+    if served:
+        found += _missing_stop(inputs, name, profile, stops)
+        found += _cut_prompts(inputs, served)
+        found.append(_settings(inputs, profile, stops))
+    return found
+
+
+def _missing_stop(inputs: RunInputs, name: str, profile: dict, stops: list[str]) -> list[Finding]:
+    tokenizer, rendering = inputs.tokenizer, inputs.rendering(name)
+    _, ends, _ = last_replies(rendering, tokenizer)
+    taught = Counter(int(ids[end]) for ids, end in zip(rendering.ids, ends) if end < len(ids))
+    if not taught:
+        return []  # no reply is ended in training, which the loss family reports
+    ((token, _),) = taught.most_common(1)
+    text = tokenizer.decode([token])
+    base = profile["served"] if profile["kind"] == "gguf" else profile["served"]["gguf"]
+    if any(stop and stop in text for stop in stops) or (base and text in base["ends"]):
+        return []
+    told = f"stops only at {', '.join(map(repr, stops))}" if stops else "names no stop text"
+    evidence = [f"training ends replies with {text} ({taught[token]:,} of {len(rendering.ids):,} rows in {name})"]
+    evidence += [f"end tokens of the GGUF: {', '.join(base['ends']) or 'none'}" if base else "the GGUF is not here"]
+    return [
+        STOP_MISSING.found(
+            "error" if base else "warning",
+            f"Replies may not end: {profile['name']} {told}, and training ends them with {text}",
+            evidence=evidence,
+            where=inputs.where,
+            token=text,
+        )
+    ]
+
+
+def _cut_replies(inputs: RunInputs, name: str, stops: list[str]) -> list[Finding]:
+    rows = inputs.rendering(name)
+    replies = [(number, row["messages"][-1]["content"]) for number, row in zip(rows.numbers, rows.rows)]
+    cut = [(number, stop) for number, reply in replies for stop in stops if stop and stop in reply.strip()]
+    if not cut:
+        return []
+    lines = len({number for number, _ in cut})
+    evidence = [f"line {number} contains {stop!r}" for number, stop in cut]
+    severity = "error" if lines >= MANY * len(replies) else "warning"
+    title = f"Replies are cut short: {lines:,} of {len(replies):,} replies in {name} contain a stop text of the app"
+    return [STOP_CUTS.found(severity, title, evidence=listed(evidence), where=inputs.splits[name].where)]
+
+
+def _cut_prompts(inputs: RunInputs, served: dict) -> list[Finding]:
+    (limit,) = served.get("parameters", {}).get("num_ctx", ["0"])[-1:]
+    if not limit.isdecimal() or not int(limit):
+        return []
+    lengths = [len(prompt) for name in inputs.splits for prompt in inputs.rendering(name).prompts]
+    longer = sum(length > int(limit) for length in lengths)
+    if not longer:
+        return []
+    title = f"Prompts are cut: {longer:,} of {len(lengths):,} have more than num_ctx = {limit} tokens"
+    evidence = f"the longest prompt has {max(lengths):,} tokens"
+    return [PROMPT_CUT.found("error", title, evidence=evidence, where=inputs.where)]
+
+
+def _settings(inputs: RunInputs, profile: dict, stops: list[str]) -> Finding:
+    served = profile["served"]
+    base = served if profile["kind"] == "gguf" else served["gguf"]
+    lines = [f"served from {served['from']}"] if "from" in served else []
+    if base:
+        start = f"puts {base['bos']} in front of a prompt" if base["add_bos"] else "adds no start token"
+        lines.append(f"GGUF: {base['name'] or 'no name'}, {base['architecture']}, {base['tokens']:,} tokens; {start}")
+    lines.append(f"stop texts: {', '.join(map(repr, stops)) or 'none'}")
+    lines += [f"{name}: {', '.join(values)}" for name, values in served.get("parameters", {}).items() if name != "stop"]
+    notes = served.get("notes", []) + ([] if base is None or base["template"] or "from" in served else [NO_TEMPLATE])
+    title = f"{profile['name']} leaves {counted(len(notes), 'thing')} open" if notes else f"{profile['name']} was read"
+    return SERVER.found("info", title, evidence=[*lines, *notes], where=inputs.where)
+
+
+NO_TEMPLATE = "The GGUF has no chat template, so llama.cpp's server uses ChatML."

@@ -1,0 +1,334 @@
+"""The part of Go's text/template that Ollama's chat templates use, rendered.
+
+`parse` gives a tree of nodes, `render` the text for some data: nested dicts, lists and texts, as Ollama passes them.
+Whatever goes beyond that part is refused by name, since a prompt that is nearly right would be taken for the app's.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from ..errors import StudyError
+
+ACTION = re.compile(r'\{\{(-(?=\s))?((?:"(?:\\.|[^"\\\n])*"|`[^`]*`|/\*.*?\*/|(?!\}\}).)*?)((?<=\s)-)?\}\}', re.DOTALL)
+TOKEN = re.compile(
+    r'\s*(?:("(?:\\.|[^"\\])*"|`[^`]*`)|(-?\d+(?:\.\d+)?)|(\$\w*(?:\.\w+)*|(?:\.\w+)+|\.)|(\w+)|(:=|[=|(),]))'
+)
+SPACE = " \t\r\n"
+BLOCKS = ("if", "range", "with")
+
+
+@dataclass
+class Node:
+    """`kind`: text, print, set, if, range, with, break or continue."""
+
+    kind: str
+    text: str = ""
+    names: tuple[str, ...] = ()  # of variables that it sets
+    is_new: bool = True  # := and not =
+    pipe: list = field(default_factory=list)
+    body: list["Node"] = field(default_factory=list)
+    other: list["Node"] = field(default_factory=list)  # after {{ else }}
+
+
+def refused(construct: str) -> StudyError:
+    return StudyError(
+        f"The Ollama template uses {construct}, which ftstudy does not render, so its prompt is not known exactly. Record "
+        "the app with `ftstudy record` where the server shows its prompts, or describe the prompt in a profile of kind "
+        "template."
+    )
+
+
+# --- parsing --------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=8)  # an audit renders the same one for every row; nothing changes its nodes
+def parse(text: str) -> list[Node]:
+    """The template's nodes. StudyError: it is not closed, or uses a construct that is not known."""
+    pieces = _pieces(text)
+    nodes, ended = _nodes(pieces)
+    if ended is not None:
+        raise refused(f"{{{{ {ended} }}}} without a block")
+    return nodes
+
+
+def _pieces(text: str) -> list[tuple[str, str]]:
+    """("text", …) and ("action", …) in order, from last to first, trimmed as the markers say."""
+    pieces, at, trim = [], 0, False
+    for match in ACTION.finditer(text):
+        before = text[at : match.start()]
+        before = before.lstrip(SPACE) if trim else before
+        pieces.append(("text", before.rstrip(SPACE) if match[1] else before))
+        if not match[2].strip().startswith("/*"):
+            pieces.append(("action", match[2].strip()))
+        at, trim = match.end(), bool(match[3])
+    rest = text[at:].lstrip(SPACE) if trim else text[at:]
+    if "{{" in rest:
+        raise refused(f"an action that is not closed ({rest[rest.index('{{') :][:40]!r})")
+    return [*pieces, ("text", rest)][::-1]
+
+
+def _nodes(pieces: list) -> tuple[list[Node], str | None]:
+    """Nodes up to an {{ end }} or {{ else … }}, and that word."""
+    nodes = []
+    while pieces:
+        kind, text = pieces.pop()
+        word, _, rest = text.partition(" ") if kind == "action" else ("", "", "")
+        if kind == "text":
+            nodes += [Node("text", text)] if text else []
+        elif word in ("end", "else"):
+            return nodes, text
+        elif word in BLOCKS:
+            nodes.append(_block(word, rest, pieces))
+        elif text in ("break", "continue"):
+            nodes.append(Node(text))
+        elif word in ("define", "template", "block"):
+            raise refused(f"{{{{ {word} }}}}")
+        else:
+            names, is_new, pipe = _statement(text)
+            nodes.append(Node("set" if names else "print", text, names, is_new, pipe))
+    return nodes, None
+
+
+def _block(word: str, rest: str, pieces: list) -> Node:
+    names, is_new, pipe = _statement(rest)
+    node = Node(word, rest, names, is_new, pipe)
+    node.body, ended = _nodes(pieces)
+    if ended is not None and ended.startswith("else"):
+        following = ended.removeprefix("else").strip()
+        inner, _, condition = following.partition(" ")
+        if not following:
+            node.other, ended = _nodes(pieces)
+        elif inner in ("if", "with"):
+            node.other, ended = [_block(inner, condition, pieces)], "end"
+        else:
+            raise refused(f"{{{{ {ended} }}}}")
+    if ended != "end":
+        raise refused(f"{{{{ {word} {rest} }}}} without an {{{{ end }}}}")
+    return node
+
+
+def _statement(text: str) -> tuple[tuple[str, ...], bool, list]:
+    """The variables that an action sets, whether they are new, and its pipeline: a list of commands, each a list of
+    operands ("value", x), ("field", root, names), ("call", name) or ("pipe", pipeline, names)."""
+    tokens, at = [], 0
+    while at < len(text.rstrip()):
+        match = TOKEN.match(text, at)
+        if not match:
+            raise refused(f"{text[at:].strip()[:40]!r} in {{{{ {text} }}}}")
+        tokens.append(match)
+        at = match.end()
+    words = [match[0].strip() for match in tokens]
+    sign = next((place for place, word in enumerate(words) if word in (":=", "=")), None)
+    if sign is None:
+        return (), True, _pipeline(tokens[::-1], text)
+    names = tuple(word for word in words[:sign] if word != ",")
+    if not all(re.fullmatch(r"\$\w+", name) for name in names):
+        raise refused(f"{{{{ {text} }}}}")
+    return names, words[sign] == ":=", _pipeline(tokens[sign + 1 :][::-1], text)
+
+
+def _pipeline(tokens: list, text: str, is_inner: bool = False) -> list:
+    commands = [[]]
+    while tokens:
+        quoted, number, path, word, sign = tokens.pop().groups()
+        if sign == ")" and is_inner:
+            break
+        if sign == "|":
+            commands.append([])
+        elif sign == "(":
+            inner = _pipeline(tokens, text, True)
+            is_chained = tokens and tokens[-1][3] and tokens[-1][3][0] == "." and not tokens[-1][0][0].isspace()
+            names = tokens.pop()[3].strip(".").split(".") if is_chained else []
+            commands[-1].append(("pipe", inner, names))
+        elif sign:
+            raise refused(f"{sign!r} in {{{{ {text} }}}}")
+        elif quoted:
+            commands[-1].append(("value", quoted[1:-1] if quoted[0] == "`" else json.loads(quoted, strict=False)))
+        elif number:
+            commands[-1].append(("value", float(number) if "." in number else int(number)))
+        elif path:
+            root, *names = path.split(".")
+            commands[-1].append(("field", root, [name for name in names if name]))
+        elif word in ("true", "false", "nil"):
+            commands[-1].append(("value", {"true": True, "false": False, "nil": None}[word]))
+        else:
+            if word not in FUNCTIONS and word not in ("and", "or"):
+                raise refused(f"the function {word}")
+            commands[-1].append(("call", word))
+    if not all(commands):
+        raise refused(f"{{{{ {text} }}}}")
+    return commands
+
+
+def fields(nodes: list[Node]) -> set[str]:
+    """The names of all fields that a template reads, in lower case."""
+
+    def of_pipe(pipe):
+        for operand in (operand for command in pipe for operand in command):
+            if operand[0] == "pipe":
+                yield from of_pipe(operand[1])
+            if operand[0] in ("field", "pipe"):
+                yield from operand[2]
+
+    found = {name.lower() for node in nodes for name in of_pipe(node.pipe)}
+    return found.union(*(fields(node.body) | fields(node.other) for node in nodes))
+
+
+# --- rendering ------------------------------------------------------------------------------
+
+
+class _Break(Exception):
+    pass
+
+
+class _Continue(Exception):
+    pass
+
+
+def render(nodes: list[Node], data: dict) -> str:
+    """The text. StudyError: a value that this template cannot be rendered with."""
+    written = []
+    _run(nodes, data, [{"$": data}], written.append)
+    return "".join(written)
+
+
+def _run(nodes: list[Node], dot, scopes: list[dict], write: Callable[[str], None]) -> None:
+    for node in nodes:
+        if node.kind == "text":
+            write(node.text)
+        elif node.kind == "break":
+            raise _Break
+        elif node.kind == "continue":
+            raise _Continue
+        elif node.kind == "range":
+            _loop(node, dot, scopes, write)
+        else:
+            value = _value(node.pipe, dot, scopes)
+            inner = [*scopes, {}] if node.kind in BLOCKS else scopes
+            for name in node.names:
+                scope = inner[-1] if node.is_new else next((one for one in inner[::-1] if name in one), inner[-1])
+                scope[name] = value
+            if node.kind == "print":
+                write(_printed(value))
+            elif node.kind in BLOCKS:
+                body = node.body if _is_true(value) else node.other
+                _run(body, value if node.kind == "with" and _is_true(value) else dot, inner, write)
+
+
+def _loop(node: Node, dot, scopes: list[dict], write: Callable[[str], None]) -> None:
+    items = _value(node.pipe, dot, scopes) or []
+    if not isinstance(items, list):
+        raise refused(f"{{{{ range {node.text} }}}} over something other than a list")
+    for at, item in enumerate(items):
+        values = (at, item) if len(node.names) == 2 else (item,)
+        try:
+            _run(node.body, item, [*scopes, dict(zip(node.names, values))], write)
+        except _Continue:
+            continue
+        except _Break:
+            break
+    if not items:
+        _run(node.other, dot, [*scopes, {}], write)
+
+
+def _value(pipe: list, dot, scopes: list[dict]):
+    value, more = None, []
+    for command in pipe:
+        value = _called(command, more, dot, scopes)
+        more = [value]
+    return value
+
+
+def _called(command: list, more: list, dot, scopes: list[dict]):
+    kind, name, *_ = command[0]
+    if kind != "call":
+        if len(command) > 1 or more:
+            raise refused(f"arguments after {name!r}")
+        return _operand(command[0], dot, scopes)
+    if name in ("and", "or"):  # the first that decides; the rest is not evaluated
+        value = None
+        for operand in [*command[1:], *(("value", item) for item in more)]:
+            value = _operand(operand, dot, scopes)
+            if _is_true(value) == (name == "or"):
+                break
+        return value
+    arguments = [_operand(operand, dot, scopes) for operand in command[1:]] + more
+    try:
+        return FUNCTIONS[name](*arguments)
+    except (TypeError, IndexError, KeyError, ValueError) as error:
+        raise refused(f"{name} with values that it does not take ({error})") from error
+
+
+def _operand(operand: tuple, dot, scopes: list[dict]):
+    kind, name, *names = operand
+    if kind == "value":
+        return name
+    if kind == "call":
+        return _called([operand], [], dot, scopes)
+    if kind == "pipe":
+        return _field(_value(name, dot, scopes), names[0])
+    if not name:
+        return _field(dot, names[0])
+    known = next((scope for scope in scopes[::-1] if name in scope), None)
+    if known is None:
+        raise refused(f"the variable {name} before it is set")
+    return _field(known[name], names[0])
+
+
+def _field(value, names: list[str]):
+    for name in names:
+        if not isinstance(value, dict | None):
+            raise refused(f".{name} of something without fields")
+        value = (value or {}).get(name)
+    return value
+
+
+def _is_true(value) -> bool:
+    return bool(value)  # as in Go: false, 0, nil and whatever is empty are not
+
+
+def _printed(value) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if value is None:
+        return "<no value>"  # which is what Go writes
+    if not isinstance(value, str | int | float):
+        raise refused(f"a {type(value).__name__} printed as a whole")
+    return str(value)
+
+
+def _format(form: str, *values) -> str:
+    if re.search(r"%(?![sdvq%])", form):
+        raise refused(f"printf {form!r}")
+    left = iter(values)
+    return re.sub(r"%([sdvq%])", lambda match: "%" if match[1] == "%" else _formatted(match[1], next(left)), form)
+
+
+def _formatted(verb: str, value) -> str:
+    return json.dumps(value, ensure_ascii=False) if verb == "q" else _printed(value)
+
+
+FUNCTIONS = {
+    "not": lambda value: not _is_true(value),
+    "eq": lambda value, *others: any(value == other for other in others),
+    "ne": lambda left, right: left != right,
+    "lt": lambda left, right: left < right,
+    "le": lambda left, right: left <= right,
+    "gt": lambda left, right: left > right,
+    "ge": lambda left, right: left >= right,
+    "len": lambda value: len(value),
+    "index": lambda value, *keys: _indexed(value, keys),
+    "slice": lambda value, *ends: value[slice(*(ends if len(ends) != 1 else (*ends, None)))],
+    "print": lambda *values: "".join(map(_printed, values)),
+    "printf": _format,
+    "json": lambda value: json.dumps(value, ensure_ascii=False, separators=(",", ":")),
+}
+
+
+def _indexed(value, keys):
+    for key in keys:
+        value = value[key]
+    return value

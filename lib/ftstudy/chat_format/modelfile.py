@@ -1,0 +1,209 @@
+"""An Ollama Modelfile, and the prompt that Ollama builds from it.
+
+`read` gives a *served model*, as plain data: `template` (Go's text/template), `system`, `messages` (turns that Ollama
+puts before every conversation), `parameters` (name -> values), `stop`, `from`, `gguf` (as `gguf.served` reads it; None if
+the file is not here) and `notes`, a sentence for each thing that a Modelfile doesn't say.
+"""
+
+import re
+from pathlib import Path
+
+from ..errors import StudyError
+from ..paths import shown
+from . import gguf, go_template
+
+WORDS = {
+    "from", "license", "template", "system", "adapter", "draft", "renderer", "parser", "parameter", "message", "requires",
+}  # fmt: skip
+ROLES = ("system", "user", "assistant")
+AS_SAVED = "`ollama show --modelfile NAME > Modelfile` writes everything that Ollama uses; hand that file in."
+
+
+def is_modelfile(path: Path) -> bool:
+    """Whether a file's name, or its first instruction, says that it is a Modelfile."""
+    if path.stem.lower() == "modelfile" or path.suffix.lower() == ".modelfile":
+        return True
+    if path.suffix.lower() in (".yaml", ".yml", ".json", ".gguf"):
+        return False
+    try:
+        start = path.read_bytes()[:10_000].decode("utf-8", "replace")
+    except OSError:
+        return False
+    return bool(re.match(r"(?:\s*#[^\n]*\n)*\s*from[ \t]+\S+[ \t]*\r?\n", start, re.IGNORECASE))
+
+
+def read(path: Path) -> dict:
+    """The served model of a Modelfile. StudyError: it is not one, or doesn't say which template Ollama uses."""
+    where = shown(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise StudyError(f"{where} cannot be read as a Modelfile ({error}). Save it as UTF-8 text.") from error
+    values: dict[str, str] = {}
+    parameters: dict[str, list[str]] = {}
+    messages = []
+    for line, word, name, value in _instructions(text, where):
+        if word == "parameter":
+            parameters.setdefault(name.lower(), []).append(value)
+        elif word == "message":
+            if name not in ROLES:
+                raise StudyError(f"{where} line {line}: MESSAGE has the role {name!r}. Use one of {', '.join(ROLES)}.")
+            messages.append({"role": name, "content": value})
+        else:
+            values[word] = value
+    if "from" not in values:
+        raise StudyError(
+            f"{where} has no FROM line, so it is not a Modelfile. Add it, for example `FROM ./model.gguf`."
+        )
+    if "renderer" in values:
+        raise StudyError(
+            f"{where} uses RENDERER {values['renderer']}: Ollama builds this prompt in its own code and not from a "
+            "template, so it is not known here. Record the app with `ftstudy record`, or use a TEMPLATE."
+        )
+    return _served(values, parameters, messages, path)
+
+
+def _instructions(text: str, where: str):
+    """(line, word, name, value) of each instruction; a value in quotes may have several lines."""
+    lines = enumerate(text.splitlines(), 1)
+    for number, line in lines:
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        word, _, rest = line.strip().partition(" ")
+        word, name = word.lower(), ""
+        if word not in WORDS:
+            raise StudyError(
+                f"{where} line {number}: {line.strip()[:60]!r} is not an instruction of a Modelfile. It takes "
+                f"{', '.join(sorted(WORDS)).upper()}; a longer text needs three quotes around it."
+            )
+        if word in ("parameter", "message"):
+            name, _, rest = rest.lstrip().partition(" ")
+        while (value := _unquoted(rest.strip())) is None:
+            _, following = next(lines, (0, None))
+            if following is None:
+                raise StudyError(f"{where} line {number}: the quotes of {word.upper()} are not closed. Close them.")
+            rest += "\n" + following
+        yield number, word, name, value
+
+
+def _unquoted(text: str) -> str | None:
+    """The text without its quotes; None if they are not closed yet."""
+    for quotes in ('"""', '"'):
+        if text.startswith(quotes):
+            closed = len(text) >= 2 * len(quotes) and text.endswith(quotes)
+            return text[len(quotes) : -len(quotes)] if closed else None
+    return text
+
+
+def _served(values: dict, parameters: dict, messages: list[dict], path: Path) -> dict:
+    source, notes = Path(values["from"]).expanduser(), []
+    file = source if source.is_absolute() else path.parent / source
+    base = gguf.served(file) if gguf.is_gguf(file) else None
+    template = values.get("template")
+    if template is None:
+        if base is None or base["template"]:
+            raise StudyError(
+                f"{shown(path)} has no TEMPLATE, so the prompt is not known from this file: Ollama takes the template of "
+                f"{values['from']}, one of its own that resembles it, or sends the last message bare. {AS_SAVED}"
+            )
+        template = "{{ .Prompt }}"
+        notes.append(f"There is no TEMPLATE, here or in {values['from']}: Ollama sends the last message bare.")
+    if "system" not in values:
+        notes.append(
+            "There is no SYSTEM. This audit takes it that your app sends no system message either; if it does, write a "
+            'profile of kind ollama with `file:` and `system: "{system}"`.'
+        )
+    elif not {"system", "messages"} & go_template.fields(go_template.parse(template)):
+        notes.append("SYSTEM is set, but TEMPLATE does not use .System or .Messages, so Ollama leaves it out.")
+    if base is None:
+        notes.append(
+            f"{values['from']} is not here, so its vocabulary, its end tokens and whether Ollama puts a start token in "
+            "front of the prompt are not known. The start token is taken as mlx-lm sets it."
+        )
+    if "adapter" in values:
+        notes.append(
+            f"ADAPTER {values['adapter']} is applied to {values['from']}; whether they fit is not checked here."
+        )
+    return {
+        "template": template,
+        "system": values.get("system") or None,
+        "messages": messages,
+        "parameters": parameters,
+        "stop": parameters.get("stop", []),
+        "from": values["from"],
+        "gguf": base,
+        "notes": notes,
+    }
+
+
+def prompt(served: dict, messages: list[dict]) -> str:
+    """What Ollama sends to the model for an app's messages, without a start token.
+
+    Raises StudyError if the template uses something that is not rendered here.
+    """
+    turns = [*served["messages"], *messages]
+    if served["system"] and not (messages and messages[0]["role"] == "system"):
+        turns.insert(0, {"role": "system", "content": served["system"]})
+    nodes = go_template.parse(served["template"].replace("\r\n", "\n"))
+    known = go_template.fields(nodes)
+    turns = _merged(turns)
+    if "messages" in known:
+        system = "\n\n".join(turn["content"] for turn in turns if turn["role"] == "system")
+        return go_template.render(nodes, _data(System=system, Messages=[_fields(turn) for turn in turns], Response=""))
+    if "response" not in known:
+        nodes = [*nodes, *go_template.parse("{{ .Response }}")]
+    return _exchange_by_exchange(nodes, turns)
+
+
+def _merged(turns: list[dict]) -> list[dict]:
+    """The turns, with neighbours of one role as one turn."""
+    merged: list[dict] = []
+    for turn in turns:
+        if merged and merged[-1]["role"] == turn["role"] != "tool":
+            merged[-1] = merged[-1] | {"content": merged[-1]["content"] + "\n\n" + turn["content"]}
+        else:
+            merged.append(turn)
+    return merged
+
+
+def _exchange_by_exchange(nodes: list[go_template.Node], turns: list[dict]) -> str:
+    """A template without .Messages is rendered once for each question with its answer, and up to the last .Response."""
+    texts, now = [], {"system": "", "user": "", "assistant": ""}
+    for turn in turns:
+        if turn["role"] not in now:
+            continue  # Ollama leaves it out
+        if (turn["role"] == "user" and now["assistant"]) or (
+            turn["role"] == "system" and (now["user"] or now["assistant"])
+        ):
+            texts.append(go_template.render(nodes, _exchange(now)))
+            now = dict.fromkeys(now, "")
+        now[turn["role"]] = turn["content"]
+    texts.append(go_template.render(_until_response(nodes)[0], _exchange(now)))
+    return "".join(texts)
+
+
+def _exchange(now: dict) -> dict:
+    return _data(System=now["system"], Prompt=now["user"], Response=now["assistant"])
+
+
+def _until_response(nodes: list[go_template.Node]) -> tuple[list[go_template.Node], bool]:
+    """The nodes up to the one that writes .Response, and whether there is one."""
+    kept = []
+    for node in nodes:
+        if node.kind == "print" and "response" in go_template.fields([node]):
+            return [*kept, node], True
+        body, was_cut = _until_response(node.body)
+        other, was_cut_there = ([], True) if was_cut else _until_response(node.other)
+        kept.append(go_template.Node(node.kind, node.text, node.names, node.is_new, node.pipe, body, other))
+        if was_cut or was_cut_there:
+            return kept, True
+    return kept, False
+
+
+def _data(**values) -> dict:
+    return {"Tools": [], "Think": False, "IsThinkSet": False, "ThinkLevel": "", "Suffix": ""} | values
+
+
+def _fields(turn: dict) -> dict:
+    empty = {"Thinking": "", "Images": [], "ToolCalls": [], "ToolName": ""}
+    return empty | {"Role": turn["role"], "Content": turn["content"]}
