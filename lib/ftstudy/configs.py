@@ -115,7 +115,8 @@ def load(
     """A config as `mlx_lm.lora --config` sees it: its keys over mlx-lm's defaults.
 
     `data`, `model` and `adapter` replace the file's; `data` is the folder with train.jsonl, or the folder of
-    variants that contains it. `config` is the file's own path. Raises StudyError if there is no file, if it isn't a
+    variants that contains it. `config` is the file's own path. Paths count from the current folder, as in mlx-lm;
+    data or a model that isn't there, but in the config's own folder, is taken from that. Raises StudyError if there is no file, if it isn't a
     YAML mapping, or if its data or model is empty or not a valid file name.
     """
     from mlx_lm.lora import CONFIG_DEFAULTS
@@ -138,8 +139,16 @@ def load(
                 f"`{key}` of {shown(path)} is not a valid file or folder name: {' '.join(str(error).split())[:200]}. "
                 "Correct it."
             ) from error
+    config["data"] = _beside(path, config["data"], *(f"{split}.jsonl" for split in ("train", "valid", "test")))
+    config["model"] = _beside(path, config["model"], "config.json")
     if data:
         variant = absolute(data) / Path(config["data"]).name
         config["data"] = shown(variant if variant.is_dir() else absolute(data))
     instead = {"model": model or config["model"], "adapter_path": adapter or config["adapter_path"]}
     return {**config, **instead, "config": shown(path)}
+
+
+def _beside(config: Path, name: str, *files: str) -> str:
+    """A folder's name as it is, or as it counts from the config's own folder if only that folder has such files."""
+    here, there = (any((folder / file).is_file() for file in files) for folder in (absolute(name), config.parent / name))
+    return shown(config.parent / name) if there and not here else name

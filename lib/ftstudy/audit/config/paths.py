@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ...errors import StudyError
 from ...models import base_models
-from ...paths import absolute
+from ...paths import absolute, shown
 from ..findings import Check, Finding
 from .values import TYPE, shown_key, shown_line, shown_value
 
@@ -49,6 +49,7 @@ def place(name: str) -> Path | None:
 
 def check(inputs) -> Iterator[Finding]:
     yield from _model(inputs)
+    yield from _beside(inputs)
     yield from _home(inputs)
     yield from _resumed(inputs)
     yield from _adapter(inputs)
@@ -69,6 +70,22 @@ def _model(inputs):
         base_models.resolve(name)
     except StudyError as error:
         yield _found(inputs, "error", "model", f"There is no model {shown_key(name)}", cause=str(error))
+
+
+def _beside(inputs):
+    """Data or a model that `configs.load` found in the config's own folder."""
+    for key in ("data", "model"):
+        given, used = inputs.given.get(key), inputs.config[key]
+        if isinstance(given, str) and absolute(inputs.where).parent / given == absolute(used) != absolute(given):
+            yield PATH.found(
+                "warning",
+                f"`{key}: {shown_key(given)}` is in the config's own folder, not in the current one",
+                evidence=[shown_line(key, given), f"read from {shown(used)}"],
+                where=inputs.where,
+                cause="mlx-lm counts paths from the folder it is started in, so it finds this only if it is started in "
+                "the config's folder.",
+                fix=f"Start mlx-lm in {shown(absolute(inputs.where).parent)}, or write the path as it counts from here.",
+            )
 
 
 def _home(inputs):
