@@ -150,5 +150,7 @@ def load(
 
 def _beside(config: Path, name: str, *files: str) -> str:
     """A folder's name as it is, or as it counts from the config's own folder if only that folder has such files."""
-    here, there = (any((folder / file).is_file() for file in files) for folder in (absolute(name), config.parent / name))
+    here, there = (
+        any((folder / file).is_file() for file in files) for folder in (absolute(name), config.parent / name)
+    )
     return shown(config.parent / name) if there and not here else name

@@ -49,6 +49,30 @@ class RunInputs:
             self._renderings[name] = render(list(self._chats(name)), self.tokenizer)
         return self._renderings[name]
 
+    def replies(self, count: int) -> tuple[list[dict], list[tuple[str, int]]]:
+        """The first `count` conversations that end with a reply, and their (split, row): of test, or else of valid or
+        train. If an app's prompts were recorded, those of the recorded rows."""
+        recorded = self.profile["rows"] if self.profile and self.profile["kind"] == "captured" else None
+        for name in ("test", "valid", "train"):
+            found = [
+                (row, (name, at))
+                for at, row in self._conversations(name)
+                if chat_format.ends_with_reply(row) and (recorded is None or (name, at) in recorded)
+            ]
+            if found:
+                return tuple(map(list, zip(*found[:count])))
+        return [], []
+
+    def _conversations(self, name: str) -> Iterator[tuple[int, dict]]:
+        """The rows of a split as conversations, and their places among its lines that are not blank, from 0."""
+        split = self.splits.get(name)
+        if split is None:
+            return
+        known = variant_folder.extracted(self.folder, name)
+        for line, row in zip(split.numbers, split.rows):
+            at = line - 1 - bisect_left(split.blank, line)
+            yield at, variant_folder.with_extracted(split.conversation(row, split.schema), known.get(at))
+
     def loss_mask(self, name: str) -> LossMask | None:
         """The split as the run would train on it; None if it has no rows or the settings are not usable."""
         batch_size, limit = (self.config.get(key) for key in ("batch_size", "max_seq_length"))

@@ -19,6 +19,7 @@ from . import (
     compare,
     configs,
     demo,
+    diagnose,
     extract,
     notebook,
     repeats,
@@ -29,7 +30,7 @@ from . import (
 from .arguments import EXIT_CODES
 
 # In the order in which a person meets them; what only `make` and the tests call comes last.
-VERBS = (extract, audit, checks, train, sweep, compare, report, archaeology, configs)
+VERBS = (diagnose, extract, audit, checks, train, sweep, compare, report, archaeology, configs)
 VERBS += (demo, check, notebook, repeats, baseline)
 
 

@@ -72,6 +72,19 @@ def _sentence(title: str) -> str:
     return title if title.endswith((".", "!", "?")) else f"{title}."
 
 
+def app_known(profile: dict | None, rows: int) -> str:
+    """Whether the app's prompt can be compared; `profile`: the app's, or None; `rows`: with a reply to compare at."""
+    if profile is None:
+        return (
+            "How your app builds its prompt is not known, so it cannot be compared with training. Describe it in a YAML "
+            "profile, or record what it sends with `ftstudy record`, and pass either as INFERENCE=… or --inference. To "
+            "see what the original report's app would cost you, pass `historical`."
+        )
+    if not rows:
+        return "No row ends with a reply in a message of its own, so there is no prompt to compare."
+    return f"The prompts of {count(rows, 'row')} are compared."
+
+
 def key_differences(compared: dict, name: str) -> str:
     """`compared`: one side of `parity` in format_audit.json; `name`: of the inference profile."""
     examples, different = compared["examples"], compared["examples"] - compared["identical"]

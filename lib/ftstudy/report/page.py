@@ -3,20 +3,68 @@
 from pathlib import Path
 
 from ..compare import preference, style_similarity
+from ..errors import StudyError
 from ..files import read_json, write_text
+from ..paths import shown
 from . import charts, conclusions, render, tables
 
 RESULTS = ("extraction", "findings", "format_audit", "training", "comparison", "cost")
 
 
-def build(run: Path) -> Path:
-    """Write `index.html` into the run's folder and return its path.
+def build(run: Path, not_measured: str = "") -> Path:
+    """Write `index.html` into the run's folder and return its path. What was not measured, the report leaves out.
 
-    Raises StudyError if one of the run's results is missing.
+    `not_measured`: why no model was compared, if none was.
+
+    Raises StudyError if nothing was: the run has no extraction.json and no format_audit.json.
     """
-    results = {name: read_json(run / f"{name}.json") for name in RESULTS}
-    comparison, cost = results["comparison"], results["cost"]
-    trained = next(entry for entry in results["training"]["configs"] if entry["name"] == comparison["trained"])
+    results = {name: _result(run / f"{name}.json") for name in RESULTS}
+    if not results["extraction"] and not results["format_audit"]:
+        raise StudyError(
+            f"{shown(run)} has no results to report on. Run `ftstudy diagnose` on your config, or `make report`, or "
+            "correct the run's name."
+        )
+    entries = (results["training"] or {"configs": []})["configs"]
+    comparison = results["comparison"]
+    name = comparison["trained"] if comparison else None
+    trained = next((entry for entry in entries if name in (None, entry["name"])), None)
+    findings = (results["format_audit"] or {"own_findings": []})["own_findings"]
+    made, pictures = _comparison(comparison, results["cost"] or {}) if comparison else ({}, {})
+    if trained and trained["curve"]:
+        curve = charts.loss_curve(trained["curve"], trained["kept"])
+        pictures["loss"] = (curve, "Training and validation loss over iterations")
+    page = render.fragment(
+        "report",
+        run=run.name,
+        not_measured=not_measured,
+        **results,
+        trained=trained,
+        say=conclusions,
+        findings_of_data=[one for one in findings if one["check"].startswith("data.")],
+        other_findings=[one for one in findings if not one["check"].startswith("data.")],
+        between={(*row["left"], *row["right"]): row for row in (comparison or {"differences": []})["differences"]},
+        copied_words=style_similarity.COPIED_WORDS,
+        preference=comparison and preference.result(comparison["preference_pairs"], preference.choices(run)),
+        tables={name: render.table(*table) if table[0] else "" for name, table in made.items()},
+        rows_tables=_rows_tables(results["extraction"]),
+        pictures={name: render.picture(*picture) for name, picture in pictures.items()},
+    )
+    write_text(run / "index.html", str(page))
+    return run / "index.html"
+
+
+def _result(path: Path) -> dict | None:
+    return read_json(path) if path.is_file() else None
+
+
+def _rows_tables(extraction: dict | None) -> list[str]:
+    described = extraction and extraction.get("rows")
+    found = [tables.splits(described), tables.frequent(described)] if described else []
+    return [render.table(*table) for table in found if table[0]]
+
+
+def _comparison(comparison: dict, cost: dict) -> tuple[dict, dict]:
+    """The tables and the pictures of a comparison, by name."""
     arms, other_arms = _main_and_others(comparison, "arms", lambda arm: (arm["model"], arm["format"]))
     differences, other_differences = _main_and_others(comparison, "differences", lambda row: row["left"])
     quality = tables.quality(comparison["arms"], comparison["models"], cost)
@@ -37,26 +85,11 @@ def build(run: Path) -> Path:
         "claims": tables.claims(comparison["claims"]),
     }
     pictures = {
-        "loss": (charts.loss_curve(trained["curve"], trained["kept"]), "Training and validation loss over iterations"),
         "arms": (charts.arms(arms), "Nats per reply token of each arm with its interval"),
         "attribution": (charts.attribution(comparison["attribution"]), "Each fault's Shapley share with its interval"),
         "quality": (charts.quality(quality[0]), "Bits per byte over seconds of training"),
     }
-    page = render.fragment(
-        "report",
-        run=run.name,
-        **results,
-        trained=trained,
-        say=conclusions,
-        other_findings=[one for one in results["findings"]["findings"] if not one["check"].startswith("data.")],
-        between={(*row["left"], *row["right"]): row for row in comparison["differences"]},
-        copied_words=style_similarity.COPIED_WORDS,
-        preference=preference.result(comparison["preference_pairs"], preference.choices(run)),
-        tables={name: render.table(*table) if table[0] else "" for name, table in made.items()},
-        pictures={name: render.picture(*picture) for name, picture in pictures.items()},
-    )
-    write_text(run / "index.html", str(page))
-    return run / "index.html"
+    return made, pictures
 
 
 def _main_and_others(comparison: dict, key: str, arm_of) -> tuple[list[dict], list[dict]]:

@@ -123,15 +123,18 @@ def _aspect_between(labels: list[str], at: int) -> str:
     return next((label for label in reversed(neighbours) if label in CONTENT), neighbours[-1])
 
 
-def key_differences(examples: list[dict], tokenizer, profile: dict, split: str = "test") -> dict:
+def key_differences(examples: list[dict], tokenizer, profile: dict, places: list[tuple] | None = None) -> dict:
     """The "Key Differences" table over many examples, from token ids.
+
+    `places`: each example's (split, row); by default the first rows of test.
 
     Returns `examples`, `identical` (prompts equal token for token), `rows`: one an aspect
     that differs anywhere, with `aspect`, `region`, `training` and `inference` (the texts of
     the first example that differs there), `prompts` affected and `tokens` (mean number of
     tokens without a partner, over affected prompts); and the `termination` row.
     """
-    compared = [compare(example, tokenizer, profile, (split, row)) for row, example in enumerate(examples)]
+    places = places or [("test", row) for row in range(len(examples))]
+    compared = [compare(example, tokenizer, profile, place) for example, place in zip(examples, places)]
     rows = []
     for region, aspect in ASPECTS.items():
         affected = [one for one in compared if one["differing"].get(region)]
