@@ -111,6 +111,6 @@ def read(config, data_folder=None, model=None, inference=None, owner=None, adapt
         given=configs.given(config),
         folder=folder,
         splits={name: read_split(folder, name, loaded) for name in SPLITS if (folder / f"{name}.jsonl").is_file()},
-        profile=None if inference is None else chat_format.load_profile(inference, named),
+        profile=chat_format.load_profile(inference, named) if inference else None,
         owner=named,
     )

@@ -3,6 +3,7 @@
 import copy
 import importlib
 import re
+import sys
 
 from ..errors import StudyError
 from . import modelfile
@@ -115,6 +116,7 @@ def _called(name: str, example: dict) -> Prompt:
 def function_of(name: str):
     """The function `module:name`. StudyError if it cannot be imported or called."""
     module, _, attribute = name.partition(":")
+    cached, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # nothing is written into the app's folder
     try:
         function = getattr(importlib.import_module(module), attribute)
     except (Exception, SystemExit) as error:  # an app's module may do anything when it is imported
@@ -122,6 +124,8 @@ def function_of(name: str):
             f"Cannot import the inference profile's function {name!r} ({type(error).__name__}: {error}). Write "
             "`module:name`; the module is next to the profile or installed in this environment."
         ) from error
+    finally:
+        sys.dont_write_bytecode = cached
     if not callable(function):
         raise StudyError(f"The inference profile's function {name!r} is not a function; write `module:name`.")
     return function

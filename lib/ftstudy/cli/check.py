@@ -18,15 +18,22 @@ def run(options) -> None:
     from .. import chat_format, configs
     from ..models import base_models
 
-    check_owner(options)
+    if not options.config:
+        raise StudyError(
+            "There is nothing to study yet. Name your chat history with SOURCE=… and OWNER=…, or the config of a "
+            "fine-tune that exists with CONFIG=…, and its adapter with ADAPTER=…."
+        )
+    if options.source:
+        check_owner(options)
     if options.iterations and not options.iterations.isdecimal():
         raise StudyError(
             f"ITERS={options.iterations} is not a whole number. Write one, or leave it out to keep the config's."
         )
-    if not absolute(options.source).exists():
+    if options.source and not absolute(options.source).exists():
         raise StudyError(
             f"No chat history at {shown(options.source)}. Correct SOURCE=…; on a Mac it is ~/Library/Messages/chat.db."
         )
     config = configs.load(options.config, model=options.model)
-    chat_format.load_profile(options.inference, options.owner)
+    if options.inference:
+        chat_format.load_profile(options.inference, options.owner)
     base_models.resolve(config["model"])

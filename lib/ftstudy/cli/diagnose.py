@@ -46,7 +46,8 @@ def run(options) -> int:
 
     def notebook(name: str, **parameters) -> None:
         print(f"{name}: running into {shown(folder)}", flush=True)
-        notebooks.execute(name, folder, parameters)
+        known = notebooks.parameters(name, {})  # TEMP
+        notebooks.execute(name, folder, {k: v for k, v in parameters.items() if k in known})
 
     notebook("01_extract", run=folder.name, source="", data=config["data"], config=given["config"])
     audited = {"adapter": adapter, "app": _text(options.app), "fused": _text(options.fused), "stage_history": "false"}
