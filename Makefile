@@ -8,16 +8,17 @@ SHELL := /bin/sh
 # --- variables, set on the command line; `make help` prints this list -----------------------------------------------
 
 #   RUN          name of the folder in reports/ (demo)
-#   SOURCE       your chat history; KIND: the app that wrote it (detected)
+#   SOURCE       your chat history; KIND: the app that wrote it (detected). Without it, your own rows are used
 #   OWNER        your name, as the prompts say it; ME: your name in SOURCE, if different
 #   CONTACTS     your address book, vCard or CSV
 #   DATE_ORDER   order of ambiguous dates, like dmy; ZONE: their time zone, like Europe/Berlin
 #   MASK=no      keep names, numbers, addresses and links
-#   DATA         folder for the training data (data, or data/RUN); VARIANT: the one `make extract` writes
+#   DATA         folder for the training data (data, or data/RUN; without SOURCE, the config's); VARIANT: the one
+#                `make extract` writes
 #   CONFIG       the mlx-lm config to train or audit; CONFIGS: those for `make sweep`
 #   MODEL        base model, instead of the config's
-#   FUSED        folder of the fused model, if your app uses one
-#   INFERENCE    how your app builds its prompt: a YAML profile, historical or aligned
+#   INFERENCE    how your app builds its prompt: a YAML profile, historical or aligned (the demo: historical)
+#   ADAPTER      your adapter, to be measured instead of training one; FUSED: the fused model; LOG: training's output
 #   APP          your app's code, searched for special tokens typed into it
 #   ITERS        iterations, instead of the config's; SMOKE=1: 100 iterations, evaluated every 10
 #   FORCE=1      train even if the audit finds errors
@@ -27,19 +28,21 @@ SHELL := /bin/sh
 #   HOSTS        train: on these machines, or in this many processes
 #   CUDA=1       Linux with an NVIDIA card
 RUN ?= demo
-CONFIG ?= ft_configs/demo_135m_lora_variable.yaml
-SOURCE ?= data/demo/chat.db
+SOURCE ?= $(if $(filter demo,$(RUN)),data/demo/chat.db)
+CONFIG ?= $(if $(SOURCE),ft_configs/demo_135m_lora_variable.yaml)
 KIND ?= auto
 ME ?=
 CONTACTS ?=
 DATE_ORDER ?=
 ZONE ?=
 MASK ?= yes
-DATA ?= $(if $(filter demo,$(RUN)),data,data/$(RUN))
+DATA ?= $(if $(SOURCE),$(if $(filter demo,$(RUN)),data,data/$(RUN)),$(wildcard data/$(RUN)))
 MODEL ?=
-FUSED ?=
 OWNER ?= $(if $(filter data/demo/chat.db,$(SOURCE)),Sam)
-INFERENCE ?= historical
+INFERENCE ?= $(if $(filter data/demo/chat.db,$(SOURCE)),historical)
+ADAPTER ?=
+FUSED ?=
+LOG ?=
 APP ?=
 CONFIGS ?= $(wildcard ft_configs/demo_135m_*_variable.yaml)
 HOSTS ?=
@@ -146,21 +149,22 @@ $(RESULTS)/01_extract.ipynb: notebooks/01_extract.ipynb $(RESULTS)/variables $(L
 	    --model "$(MODEL)" --iterations "$(ITERS)"
 	@$(NOTEBOOK) 01_extract -p source "$(SOURCE)" -p kind "$(KIND)" -p owner "$(OWNER)" -p me "$(ME)" \
 	    -p contacts "$(CONTACTS)" -p date_order "$(DATE_ORDER)" -p time_zone "$(ZONE)" \
-	    -p mask $(if $(filter no No NO,$(MASK)),false,true) -p out "$(DATA)"
+	    -p mask $(if $(filter no No NO,$(MASK)),false,true) \
+	    -p config "$(if $(SOURCE),,$(CONFIG))" -p $(if $(SOURCE),out,data) "$(DATA)"
 
 # The notebooks' defaults suit the tiny sample, these a real model. Your own run has its own adapter folder, and
 # does not stage the original report's history.
-ADAPTER = $(if $(filter demo,$(RUN)),,data/adapters/$(RUN)/$(basename $(notdir $(CONFIG))))
-AUDIT = -p app "$(APP)" -p adapter "$(ADAPTER)" -p stage_history $(if $(filter data/demo/chat.db,$(SOURCE)),true,false)
-TRAIN = -p adapter "$(ADAPTER)" -p iterations $(or $(ITERS),0) -p evaluate_every 0 -p force $(if $(FORCE),true,false) \
+ADAPTED = $(or $(ADAPTER),$(if $(filter demo,$(RUN)),,data/adapters/$(RUN)/$(basename $(notdir $(CONFIG)))))
+AUDIT = -p app "$(APP)" -p adapter "$(ADAPTED)" -p stage_history $(if $(filter data/demo/chat.db,$(SOURCE)),true,false)
+TRAIN = -p adapter "$(ADAPTED)" -p iterations $(or $(ITERS),0) -p evaluate_every 0 -p force $(if $(FORCE),true,false) \
     -p stock $(if $(filter yes Yes YES,$(STOCK)),true,false)
-COMPARE = -p config "$(CONFIG)" -p owner "$(OWNER)" -p inference "$(INFERENCE)" -p replies 40 -p shots 4 -p longest 48 \
-    -p samples 6 -p fused "$(FUSED)" -p every $(if $(filter-out 0,$(FULL)),true,false) -p also '[$(subst $(space),$(comma),$(strip $(ALSO)))]'
+COMPARE = -p config "$(CONFIG)" -p fused "$(FUSED)" -p owner "$(OWNER)" -p inference "$(INFERENCE)" -p replies 40 -p shots 4 -p longest 48 \
+    -p samples 6 -p every $(if $(filter-out 0,$(FULL)),true,false) -p also '[$(subst $(space),$(comma),$(strip $(ALSO)))]'
 REPEATS = data/adapters/$(RUN)/repeats
 comma := ,
 space := $(subst ,, )
 
-VARIABLES = $(SOURCE) $(KIND) $(ME) $(CONTACTS) $(DATE_ORDER) $(ZONE) $(MASK) $(OWNER) $(DATA) $(CONFIG) $(MODEL) $(FUSED) $(INFERENCE) $(APP) $(ITERS) $(STOCK) $(FULL) $(ALSO)
+VARIABLES = $(SOURCE) $(KIND) $(ME) $(CONTACTS) $(DATE_ORDER) $(ZONE) $(MASK) $(OWNER) $(DATA) $(CONFIG) $(MODEL) $(INFERENCE) $(APP) $(ITERS) $(STOCK) $(FULL) $(ALSO) $(ADAPTER) $(FUSED) $(LOG)
 
 # Changes with the variables, so that the same RUN with another SOURCE runs again.
 $(RESULTS)/variables: always
@@ -200,7 +204,7 @@ audit: | $(READY) ## check a run before training: CONFIG=my_config.yaml INFERENC
 	    $(if $(filter-out file,$(origin DATA)),--data "$(DATA)") $(if $(filter-out file,$(origin INFERENCE)),--inference "$(INFERENCE)") \
 	    $(if $(filter-out file,$(origin OWNER)),--owner "$(OWNER)") $(if $(APP),--app "$(APP)")
 
-TRAINING = --run "$(RUN)" --data "$(DATA)" $(if $(MODEL),--model "$(MODEL)") $(if $(SMOKE),--smoke) $(if $(FORCE),--force)
+TRAINING = --run "$(RUN)" $(if $(DATA),--data "$(DATA)") $(if $(MODEL),--model "$(MODEL)") $(if $(SMOKE),--smoke) $(if $(FORCE),--force)
 
 train: | $(READY) ## train one config, or resume it: CONFIG=my_config.yaml
 	@$(PYTHON) -m ftstudy train --config "$(CONFIG)" $(TRAINING) $(if $(HOSTS),--hosts "$(HOSTS)")

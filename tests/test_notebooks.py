@@ -277,5 +277,5 @@ def test_an_unknown_parameter_or_notebook_is_an_error():
 
 
 def test_a_report_without_results_is_an_error(tmp_path):
-    with pytest.raises(StudyError, match="extraction.json"):
+    with pytest.raises(StudyError, match="no results to report on"):
         report_page.build(tmp_path)

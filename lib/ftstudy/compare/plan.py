@@ -26,9 +26,10 @@ def plan(
 ) -> dict:
     """The models, formats and replies to compare.
 
-    `inference`: the app's profile; empty if none is known. `replies`: the number of held-out replies. `shots`: the number of examples
-    in the prompt of an extra format for base models. `also`: other configs of this run. `every`: every
-    combination of faults, for every model. `fused`: the folder of the fused model, if there is one. Returns `trained` (the main run's entry), `heldout`, `app`,
+    `owner`: empty for the one that the data was extracted for. `inference`: the app's profile; empty if unknown.
+    `replies`: the number of held-out replies. `shots`: the number of examples in the prompt of an extra format for
+    base models. `also`: other configs of this run. `every`: every combination of faults, for every model. `fused`: the
+    folder of the fused model, if there is one. Returns `trained` (the main run's entry), `heldout`, `app`,
     `formats` (with distinct tokens), `combinations` (all that can be rendered), `own_faults` (the app's),
     `same` (a format -> the one with the same tokens), `models`, `own` (the replies of the training split)
     and `left_out`. Raises StudyError if the main run or its data can't be used.
@@ -39,6 +40,7 @@ def plan(
     main = trained[0]
     data = absolute(main["data"])
     inputs = training.read(main["config"], main["data"], main["model"], adapter=main["adapter"])
+    owner = owner or inputs.owner
     app = chat_format.load_profile(inference or "aligned", owner)
     named = chat_format.named_profiles(owner).get(app["name"])
     if app["name"] in faults.FAULTS or named is not None and app != {"name": app["name"], **named}:
