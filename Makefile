@@ -235,9 +235,9 @@ COMPILE = "$$uv" pip compile --quiet --universal --python-version "$$(cat .pytho
     --no-header --no-annotate
 lock: #: pin the packages of pyproject.toml again (UPGRADE=1: newest versions)
 	@set -e; . lib/uv.sh; \
-	$(COMPILE) pyproject.toml --extra cpu --extra test $(if $(UPGRADE),--upgrade) -o requirements.lock; \
+	$(COMPILE) pyproject.toml --extra study --extra cpu --extra test $(if $(UPGRADE),--upgrade) -o requirements.lock; \
 	cp requirements.lock .cuda.lock; \
-	$(COMPILE) pyproject.toml --extra cuda --extra test -o .cuda.lock; \
+	$(COMPILE) pyproject.toml --extra study --extra cuda --extra test -o .cuda.lock; \
 	mv .cuda.lock requirements-cuda.lock; \
 	echo uv | $(COMPILE) - $(if $(UPGRADE),--upgrade) -o requirements-uv.lock
 

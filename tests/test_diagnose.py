@@ -15,9 +15,9 @@ from ftstudy.models import base_models
 from mlx_lm import lora
 
 APP = '''
-def build_prompt(messages):
+def build_prompt(example):
     """The app has a system text of its own, and writes ChatML by hand."""
-    said = messages[-1]["content"]
+    said = example["messages"][-2]["content"]  # the last is the reply
     return f"<|im_start|>system\\nYou are a helpful bot.<|im_end|>\\n<|im_start|>user\\n{said}<|im_end|>\\n<|im_start|>assistant\\n"
 '''
 CONFIG = {

@@ -41,6 +41,11 @@ def main(arguments: list[str] | None = None) -> None:
         status = options.verb(options)
     except StudyError as error:
         status = _failed(str(error))
+    except ModuleNotFoundError as error:
+        status = _failed(
+            f"This needs the package {error.name}, which is not installed. Install what the notebooks and the report "
+            f"need: pip install 'ftstudy[study]', in the environment of {sys.executable}."
+        )
     except BrokenPipeError:  # the reader of our output, such as `head`, has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0
