@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .. import chat_format, configs
 from ..chat_format.loss_mask import LossMask, loss_mask
+from ..chat_format.read_back import with_messages
 from ..chat_format.rendering import Rendering, render
 from ..chat_format.rows import Split, read_split
 from ..errors import StudyError
@@ -68,10 +69,12 @@ class RunInputs:
         split = self.splits.get(name)
         if split is None:
             return
-        known = variant_folder.extracted(self.folder, name)
-        for line, row in zip(split.numbers, split.rows):
+        known, rows = variant_folder.extracted(self.folder, name), split.rows
+        if split.schema == "text":
+            rows = with_messages(rows, self.tokenizer, self.config)
+        for line, row in zip(split.numbers, rows):
             at = line - 1 - bisect_left(split.blank, line)
-            yield at, variant_folder.with_extracted(split.conversation(row, split.schema), known.get(at))
+            yield at, variant_folder.with_extracted(split.conversation(row, split.schema) or row, known.get(at))
 
     def loss_mask(self, name: str) -> LossMask | None:
         """The split as the run would train on it; None if it has no rows or the settings are not usable."""

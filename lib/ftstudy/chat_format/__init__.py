@@ -19,6 +19,7 @@ template, which is what mlx-lm does in training.
     replies     where the replies of rendered rows begin and end
     loss_mask   rendered rows -> which tokens are trained; training, audit and comparison all use it
     template    a chat template taken apart: what is markup, what is content
+    read_back   a text that a chat template rendered -> messages
     identity    what identifies a tokenizer, a template and a model
     contract    what an adapter expects of a prompt, as a file next to it
     capture     the token ids that an app sends, recorded

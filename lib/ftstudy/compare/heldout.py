@@ -3,16 +3,20 @@
 from pathlib import Path
 
 from .. import chat_format
+from ..chat_format.read_back import with_messages
 from ..errors import StudyError
 from ..extract import conversations, variant_folder
 from ..extract.variant_folder import spread
 from ..paths import shown
 
 
-def held_out(folder: Path, count: int, *, config: dict | None = None, recorded: set | None = None) -> dict:
+def held_out(
+    folder: Path, count: int, *, tokenizer=None, config: dict | None = None, recorded: set | None = None
+) -> dict:
     """`count` rows of a data folder, spread evenly over the test split so that many conversations are included.
 
-    They come from valid.jsonl if there is no test split. `config`: may rename the rows' keys. `recorded`: the
+    They come from valid.jsonl if there is no test split. `tokenizer`: reads rows of plain text back, if its chat
+    template rendered them. `config`: may rename the rows' keys. `recorded`: the
     (split, row) for which an app's prompts were recorded; if any are usable, only those are taken. Returns `split`;
     `examples`, their `conversations`, `rows` (indices in the split) and `places`, (split, row); `grouping`, how the
     conversations are known; `all`, the number of rows, and `unusable`, of those without a reply to compare with.
@@ -20,12 +24,15 @@ def held_out(folder: Path, count: int, *, config: dict | None = None, recorded: 
     """
     split = variant_folder.heldout_split(folder)
     examples = variant_folder.load_examples(folder, split, config)
+    if tokenizer is not None:
+        examples = with_messages(examples, tokenizer, config)
     names, grouping = conversations.of_split(folder, split, examples)
     usable = [at for at, example in enumerate(examples) if chat_format.ends_with_reply(example)]
     if not usable:
         raise StudyError(
             f"None of the {len(examples)} rows of {shown(folder / split)}.jsonl ends with a reply in a message of its "
-            "own, so there is nothing to compare with. Write the rows as `messages` or as `prompt` and `completion`; "
+            "own, so there is nothing to compare with. Write the rows as `messages` or as `prompt` and `completion` (plain "
+            "text is read only if the model's own chat template rendered it), and train again; "
             "`make audit` says what is wrong with them."
         )
     if recorded is not None:

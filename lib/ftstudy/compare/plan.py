@@ -4,6 +4,7 @@ from pathlib import Path
 
 from .. import chat_format, training
 from ..audit.splits import given_away
+from ..chat_format.read_back import with_messages
 from ..errors import StudyError
 from ..extract import variant_folder
 from ..models import base_models
@@ -46,10 +47,11 @@ def plan(
     if app["name"] in faults.FAULTS or named is not None and app != {"name": app["name"], **named}:
         app["name"] = f"app {app['name']}"  # the file has the name of a fault or a built-in profile
     recorded = set(app["rows"]) if app["kind"] == "captured" else None
-    heldout = held_out(data, replies, config=inputs.config, recorded=recorded)
-    heldout["leaked"] = _leaked(inputs, heldout)
-    train = [row for row in _trained(data, inputs.config) if chat_format.ends_with_reply(row)]
     tokenizer = base_models.load_tokenizer(main["model"])
+    heldout = held_out(data, replies, tokenizer=tokenizer, config=inputs.config, recorded=recorded)
+    heldout["leaked"] = _leaked(inputs, heldout)
+    train = with_messages(_trained(data, inputs.config), tokenizer, inputs.config)
+    train = [row for row in train if chat_format.ends_with_reply(row)]
     made = faults.formats(app, heldout["examples"], tokenizer, heldout["places"], owner, every)
     if any(entry.get("option") == "A" for entry in trained) and app["name"] != "wrapped":
         made.append({"name": "wrapped", "faults": [], "profile": chat_format.named_profiles(owner)["wrapped"]})
