@@ -451,7 +451,7 @@ def test_all_rows_of_all_splits_are_compared_and_the_first_that_differs_is_shown
     (found,) = audited({"kind": "messages", "name": "my app", "system": "You are a founder."}, rows)
     assert found.check == "parity.system_text" and found.where.endswith("train.jsonl")
     assert found.title == (
-        "System prompt: my app differs from training in 50 of the 50 prompts inspected (210 of 210 differ)"
+        "The prompt “my app” differs from training in the system text (all 210 prompts, 50 inspected)"
     )
     assert found.evidence[0].startswith("train line 1: token ")
     assert "'You are a founder.'" in found.evidence[2]
@@ -469,7 +469,7 @@ def test_a_difference_in_a_few_rows_is_counted(audited, monkeypatch):
     monkeypatch.setitem(sys.modules, "my_app", types.SimpleNamespace(ask=lossy))
     rows = [short(number) for number in range(5)] + [conversation()]
     (found,) = audited({"kind": "callable", "function": "my_app:ask", "name": "my app"}, rows)
-    assert found.title.endswith("my app differs from training in 3 of 18 prompts")
+    assert found.title.endswith(" differs from training in the earlier turns (3 of 18 prompts)")
     assert "train line 6" in found.evidence[0]
 
 

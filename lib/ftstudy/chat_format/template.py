@@ -169,30 +169,3 @@ def _searched(messages: list[dict], text: str) -> list[tuple[int, int, str]]:
                 spans.append((start, at, message["role"]))
                 break
     return spans
-
-
-def labels(example: dict, template: Template, ids: list[int]) -> list[str]:
-    """The region of each token of the training prompt: bos, a role, markup, or generation.
-
-    Raises ValueError if the template's text does not give these ids.
-    """
-    tokenizer, messages = template.tokenizer, example["messages"][:-1]
-    text = template.render(messages, example.get("tools")) or ""
-    fast = getattr(tokenizer, "_tokenizer", tokenizer)  # mlx-lm wraps the one that can be called
-    encoded = fast(text, add_special_tokens=False, return_offsets_mapping=True)
-    if list(encoded["input_ids"]) != ids:
-        raise ValueError("the chat template's text and its tokens disagree")
-    spans = template.spans(messages, text, example.get("tools"))
-    end_of_contents = max((end for _, end, _ in spans), default=0)
-    starts = template.without_bos(text)[0]
-    found = []
-    for index, (start, end) in enumerate(encoded["offset_mapping"]):
-        middle = (start + end) / 2
-        inside = next((role for first, last, role in spans if first <= middle < last), None)
-        if index < starts and inside is None:
-            found.append("bos")
-        elif inside:
-            found.append(inside if inside in ("system", "user", "assistant") else "user")  # a tool's output, say
-        else:
-            found.append("markup" if start < end_of_contents else "generation")
-    return found

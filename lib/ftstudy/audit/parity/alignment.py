@@ -1,23 +1,27 @@
-"""Two prompts aligned token by token, each difference in the region of the prompt that it replaces.
+"""Two prompts aligned token by token, within the turns that correspond: what the notebook shows of them.
 
-The notebook's "Key Differences" table is computed from such alignments.
+The "Key Differences" table is computed from such alignments.
 """
 
 from collections import Counter
 from difflib import SequenceMatcher
+from itertools import groupby
 
 from ... import chat_format
-from ...chat_format.template import Template, labels
+from ...chat_format.template import Template
+from .prompts import added_by_encode, text_of
+from .turns import Prompts, read_prompts
 
 ASPECTS = {
     "bos": "Start of text (BOS)",
     "system": "System prompt",
     "user": "User content format",
-    "assistant": "Earlier replies",
+    "assistant": "Earlier turns",
     "markup": "Role headers",
     "generation": "Header of the reply",
 }
-CONTENT = ("system", "user", "assistant")
+LONG = 8_000  # tokens of both sides from which frequent ones no longer start a match: difflib is quadratic
+Label = tuple[str, int | None]  # region of a token, and the turn that it is in
 
 
 def compare(example: dict, tokenizer, profile: dict, where: tuple[str, int] | None = None) -> dict:
@@ -27,28 +31,17 @@ def compare(example: dict, tokenizer, profile: dict, where: tuple[str, int] | No
     order, each {"aspect", "equal", "training", "inference"} with ids on both sides, and
     `differing`: per aspect, the tokens on either side that have no partner.
     """
+    return _compare(example, Template(tokenizer), profile, where)
+
+
+def _compare(example: dict, template: Template, profile: dict, where: tuple[str, int] | None) -> dict:
+    tokenizer, tools = template.tokenizer, example.get("tools")
+    prompt = chat_format.prompt_of(example, profile, where, tokenizer)
     training = chat_format.prompt_ids(example, tokenizer)
-    inference = chat_format.prompt_ids(example, tokenizer, profile, where)
-    return align(example, Template(tokenizer), training, inference)
-
-
-def align(example: dict, template: Template, training: list[int], inference: list[int]) -> dict:
-    """`compare`, of token ids that are already there."""
-    regions = labels(example, template, training)
-    special = set(template.tokenizer.convert_tokens_to_ids(list(template.special)))
-    blocks = []
-    for tag, a0, a1, b0, b1 in _aligned(training, inference, regions, special):
-        if tag == "equal":
-            for start, end, aspect in _runs(regions, a0, a1):
-                blocks.append(_block(aspect, True, training[start:end], inference[b0 + start - a0 : b0 + end - a0]))
-        elif tag == "insert":
-            blocks.append(_block(_aspect_between(regions, a0), False, [], inference[b0:b1]))
-        else:
-            # What replaces several regions at once is shown with the first content among them.
-            runs = _runs(regions, a0, a1)
-            host = next((run for run in runs if run[2] in CONTENT), runs[0])
-            for run in runs:
-                blocks.append(_block(run[2], False, training[run[0] : run[1]], inference[b0:b1] if run == host else []))
+    inference = chat_format.encoded(prompt, tokenizer, tools)
+    written = template.render(example["messages"][:-1], tools) or ""
+    text = text_of(prompt, template, tools, added_by_encode(tokenizer)) or tokenizer.decode(inference)
+    blocks = aligned(read_prompts(example, template, written, text), template, training, inference)
     differing = Counter()
     for block in blocks:
         if not block["equal"]:
@@ -62,65 +55,115 @@ def align(example: dict, template: Template, training: list[int], inference: lis
     }
 
 
-def _aligned(left: list[int], right: list[int], labels: list[str], special: set[int]) -> list[tuple]:
-    """difflib's opcodes, with special tokens as anchors where both sides have the same ones."""
-    cuts = [[at for at, token in enumerate(side) if token in special] for side in (left, right)]
-    if [left[at] for at in cuts[0]] != [right[at] for at in cuts[1]]:
-        cuts = [[], []]
-    starts = [(0, 0), *zip(*cuts)]
-    ends = [*zip(*cuts), (len(left), len(right))]
-    codes = []
-    for (a, b), (a_end, b_end) in zip(starts, ends):
-        piece = SequenceMatcher(None, left[a:a_end], right[b:b_end], autojunk=False).get_opcodes()
-        codes += [(tag, a + a0, a + a1, b + b0, b + b1) for tag, a0, a1, b0, b1 in piece]
-    return _slid(codes, right, labels)
+def aligned(prompts: Prompts, template: Template, training: list[int], inference: list[int]) -> list[dict]:
+    """The blocks of `compare`. Turns that correspond are aligned with each other, and so is what is between them."""
+    labels = _labels(prompts, 0, training, template), _labels(prompts, 1, inference, template)
+    places = [_places(side) for side in labels]
+    systems = tuple(-1 if -1 in place else own for place, own in zip(places, prompts.systems))
+    pairs = [systems] * all(at in (-1, 0) for at in systems) + prompts.pairs
+    known = [(places[0][a], places[1][b]) for a, b in pairs if a in places[0] and b in places[1]]
+    blocks, (a, b) = [], (0, 0)
+    for (a0, a1), (b0, b1) in [*known, ((len(training),) * 2, (len(inference),) * 2)]:
+        between = labels[0][a:a0], labels[1][b:b0]
+        extra = next((region for side in between for region, turn in side if turn is not None), None)
+        if not (prompts.training.skeleton and prompts.inference.skeleton):
+            extra = None
+        blocks += _blocks(training[a:a0], inference[b:b0], *between, extra)
+        blocks += _blocks(training[a0:a1], inference[b0:b1], labels[0][a0:a1], labels[1][b0:b1])
+        a, b = a1, b1
+    return blocks
 
 
-def _slid(codes: list[tuple], right: list[int], labels: list[str]) -> list[tuple]:
-    """Insertions moved right into a message's content, where that changes neither side.
-
-    "user [⏎ Context :] ⏎ Contact" and "user ⏎ [Context : ⏎] Contact" are the same insertion;
-    only the second is in the user's text, where it belongs.
-    """
-    slid = []
-    for at, (tag, a0, a1, b0, b1) in enumerate(codes):
-        if tag == "insert" and at + 1 < len(codes) and codes[at + 1][0] == "equal":
-            _, *after = codes[at + 1]
-            shift = 0
-            while _aspect_between(labels, a0 + shift) not in CONTENT:
-                if shift == after[1] - after[0] or right[b0 + shift] != right[b1 + shift]:
-                    shift = 0  # it cannot get there: it stays where it was
-                    break
-                shift += 1
-            slid.append(("equal", a0, a0 + shift, b0, b0 + shift))
-            slid.append(("insert", a0 + shift, a0 + shift, b0 + shift, b1 + shift))
-            codes[at + 1] = ("equal", after[0] + shift, after[1], after[2] + shift, after[3])
+def _labels(prompts: Prompts, side: int, ids: list[int], template: Template) -> list[Label]:
+    """The region of each token: bos, markup, generation (after the last content), or that of a turn."""
+    reading = prompts[side]
+    characters = _characters(ids, reading.full, template.tokenizer)
+    if characters is None:
+        return [("markup", None)] * len(ids)
+    cut, default = len(reading.full) - len(reading.text), template.default_system
+    regions = prompts.regions(side)
+    turns = [(start + cut, end + cut, regions[at], at) for at, (start, end) in enumerate(reading.whole_spans)]
+    end_of_contents = turns[-1][1] if turns else len(reading.full)
+    if default and "system" not in reading.roles:
+        start = reading.full.find(default, cut, turns[0][0] if turns else None)
+        turns[:0] = [(start, start + len(default), "system", -1)] * (start >= 0)
+    found = []
+    for start, end in characters:
+        middle = (start + end) / 2
+        while turns and turns[0][1] <= middle:
+            turns.pop(0)
+        if turns and turns[0][0] <= middle:
+            found.append(turns[0][2:])
+        elif middle < cut:
+            found.append(("bos", None))
         else:
-            slid.append((tag, a0, a1, b0, b1))
-    return [code for code in slid if code[1] < code[2] or code[3] < code[4]]
+            found.append(("markup" if start < end_of_contents else "generation", None))
+    return found
+
+
+def _characters(ids: list[int], text: str, tokenizer) -> list[tuple[int, int]] | None:
+    """Where each token is in the text, in characters; None if the text does not consist of these tokens."""
+    fast = getattr(tokenizer, "_tokenizer", tokenizer)  # mlx-lm wraps the one that can be called
+    try:
+        encoded = fast(text, add_special_tokens=False, return_offsets_mapping=True)
+        if list(encoded["input_ids"]) == ids:
+            return encoded["offset_mapping"]
+    except NotImplementedError:
+        pass  # a tokenizer that doesn't say where its tokens are
+    found, start, waiting = [], 0, 0
+    for end in range(1, len(ids) + 1):  # an app may split the same text into other tokens
+        piece = tokenizer.decode(ids[end - waiting - 1 : end])
+        at = text.find(piece, start, start + len(piece) + 1)  # some decoders leave out a blank before a word
+        if at < 0 or not piece:
+            waiting += 1
+            if waiting > 16:  # tokens: more than any character has
+                return None
+            continue
+        found += [(at, at + len(piece))] * (waiting + 1)
+        start, waiting = at + len(piece), 0
+    return found if start == len(text) and not waiting else None
+
+
+def _places(labels: list[Label]) -> dict[int, tuple[int, int]]:
+    """Turn -> its first token, and the one after its last."""
+    places = {}
+    for at, (_, turn) in enumerate(labels):
+        if turn is not None:
+            places[turn] = (places.get(turn, (at, at))[0], at + 1)
+    return places
+
+
+def _blocks(
+    left: list[int], right: list[int], left_labels: list[Label], right_labels: list[Label], extra: str | None = None
+) -> list[dict]:
+    """`extra`: the region of a turn that only one side has. Markup of the template that differs here belongs to it."""
+    blocks = []
+    matcher = SequenceMatcher(None, left, right, autojunk=len(left) + len(right) > LONG)
+    for tag, a0, a1, b0, b1 in matcher.get_opcodes():
+        instead = extra if tag != "equal" else None
+        runs = _by_region(left[a0:a1], left_labels[a0:a1], instead)
+        others = _by_region(right[b0:b1], right_labels[b0:b1], instead)
+        if tag == "equal":
+            blocks += [_block(region, True, ids, ids) for region, ids in runs]
+        elif [region for region, _ in runs] == [region for region, _ in others]:
+            blocks += [_block(region, False, ids, more) for (region, ids), (_, more) in zip(runs, others)]
+        else:
+            blocks += [_block(region, False, ids, []) for region, ids in runs]
+            blocks += [_block(region, False, [], ids) for region, ids in others]
+    return blocks
+
+
+def _by_region(ids: list[int], labels: list[Label], extra: str | None) -> list[tuple[str, list[int]]]:
+    regions = [extra if extra and region == "markup" else region for region, _ in labels]
+    groups = groupby(zip(ids, regions), key=lambda one: one[1])
+    return [(region, [token for token, _ in group]) for region, group in groups]
 
 
 def _block(aspect: str, equal: bool, training: list[int], inference: list[int]) -> dict:
     return {"aspect": aspect, "equal": equal, "training": training, "inference": inference}
 
 
-def _runs(labels: list[str], start: int, end: int) -> list[tuple[int, int, str]]:
-    """Stretches of one label within [start, end)."""
-    runs = []
-    for index in range(start, end):
-        if runs and runs[-1][2] == labels[index]:
-            runs[-1] = (runs[-1][0], index + 1, labels[index])
-        else:
-            runs.append((index, index + 1, labels[index]))
-    return runs
-
-
-def _aspect_between(labels: list[str], at: int) -> str:
-    """The region of tokens inserted before position `at`: content wins over markup."""
-    if at == 0:
-        return "bos"
-    neighbours = [labels[at - 1]] + labels[at : at + 1]
-    return next((label for label in reversed(neighbours) if label in CONTENT), neighbours[-1])
+# --- over many examples -----------------------------------------------------------------------
 
 
 def key_differences(examples: list[dict], tokenizer, profile: dict, places: list[tuple] | None = None) -> dict:
@@ -133,8 +176,8 @@ def key_differences(examples: list[dict], tokenizer, profile: dict, places: list
     the first example that differs there), `prompts` affected and `tokens` (mean number of
     tokens without a partner, over affected prompts); and the `termination` row.
     """
-    places = places or [("test", row) for row in range(len(examples))]
-    compared = [compare(example, tokenizer, profile, place) for example, place in zip(examples, places)]
+    template, places = Template(tokenizer), places or [("test", row) for row in range(len(examples))]
+    compared = [_compare(example, template, profile, place) for example, place in zip(examples, places)]
     rows = []
     for region, aspect in ASPECTS.items():
         affected = [one for one in compared if one["differing"].get(region)]

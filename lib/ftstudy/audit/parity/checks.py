@@ -117,16 +117,24 @@ NO_PROFILE = Check(
     bad="",
     good="",
 )
-ASPECTS = {  # of the prompt, for titles
-    BOS: "Start of text (BOS)",
-    SYSTEM_TEXT: "System prompt",
-    DEFAULT_SYSTEM: "System prompt, on one side only",
-    USER_WRAPPER: "User content format",
-    EARLIER_REPLIES: "Earlier turns",
-    ROLE_HEADER: "Role headers",
-    WHITESPACE: "White space",
-    TEMPLATE_ARGUMENTS: "Arguments of the chat template",
-    END_OF_PROMPT: "End of the prompt",
+ASPECTS = {  # what a prompt differs in, for titles
+    BOS: "the start token",
+    SYSTEM_TEXT: "the system text",
+    DEFAULT_SYSTEM: "the system text, which only one side has",
+    USER_WRAPPER: "the form of the user's turn",
+    EARLIER_REPLIES: "the earlier turns",
+    ROLE_HEADER: "the role headers",
+    WHITESPACE: "white space",
+    TEMPLATE_ARGUMENTS: "the chat template's arguments",
+    END_OF_PROMPT: "the header of the reply",
+}
+OF_REGION = {  # the check on each region of `alignment.ASPECTS`
+    "bos": BOS.id,
+    "system": SYSTEM_TEXT.id,
+    "user": USER_WRAPPER.id,
+    "assistant": EARLIER_REPLIES.id,
+    "markup": ROLE_HEADER.id,
+    "generation": END_OF_PROMPT.id,
 }
 OF_PROMPTS = (*ASPECTS, PROFILE_FAILS, CAPTURED_ROWS, NO_PROFILE)
 BY_ID = {check.id: check for check in OF_PROMPTS}

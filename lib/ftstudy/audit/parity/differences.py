@@ -1,86 +1,159 @@
-"""Compare an inference prompt with the training prompt; return the ids of the checks that fail.
-
-Both are texts. The inference prompt is read as turns of the model's chat template (`reading`), and each turn is
-compared with its partner in training (`contents`). A text with other markup goes to `markup`.
-"""
+"""What differs between two prompts that were read: the ids of the checks that fail, each with both texts."""
 
 import re
 
 from ...chat_format.template import Template
-from .contents import Told, Turn, cut, of_turns
-from .markup import other_markup
-from .reading import Reading, read, squeezed
+from ..evidence import counted
+from .other_markup import marker_of
+from .reading import Reading, Turn, squeezed
+from .turns import Prompts, last_user
+
+# check id -> text in training and at inference (None: it isn't there), and a note or ""
+Differences = dict[str, tuple[str | None, str | None, str]]
 
 
-def differences(example: dict, template: Template, training: str, inference: str) -> Told:
-    """Check id -> (text in training, text at inference, note or ""). Both texts hold their special tokens."""
-    messages, tools = example["messages"][:-1], example.get("tools")
-    spans = template.contents(messages, training, tools)
-    known = [training[start:end] for start, end in spans] if spans else [turn["content"] for turn in messages]
-    found, training, inference = _starts(template, training, inference)
-    if training == inference:
+def differences(prompts: Prompts, template: Template) -> Differences:
+    trained, asked = prompts.training, prompts.inference
+    found = {}
+    if trained.start != asked.start:
+        found["parity.bos"] = (trained.start or None, asked.start or None, "")
+    if trained.text == asked.text:
         return found
-    if squeezed(training) == squeezed(inference):
-        return found | {"parity.whitespace": (*cut(training, inference), "")}
-    special = [token for token in template.special if token in training or token in inference]
-    trained = [(message["role"], text) for message, text in zip(messages, known)]
-    reading = read(inference, trained, template, tools, special)
-    if reading:
-        return found | _compared(reading, template, trained, training, inference)
-    return found | other_markup(trained, template, training, inference)
+    if squeezed(trained.text) == squeezed(asked.text):
+        return found | {"parity.whitespace": (*cut(trained.text, asked.text), "")}
+    if asked.arguments:
+        found["parity.template_arguments"] = (*cut(trained.text, asked.text), f"as with {asked.arguments}")
+    found |= _of_turns(prompts, template.default_system)
+    partners = {right: trained.contents[left] for left, right in [*prompts.pairs, prompts.systems] if left is not None}
+    partners = [partners.get(at) for at in range(len(asked.roles))]
+    for check, sides in (
+        _of_markup(asked, partners) if asked.skeleton else _of_other_markup(prompts, template, found)
+    ).items():
+        found.setdefault(check, sides)
+    return found
 
 
-def _starts(template: Template, training: str, inference: str) -> tuple[Told, str, str]:
-    """What is said of the start tokens, and both texts without them."""
-    bos = template.tokenizer.bos_token or ""
-    (count, training), (starts, inference) = template.without_bos(training), template.without_bos(inference)
-    # A prompt may begin with extra special tokens or white space, and then continue as in training.
-    front = inference[: max(0, inference.find(training[:20]))]
-    tokens = "|".join(re.escape(token) for token in template.special if token) or "(?!)"
-    extra = re.findall(tokens, front)
-    blank = re.sub(tokens, "", front)
-    if blank.strip():
-        front, extra, blank = "", [], ""
+# --- turns --------------------------------------------------------------------------------------
+
+
+def _of_turns(prompts: Prompts, default: str) -> Differences:
+    """`default`: the system text that the template adds where there is no system turn."""
+    trained = [(role, text.strip()) for role, text in prompts.training.turns]  # the edges count as markup
+    asked, found = prompts.inference.turns, {}
+    before = "".join(prompts.inference.markups[:1]) or prompts.inference.text
+    shows_default = bool(default) and squeezed(default) in squeezed(before)
+    systems = prompts.systems
+    texts = [None if at is None else turns[at][1] for at, turns in zip(systems, (trained, asked))]
+    found |= _of_system(*texts, default, shows_default)
+    if None not in systems and (systems[0] == 0) != (systems[1] == 0):
+        found.setdefault("parity.system_text", (trained[0][1], asked[0][1], "the system turn is elsewhere"))
+    others = [(left, right) for left, right in prompts.pairs if trained[left][0] != asked[right][0]]
+    for left, right in others[:1]:
+        found["parity.role_header"] = (*(": ".join(turn) for turn in (trained[left], asked[right])), "the same text")
+    missing, added = prompts.unpaired(0), prompts.unpaired(1)
+    kept = [at for at in range(len(trained)) if at not in missing]
+    last = last_user(trained)
+    if last in missing:
+        missing.remove(last)
+        found["parity.user_wrapper"] = (trained[last][1], None, "the last user turn is missing")
+    found |= _of_number([trained[at] for at in missing], [asked[at] for at in added])
+    changed = {
+        left: (trained[left][1], asked[right][1]) for left, right in prompts.pairs if (left, right) not in others
+    }
+    for check, sides in _of_contents(trained, changed, kept).items():
+        found.setdefault(check, sides)
+    return found
+
+
+def _of_system(before: str | None, after: str | None, default: str, shows_default: bool) -> Differences:
+    """None: no system turn. `shows_default`: the app's prompt has the template's default text."""
+    if before is None and after is None:
+        return {"parity.default_system": (default, None, "")} if default and not shows_default else {}
+    if after is None:
+        note = "the template adds its own" if shows_default else ""
+        return {"parity.default_system": (before, default if shows_default else None, note)}
+    if before is None:
+        return {"parity.default_system": (default or None, after, "training has no system message")}
+    if before == after:
+        return {}
+    if squeezed(before) == squeezed(after):
+        return {"parity.whitespace": (*cut(before, after), "")}
+    if not before.strip() or not after.strip() or after.strip() == default.strip():
+        return {"parity.default_system": (*cut(before, after), "")}
+    return {"parity.system_text": (*cut(before, after), "")}
+
+
+def _of_number(missing: list[Turn], added: list[Turn]) -> Differences:
+    """Turns that only one side has."""
     found = {}
-    if [bos] * count != [bos] * starts + extra:
-        found["parity.bos"] = (bos * count, bos * starts + front, "")
-    return found, training, blank + inference[len(front) :]
+    for check, is_system in (("parity.system_text", True), ("parity.earlier_replies", False)):
+        gone, more = ([turn for turn in turns if (turn[0] == "system") == is_system] for turns in (missing, added))
+        if not gone and not more:
+            continue
+        keys = [sorted((role, squeezed(text)) for role, text in turns) for turns in (gone, more)]
+        notes = [f"{counted(len(gone), 'turn')} missing"] * bool(gone)
+        notes += [f"{counted(len(more), 'turn')} added"] * bool(more)
+        note = "the same turns in another order" if keys[0] == keys[1] else ", ".join(notes)
+        found[check] = (*("\n".join(": ".join(turn) for turn in turns) or None for turns in (gone, more)), note)
+    return found
 
 
-def _compared(reading: Reading, template: Template, trained: list[Turn], training: str, inference: str) -> Told:
-    found = {}
-    if reading.arguments:
-        found["parity.template_arguments"] = (*cut(training, inference), f"as with {reading.arguments}")
-    asked = list(zip(reading.roles, reading.contents))
-    default = template.default_system
-    stripped = [(role, text.strip()) for role, text in trained]  # the edges count as markup
-    of_contents, partners = of_turns(stripped, asked, default, default in reading.skeleton.markup[0])
-    found |= of_contents
-    partners = [trained[partners[at]][1] if at in partners else None for at in range(len(asked))]
-    for check, told in _white_space(reading, partners).items():
-        found.setdefault(check, told)
-    end = _edges(partners[-1])[1] + reading.skeleton.end
-    if check := _of_end(end, reading.tail, _is_changed(reading.contents[-1], partners[-1])):
-        found.setdefault(check, (end, reading.tail, ""))
+def _of_contents(trained: list[Turn], changed: dict[int, tuple[str, str]], kept: list[int]) -> Differences:
+    """A change of the last user turn, or of all user turns, is the wrapper; any other is an earlier turn's.
+    `changed`: index in training -> both texts; `kept`: the turns that the app has too."""
+    different = {at for at, (before, after) in changed.items() if squeezed(before) != squeezed(after)}
+    last, found = last_user(trained), {}
+    shared = last in different and all(at in different for at in kept if trained[at][0] == "user")
+    for at in sorted(changed, key=lambda at: (at != last, at)):
+        before, after = changed[at]
+        if before == after:
+            continue
+        role = trained[at][0]
+        if at not in different:
+            check = "parity.whitespace"
+        elif role == "system":
+            check = "parity.system_text"
+        elif role != "assistant" and at >= last or role == "user" and shared:
+            check = "parity.user_wrapper"
+        else:
+            check = "parity.earlier_replies"
+        found.setdefault(check, (*cut(before, after), ""))
+    return found
+
+
+# --- markup -------------------------------------------------------------------------------------
+
+
+def _of_markup(asked: Reading, partners: list[str | None]) -> Differences:
+    """The template's markup with other white space, and another end. `partners`: training's content for each turn.
+
+    White space at the edges of a training content counts as markup; at the edges of a changed content it belongs
+    to that content.
+    """
+    found, before, was_changed = {}, None, False
+    for content, partner, given, markup in zip(asked.contents, partners, asked.markups, asked.skeleton.markup):
+        is_changed = _is_changed(content, partner)
+        left, right = _edges(before)[1], _edges(partner)[0]
+        own = [rf"{re.escape(edge)}" + r"|\s*" * free for edge, free in ((left, was_changed), (right, is_changed))]
+        if not re.fullmatch(f"(?:{own[0]}){re.escape(markup)}(?:{own[1]})", given):
+            found["parity.whitespace"] = (left + markup + right, given, "")
+            break
+        before, was_changed = partner, is_changed
+    end, tail = _edges(partners[-1])[1] + asked.skeleton.end, asked.tail
+    if tail == end or _is_changed(asked.contents[-1], partners[-1]) and tail.lstrip() == end.lstrip():
+        return found
+    if squeezed(tail) == squeezed(end):
+        check = "parity.whitespace"
+    elif end.strip().startswith(tail.strip()) or tail.strip().startswith(end.strip()):
+        check = "parity.end_of_prompt"  # the header is not there, or text that nobody wrote follows it
+    else:
+        check = "parity.role_header"
+    found.setdefault(check, (end, tail, ""))
     return found
 
 
 def _is_changed(content: str, partner: str | None) -> bool:
     return partner is None or squeezed(content) != squeezed(partner)
-
-
-def _white_space(reading: Reading, partners: list[str | None]) -> Told:
-    """The first markup with other white space. White space at the edges of a training content counts as markup; at
-    the edges of a changed content it belongs to that content."""
-    before, was_changed = None, False
-    for content, partner, given, markup in zip(reading.contents, partners, reading.markups, reading.skeleton.markup):
-        is_changed = _is_changed(content, partner)
-        left, right = _edges(before)[1], _edges(partner)[0]
-        own = [rf"{re.escape(edge)}" + r"|\s*" * free for edge, free in ((left, was_changed), (right, is_changed))]
-        if not re.fullmatch(f"(?:{own[0]}){re.escape(markup)}(?:{own[1]})", given):
-            return {"parity.whitespace": (left + markup + right, given, "")}
-        before, was_changed = partner, is_changed
-    return {}
 
 
 def _edges(text: str | None) -> tuple[str, str]:
@@ -90,13 +163,24 @@ def _edges(text: str | None) -> tuple[str, str]:
     return text[:start], text[max(start, len(text.rstrip())) :]
 
 
-def _of_end(end: str, tail: str, is_changed: bool) -> str | None:
-    """What is different after the last message: the end of its turn, and the header of the reply."""
-    if tail == end or is_changed and tail.lstrip() == end.lstrip():
-        return None
-    if squeezed(tail) == squeezed(end):
-        return "parity.whitespace"
-    end, tail = end.strip(), tail.strip()
-    if end.startswith(tail) or tail.startswith(end):
-        return "parity.end_of_prompt"  # the header is not there, or text that nobody wrote follows it
-    return "parity.role_header"
+def _of_other_markup(prompts: Prompts, template: Template, known: Differences) -> Differences:
+    """Another end and other markers; what is known from the turns may explain all."""
+    trained, asked = prompts.training, prompts.inference
+    marker, found = marker_of(trained.turns, template), {}
+    pieces = marker.split(asked.tail)
+    if asked.roles and trained.tail != asked.tail and (len(pieces) == 1 or re.search(r"\w", pieces[-1])):
+        found["parity.end_of_prompt"] = (trained.tail, asked.tail, "")
+    sides = [[one.strip() for one in marker.findall(side.text)] for side in (trained, asked)]
+    if sides[0] != sides[1] or not (known.keys() | found) - {"parity.bos"}:
+        found["parity.role_header"] = (*cut(trained.text, asked.text), "")
+    return found
+
+
+def cut(left: str, right: str, around: int = 20) -> tuple[str, str]:
+    """Two texts without most of what they begin and end with in common."""
+    start = next((at for at, (a, b) in enumerate(zip(left, right)) if a != b), min(len(left), len(right)))
+    longest = min(len(left), len(right)) - start
+    end = next((at for at in range(longest) if left[-1 - at] != right[-1 - at]), longest)
+    first = max(0, start - around)
+    kept = [text[first : max(start, len(text) - max(0, end - around))] for text in (left, right)]
+    return tuple(("…" if first else "") + text for text in kept)

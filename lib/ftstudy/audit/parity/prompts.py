@@ -56,7 +56,7 @@ class Seen:
 def compare_all(rows: Iterable[Row], template: Template, profile: dict) -> Seen:
     """Which rows are asked with other token ids. Texts are compared first, as encoding is slow; `differing`
     and `cut_off` hold the first few."""
-    seen, added, encoded = Seen(), _added_by_encode(template.tokenizer), {True: 0, False: 0}
+    seen, added, encoded = Seen(), added_by_encode(template.tokenizer), {True: 0, False: 0}
     for row in rows:
         if profile["kind"] == "captured" and (row.split, row.row) not in profile["rows"]:
             seen.missing += 1
@@ -68,7 +68,7 @@ def compare_all(rows: Iterable[Row], template: Template, profile: dict) -> Seen:
             if prompt == messages:
                 same = True
             else:
-                text = _text(prompt, template, tools, added)
+                text = text_of(prompt, template, tools, added)
                 same = text is not None and text == template.render(messages, tools)
                 if text is None or encoded[same] < ENCODED:
                     encoded[same] += 1
@@ -86,7 +86,7 @@ def compare_all(rows: Iterable[Row], template: Template, profile: dict) -> Seen:
     return seen
 
 
-def _text(prompt, template: Template, tools, added: tuple[str, str]) -> str | None:
+def text_of(prompt, template: Template, tools, added: tuple[str, str]) -> str | None:
     """The prompt as a text with all its special tokens; None where it is token ids."""
     if isinstance(prompt, str):
         bos = template.tokenizer.bos_token
@@ -99,7 +99,7 @@ def _text(prompt, template: Template, tools, added: tuple[str, str]) -> str | No
         raise StudyError(f"The chat template does not take the app's messages ({error}).") from error
 
 
-def _added_by_encode(tokenizer) -> tuple[str, str]:
+def added_by_encode(tokenizer) -> tuple[str, str]:
     """What the tokenizer puts before and behind a text that is encoded with special tokens."""
     bare, full = (list(tokenizer.encode("a", add_special_tokens=on)) for on in (False, True))
     at = next((at for at in range(len(full)) if full[at : at + len(bare)] == bare), 0)

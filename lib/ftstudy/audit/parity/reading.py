@@ -18,17 +18,24 @@ BLANK = re.compile(r"\s*")
 
 @dataclass(frozen=True)
 class Reading:
-    """A text as turns. `skeleton` is what the template writes for these roles, with these arguments."""
+    """A prompt as turns. `skeleton` is what the template writes for these roles, with these arguments; None if the
+    prompt has other markup."""
 
-    text: str
+    text: str  # without the start tokens
     roles: tuple[str, ...]
-    spans: tuple[Span, ...]  # of the contents, without the white space around them
-    skeleton: Skeleton
+    spans: tuple[Span, ...]  # of the contents; in an app's prompt without the white space around them
+    skeleton: Skeleton | None
     arguments: str = ""  # template arguments that training does not use
+    start: str = ""  # the start tokens
+    full: str = ""  # the text with its start tokens
 
     @cached_property
     def contents(self) -> list[str]:
         return [self.text[start:end] for start, end in self.spans]
+
+    @property
+    def turns(self) -> list[Turn]:
+        return list(zip(self.roles, self.contents))
 
     @cached_property
     def markups(self) -> list[str]:
@@ -37,9 +44,22 @@ class Reading:
         return [self.text[start:end] for start, (end, _) in zip(starts, self.spans)]
 
     @property
+    def whole_spans(self) -> list[Span]:
+        """The contents with the white space around them, as far as it isn't the template's."""
+        starts, ends = [start for start, _ in self.spans], [end for _, end in self.spans]
+        own = (*self.skeleton.markup[:-1], self.skeleton.end) if self.skeleton else ()
+        for at, (markup, given) in enumerate(zip(own, (*self.markups, self.tail))):
+            before, _, after = given.partition(markup) if markup in given and markup else ("", "", "")
+            if before.isspace() and at > 0:
+                ends[at - 1] += len(before)
+            if after.isspace() and at < len(starts):
+                starts[at] -= len(after)
+        return list(zip(starts, ends))
+
+    @property
     def tail(self) -> str:
         """Everything after the last content."""
-        return self.text[self.spans[-1][1] :]
+        return self.text[self.spans[-1][1] :] if self.spans else self.text
 
 
 def read(text: str, trained: list[Turn], template: Template, tools, special: list[str]) -> Reading | None:
