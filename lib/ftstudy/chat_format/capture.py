@@ -26,7 +26,7 @@ from pathlib import Path
 from ..errors import StudyError
 from ..files import replace_file
 from ..paths import absolute, shown
-from .prompts import Prompt, as_prompt
+from .prompts import Prompt, as_prompt, is_text
 
 STEPS = ("generate_step", "speculative_generate_step")
 _active: list["Recorder"] = []  # nested recordings all record every call
@@ -148,7 +148,8 @@ def _record(prompt, known: list[int], cache) -> None:
 
 
 def captured_rows(path: Path) -> dict:
-    """`rows`: (split, row) -> prompt; `broken`: "line 3: why" for each line that cannot be used."""
+    """`rows`: (split, row) -> prompt; `broken`: "line 3: why" for each line that cannot be used; `stop` and `notes`:
+    the stop texts of the app's requests, and what the recording could not know."""
     try:
         lines = path.read_bytes().split(b"\n")
     except (OSError, ValueError) as error:
@@ -156,17 +157,20 @@ def captured_rows(path: Path) -> dict:
             f"Cannot read the captured prompts {shown(path)} ({getattr(error, 'strerror', None) or error}). "
             "Record them again or correct `file:`."
         ) from error
-    rows, broken = {}, []
+    rows, broken, said = {}, [], {"stop": {}, "notes": {}}
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
-            where, prompt = _captured_row(json.loads(line))
+            row = json.loads(line)
+            where, prompt = _captured_row(row)
+            for key, texts in said.items():
+                texts |= dict.fromkeys(text for text in row.get(key) or [] if is_text(text))
             if rows.setdefault(where, prompt) != prompt:
                 raise ValueError(f"{where[0]} row {where[1]} was already recorded with another prompt")
         except (ValueError, RecursionError, StudyError) as error:
             broken.append(f"line {number}: {error}")
-    return {"rows": rows, "broken": broken}
+    return {"rows": rows, "broken": broken} | {key: list(texts) for key, texts in said.items() if texts}
 
 
 def _captured_row(row) -> tuple[tuple[str, int], Prompt]:
@@ -177,6 +181,8 @@ def _captured_row(row) -> tuple[tuple[str, int], Prompt]:
         raise ValueError("only the end of a prompt whose start was in a prompt cache; record without the cache")
     if not isinstance(row.get("ids", []), list | None):
         raise ValueError(f"its `ids` are {repr(row['ids'])[:80]}, not a list of token ids")
+    if row.get("messages") is not None:  # what an app sent to a server whose template is not known
+        return where, as_prompt(row["messages"], "this line")
     prompt = as_prompt(row["ids"] if row.get("ids") is not None else row.get("prompt"), "this line")
     if not isinstance(prompt, str) and isinstance(prompt[0], dict):
         raise ValueError("messages, but a prompt or its token ids are needed")

@@ -77,12 +77,16 @@ def served(path: Path) -> dict:
     """What llama.cpp makes of a GGUF: `name`, `architecture`, `context_length`, `tokens` (how many), `template` (None:
     the file has no chat template), `bos` (its text or None), `add_bos` (whether it is put in front of a prompt) and
     `ends`, the texts of the tokens that end a reply. Raises StudyError as `read` does."""
-    metadata = read(path)
-    tokens = metadata.get("tokenizer.ggml.tokens", [])
+    return described(read(path))
+
+
+def described(metadata: dict) -> dict:
+    """The same from its metadata, which may lack any key."""
+    tokens = metadata.get("tokenizer.ggml.tokens") or []
     named = {_token(metadata, tokens, name) for name in ENDS} - {None}
-    architecture = metadata.get("general.architecture", "")
+    architecture = metadata.get("general.architecture") or ""
     return {
-        "name": metadata.get("general.name", ""),
+        "name": metadata.get("general.name") or "",
         "architecture": architecture,
         "context_length": metadata.get(f"{architecture}.context_length"),
         "tokens": len(tokens),

@@ -8,11 +8,12 @@ Keys: `kind`, `name`, `instruction`, and those of its kind:
                one earlier turn, with {role} and {content}: a text, or one for each role; `add_bos` whether
                the server puts a start token in front (default: as mlx-lm does, if the text has none)
     callable   `function`, as `module:name`
-    captured   `file`, JSONL rows {"split", "row", "prompt" or "ids"}
+    captured   `file`, JSONL rows {"split", "row", "prompt" or "ids" or "messages"}
     ollama     `file`, a Modelfile; `system` and `user` if the app sends them
     gguf       `file`, a GGUF that llama.cpp's server serves; `system` and `user` as for messages
 
-Any kind takes `stop`, the texts at which the app cuts a reply. A Modelfile or a GGUF is also taken as it is.
+Any kind takes `stop`, the texts at which the app cuts a reply. A Modelfile, a GGUF and a recording (.jsonl) are also
+taken as they are.
 
 Texts may contain {system}, {context} (the conversation before the reply), {history} (the same without its last
 message), {last_message} and {instruction}. In a template, rows with earlier turns are written turn by turn.
@@ -69,7 +70,7 @@ def load_profile(source: str | Path | dict, owner: str = "") -> dict:
     profile's. Raises StudyError if a file is missing or is not valid.
     """
     if isinstance(source, dict):
-        loaded = {key: source[key] for key in ("rows", "broken", "served") if key in source}
+        loaded = {key: source[key] for key in ("rows", "broken", "notes", "served") if key in source}
         profile = _checked({key: source[key] for key in source if key not in loaded}, "The inference profile") | loaded
         return profile if loaded else _with_file(profile, Path.cwd())
     named, path = named_profiles(owner), absolute(source)
@@ -80,8 +81,7 @@ def load_profile(source: str | Path | dict, owner: str = "") -> dict:
             f"No inference profile {shown(path)}: it is neither a file nor one of {', '.join(named)}. Name a YAML file "
             "with a `kind:`, as in ft_configs/inference_historical.yaml."
         )
-    if gguf.is_gguf(path) or modelfile.is_modelfile(path):
-        kind = "gguf" if gguf.is_gguf(path) else "ollama"
+    if kind := _kind_of(path):
         return _with_file({"name": path.name, "kind": kind, "file": str(path)}, path.parent)
     try:
         profile = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -95,6 +95,15 @@ def load_profile(source: str | Path | dict, owner: str = "") -> dict:
     return {"name": path.stem.removeprefix("inference_"), **profile}
 
 
+def _kind_of(path: Path) -> str | None:
+    """The kind of a file that describes an app without being a profile."""
+    if gguf.is_gguf(path):
+        return "gguf"
+    if path.suffix.lower() == ".jsonl":
+        return "captured"
+    return "ollama" if modelfile.is_modelfile(path) else None
+
+
 def _with_file(profile: dict, folder: Path) -> dict:
     """The profile with what is in its file."""
     if "file" not in profile:
@@ -103,7 +112,9 @@ def _with_file(profile: dict, folder: Path) -> dict:
     if not os.path.exists(path):  # unlike Path.exists, also False for a name that is too long
         path = folder / Path(profile["file"]).expanduser()
     if profile["kind"] == "captured":
-        return profile | captured_rows(path)
+        captured = captured_rows(path)
+        stop = list(dict.fromkeys([*profile.get("stop", []), *captured.pop("stop", [])]))
+        return profile | captured | ({"stop": stop} if stop else {})
     if not os.path.isfile(path):
         raise StudyError(f"There is no file {shown(path)}, which the inference profile names. Correct its `file:`.")
     return profile | {"served": gguf.served(path) if profile["kind"] == "gguf" else modelfile.read(path)}

@@ -22,6 +22,7 @@ from . import (
     diagnose,
     extract,
     notebook,
+    record,
     repeats,
     report,
     sweep,
@@ -30,7 +31,7 @@ from . import (
 from .arguments import EXIT_CODES
 
 # In the order in which a person meets them; what only `make` and the tests call comes last.
-VERBS = (diagnose, extract, audit, checks, train, sweep, compare, report, archaeology, configs)
+VERBS = (diagnose, extract, audit, checks, train, sweep, compare, report, archaeology, record, configs)
 VERBS += (demo, check, notebook, repeats, baseline)
 
 

@@ -42,7 +42,7 @@ PROMPT_CUT = Check(
 SERVER = Check(
     "parity.server_settings",
     ("info",),
-    "What a Modelfile or a GGUF file says about the app, and what it leaves open.",
+    "What a Modelfile, a GGUF or a recording says about the app, and what it leaves open.",
     cause="The prompt is only known as far as the file describes it.",
     fix="No action is needed; `ftstudy record` records what the app really sends.",
     bad="",
@@ -61,6 +61,7 @@ def check(inputs: RunInputs) -> list[Finding]:
     if served:
         found += _missing_stop(inputs, name, profile, stops)
         found += _cut_prompts(inputs, served)
+    if served or profile.get("notes"):
         found.append(_settings(inputs, profile, stops))
     return found
 
@@ -117,15 +118,17 @@ def _cut_prompts(inputs: RunInputs, served: dict) -> list[Finding]:
 
 
 def _settings(inputs: RunInputs, profile: dict, stops: list[str]) -> Finding:
-    served = profile["served"]
-    base = served if profile["kind"] == "gguf" else served["gguf"]
+    served = profile.get("served") or {}
+    base = served if profile["kind"] == "gguf" else served.get("gguf")
     lines = [f"served from {served['from']}"] if "from" in served else []
     if base:
         start = f"puts {base['bos']} in front of a prompt" if base["add_bos"] else "adds no start token"
         lines.append(f"GGUF: {base['name'] or 'no name'}, {base['architecture']}, {base['tokens']:,} tokens; {start}")
     lines.append(f"stop texts: {', '.join(map(repr, stops)) or 'none'}")
     lines += [f"{name}: {', '.join(values)}" for name, values in served.get("parameters", {}).items() if name != "stop"]
-    notes = served.get("notes", []) + ([] if base is None or base["template"] or "from" in served else [NO_TEMPLATE])
+    notes = [*served.get("notes", []), *profile.get("notes", [])] + (
+        [] if base is None or base["template"] or "from" in served else [NO_TEMPLATE]
+    )
     title = f"{profile['name']} leaves {counted(len(notes), 'thing')} open" if notes else f"{profile['name']} was read"
     return SERVER.found("info", title, evidence=[*lines, *notes], where=inputs.where)
 
