@@ -1,7 +1,8 @@
 """What the report says about its results, in sentences: checked against small results made by hand."""
 
 import pytest
-from ftstudy.report import conclusions, wording
+from ftstudy import wording
+from ftstudy.report import conclusions
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from ftstudy.compare import preference, style_similarity
+from ftstudy.report import blind_test
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -230,7 +231,7 @@ def test_choices_about_other_replies_do_not_count(tmp_path):
 
 def test_the_widget_takes_keys_and_buttons(tmp_path):
     pairs = preference.pairs(WRITTEN, LEFT, RIGHT, TESTED)[:3]
-    shown, row, said = preference.ask(tmp_path, pairs).children
+    shown, row, said = blind_test.ask(tmp_path, pairs).children
     field, first, _, neither = row.children
     assert pairs[0]["texts"][0] in shown.value and "tuned" not in shown.value
     field.value = "2"

@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from tqdm.auto import tqdm
 
@@ -24,3 +26,9 @@ def remaining(done: int, total: int, seconds: float) -> str:
         return f"{done} of {total} done"
     left = seconds / done * (total - done)
     return f"{done} of {total} done, about " + (f"{left / 60:.0f} min left" if left > 90 else f"{left:.0f} s left")
+
+
+@contextmanager
+def unwatched(iterations: int) -> Iterator[Callable[[dict], None]]:
+    """Shows nothing of a training run; `report.live_training.watching` shows it."""
+    yield lambda row: None

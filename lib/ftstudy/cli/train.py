@@ -16,6 +16,7 @@ def add(parsers):
 
 def run(options) -> int:
     from .. import training
+    from ..report import live_training
 
     folder, name = run_folder(options.run), options.config.stem
     if options.hosts:
@@ -25,7 +26,7 @@ def run(options) -> int:
         training.remove_result(folder, name)
     inputs = training.read(options.config, options.data, options.model, smoke=options.smoke)
     forced = training.check_audit(inputs, options.force)
-    result = training.train(inputs, folder / f"{name}.metrics.jsonl")
+    result = training.train(inputs, folder / f"{name}.metrics.jsonl", live_training.watching)
     if main_process:
         training.save_result(folder, result | {"forced": forced})
         print(training.summary(result))

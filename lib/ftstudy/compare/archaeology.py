@@ -18,7 +18,7 @@ from ..extract import variant_folder
 from ..files import read_json
 from ..models import base_models
 from ..progress import bar
-from ..report.wording import format_name, interval, number
+from ..wording import format_name, interval, number
 from . import faults, intervals, likelihood
 from .heldout import held_out
 

@@ -1,4 +1,4 @@
-"""A blind test by eye, in JupyterLab: which of two replies would the person have sent?
+"""A blind test by eye: which of two replies would the person have sent? `report.blind_test` asks.
 
 Each choice is saved to the run's preferences.json at once, with both texts, so that it no longer counts
 after the replies have changed.
@@ -82,40 +82,3 @@ def _wilson(wins: int, count: int) -> list[float]:
     middle = (wins + Z * Z / 2) / (count + Z * Z)
     half = Z / (count + Z * Z) * sqrt(wins * (count - wins) / count + Z * Z / 4)
     return [max(middle - half, 0.0), min(middle + half, 1.0)]
-
-
-def ask(run: Path, pairs: list[dict]):
-    """The test as a widget: click into its field, then press 1 or 2 to choose, 0 for neither."""
-    import ipywidgets
-
-    from ..report import render
-
-    shown, field, status = ipywidgets.HTML(), ipywidgets.Text(placeholder="press 1, 2 or 0 here"), ipywidgets.HTML()
-    field.layout.width = "12em"
-    left = undecided(pairs, choices(run))
-
-    def show() -> None:
-        done = len(pairs) - len(left)
-        field.value = ""
-        shown.value = render.fragment("pair", pair=left[0] if left else None)
-        text = f"{done} of {len(pairs)} decided." if pairs else "There are no pairs of replies to choose from."
-        if not left and (found := result(pairs, choices(run))) and found["win_rate"] is not None:
-            text += (
-                f" {found['left']} won {found['wins']} of {found['wins'] + found['losses']}, {found['ties']} undecided."
-            )
-        status.value = text
-
-    def press(key: str) -> None:
-        if left and key in KEYS:
-            choose(run, left.pop(0), key)
-        show()
-
-    def button(key: str, label: str):
-        made = ipywidgets.Button(description=label)
-        made.on_click(lambda _: press(key))
-        return made
-
-    field.observe(lambda change: change["new"] and press(change["new"][-1]), names="value")
-    show()
-    buttons = [button("1", "1: the first"), button("2", "2: the second"), button("0", "0: neither")]
-    return ipywidgets.VBox([shown, ipywidgets.HBox([field, *buttons]), status])

@@ -1,6 +1,6 @@
 """Claims about the training data, and about what the configs made of it."""
 
-from ..report.wording import number
+from ..wording import number
 from . import history
 from .verdicts import CONFIRMED, PARTLY, REFUTED, claim, untestable
 

@@ -1,6 +1,6 @@
 """Claims about what training did, and about what would be better."""
 
-from ..report.wording import interval, number, prompted
+from ..wording import interval, number, prompted
 from .verdicts import CONFIRMED, PARTLY, REFUTED, UNTESTABLE, claim, describe, judge, too_wide, untestable
 
 

@@ -1,6 +1,6 @@
 """How a claim is written down, and how a measurement becomes a verdict."""
 
-from ..report.wording import effect
+from ..wording import effect
 
 CONFIRMED, REFUTED, PARTLY, UNTESTABLE = "confirmed", "refuted", "partly", "not testable here"
 MARGIN = 0.05  # nats per reply token, 5% of perplexity: smaller effects don't matter in practice

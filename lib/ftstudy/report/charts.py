@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from .wording import arm_name, format_name
+from ..wording import arm_name, format_name
 
 COLOURS = {"base": "#8a8f98", "tuned": "#0b6e99"}
 

@@ -3,7 +3,7 @@
 Every function takes results as they are in the run's JSON files and returns plain text.
 """
 
-from .wording import count, effect, format_name, listed, more_likely, number, prompted
+from ..wording import count, effect, format_name, listed, more_likely, number, prompted
 
 FEW_TO_TRAIN, FEW_TO_TEST = 200, 40  # examples below which a run says so
 FLAT = 0.01  # nats per trained token: a smaller rise of the validation loss is not over-fitting

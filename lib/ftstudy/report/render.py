@@ -8,7 +8,7 @@ import jinja2
 from markupsafe import Markup
 
 from ..paths import shown
-from .wording import count, format_name, interval, number, prompted
+from ..wording import count, format_name, interval, number, prompted
 
 TEMPLATES = Path(__file__).parent / "templates"
 

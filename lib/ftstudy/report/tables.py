@@ -4,7 +4,7 @@ Each function returns (rows, columns, caption) for `render.table`.
 """
 
 from ..compare.style_similarity import PARTS
-from .wording import arm_name, format_name, interval, more_likely, number
+from ..wording import arm_name, format_name, interval, more_likely, number
 
 Table = tuple[list[dict], dict[str, str], str]
 ARM = {"model": "Model", "format": "Prompt"}

@@ -17,8 +17,8 @@ from ..errors import StudyError
 from ..files import move_files, new_folder, write_jsonl
 from ..models import base_models
 from ..paths import absolute, shown
+from ..progress import unwatched
 from . import batches, loop, methods, state
-from .live_display import watching
 from .loss import arrange, evaluate, loss_function
 
 # Keys that don't affect the results.
@@ -46,13 +46,14 @@ def check_audit(inputs: audit.RunInputs, force: bool = False) -> list[str]:
     return [item["check"] for item in errors]
 
 
-def train(inputs: audit.RunInputs, metrics_file: Path) -> dict:
+def train(inputs: audit.RunInputs, metrics_file: Path, watching: Callable = unwatched) -> dict:
     """Train as the config says, and return the result, one entry of training.json.
 
     A killed run resumes where it was last saved (`state`). The adapter's files appear only when training is
     complete, since a stopped run's would look like a result; other files in its folder stay. `metrics_file`
     gets the curve as it grows, one row per event: {"iteration", "train_loss" and "trained_tokens", or
-    "validation_loss"}, in nats per trained token.
+    "validation_loss"}, in nats per trained token. `watching(iterations)`: a context that gives a function, which is
+    called with each row.
 
     Raises StudyError if there is nothing to train on, if mlx-lm rejects a setting, or if the loss is not a number
     before anything could be saved.
@@ -77,7 +78,9 @@ def train(inputs: audit.RunInputs, metrics_file: Path) -> dict:
         try:
             with blas.share_threads(config["batch_size"]):
                 optimizer, as_adapter = methods.prepare(model, config)
-                progress = _run_loop(inputs, model, tokenizer, optimizer, target / "unfinished", run, metrics_file)
+                progress = _run_loop(
+                    inputs, model, tokenizer, optimizer, target / "unfinished", run, metrics_file, watching
+                )
         except (ValueError, KeyError, IndexError) as error:  # what mlx-lm raises for bad data or settings
             raise StudyError(
                 f"mlx-lm cannot train {config['config']} on {shown(folder)}: {error}. "
@@ -123,13 +126,14 @@ def train(inputs: audit.RunInputs, metrics_file: Path) -> dict:
     }
 
 
-def _run_loop(inputs, model, tokenizer, optimizer, unfinished: Path, run: str, metrics_file: Path) -> dict:
+def _run_loop(inputs, model, tokenizer, optimizer, unfinished: Path, run: str, metrics_file: Path, watching) -> dict:
     """Run the training loop on the run's batches; returns its progress."""
     config, data = inputs.config, batches.read(inputs, tokenizer)
     sharing = [] if config["grad_checkpoint"] else data.rows
     prefix = reply_logits.shared_prefix(model, sharing, config["batch_size"])
     nats = reply_logits.nats_function(model, prefix)
-    with watching(config["iters"], is_main_process()) as watch, _growing(metrics_file) as write:
+    watching = watching if is_main_process() else unwatched
+    with watching(config["iters"]) as watch, _growing(metrics_file) as write:
         return loop.train(
             model,
             optimizer,

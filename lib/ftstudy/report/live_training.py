@@ -6,18 +6,17 @@ from contextlib import contextmanager
 
 from .. import cost
 from ..progress import bar, watched
-from ..report import charts, render
 
 
 @contextmanager
-def watching(iterations: int, enabled: bool = True) -> Iterator[Callable[[dict], None]]:
-    """A function that shows each row of the curve; it shows nothing unless `enabled`.
+def watching(iterations: int) -> Iterator[Callable[[dict], None]]:
+    """A function that shows each row of the curve; for `training.train`.
 
     A notebook that runs without a person shows nothing either: its outputs are compared between runs, and
     include the curve later.
     """
     in_notebook = "ipykernel" in sys.modules
-    if not enabled or in_notebook and not watched():
+    if in_notebook and not watched():
         yield lambda row: None
     elif in_notebook:
         yield _live_curve()
@@ -36,6 +35,8 @@ def _losses(row: dict) -> str:
 
 def _live_curve() -> Callable[[dict], None]:
     from IPython.display import display
+
+    from . import charts, render
 
     curve, handle = [], display("The first evaluation is running.", display_id=True)
 
