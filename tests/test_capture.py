@@ -4,7 +4,7 @@ import importlib
 import json
 
 import pytest
-from conftest import example
+from conftest import example, refused
 from ftstudy import chat_format
 from ftstudy.audit import parity
 from ftstudy.chat_format import capture
@@ -101,6 +101,19 @@ def test_split_and_row_can_be_set(app, loaded, tmp_path):
         app.by_batch(model, tokenizer, ROWS[0]["messages"][:-1])
     places = [(row["split"], row["row"]) for row in rows_in(tmp_path / "sent.jsonl")]
     assert places == [("valid", 4), ("valid", 5), ("test", 0)]
+
+
+def test_a_relative_path_counts_from_where_the_recording_begins(app, loaded, tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with capture.recording("sent.jsonl"):
+        app.by_generate(*loaded, ROWS[0]["messages"][:-1])
+        monkeypatch.chdir(tmp_path / "elsewhere")
+    assert len(rows_in(tmp_path / "sent.jsonl")) == 1 and not list((tmp_path / "elsewhere").iterdir())
+    refused(lambda: chat_format.load_profile({"kind": "captured", "file": "sent.jsonl"}), "sent.jsonl")
+    monkeypatch.chdir(tmp_path)
+    assert len(chat_format.load_profile({"kind": "captured", "file": "sent.jsonl"})["rows"]) == 1
+    assert len(chat_format.load_profile("sent.jsonl")["rows"]) == 1
 
 
 def machinery():

@@ -1,8 +1,13 @@
 """Go's templates as Ollama uses them; the expected texts follow the rules of Go's text/template package."""
 
+import contextlib
+
 import pytest
 from conftest import refused
 from ftstudy.chat_format import go_template
+from ftstudy.errors import StudyError
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 DATA = {
     "System": "Be Sam.",
@@ -93,3 +98,56 @@ def test_braces_in_a_message_are_not_actions():
 def test_fields_of_every_branch_are_known():
     text = "{{ if .A }}{{ range $m := .B }}{{ $m.C }}{{ end }}{{ else }}{{ (index .D 0).E }}{{ end }}"
     assert go_template.fields(go_template.parse(text)) == {"a", "b", "c", "d", "e"}
+
+
+PIECES = [
+    "{{",
+    "}}",
+    "{{-",
+    "-}}",
+    " ",
+    "if",
+    "else",
+    "end",
+    "range",
+    "with",
+    ".Messages",
+    ".Prompt",
+    "$",
+    "$x",
+    ":=",
+    "=",
+]
+PIECES += [
+    "|",
+    "(",
+    ")",
+    ",",
+    "eq",
+    "len",
+    "index",
+    "slice",
+    "printf",
+    '"a"',
+    '"\\x"',
+    "`b`",
+    "1",
+    "true",
+    "nil",
+    "/*",
+    "*/",
+    "é",
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=25))
+@settings(max_examples=500, deadline=None)
+def test_any_template_is_rendered_or_refused(pieces):
+    for text in ("".join(pieces), "{{ " + " ".join(pieces) + " }}", "{{ if " + " ".join(pieces) + " }}x{{ end }}"):
+        with contextlib.suppress(StudyError):
+            assert isinstance(written(text), str)
+
+
+def test_deep_nesting_is_refused():
+    refused(lambda: written("{{ if true }}" * 5000 + "{{ end }}" * 5000), "nested")
+    refused(lambda: written("{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}"), "nested")

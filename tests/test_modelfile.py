@@ -1,12 +1,18 @@
 """Modelfiles and GGUF files: what is read from them, and the prompts that Ollama and llama.cpp build."""
 
+import contextlib
 import struct
+import tempfile
+from pathlib import Path
 
 import gguf as independent
 import pytest
 from conftest import example, refused
 from ftstudy import chat_format
 from ftstudy.chat_format import gguf, modelfile
+from ftstudy.errors import StudyError
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from served_models import CHATML_MESSAGES, CHATML_ONCE, GEMMA, write_gguf
 from templates import TOKENIZERS
 
@@ -215,3 +221,30 @@ def test_without_a_template_llama_cpp_uses_chatml(tmp_path):
     tokenizer = TOKENIZERS["chatml"]()
     profile = chat_format.load_profile(write_gguf(tmp_path / "robin.gguf", tokenizer))
     assert chat_format.prompt_ids(TURNS, tokenizer, profile) == chat_format.prompt_ids(TURNS, tokenizer)
+
+
+@given(
+    st.binary(max_size=300),
+    st.sampled_from([b"", b"GGUF", b"GGUF\x03\0\0\0", b"FROM x\nTEMPLATE ", b"FROM x\nPARAMETER stop "]),
+)
+@settings(max_examples=300, deadline=None)
+def test_any_bytes_are_read_or_refused(content, start):
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("Modelfile", "robin.gguf", "robin"):
+            path = Path(folder) / name
+            path.write_bytes(start + content)
+            with contextlib.suppress(StudyError):
+                profile = chat_format.load_profile(path)
+                assert chat_format.prompt_of(TURNS, profile, tokenizer=TOKENIZERS["chatml"]())
+
+
+WORDS = st.sampled_from(
+    ["FROM", "TEMPLATE", "SYSTEM", "PARAMETER", "MESSAGE", "stop", "user", '"', '"""', "x", " ", "\n", "#", "\r\n"]
+)
+
+
+@given(st.lists(WORDS, max_size=30).map("".join))
+@settings(max_examples=300, deadline=None)
+def test_any_instructions_are_read_or_refused(text):
+    with tempfile.TemporaryDirectory() as folder, contextlib.suppress(StudyError):
+        assert modelfile.read(written(Path(folder), text))["from"]

@@ -47,8 +47,10 @@ def refused(construct: str) -> StudyError:
 @lru_cache(maxsize=8)  # an audit renders the same one for every row; nothing changes its nodes
 def parse(text: str) -> list[Node]:
     """The template's nodes. StudyError: it is not closed, or uses a construct that is not known."""
-    pieces = _pieces(text)
-    nodes, ended = _nodes(pieces)
+    try:
+        nodes, ended = _nodes(_pieces(text))
+    except RecursionError:
+        raise refused("blocks or parentheses that are nested very deeply") from None
     if ended is not None:
         raise refused(f"{{{{ {ended} }}}} without a block")
     return nodes
@@ -146,7 +148,7 @@ def _pipeline(tokens: list, text: str, is_inner: bool = False) -> list:
         elif sign:
             raise refused(f"{sign!r} in {{{{ {text} }}}}")
         elif quoted:
-            commands[-1].append(("value", quoted[1:-1] if quoted[0] == "`" else json.loads(quoted, strict=False)))
+            commands[-1].append(("value", quoted[1:-1] if quoted[0] == "`" else _unescaped(quoted)))
         elif number:
             commands[-1].append(("value", float(number) if "." in number else int(number)))
         elif path:
@@ -161,6 +163,13 @@ def _pipeline(tokens: list, text: str, is_inner: bool = False) -> list:
     if not all(commands):
         raise refused(f"{{{{ {text} }}}}")
     return commands
+
+
+def _unescaped(quoted: str) -> str:
+    try:
+        return json.loads(quoted)  # whose escapes are among Go's
+    except ValueError:
+        raise refused(f"the text {quoted[:40]}") from None
 
 
 def fields(nodes: list[Node]) -> set[str]:

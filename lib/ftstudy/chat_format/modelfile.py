@@ -51,7 +51,7 @@ def read(path: Path) -> dict:
             messages.append({"role": name, "content": value})
         else:
             values[word] = value
-    if "from" not in values:
+    if not values.get("from"):
         raise StudyError(
             f"{where} has no FROM line, so it is not a Modelfile. Add it, for example `FROM ./model.gguf`."
         )
