@@ -1,6 +1,9 @@
 """The rooms of the library import each other in one direction."""
 
 import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import ftstudy
@@ -32,3 +35,15 @@ def test_every_room_is_listed():
 def test_no_room_imports_from_a_later_one():
     upwards = [(file, other) for file, room, other in imports() if ROOMS.index(other) > ROOMS.index(room)]
     assert upwards == [("__main__.py", "cli")]
+
+
+def test_an_app_an_audit_and_a_comparison_need_no_extra():
+    extras = "jupyterlab ipywidgets IPython papermill nbconvert jinja2 matplotlib pandas pyarrow vobject phonenumbers"
+    code = (
+        "import sys\n"
+        f"for name in {extras.split()!r}: sys.modules[name] = None\n"
+        "sys.modules.pop('jinja2')  # transformers brings it\n"
+        "import ftstudy.chat_format.capture, ftstudy.audit, ftstudy.training, ftstudy.compare.plan, ftstudy.cli.audit\n"
+        "import ftstudy.compare.archaeology, ftstudy.compare.results\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": str(LIB.parent)})

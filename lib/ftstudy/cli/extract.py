@@ -43,7 +43,7 @@ def add(parsers):
 
 def run(options) -> None:
     from .. import privacy, sources
-    from ..extract import reply_pairs, variants
+    from ..extract import reply_pairs, variant_folder, variants
     from ..privacy import contacts
 
     def given(*names) -> dict:
@@ -64,7 +64,7 @@ def run(options) -> None:
     pairs, funnel = reply_pairs.build(messages, groups=options.groups, **limits)
     origin = {"source": messages.attrs["source"], "owner": options.owner, "kind": messages.attrs["kind"]}
     chosen = given("min_words", "min_characters", "repeats", "per_contact", "heldout_share")
-    wanted = options.variant or [variants.DEFAULT]
+    wanted = options.variant or [variant_folder.DEFAULT]
     written = variants.write(pairs, options.owner, wanted, options.out, origin, funnel, **chosen)
     for variant, splits in written.items():
         _print_splits(shown(options.out / variant), splits)

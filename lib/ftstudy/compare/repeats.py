@@ -10,12 +10,12 @@ import yaml
 
 from .. import configs, training
 from ..errors import StudyError
-from ..extract import variants
+from ..extract.variant_folder import DEFAULT
 from ..files import write_text
 from ..paths import absolute, shown
 
 SEEDS = 3
-OPTION_B, OPTION_A = variants.DEFAULT, "wrapped"
+OPTION_B, OPTION_A = DEFAULT, "wrapped"
 MAY_DIFFER = ("seed", "data", "adapter_path", "model", "iters")  # between the config of a repeat and the main one
 
 

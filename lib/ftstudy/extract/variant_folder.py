@@ -21,6 +21,7 @@ from ..paths import shown
 
 SPLITS = ("train", "valid", "test")
 HELDOUT = "heldout"
+DEFAULT = "raw_style_variable"  # the variant that is trained on unless another is named
 SAME = ("source", "owner", "kind")  # data is replaced only if these are the same
 
 

@@ -49,7 +49,6 @@ VARIANTS = {
     },
     "wrapped": {"form": "wrapped"},
 }
-DEFAULT = "raw_style_variable"
 
 
 def parameters_of(variant: str, **changes) -> dict:
