@@ -10,7 +10,20 @@ import ftstudy
 
 LIB = Path(ftstudy.__file__).parent
 # From the ground up: a room imports only from those before it. "" holds the modules on the top level.
-ROOMS = ["", "chat_format", "sources", "privacy", "engine", "models", "extract", "demo", "audit", "training", "compare"]
+ROOMS = [
+    "",
+    "chat_format",
+    "sources",
+    "privacy",
+    "engine",
+    "models",
+    "extract",
+    "record",
+    "demo",
+    "audit",
+    "training",
+    "compare",
+]
 ROOMS += ["original_report", "report", "cli"]
 
 

@@ -4,6 +4,7 @@ chat_format/       an example becomes messages, token ids and a loss mask: the o
 sources/           chat exports become one table of messages
 privacy/           names, numbers and addresses are masked
 extract/           messages become reply pairs, and these become training data
+record/            what an app sends to its server
 audit/             would this run be wasted?
 training/          one run from a config, or several
 compare/           the models under prompt formats
