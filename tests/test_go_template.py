@@ -4,7 +4,7 @@ import contextlib
 
 import pytest
 from conftest import refused
-from ftstudy.chat_format import go_template
+from ftstudy.chat_format import go_rendering, go_template
 from ftstudy.errors import StudyError
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,7 +19,7 @@ DATA = {
 
 
 def written(text, **changes):
-    return go_template.render(go_template.parse(text), DATA | changes)
+    return go_rendering.render(go_template.parse(text), DATA | changes)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,7 @@ def written(text, **changes):
         ('{{ "a\\n}}" }}{{ `b\\n` }}', "a\n}}b\\n"),
         ("{{ json .Messages }}", '[{"Role":"user","Content":"a"},{"Role":"assistant","Content":"b"}]'),
         ("{{ .Missing }}", "<no value>"),
+        ("{{ if .Tools }}{{ currentDate }}{{ end }}not reached", "not reached"),
         ("{{ eq 1 1 }}", "true"),
     ],
 )

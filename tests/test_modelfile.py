@@ -9,7 +9,7 @@ import gguf as independent
 import pytest
 from conftest import example, refused
 from ftstudy import chat_format
-from ftstudy.chat_format import gguf, modelfile
+from ftstudy.chat_format import gguf, modelfile, ollama
 from ftstudy.errors import StudyError
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -103,7 +103,7 @@ def test_right_template_gives_the_prompt_of_training(template, row, tmp_path):
 @pytest.mark.parametrize("template", [CHATML_ONCE, CHATML_MESSAGES])
 def test_neighbours_of_one_role_and_the_files_own_messages(template, tmp_path):
     served = modelfile.read(written(tmp_path, of_template(template) + "MESSAGE user a\nMESSAGE assistant b\n"))
-    text = modelfile.prompt(served, [{"role": "user", "content": "c"}, {"role": "user", "content": "d"}])
+    text = ollama.prompt(served, [{"role": "user", "content": "c"}, {"role": "user", "content": "d"}])
     turns = [("system", "Be Sam."), ("user", "a"), ("assistant", "b"), ("user", "c\n\nd")]
     written_out = "".join(f"<|im_start|>{role}\n{content}<|im_end|>\n" for role, content in turns)
     assert text == written_out + "<|im_start|>assistant\n"
@@ -121,12 +121,12 @@ def test_a_system_message_of_the_app_replaces_the_files(tmp_path):
 def test_what_is_after_the_reply_is_left_out_also_within_a_condition(tmp_path):
     template = "{{ if .Prompt }}Q: {{ .Prompt }}\nA: {{ .Response }}\n{{ else }}no{{ end }}END"
     served = modelfile.read(written(tmp_path, of_template(template)))
-    assert modelfile.prompt(served, TURNS["messages"][1:-1]) == "Q: hey\nA: yo\nENDQ: dinner?\nA: "
+    assert ollama.prompt(served, TURNS["messages"][1:-1]) == "Q: hey\nA: yo\nENDQ: dinner?\nA: "
 
 
 def test_template_without_a_response_gets_one_at_its_end(tmp_path):
     served = modelfile.read(written(tmp_path, of_template("Q: {{ .Prompt }} A: ")))
-    assert modelfile.prompt(served, TURNS["messages"][1:-1]) == "Q: hey A: yoQ: dinner? A: "
+    assert ollama.prompt(served, TURNS["messages"][1:-1]) == "Q: hey A: yoQ: dinner? A: "
 
 
 def test_profile_is_found_from_the_current_folder_or_next_to_it(tmp_path, monkeypatch):

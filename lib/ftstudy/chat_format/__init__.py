@@ -15,6 +15,8 @@ template, which is what mlx-lm does in training.
     messages    an example's messages, and reading a user turn back
     prompts     what an app sends, as text, token ids or messages
     profiles    how an app builds its prompt: checked and loaded
+    modelfile   an Ollama Modelfile read, and `ollama`, the prompt built from it (`go_template`, `go_rendering`)
+    gguf        what a GGUF file says about its chat template and its tokens
     rendering   many rows -> token ids
     replies     where the replies of rendered rows begin and end
     loss_mask   rendered rows -> which tokens are trained; training, audit and comparison all use it

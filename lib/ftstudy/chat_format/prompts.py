@@ -6,7 +6,7 @@ import re
 import sys
 
 from ..errors import StudyError
-from . import modelfile
+from . import ollama
 from .messages import EXTRACTED, fill, messages_for
 from .tokens import encode_prompt, template_ids, template_text
 
@@ -63,7 +63,7 @@ def ollama_prompt(served: dict, messages: list[dict], tokenizer, example: dict |
 
     Ollama puts a start token in front even of a prompt that has one.
     """
-    text = as_prompt(modelfile.prompt(served, messages), "the Modelfile's template")
+    text = as_prompt(ollama.prompt(served, messages), "the Modelfile's template")
     base = served["gguf"] or {"add_bos": None, "bos": None}
     return started(text, base["add_bos"], tokenizer, base["bos"])
 

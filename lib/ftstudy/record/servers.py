@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import httpx
 
-from ..chat_format import gguf, modelfile
+from ..chat_format import gguf, ollama
 from ..chat_format.prompts import Prompt, ollama_prompt
 from ..chat_format.tokens import encode, template_text
 from ..errors import StudyError
@@ -118,7 +118,7 @@ async def _ollama(asked: Asked, headers, client, tokenizer, models) -> Rendered:
         return ollama_prompt(served, messages, tokenizer), [OLLAMA]
     base = served["gguf"]
     start = base["bos"] if base["add_bos"] and base["bos"] else ""
-    return start + modelfile.prompt(served, messages), [OLLAMA, START]
+    return start + ollama.prompt(served, messages), [OLLAMA, START]
 
 
 def _served(said: dict) -> dict:
