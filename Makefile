@@ -155,7 +155,7 @@ $(RESULTS)/01_extract.ipynb: notebooks/01_extract.ipynb $(RESULTS)/variables $(L
 # The notebooks' defaults suit the tiny sample, these a real model. Your own run has its own adapter folder, and
 # does not stage the original report's history.
 ADAPTED = $(or $(ADAPTER),$(if $(filter demo,$(RUN)),,data/adapters/$(RUN)/$(basename $(notdir $(CONFIG)))))
-AUDIT = -p app "$(APP)" -p adapter "$(ADAPTED)" -p stage_history $(if $(filter data/demo/chat.db,$(SOURCE)),true,false)
+AUDIT = -p app "$(APP)" -p fused "$(FUSED)" -p adapter "$(ADAPTED)" -p stage_history $(if $(filter data/demo/chat.db,$(SOURCE)),true,false)
 TRAIN = -p adapter "$(ADAPTED)" -p iterations $(or $(ITERS),0) -p evaluate_every 0 -p force $(if $(FORCE),true,false) \
     -p stock $(if $(filter yes Yes YES,$(STOCK)),true,false)
 COMPARE = -p config "$(CONFIG)" -p fused "$(FUSED)" -p owner "$(OWNER)" -p inference "$(INFERENCE)" -p replies 40 -p shots 4 -p longest 48 \
@@ -202,7 +202,7 @@ extract: | $(READY) demo-data ## chat history to training data: SOURCE=chat.db O
 audit: | $(READY) ## check a run before training: CONFIG=my_config.yaml INFERENCE=my_app.yaml
 	@$(PYTHON) -m ftstudy audit --config "$(CONFIG)" $(if $(MODEL),--model "$(MODEL)") \
 	    $(if $(filter-out file,$(origin DATA)),--data "$(DATA)") $(if $(filter-out file,$(origin INFERENCE)),--inference "$(INFERENCE)") \
-	    $(if $(filter-out file,$(origin OWNER)),--owner "$(OWNER)") $(if $(APP),--app "$(APP)")
+	    $(if $(filter-out file,$(origin OWNER)),--owner "$(OWNER)") $(if $(APP),--app "$(APP)") $(if $(FUSED),--fused "$(FUSED)")
 
 TRAINING = --run "$(RUN)" $(if $(DATA),--data "$(DATA)") $(if $(MODEL),--model "$(MODEL)") $(if $(SMOKE),--smoke) $(if $(FORCE),--force)
 

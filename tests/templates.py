@@ -108,7 +108,7 @@ FAMILIES = {
 PECULIAR = ("think_prompt",)
 
 
-def tokenizer_folder(name: str, path) -> Path:
+def tokenizer_folder(name: str, path, width: int = 16, layers: int = 1) -> Path:
     """Write a model folder of that family: tokenizer, template, config, and weights from a seed."""
     import mlx.core as mx
     import numpy
@@ -132,18 +132,19 @@ def tokenizer_folder(name: str, path) -> Path:
         "chat_template": family["template"],
     }
     _write(path / "tokenizer_config.json", settings | ({"bos_token": family["bos"]} if family["bos"] else {}))
-    width, words = 16, tokenizer.get_vocab_size()
+    words, inner = tokenizer.get_vocab_size(), 2 * width
     config = {
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": words,
-        "hidden_size": width, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "hidden_size": width, "intermediate_size": inner, "num_hidden_layers": layers, "num_attention_heads": 2,
         "num_key_value_heads": 2, "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "max_position_embeddings": 2048,
         "tie_word_embeddings": True,
     }  # fmt: skip
     _write(path / "config.json", config | {f"{role}_token_id": index for role, index in ids.items()})
     attention = {f"self_attn.{part}_proj": (width, width) for part in "qkvo"}
-    inner = {"mlp.gate_proj": (32, width), "mlp.up_proj": (32, width), "mlp.down_proj": (width, 32)}
+    mlp = {"mlp.gate_proj": (inner, width), "mlp.up_proj": (inner, width), "mlp.down_proj": (width, inner)}
     norms = {"input_layernorm": (width,), "post_attention_layernorm": (width,)}
-    shapes = {f"model.layers.0.{part}": shape for part, shape in (attention | inner | norms).items()}
+    parts = attention | mlp | norms
+    shapes = {f"model.layers.{at}.{part}": shape for at in range(layers) for part, shape in parts.items()}
     shapes |= {"model.embed_tokens": (words, width), "model.norm": (width,)}
     random = numpy.random.default_rng(7)
     weights = {

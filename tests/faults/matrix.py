@@ -12,6 +12,7 @@ from . import (
     app_faults,
     config_faults,
     file_faults,
+    fused_faults,
     prompt_faults,
     row_faults,
     set_faults,
@@ -47,6 +48,7 @@ FAMILIES = (
     prompt_faults.cases,
     app_faults.cases,
     adapter_faults.cases,
+    fused_faults.cases,
 )
 CASES = [Case(*case) for cases in FAMILIES for case in cases()]
 

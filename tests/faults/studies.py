@@ -1,6 +1,6 @@
 """A clean run as a user would set it up, in a folder of its own: the start of every case, and a control.
 
-data/{train,valid,test,meta}.jsonl  config.yaml  profile.yaml  model/  adapter/  app/  Modelfile  robin.gguf
+data/{train,valid,test,meta}.jsonl  config.yaml  profile.yaml  model/  adapter/  fused/  app/  Modelfile  robin.gguf
 """
 
 import json
@@ -14,6 +14,7 @@ import yaml
 from ftstudy import audit, chat_format
 from ftstudy.files import write_json, write_jsonl
 from ftstudy.models import base_models
+from fusing import fuse, quantize
 from served_models import CHATML_ONCE, GEMMA, write_gguf
 from templates import tokenizer_folder
 
@@ -35,6 +36,8 @@ class Plan:
     profile: tuple | str | None = (("kind", "messages"),)
     meta: bool = True
     adapter: bool = False
+    fused: bool = False  # of a model that is wide enough to be quantized, to so many bits:
+    bits: int = 0  # 0: not quantized
     config: tuple = ()  # changed keys
 
 
@@ -69,6 +72,8 @@ PLANS = {
     "gguf-llama3": Plan("formal", "llama3", train=60, profile="gguf"),
     "trained-chatml": Plan(train=60, adapter=True),
     "trained-gemma": Plan("formal", "gemma", train=60, system=False, adapter=True),
+    "fused-chatml": Plan(train=60, adapter=True, fused=True),
+    "fused-chatml-8bit": Plan(train=60, adapter=True, fused=True, bits=8),
 }
 APP = """\
 from mlx_lm import generate, load
@@ -173,19 +178,26 @@ class Study:
         self.ask(kind="gguf", file="robin.gguf")
 
     def audit(self) -> dict:
-        profile, app = self.folder / "profile.yaml", self.folder / "app"
+        profile, app, fused = (self.folder / name for name in ("profile.yaml", "app", "fused"))
         return audit.audit(
             self.folder / "config.yaml",
             inference=profile if profile.is_file() else None,
             app=app if app.is_dir() else None,
+            fused=fused if fused.is_dir() else None,
         )
+
+    def fuse(self) -> None:
+        """Fuse the adapter, as it is now, into the model, as it is now."""
+        fuse(*(self.folder / name for name in ("model", "adapter", "fused")))
 
 
 def build(name: str, folder: Path, seed: int = 0) -> Study:
     """A clean run of that name, ready to be spoiled. Another seed: other conversations."""
     plan = PLANS[name]
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(_model(plan.template), folder / "model")
+    shutil.copytree(_model(plan.template, *((64, 2) if plan.fused else ())), folder / "model")
+    if plan.bits:
+        quantize(folder / "model", plan.bits)
     study = Study(folder, plan)
     fewer = max(2 * BATCH, plan.train // 8 // BATCH * BATCH) if plan.train > 12 else BATCH
     sizes = {"train": plan.train, "valid": fewer, "test": fewer}
@@ -211,6 +223,8 @@ def build(name: str, folder: Path, seed: int = 0) -> Study:
         (folder / "app" / "reply.py").write_text(APP, encoding="utf-8")
     if plan.adapter:
         train(study)
+    if plan.fused:
+        study.fuse()
     return study
 
 
@@ -235,8 +249,9 @@ def train(study: Study) -> None:
 
 
 @cache
-def _model(template: str) -> Path:
-    return tokenizer_folder(template, Path(_models().name) / template)
+def _model(template: str, *size: int) -> Path:
+    """`size`: width and layers, if not the smallest."""
+    return tokenizer_folder(template, Path(_models().name) / "-".join([template, *map(str, size)]), *size)
 
 
 @cache

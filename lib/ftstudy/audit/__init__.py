@@ -5,7 +5,7 @@ from .. import engine  # noqa: F401  before MLX is imported
 # isort: split
 
 from ..progress import bar
-from . import adapters, app_code, config, content, data, documentation, loss, parity, splits
+from . import adapters, app_code, config, content, data, documentation, fused_model, loss, parity, splits
 from .contract_writer import offer as offer_contract
 from .findings import Check, Finding, merge, report
 from .loss.trained_tokens import masked_rows
@@ -30,20 +30,20 @@ FAMILIES = (config, data, content, splits, loss, parity, adapters)
 BEFORE_TRAINING = (config, data, content, splits, loss)
 
 
-def audit(config, data_folder=None, model=None, inference=None, owner=None, app=None) -> dict:
+def audit(config, data_folder=None, model=None, inference=None, owner=None, app=None, fused=None) -> dict:
     """All findings on a config, its data and the app's prompt: {"findings", "summary"}.
 
     `config`: a file; `data_folder` and `model` replace the config's; `inference`: the app's prompt format, a
     profile's file or name; `owner`: the name in the historical prompt (default: the one the data was extracted for);
-    `app`: a folder with the app's code. Raises StudyError if the audit cannot run (no config, no model, no profile);
-    faults in the data are findings.
+    `app`: a folder with the app's code; `fused`: one that mlx_lm.fuse saved. Raises StudyError if the audit cannot
+    run (no config, no model, no profile, no such folder); faults in the data are findings.
     """
-    return check(read(config, data_folder, model, inference, owner), app)
+    return check(read(config, data_folder, model, inference, owner), app, fused)
 
 
-def check(inputs: RunInputs, app=None) -> dict:
-    """All findings on inputs that were read already."""
-    return report(_found(inputs, FAMILIES) + app_code.findings(inputs, app))
+def check(inputs: RunInputs, app=None, fused=None) -> dict:
+    """All findings on inputs that were read already. `app`, `fused`: as for `audit`."""
+    return report(_found(inputs, FAMILIES) + app_code.findings(inputs, app) + fused_model.findings(inputs, fused))
 
 
 def check_before_training(inputs: RunInputs) -> dict:
@@ -57,4 +57,4 @@ def _found(inputs: RunInputs, families) -> list[Finding]:
 
 def checks() -> list[Check]:
     """Every check, in the order in which a run meets them."""
-    return [declared for family in (*FAMILIES, app_code) for declared in family.CHECKS]
+    return [declared for family in (*FAMILIES, app_code, fused_model) for declared in family.CHECKS]

@@ -14,6 +14,9 @@ def add(parsers):
     parser.add_argument(
         "--app", type=absolute, help="your app's code, a folder or file, searched for typed special tokens"
     )
+    parser.add_argument(
+        "--fused", type=absolute, help="your fused model's folder: how much of the adapter's update is in it?"
+    )
     parser.add_argument("--json", type=absolute, help="also write the findings to this file")
     return parser
 
@@ -23,7 +26,7 @@ def run(options) -> int:
     from ..files import write_json
 
     inputs = audit.read(options.config, options.data, options.model, options.inference, options.owner)
-    result = audit.check(inputs, options.app)
+    result = audit.check(inputs, options.app, options.fused)
     if options.json:
         write_json(options.json, result)
     print(listing(result))

@@ -217,12 +217,11 @@ def fusing(found: dict) -> str:
     for name, one in found.items():
         nats = f"{number(one['tuned'])} → {number(one['fused'])} nats per reply token, prompted {prompted(name)}"
         if one["verdict"] == "worse":
+            share = "less than 1%" if one["lost"] < 0.01 else f"{one['lost']:.0%}"
             certainty = (
                 f" (95% interval {one['interval'][0]:.0%} to {one['interval'][1]:.0%})" if one["interval"] else ""
             )
-            sentences.append(f"Fusing lost {one['lost']:.0%} of what training gained{certainty}: {nats}.")
-        elif one["verdict"] == "better":
-            sentences.append(f"The fused model is better than the base model with its adapter: {nats}.")
+            sentences.append(f"Fusing lost {share} of what training gained{certainty}: {nats}.")
         else:
             sentences.append(f"Fusing lost nothing that can be distinguished: {nats}.")
     return " ".join(sentences)

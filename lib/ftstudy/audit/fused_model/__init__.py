@@ -1,0 +1,51 @@
+"""A fused model: does it contain the adapter's update, and all of it?
+
+mlx_lm.fuse adds the update to the weights and stores them in the base model's precision. If the base is quantized, an
+update that is smaller than a rounding step is lost, and the fused model behaves like the base.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ...errors import StudyError
+from ...paths import absolute, shown
+from ..adapters.files import CONFIG, WEIGHTS
+from ..findings import Finding
+from . import folder, update, weights
+
+CHECKS = (*folder.CHECKS, *update.CHECKS)
+
+
+def findings(inputs, fused: str | Path | None) -> list[Finding]:
+    """Findings on a fused model. Raises StudyError if its folder doesn't exist; never for what the folder contains."""
+    if not fused:
+        return []
+    path = absolute(fused)
+    if not path.is_dir():
+        raise StudyError(f"There is no fused model at {shown(path)}. Name the folder that mlx_lm.fuse saved to.")
+    found = list(folder.check(inputs, path))
+    if not any(finding.severity == "error" for finding in found):
+        found += _update(inputs, path)
+    return found
+
+
+def _update(inputs, fused: Path) -> Iterator[Finding]:
+    try:
+        weights.load(fused)
+    except Exception as error:  # mlx-lm raises several kinds
+        yield folder.unreadable("error", f"mlx-lm cannot load {shown(fused)}", error, fused)
+        return
+    adapter = absolute(str(inputs.config["adapter_path"]))
+    names = {"model": inputs.config["model"], "adapter": shown(adapter)}
+    try:
+        if inputs.model is None:
+            raise StudyError(f"the base model {names['model']} is missing")
+        there = all((adapter / name).is_file() for name in (CONFIG, WEIGHTS))
+        yield from update.check(inputs.model, adapter if there else None, fused, names)
+    except Exception as error:
+        title = f"{shown(fused)} cannot be compared with {names['model']} and {names['adapter']}"
+        texts = {
+            "cause": "One of them cannot be loaded, or they don't fit.",
+            "fix": "Fix the base model or the adapter.",
+        }
+        yield folder.unreadable("warning", title, error, fused, **texts)
