@@ -63,6 +63,37 @@ def written(name, data):
     return lambda study: (study.folder / "adapter" / name).write_bytes(data)
 
 
+def stopped_halfway(study):
+    """As if mlx-lm had been stopped after its first checkpoint."""
+    import shutil
+
+    folder = study.folder / "adapter"
+    shutil.copy(folder / "adapters.safetensors", folder / "0000001_adapters.safetensors")
+    asked = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))["iters"]
+    assert asked > 1
+
+
+def as_npz(study):
+    import mlx.core as mx
+
+    path = study.folder / "adapter" / "adapters.safetensors"
+    mx.savez(str(path.with_name("adapters.npz")), **mx.load(str(path)))
+    path.unlink()
+
+
+def a_whole_model(study):
+    """The folder of the base model, as mlx_lm.fuse would write one."""
+    import shutil
+
+    shutil.rmtree(study.folder / "adapter")
+    shutil.copytree(study.folder / "model", study.folder / "adapter")
+
+
+def config_of_peft(study):
+    written = {"peft_type": "LORA", "r": 8, "lora_alpha": 16, "target_modules": ["q_proj"]}
+    (study.folder / "adapter" / "adapter_config.json").write_text(json.dumps(written))
+
+
 def scaled(factor):
     return lambda weights: {name: value * factor for name, value in weights.items()}
 
@@ -86,6 +117,13 @@ def cases():
             yield f"{what} missing ({study})", study, tensors(without(part)), "adapter.missing_tensors", error
         yield f"NaN everywhere ({study})", study, tensors(nan_in("")), "adapter.nan", error
     yield "NaN in one tensor", CHATML, tensors(nan_in("v_proj.lora_a")), "adapter.nan", error
+    yield "training stopped halfway", CHATML, stopped_halfway, "adapter.stopped", "warning"
+    yield "weights as npz", GEMMA, as_npz, "adapter.format", error
+    yield "a whole model instead of an adapter", CHATML, a_whole_model, "adapter.format", error
+    yield "PEFT's config next to mlx-lm's weights", CHATML, config_of_peft, "adapter.format", error
+    no_module = {"rank": 8, "scale": 20.0, "dropout": 0.0, "keys": ["auto"]}
+    also = ("adapter.config_differs",)
+    yield "keys that name no module", GEMMA, settings(lora_parameters=no_module), "adapter.keys", error, also
     yield "weights of 1e-12", GEMMA, tensors(scaled(1e-12)), "adapter.no_effect", error
     yield "the config of another run", CHATML, of_two_runs, "adapter.two_runs", error
     damaged = written("prompt_contract.json", b"{")

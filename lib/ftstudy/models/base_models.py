@@ -21,10 +21,11 @@ from .. import paths
 from ..errors import StudyError
 from ..files import replace_folder, write_json
 from ..paths import absolute, shown
+from . import adapters
+from .adapters import run_of
 from .recipes import BUILT_HERE, DEMO_MODEL, TINY_MODEL
 
 RECIPE = "recipe.json"
-RUN = "ftstudy_run"  # the run's id, in an adapter's config and in its weights' metadata
 
 
 def resolve(name: str | Path) -> Path:
@@ -52,30 +53,25 @@ def resolve(name: str | Path) -> Path:
 
 
 def load(name_or_path: str | Path, adapter: str | Path | None = None) -> tuple:
-    """(model, tokenizer) as `mlx_lm.load` returns them, with the adapter's weights if given.
+    """(model, tokenizer) as `mlx_lm.load` returns them, with the weights of an adapter, mlx-lm's or PEFT's, if given.
 
     Raises StudyError as `resolve` does, and if the adapter folder lacks a file or its files cannot be loaded
-    (damaged, an unknown architecture, another model's adapter).
+    (another format, damaged, an unknown architecture, another model's adapter).
     """
     folder = resolve(name_or_path)
     if adapter is not None:
         adapter = absolute(adapter)
-        for file in ("adapter_config.json", "adapters.safetensors"):
-            if not (adapter / file).is_file():
-                raise StudyError(
-                    f"No {file} in {shown(adapter)}, so it isn't an adapter folder. Train the adapter first "
-                    "(03_train, or mlx_lm.lora with this folder as adapter_path), or use the folder that training "
-                    "wrote."
-                )
+        if found := adapters.trouble(adapter):
+            raise StudyError(" ".join([f"{found.what}.", *filter(None, (found.cause, found.fix))]))
         run_of(adapter)  # raises StudyError if its files come from different runs
     from mlx_lm import utils
 
     from ..engine import cpu_math
 
     try:
-        model, tokenizer = utils.load(str(folder), adapter_path=str(adapter) if adapter else None)[:2]
+        model, tokenizer = utils.load(str(folder))[:2]
         if adapter:
-            _refuse_partial(model, adapter)
+            adapters.put_on(model, adapter)
         cpu_math.speed_up(model)
         return model, tokenizer
     except (ValueError, RuntimeError, KeyError, AttributeError, TypeError) as error:
@@ -85,58 +81,6 @@ def load(name_or_path: str | Path, adapter: str | Path | None = None) -> tuple:
             f"mlx-lm cannot load {what}: {reason}. Use a model that this mlx-lm supports, and an adapter that was "
             "trained on this very model. If a file is damaged, download or train it again."
         ) from error
-
-
-def _refuse_partial(model, adapter: Path) -> None:
-    """Raises StudyError for an adapter that lacks tensors, which mlx-lm would silently leave at their start."""
-    from mlx.utils import tree_flatten
-
-    config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
-    if config.get("fine_tune_type") == "full":
-        trained = model.layers[-max(config["num_layers"], 0) :]
-        wanted = {
-            f"layers.{at}.{name}"
-            for at, layer in enumerate(model.layers)
-            if any(layer is one for one in trained)
-            for name, _ in tree_flatten(layer.parameters())
-        }
-    else:
-        names = [name for name, _ in tree_flatten(model.parameters())]
-        adapted = {name.rpartition(".")[0] for name in names if name.endswith(".lora_a")}
-        wanted = {name for name in names if name.rpartition(".")[0] in adapted}
-        wanted = {name for name in wanted if name.rpartition(".")[2] in ("lora_a", "lora_b", "m")}
-    there = _tensors(adapter / "adapters.safetensors")
-    missing = [name for name in sorted(wanted) if not any(has == name or has.endswith(f".{name}") for has in there)]
-    if missing:
-        raise StudyError(
-            f"{shown(adapter / 'adapters.safetensors')} lacks {len(missing)} of {len(wanted)} tensors, for example "
-            f"{missing[0]}. Without them those layers would stay the base model's. Train again, or restore the file."
-        )
-
-
-def _tensors(weights: Path) -> set[str]:
-    with open(weights, "rb") as file:
-        return set(json.loads(file.read(int.from_bytes(file.read(8), "little")))) - {"__metadata__"}
-
-
-def run_of(adapter: Path) -> str | None:
-    """The id of the run that made an adapter; None if it has no id, or there is no adapter.
-
-    Raises StudyError if config and weights have different ids.
-    """
-    try:
-        config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8")).get(RUN)
-        with open(adapter / "adapters.safetensors", "rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        weights = header.get("__metadata__", {}).get(RUN)
-    except (OSError, ValueError, AttributeError, MemoryError, OverflowError):  # loading it reports the reason
-        return None
-    if config != weights:
-        raise StudyError(
-            f"The config and weights in {shown(adapter)} come from two different runs (adapter_config.json says "
-            f"{config}, adapters.safetensors {weights}), because of a crash or a copied file. Train it again."
-        )
-    return config
 
 
 def load_tokenizer(name_or_path: str | Path):

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...errors import StudyError
+from ...models import adapters, peft
 from ..config import place
 from ..evidence import listed
 from ..findings import Finding
@@ -23,10 +24,14 @@ def check(inputs) -> list[Finding]:
     """Findings on the adapter at `adapter_path` and on the one to resume from, if there are any."""
     found = []
     folder, resumed = (_path(inputs.config.get(key)) for key in ("adapter_path", "resume_adapter_file"))
-    if folder and any((folder / name).is_file() for name in (WEIGHTS, CONFIG)):
-        found += [*_check(inputs, folder, folder / WEIGHTS, settings.LEARNED), *files.contract_matches(inputs, folder)]
+    if folder and (other := files.other_format(folder)):
+        found.append(other)
+    elif folder and any((folder / name).is_file() for name in (WEIGHTS, CONFIG)):
+        file = adapters.weights_file(folder)
+        found += [*_check(inputs, folder, file, settings.LEARNED), *files.contract_matches(inputs, folder)]
+        found += files.stopped(folder)
         loads = not any(finding.severity == "error" for finding in found)
-        if loads and (folder / WEIGHTS).is_file() and weights.is_quick(inputs.model):
+        if loads and file.is_file() and weights.is_quick(inputs.model):
             try:
                 found += weights.has_effect(inputs, folder)
             except StudyError as error:
@@ -52,9 +57,12 @@ def _check(inputs, folder: Path, file: Path, compared: set) -> list[Finding]:
     arrays = files.load(file)
     if isinstance(arrays, Finding):
         return [*found, arrays]
+    is_peft = peft.is_peft(made)
+    if is_peft:
+        found.append(files.of_peft(folder, made))
     if made is not None:
         shapes = {name: tuple(value.shape) for name, value in arrays.items()}
         found += [*tensors.check(inputs, made, shapes, file), *settings.check(inputs, made, folder, compared)]
-        if not any(finding.check == files.CONFIG_NEWER.id for finding in found):
+        if not is_peft and not any(finding.check == files.CONFIG_NEWER.id for finding in found):
             found += files.of_one_run(folder, file)
     return [*found, *weights.check(inputs, made or {}, arrays, file)]

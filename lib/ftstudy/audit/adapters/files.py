@@ -8,8 +8,9 @@ import mlx.core as mx
 
 from ...chat_format import contract
 from ...errors import StudyError
-from ...models import base_models
+from ...models import adapters, base_models, checkpoints, peft
 from ...paths import shown
+from ..evidence import listed
 from ..findings import Check, Finding
 
 UNREADABLE = Check(
@@ -17,7 +18,7 @@ UNREADABLE = Check(
     ("error", "warning"),
     meaning="The weights or adapter_config.json are missing or cannot be read.",
     cause="A run was stopped while it was saving, or a copy is incomplete. mlx-lm cannot load the adapter.",
-    fix="Train again, or delete the folder.",
+    fix="Copy the files again from where the adapter was trained, or train again.",
     bad="adapters/adapters.safetensors: 0 bytes",
     good="adapters/: adapter_config.json, adapters.safetensors",
 )
@@ -51,8 +52,28 @@ CONTRACT = Check(
     bad="model/chat_template.jinja: edited after training",
     good="model/chat_template.jinja: as it was in training",
 )
-CHECKS = (UNREADABLE, TWO_RUNS, CONFIG_NEWER, CONTRACT)
-WEIGHTS, CONFIG = "adapters.safetensors", "adapter_config.json"
+FORMAT = Check(
+    "adapter.format",
+    ("error", "warning"),
+    meaning="The files are not an adapter of mlx-lm: PEFT's (a warning if this study can read them), an .npz, or a whole "
+    "model.",
+    cause="mlx-lm looks for adapter_config.json and adapters.safetensors, each in its own format.",
+    fix="Convert the adapter, or name another folder.",
+    bad="adapters/: adapter_config.json with a peft_type, adapter_model.safetensors",
+    good="adapters/: adapter_config.json, adapters.safetensors",
+)
+STOPPED = Check(
+    "adapter.stopped",
+    ("warning",),
+    meaning="Training stopped before its end: the adapter's weights are those of the last numbered checkpoint.",
+    cause="mlx-lm saves adapters.safetensors with every checkpoint, and once more at the end. So this adapter looks "
+    "finished, but saw only part of the training.",
+    fix="Go on with resume_adapter_file: {file} for the other {left} iterations, or keep it if its loss is already good.",
+    bad="adapter_config.json: iters: 600\n0000300_adapters.safetensors: the last, the same as adapters.safetensors",
+    good="adapter_config.json: iters: 600\n0000600_adapters.safetensors: the last, the same as adapters.safetensors",
+)
+CHECKS = (UNREADABLE, FORMAT, STOPPED, TWO_RUNS, CONFIG_NEWER, CONTRACT)
+WEIGHTS, CONFIG = adapters.WEIGHTS, adapters.CONFIG
 NEWER = 10  # seconds; copying a folder sets times that are close together, in any order
 
 
@@ -72,6 +93,48 @@ def no_weights(folder: Path) -> Finding:
     )
 
 
+def other_format(folder: Path) -> Finding | None:
+    """A finding if the folder has files that neither mlx-lm nor this study can use as an adapter."""
+    trouble = adapters.trouble(folder) if folder.is_dir() else None
+    if trouble is None or not trouble.other:
+        return None
+    names = sorted(path.name for path in folder.iterdir())
+    return FORMAT.found(
+        "error", trouble.what, evidence=listed(names), where=shown(folder), cause=trouble.cause, fix=trouble.fix
+    )
+
+
+def of_peft(folder: Path, made: dict) -> Finding:
+    """What to know of a PEFT adapter that can be read."""
+    scale = f"{peft.scale_of(made, ''):g}"
+    return FORMAT.found(
+        "warning",
+        f"{shown(folder)} is a PEFT adapter ({made['peft_type']}, rank {made['r']}, scale {scale}), which mlx-lm can't load",
+        evidence=[f"peft_type: {made['peft_type']}", f"{peft.WEIGHTS}: ….lora_A.weight, ….lora_B.weight"],
+        where=shown(folder / CONFIG),
+        cause="PEFT uses other names, stores A and B transposed, and divides alpha by the rank. This study reads it as it "
+        "is. mlx_lm.generate fails with “no attribute 'num_layers'”.",
+        fix="The adapter is fine as it is for this study. To use it with mlx-lm, rename lora_A.weight to lora_a and "
+        f"lora_B.weight to lora_b, transpose both, and write `scale: {scale}` into an adapter_config.json of mlx-lm.",
+    )
+
+
+def stopped(folder: Path) -> Iterator[Finding]:
+    """A finding if the run that made the adapter ended before its last iteration."""
+    found = checkpoints.progress(folder)
+    if found["stopped"]:
+        asked, last = found["asked"], found["last"]
+        file = next(path for at, path in checkpoints.numbered(folder) if at == last)
+        yield STOPPED.found(
+            "warning",
+            f"The adapter in {shown(folder)} stopped at iteration {last:,} of {asked:,}",
+            evidence=[f"{CONFIG}: iters: {asked}", f"{file.name}: the last checkpoint, the same as {WEIGHTS}"],
+            where=shown(folder),
+            file=shown(file),
+            left=f"{asked - last:,}",
+        )
+
+
 def made_with(folder: Path) -> tuple[dict | None, list[Finding]]:
     """What adapter_config.json says the adapter was trained with; None and a finding if it can't be read."""
     path = folder / CONFIG
@@ -85,9 +148,9 @@ def made_with(folder: Path) -> tuple[dict | None, list[Finding]]:
 
 
 def load(file: Path) -> dict[str, mx.array] | Finding:
-    """The tensors by name, not read yet; a finding if the file isn't valid."""
+    """The tensors by mlx-lm's names, not read yet; a finding if the file isn't valid."""
     try:
-        return dict(mx.load(str(file)))
+        return peft.tensors(file.parent) if file.name == peft.WEIGHTS else dict(mx.load(str(file)))
     except Exception as error:  # mlx raises several kinds, including plain RuntimeError
         return unreadable(file, error)
 

@@ -1,8 +1,10 @@
 """What an adapter was trained with, compared with the config: base model and settings."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from ...models import peft
 from ...paths import shown
 from .. import architecture
 from ..config import place
@@ -24,11 +26,13 @@ CONFIG_DIFFERS = Check(
     ("warning",),
     meaning="The existing adapter was trained with other settings than the config's.",
     cause="If this run fails, an evaluation would use this older adapter.",
-    fix="Delete the folder before training, or give the config its own adapter_path.",
+    fix="To train, give the config its own adapter_path. To look at this adapter, use its adapter_config.json as the "
+    "config.",
     bad='config.yaml: iters: 600\nadapter_config.json: "iters": 100',
     good='config.yaml: iters: 600\nadapter_config.json: "iters": 600',
 )
 CHECKS = (BASE_MODEL, CONFIG_DIFFERS)
+CONVERSION = re.compile(r"([-_.](mlx|hf|bnb|gptq|awq|dwq|unsloth|\d-?bit|bf16|fp?16|fp?32|q\d))+$")
 STRUCTURE = {"fine_tune_type", "num_layers", "lora_parameters"}
 LEARNED = {  # settings that change the weights
     *STRUCTURE,
@@ -38,18 +42,24 @@ LEARNED = {  # settings that change the weights
 
 
 def check(inputs, made: dict, folder: Path, compared: set) -> Iterator[Finding]:
-    """`made`: what adapter_config.json says; `compared`: the settings that must be the same."""
+    """`made`: what adapter_config.json says; `compared`: the settings that must be the same.
+
+    PEFT's config doesn't say what the adapter was trained with.
+    """
     yield from _base_model(inputs, made, folder)
-    yield from _differs(inputs, made, folder, compared)
+    if not peft.is_peft(made):
+        yield from _differs(inputs, made, folder, compared)
 
 
 def _base_model(inputs, made: dict, folder: Path):
-    theirs, ours = made.get("model"), inputs.config["model"]
-    if isinstance(theirs, str) and not _same_model(theirs, ours, inputs.model):
+    key = "base_model_name_or_path" if peft.is_peft(made) else "model"
+    theirs, ours = made.get(key), inputs.config["model"]
+    same = _same_name if peft.is_peft(made) else _same_model
+    if isinstance(theirs, str) and not same(theirs, ours, inputs.model):
         yield BASE_MODEL.found(
             "error",
             f"The adapter in {shown(folder)} was trained on {theirs}, but the config names {ours}",
-            evidence=[f"{CONFIG}: model: {theirs}", f"{inputs.where}: model: {ours}"],
+            evidence=[f"{CONFIG}: {key}: {theirs}", f"{inputs.where}: model: {ours}"],
             where=shown(folder / CONFIG),
         )
 
@@ -64,6 +74,13 @@ def _same_model(theirs: str, ours: str, folder: Path | None) -> bool:
     # The same folder on another machine, or before the repository was moved.
     names = [Path(name).name.lower() for name in (theirs, ours)]
     return names[0] == names[1] and (Path(theirs).is_absolute() or Path(ours).is_absolute() or "/" not in theirs + ours)
+
+
+def _same_name(theirs: str, ours: str, folder: Path | None) -> bool:
+    """Whether two names can mean the same model: PEFT trains on the original, mlx-lm on somebody's conversion of it."""
+    names = [Path(name).name.lower() for name in (theirs, ours, str(folder or ours))]
+    bare = [CONVERSION.sub("", name) for name in names]
+    return bare[0] in bare[1:]
 
 
 def _differs(inputs, made: dict, folder: Path, compared: set):

@@ -1,8 +1,10 @@
 """Which tensors an adapter has, and which it should have by its own adapter_config.json."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from ...models import adapters, peft
 from ...paths import shown
 from .. import architecture
 from ..config.values import sound
@@ -19,12 +21,30 @@ MISSING_TENSORS = Check(
     bad='adapter_config.json: "num_layers": 16\nadapters.safetensors: tensors of layers 8 to 15 only',
     good='adapter_config.json: "num_layers": 16\nadapters.safetensors: tensors of layers 0 to 15',
 )
-CHECKS = (MISSING_TENSORS,)
+KEYS = Check(
+    "adapter.keys",
+    ("error",),
+    meaning="`keys` in adapter_config.json name no module of the model, so no layer is adapted.",
+    cause="mlx-lm finds no layer for any of the weights, and refuses to load them.",
+    fix="Write the names of the modules that the weights are for: `keys: {keys}`.",
+    bad='adapter_config.json: "lora_parameters": {"keys": ["auto"], …}',
+    good='adapter_config.json: "lora_parameters": {"keys": ["self_attn.q_proj", "self_attn.v_proj"], …}',
+)
+CHECKS = (MISSING_TENSORS, KEYS)
 
 
 def check(inputs, made: dict, shapes: dict[str, tuple], file: Path) -> Iterator[Finding]:
     """`made`: what adapter_config.json says; `shapes`: those of the tensors in `file`."""
-    expected = _expected(inputs, made)
+    if keys := _unknown_keys(inputs, made):
+        yield KEYS.found(
+            "error",
+            f"`keys: {json.dumps(keys)}` in {shown(file.parent / CONFIG)} name no module of {inputs.config['model']}",
+            evidence=[f"{CONFIG}: keys: {json.dumps(keys)}", f"{file.name}: {', '.join(adapters.keys_of(shapes))}"],
+            where=shown(file.parent / CONFIG),
+            keys=json.dumps(adapters.keys_of(shapes)),
+        )
+        return
+    expected = _expected(inputs, made, shapes)
     if not expected:
         return
     missing = [name for name in expected if name not in shapes]
@@ -55,13 +75,21 @@ def check(inputs, made: dict, shapes: dict[str, tuple], file: Path) -> Iterator[
             evidence=lines,
             where=shown(file),
             cause="The adapter was trained on another model. mlx-lm refuses to load it.",
-            fix="Train again.",
         )
 
 
-def _expected(inputs, made: dict) -> dict[str, tuple] | None:
+def _unknown_keys(inputs, made: dict) -> list[str]:
+    model, layers = architecture.skeleton(inputs.model), made.get("num_layers")
+    if model is None or type(layers) is not int:
+        return []
+    return adapters.unknown_keys(made, architecture.module_names(model, layers))
+
+
+def _expected(inputs, made: dict, shapes: dict[str, tuple]) -> dict[str, tuple] | None:
     """Name -> shape of the tensors that training with these settings saves; None if unknown."""
     model = architecture.skeleton(inputs.model)
+    if model is not None and peft.is_peft(made):
+        return _expected_of_peft(model, made, shapes)
     config = architecture.model_config(inputs.model)
     settings = sound({**made, "num_layers": made.get("num_layers", 16)})
     full = settings.get("fine_tune_type") == "full"
@@ -73,6 +101,18 @@ def _expected(inputs, made: dict) -> dict[str, tuple] | None:
         )
     except Exception:  # settings that mlx-lm itself rejects
         return None
+
+
+def _expected_of_peft(model, made: dict, shapes: dict[str, tuple]) -> dict[str, tuple]:
+    """The tensors of the modules that the config names; where it gives a pattern, of those that the weights have."""
+    weights = {name: getattr(module, "weight", None) for name, module in model.named_modules()}
+    modules = {name: weight.shape for name, weight in weights.items() if weight is not None and weight.ndim == 2}
+    named = peft.expected(made, list(modules)) or {name.rpartition(".")[0] for name in shapes} & modules.keys()
+    found = {}
+    for name in sorted(named):
+        (outputs, inputs), rank = modules[name], peft.rank_of(made, name)
+        found |= {f"{name}.lora_a": (inputs, rank), f"{name}.lora_b": (rank, outputs)}
+    return found
 
 
 def _only_rank_differs(pairs, made: dict) -> bool:
