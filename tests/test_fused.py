@@ -7,6 +7,7 @@ import mlx.core as mx
 import numpy as np
 import pytest
 from conftest import refused
+from ftstudy import cli
 from ftstudy.audit import fused_model, run_inputs
 from ftstudy.audit.fused_model import weights
 from ftstudy.compare import arms, results
@@ -176,6 +177,19 @@ def test_missing_folder_is_refused(made, tmp_path):
     made()
     refused(lambda: found(tmp_path, tmp_path / "typo"), "no fused model", "typo", "mlx_lm.fuse")
     assert found(tmp_path, "") == {}
+
+
+def test_command_line_says_how_much_survived(made, tmp_path, capsys):
+    _, _, fused = made(bits=4)
+    found(tmp_path, fused)
+    for folder, said in (
+        (fused, "of the adapter's update survived in"),
+        (tmp_path / "typo", "There is no fused model at"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["audit", "--config", str(tmp_path / "config.json"), "--fused", str(folder)])
+        assert ended.value.code == (1 if folder == fused else 2)  # there is no data either
+        assert said in "".join(capsys.readouterr())
 
 
 def test_fused_model_is_loaded_without_its_adapter(made, tmp_path):

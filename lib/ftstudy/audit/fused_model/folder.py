@@ -76,7 +76,7 @@ def unreadable(severity: str, what: str, error: Exception, folder: Path, **texts
 
 
 def _left_in(folder: Path) -> Iterator[Finding]:
-    tensors = sorted(name for name in _tensors(folder) if name.rpartition(".")[2] in ("lora_a", "lora_b"))
+    tensors = sorted(name for name in _tensors(folder) if ".lora_" in name.lower())
     if tensors:
         yield LEFT_IN.found(
             "error",
@@ -118,11 +118,15 @@ def _arguments(folder: Path) -> dict | None:
 
 def _prompt(inputs, fused: Path) -> Iterator[str]:
     try:
-        ours, theirs = inputs.tokenizer, base_models.load_tokenizer(fused)
+        ours = inputs.tokenizer
+    except StudyError:  # the checks of the prompt report it
+        return
+    try:
+        theirs = base_models.load_tokenizer(fused)
     except StudyError as error:
         yield str(error)
         return
-    if (ours.chat_template or "").strip() != (theirs.chat_template or "").strip():
+    if str(ours.chat_template or "").strip() != str(theirs.chat_template or "").strip():
         yield "chat template: not the base model's"
     if ours.eos_token_ids != theirs.eos_token_ids:
         yield f"end of turn: {sorted(theirs.eos_token_ids)}, in the base model {sorted(ours.eos_token_ids)}"
