@@ -17,7 +17,7 @@ SHELL := /bin/sh
 #                `make extract` writes
 #   CONFIG       the mlx-lm config to train or audit; CONFIGS: those for `make sweep`
 #   MODEL        base model, instead of the config's
-#   INFERENCE    how your app builds its prompt: a YAML profile, historical or aligned (the demo: historical)
+#   INFERENCE    how your app builds its prompt: a profile, Modelfile, GGUF, recording, or a name (the demo: historical)
 #   ADAPTER      your adapter, to be measured instead of training one; FUSED: the fused model; LOG: training's output
 #   APP          your app's code, searched for special tokens typed into it
 #   ITERS        iterations, instead of the config's; SMOKE=1: 100 iterations, evaluated every 10

@@ -399,6 +399,7 @@ def test_mlx_lm_server_recorded_by_the_command_and_audited(app_system, tiny, tok
         server.communicate()
     assert recorder.returncode == 0, told
     assert "4 prompts recorded" in told and "1 prompt not recorded: no row of the data fits" in told
+    assert told.count("The prompt of mlx_lm.server was rebuilt") == 1
     assert out.stat().st_mode & 0o777 == 0o600
     profile = chat_format.load_profile(out)
     checks = {finding.check for finding in parity.check_parity(ROWS, tokenizer, profile, "here")}

@@ -82,7 +82,7 @@ def load_profile(source: str | Path | dict, owner: str = "") -> dict:
             "with a `kind:`, as in ft_configs/inference_historical.yaml."
         )
     if kind := _kind_of(path):
-        return _with_file({"name": path.name, "kind": kind, "file": str(path)}, path.parent)
+        return _with_file({"name": path.name, "kind": kind, "file": shown(path)}, path.parent)
     try:
         profile = yaml.safe_load(path.read_text(encoding="utf-8"))
     except Exception as error:  # the parser's own, and what its constructors raise for odd values

@@ -9,7 +9,9 @@ def add(parsers):
     parser.add_argument("--config", required=True, type=absolute, help="an mlx-lm config, or an adapter_config.json")
     parser.add_argument("--data", type=absolute, help="data folder to use instead of the config's")
     parser.add_argument("--model", help="model to use instead of the config's")
-    parser.add_argument("--inference", help="how your app builds its prompt: a YAML profile, `historical` or `aligned`")
+    parser.add_argument(
+        "--inference", help="how your app builds its prompt: a profile, Modelfile, GGUF, recording, or a name"
+    )
     parser.add_argument("--owner", help="your name in the historical prompt (default: as in the data)")
     parser.add_argument(
         "--app", type=absolute, help="your app's code, a folder or file, searched for typed special tokens"

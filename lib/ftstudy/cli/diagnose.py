@@ -17,7 +17,11 @@ def add(parsers):
     parser.add_argument(
         "config", type=absolute, help="the mlx-lm config it was trained with, or its adapter_config.json"
     )
-    parser.add_argument("--inference", default="", help="how your app builds its prompt: a YAML profile, or a name")
+    parser.add_argument(
+        "--inference",
+        default="",
+        help="how your app builds its prompt: a profile, Modelfile, GGUF, recording, or a name",
+    )
     parser.add_argument("--adapter", type=absolute, help="its adapter folder (default: the config's adapter_path)")
     parser.add_argument("--fused", type=absolute, help="the fused model, if you serve that")
     parser.add_argument("--data", type=absolute, help="the folder with its rows (default: the config's data)")

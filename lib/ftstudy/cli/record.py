@@ -97,6 +97,7 @@ def summary(captures, rows: list) -> str:
     counts = [(captures.counts[key], meaning) for key, meaning in OUTCOMES.items()]
     lines = [f"{count:,} prompt{'s' * (count != 1)} {meaning}" for count, meaning in counts if count]
     lines = lines or ["No prompts were seen: is the app connected to the proxy and not to its server?"]
+    lines += captures.notes
     total = len({where for where, *_ in rows if where[0] in {split for split, _ in captures.rows}})
     lines.append(
         f"{shown(captures.path)} has prompts of {len(captures.rows):,} of {total:,} rows. Audit them with "

@@ -15,11 +15,12 @@ from .matching import Where
 
 
 class Captures:
-    """A recording that can be continued. `rows`: what it has; `counts`: what happened since it was opened."""
+    """A recording that can be continued. `rows`: what it has; `counts`: what happened since it was opened;
+    `notes`: what could not be known."""
 
     def __init__(self, path: Path):
         """Raises StudyError if the file exists and is not a recording."""
-        self.path, self.rows, self.counts = path, {}, Counter()
+        self.path, self.rows, self.counts, self.notes = path, {}, Counter(), {}
         if path.exists():
             known = captured_rows(path)
             if known["broken"]:
@@ -44,6 +45,7 @@ class Captures:
             row |= {"notes": list(notes)} if notes else {}
             self.file.write(json.dumps(row, ensure_ascii=False) + "\n")
             self.file.flush()
+            self.notes |= dict.fromkeys(notes)
         self.counts[outcome] += 1
         return outcome
 

@@ -6,7 +6,7 @@ A Modelfile and a GGUF file say this, and any profile may name its `stop` texts.
 from collections import Counter
 
 from ...chat_format.replies import last_replies
-from ..evidence import counted, listed
+from ..evidence import listed
 from ..findings import Check, Finding
 from ..run_inputs import RunInputs
 
@@ -62,7 +62,7 @@ def check(inputs: RunInputs) -> list[Finding]:
         found += _missing_stop(inputs, name, profile, stops)
         found += _cut_prompts(inputs, served)
     if served or profile.get("notes"):
-        found.append(_settings(inputs, profile, stops))
+        found += _settings(inputs, profile, stops)
     return found
 
 
@@ -117,7 +117,8 @@ def _cut_prompts(inputs: RunInputs, served: dict) -> list[Finding]:
     return [PROMPT_CUT.found("error", title, evidence=evidence, where=inputs.where)]
 
 
-def _settings(inputs: RunInputs, profile: dict, stops: list[str]) -> Finding:
+def _settings(inputs: RunInputs, profile: dict, stops: list[str]) -> list[Finding]:
+    """What the file says, and a finding for each thing that it leaves open."""
     served = profile.get("served") or {}
     base = served if profile["kind"] == "gguf" else served.get("gguf")
     lines = [f"served from {served['from']}"] if "from" in served else []
@@ -126,11 +127,10 @@ def _settings(inputs: RunInputs, profile: dict, stops: list[str]) -> Finding:
         lines.append(f"GGUF: {base['name'] or 'no name'}, {base['architecture']}, {base['tokens']:,} tokens; {start}")
     lines.append(f"stop texts: {', '.join(map(repr, stops)) or 'none'}")
     lines += [f"{name}: {', '.join(values)}" for name, values in served.get("parameters", {}).items() if name != "stop"]
-    notes = [*served.get("notes", []), *profile.get("notes", [])] + (
-        [] if base is None or base["template"] or "from" in served else [NO_TEMPLATE]
-    )
-    title = f"{profile['name']} leaves {counted(len(notes), 'thing')} open" if notes else f"{profile['name']} was read"
-    return SERVER.found("info", title, evidence=[*lines, *notes], where=inputs.where)
+    notes = [*served.get("notes", []), *profile.get("notes", [])]
+    notes += [NO_TEMPLATE] if profile["kind"] == "gguf" and not base["template"] else []
+    said = SERVER.found("info", f"{profile['name']} says: {'; '.join(lines)}", where=inputs.where)
+    return [said, *(SERVER.found("info", note, where=inputs.where) for note in notes)]
 
 
 NO_TEMPLATE = "The GGUF has no chat template, so llama.cpp's server uses ChatML."
