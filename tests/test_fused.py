@@ -156,11 +156,35 @@ def test_model_fused_at_4_bits_is_compared_with_a_base_in_single_precision_too(m
     assert list(only) == ["fused.update"] and only["fused.update"].severity == "warning"
 
 
+def test_adapter_in_the_format_of_peft_is_compared_as_it_is(made, tmp_path):
+    _, adapter, fused = made(bits=8)
+    tensors = dict(mx.load(str(adapter / "adapters.safetensors")))
+    mx.eval(tensors)
+    shutil.rmtree(adapter)
+    adapter.mkdir()
+    renamed = {
+        f"base_model.model.{name[:-1]}{name[-1].upper()}.weight": mx.contiguous(value.T)
+        for name, value in tensors.items()
+    }
+    mx.save_safetensors(str(adapter / "adapter_model.safetensors"), renamed)
+    projections = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    config = {
+        "peft_type": "LORA",
+        "r": 4,
+        "lora_alpha": 4 * SCALE,
+        "target_modules": projections,
+        "layers_to_transform": [2],
+    }
+    (adapter / "adapter_config.json").write_text(json.dumps(config))
+    only = found(tmp_path, fused)
+    assert list(only) == ["fused.update"] and only["fused.update"].severity == "info", only
+
+
 def test_without_an_adapter_only_the_base_model_is_recognised(made, tmp_path):
     base, _, fused = made()
     nowhere = {"adapter_path": str(tmp_path / "nowhere")}
     one = found(tmp_path, fused, **nowhere)
-    assert list(one) == ["fused.update"] and "there is no adapter" in one["fused.update"].title
+    assert list(one) == ["fused.update"] and "no adapter can be read" in one["fused.update"].title
     assert list(found(tmp_path, base, **nowhere)) == ["fused.is_base"]
 
 
@@ -235,6 +259,11 @@ def test_share_of_the_gain_that_fusing_lost():
 def test_lossless_fusing_is_said_to_have_lost_nothing():
     found = fusing(5.0 + NOISE, 4.0, 4.0 + NOISE / 100)
     assert conclusions.fusing(found).startswith("Fusing lost nothing that can be distinguished: 4.000 → 4.00")
+
+
+def test_tiny_loss_is_less_than_1_percent():
+    said = conclusions.fusing(fusing(5.0 + NOISE, 4.0, 4.0 + 1e-4 * (1 + NOISE)))
+    assert said.startswith("Fusing lost less than 1% of what training gained: 4.000 → 4.000")
 
 
 @pytest.mark.parametrize("tuned", [5.0, 6.0])

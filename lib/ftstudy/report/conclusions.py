@@ -216,12 +216,13 @@ def fusing(found: dict) -> str:
     sentences = []
     for name, one in found.items():
         nats = f"{number(one['tuned'])} → {number(one['fused'])} nats per reply token, prompted {prompted(name)}"
-        if one["verdict"] == "worse":
-            share = "less than 1%" if one["lost"] < 0.01 else f"{one['lost']:.0%}"
+        if one["verdict"] == "worse" and one["lost"] < 0.01:
+            sentences.append(f"Fusing lost less than 1% of what training gained: {nats}.")
+        elif one["verdict"] == "worse":
             certainty = (
                 f" (95% interval {one['interval'][0]:.0%} to {one['interval'][1]:.0%})" if one["interval"] else ""
             )
-            sentences.append(f"Fusing lost {share} of what training gained{certainty}: {nats}.")
+            sentences.append(f"Fusing lost {one['lost']:.0%} of what training gained{certainty}: {nats}.")
         else:
             sentences.append(f"Fusing lost nothing that can be distinguished: {nats}.")
     return " ".join(sentences)

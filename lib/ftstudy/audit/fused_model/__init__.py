@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...errors import StudyError
+from ...models import adapters
 from ...paths import absolute, shown
-from ..adapters.files import CONFIG, WEIGHTS
 from ..findings import Finding
 from . import folder, update, weights
 
@@ -40,8 +40,8 @@ def _update(inputs, fused: Path) -> Iterator[Finding]:
     try:
         if inputs.model is None:
             raise StudyError(f"the base model {names['model']} is missing")
-        there = all((adapter / name).is_file() for name in (CONFIG, WEIGHTS))
-        yield from update.check(inputs.model, adapter if there else None, fused, names)
+        usable = adapters.trouble(adapter) is None
+        yield from update.check(inputs.model, adapter if usable else None, fused, names)
     except Exception as error:
         title = f"{shown(fused)} cannot be compared with {names['model']} and {names['adapter']}"
         texts = {

@@ -8,9 +8,9 @@ from mlx_lm import utils
 
 from ...errors import StudyError
 from ...models import base_models
+from ...models.adapters import CONFIG, WEIGHTS
 from ...paths import shown
 from .. import architecture
-from ..adapters.files import CONFIG, WEIGHTS
 from ..config.values import shown_value
 from ..evidence import listed
 from ..findings import Check, Finding

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from ...models.adapters import CONFIG
 from ...paths import shown
-from ..adapters.files import CONFIG
 from ..evidence import counted, listed
 from ..findings import Check, Finding
 from . import weights
@@ -85,7 +85,7 @@ def check(base: Path, adapter: Path | None, fused: Path, names: dict[str, str]) 
     elif not adapter:
         yield UPDATE.found(
             "info",
-            f"How much of the update is in {shown(fused)} is unknown: there is no adapter in {names['adapter']}",
+            f"How much of the update is in {shown(fused)} is unknown: no adapter can be read in {names['adapter']}",
             where=shown(fused),
             cause="Only a comparison with the adapter can tell.",
             fix="Name the adapter's folder as adapter_path.",

@@ -13,19 +13,17 @@ A base in another precision than the fused model's may have been converted befor
 `off` are the smaller of both.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
 import mlx.core as mx
 import mlx.nn as nn
-from mlx_lm.tuner.utils import load_adapters
 from mlx_lm.utils import load_model
 
 from ...extract.variant_folder import spread
+from ...models import adapters
 from ...progress import bar
-from ..adapters.files import CONFIG, WEIGHTS
 
 OTHERS = 8  # modules without an update that are looked at, to recognize another base model
 LARGEST_FACTOR = 32.0
@@ -64,7 +62,7 @@ def total(found: list[dict]) -> dict:
 
 def scale(adapter: Path) -> float | None:
     """The scale in an adapter's config; None if it has none."""
-    settings = json.loads((adapter / CONFIG).read_text(encoding="utf-8")).get("lora_parameters")
+    settings = (adapters.read_config(adapter) or {}).get("lora_parameters")
     return settings.get("scale") if isinstance(settings, dict) else None
 
 
@@ -112,15 +110,14 @@ def _modules(base: Path, adapter: Path, fused: Path) -> Iterator[tuple]:
     """Each module's name; its weights before and after the update, and after it as mlx-lm rounds them, not read yet;
     and the fused model's module. Both modules are emptied afterwards."""
     model, stored = load(base), dict(load(fused).named_modules())
-    made = json.loads((adapter / CONFIG).read_text(encoding="utf-8"))
-    if made.get("fine_tune_type") == "full":
-        tensors, modules = mx.load(str(adapter / WEIGHTS)), dict(_weighted(model))
+    if (adapters.read_config(adapter) or {}).get("fine_tune_type") == "full":
+        tensors, modules = mx.load(str(adapter / adapters.WEIGHTS)), dict(_weighted(model))
         for name in [name for name in modules if f"{name}.weight" in tensors]:
             given = tensors.pop(f"{name}.weight")
             yield name, _weight(modules[name]), given.astype(mx.float32), given, stored[name]
             modules[name].clear(), stored[name].clear()
         return
-    load_adapters(model, str(adapter))
+    adapters.put_on(model, adapter)
     for name, module in [(name, one) for name, one in model.named_modules() if hasattr(one, "fuse")]:
         given, inner = module.fuse(dequantize=True)["weight"], module["linear" if "linear" in module else "embedding"]
         inner.update({key: _single(value) for key, value in inner.items() if isinstance(value, mx.array)})
