@@ -656,3 +656,22 @@ def test_long_conversations_that_differ_in_every_turn_are_read():
             profile = {"kind": "captured", "file": "x", "rows": {("test", 0): text}, "broken": []}
             found = parity.check_parity([row], _loaded(name), profile, "here")
             assert found and {item.check for item in found} <= set(BY_ID)
+
+
+@pytest.mark.parametrize("turns", [1, 40])
+def test_difference_in_a_prompt_of_20000_tokens_is_as_small_as_it_is(turns):
+    tokenizer = _loaded("chatml")
+    lines = [f"Contact: message {at * at} about {at}" for at in range(1200)]
+    texts = ["\n".join(lines[at::turns]) for at in range(turns)]
+    messages = [turn for text in texts for turn in ({"role": "user", "content": text}, {"role": "assistant", "content": "ok"})]  # fmt: skip
+    row = {"messages": messages}
+    sent = [dict(turn) for turn in messages[:-1]]
+    sent[-1]["content"] = "Context:\n" + sent[-1]["content"].replace("message", "note", 1)
+    profile = {"kind": "captured", "file": "x", "rows": {("test", 0): text_of({"messages": [*sent, {}]}, "chatml")}}
+    compared = parity.compare(row, tokenizer, profile, ("test", 0))
+    assert len(compared["training"]) > 20_000
+    assert set(compared["differing"]) == {"user"} and compared["differing"]["user"] < 20
+    for side in ("training", "inference"):
+        assert [token for block in compared["blocks"] for token in block[side]] == compared[side]
+    (found,) = parity.check_parity([row], tokenizer, profile | {"broken": []}, "here")
+    assert found.check == "parity.user_wrapper"

@@ -22,7 +22,7 @@ from . import last_messages, serving
 from .alignment import aligned, compare, key_differences, termination
 from .checks import ASPECTS, BY_ID, CAPTURED_ROWS, NO_PROFILE, OF_PROMPTS, OF_REGION, PROFILE_FAILS
 from .differences import Differences, cut, differences
-from .prompts import Row, Seen, begins, compare_all, rows_of
+from .prompts import Compared, Row, begins, compare_all, rows_of
 from .turns import Prompts, read_prompts
 
 TOKENS = 100_000  # in the prompts that are inspected: a few if they are long
@@ -117,12 +117,12 @@ def _not_in_training(row: Row, template: Template) -> tuple[str, str, str] | Non
 
 
 def _findings(rows: Iterable[Row], template: Template, profile: dict, files: dict, mask_prompt: bool) -> list[Finding]:
-    seen = compare_all(rows, template, profile)
+    compared = compare_all(rows, template, profile)
     where = next(iter(files.values()))
-    found = _about_profile(seen, profile, where)
+    found = _about_profile(compared, profile, where)
     cases: dict[tuple[str, str], list] = {}  # check and severity -> the rows
     inspected = tokens = 0
-    for row, ids, text in seen.differing:
+    for row, ids, text in compared.differing:
         tokens += len(ids)
         if tokens > TOKENS and cases:
             break
@@ -131,7 +131,7 @@ def _findings(rows: Iterable[Row], template: Template, profile: dict, files: dic
         for check_id, sides in different.items():
             severity = _severity(check_id, different, row, ids, mask_prompt)
             cases.setdefault((check_id, severity), []).append((row, ids, prompts, sides))
-    for row in seen.cut_off:
+    for row in compared.not_prefixes:
         if sides := _not_in_training(row, template):
             case = (row, row.prompt.tolist(), None, sides)
             cases.setdefault(("parity.template_arguments", "error"), []).append(case)
@@ -139,11 +139,11 @@ def _findings(rows: Iterable[Row], template: Template, profile: dict, files: dic
         row, ids, prompts, (training, inference, note) = hits[0]
         training, inference = _quoted_sides(training, inference)
         first = _first_tokens(check_id, row, ids, prompts, template)
-        count = f"{len(hits):,} of {seen.compared:,} prompts"
-        if seen.different > inspected:
-            count = f"{len(hits)} of the {inspected} prompts inspected; {seen.different:,} of {seen.compared:,} differ"
-            if len(hits) == inspected and seen.different == seen.compared:
-                count = f"all {seen.compared:,} prompts, {inspected} inspected"
+        count = f"{len(hits):,} of {compared.rows:,} prompts"
+        if compared.different > inspected:
+            count = f"{len(hits)} of {inspected} prompts inspected; {compared.different:,} of {compared.rows:,} differ"
+            if len(hits) == inspected and compared.different == compared.rows:
+                count = f"all {compared.rows:,} prompts, {inspected} inspected"
         found.append(
             BY_ID[check_id].found(
                 severity,
@@ -160,21 +160,21 @@ def _findings(rows: Iterable[Row], template: Template, profile: dict, files: dic
     return found
 
 
-def _about_profile(seen: Seen, profile: dict, where: str) -> list[Finding]:
-    found, failures = [], [*profile.get("broken", []), *seen.failures]
+def _about_profile(compared: Compared, profile: dict, where: str) -> list[Finding]:
+    found, failures = [], [*profile.get("broken", []), *compared.failures]
     if failures:
         name = f"The inference profile “{profile['name']}”" if profile.get("name") else "The inference profile"
         title = f"{name} gives no prompt in {counted(len(failures), 'case')}"
         evidence = listed([" ".join(text.split()) for text in failures])
         found.append(PROFILE_FAILS.found("error", title, evidence=evidence, where=where))
     if profile["kind"] == "captured":
-        unknown = len(profile["rows"]) - seen.compared - len(seen.failures)
-        if seen.missing or unknown > 0 or not seen.compared:
-            title = f"The captured prompts cover {seen.compared} of {seen.compared + seen.missing} rows"
+        unknown = len(profile["rows"]) - compared.rows - len(compared.failures)
+        if compared.missing or unknown > 0 or not compared.rows:
+            title = f"The captured prompts cover {compared.rows} of {compared.rows + compared.missing} rows"
             evidence = [
                 f"{len(profile['rows'])} prompts in {profile['file']}, {max(unknown, 0)} match no row of the data"
             ]
-            evidence += [f"{seen.missing} rows of the same splits without a prompt"] * bool(seen.missing)
+            evidence += [f"{compared.missing} rows of the same splits without a prompt"] * bool(compared.missing)
             found.append(CAPTURED_ROWS.found("warning", title, evidence=evidence, where=where))
     return found
 
@@ -218,7 +218,7 @@ def _as_tokens(ids: list[int], tokenizer) -> str:
 
 
 def _quoted_sides(training: str | None, inference: str | None) -> list[str]:
-    """The two texts as evidence, short enough for the difference to be seen."""
+    """The two texts as evidence, so short that the difference shows."""
     sides = [_quoted(training), _quoted(inference)]
     return sides if sides[0] != sides[1] else [_quoted(text) for text in cut(training, inference)]
 

@@ -20,7 +20,8 @@ ASPECTS = {
     "markup": "Role headers",
     "generation": "Header of the reply",
 }
-LONG = 8_000  # tokens of both sides from which frequent ones no longer start a match: difflib is quadratic
+LONG = 8_000  # tokens, of both sides: difflib is quadratic
+SHINGLE = 8  # tokens in a row
 Label = tuple[str, int | None]  # region of a token, and the turn that it is in
 
 
@@ -138,8 +139,7 @@ def _blocks(
 ) -> list[dict]:
     """`extra`: the region of a turn that only one side has. Markup of the template that differs here belongs to it."""
     blocks = []
-    matcher = SequenceMatcher(None, left, right, autojunk=len(left) + len(right) > LONG)
-    for tag, a0, a1, b0, b1 in matcher.get_opcodes():
+    for tag, a0, a1, b0, b1 in _opcodes(left, right):
         instead = extra if tag != "equal" else None
         runs = _by_region(left[a0:a1], left_labels[a0:a1], instead)
         others = _by_region(right[b0:b1], right_labels[b0:b1], instead)
@@ -151,6 +151,20 @@ def _blocks(
             blocks += [_block(region, False, ids, []) for region, ids in runs]
             blocks += [_block(region, False, [], ids) for region, ids in others]
     return blocks
+
+
+def _opcodes(left: list[int], right: list[int]) -> list[tuple[str, int, int, int, int]]:
+    """difflib's opcodes. Long texts are first aligned by runs of tokens, which are rarer than tokens."""
+    if len(left) + len(right) <= LONG:
+        return SequenceMatcher(None, left, right, autojunk=False).get_opcodes()
+    runs = [[tuple(side[at : at + SHINGLE]) for at in range(len(side))] for side in (left, right)]
+    found = []
+    for tag, a0, a1, b0, b1 in SequenceMatcher(None, *runs).get_opcodes():
+        within = [(tag, 0, a1 - a0, 0, b1 - b0)]
+        if tag == "replace" and a1 - a0 + b1 - b0 <= LONG:
+            within = SequenceMatcher(None, left[a0:a1], right[b0:b1], autojunk=False).get_opcodes()
+        found += [(tag, a0 + a, a0 + a_end, b0 + b, b0 + b_end) for tag, a, a_end, b, b_end in within]
+    return found
 
 
 def _by_region(ids: list[int], labels: list[Label], extra: str | None) -> list[tuple[str, list[int]]]:

@@ -16,10 +16,10 @@ MARKER = (
 
 
 def read_other_markup(text: str, trained: list[Turn], template: Template) -> Reading:
-    """The text as turns; a turn is training's content with the words around it, or what has its place.
+    """The text as turns: training's contents with the words around them, and what is in place of the missing ones.
 
-    `trained`: role and text of each turn in training. Two contents that have no marker between them keep their
-    words apart by what comes first: words between them belong to the first one.
+    `trained`: role and text of each turn in training. Words between two contents without a marker between them
+    belong to the first.
     """
     marker = marker_of(trained, template)
     places = _places([content for _, content in trained], text, marker)
@@ -76,8 +76,8 @@ def _places(known: list[str], text: str, marker: re.Pattern) -> dict[int, Span]:
     for index, content in enumerate(content.strip() for content in known):
         first = start = text.find(content, at) if content else -1
         while start >= 0:
-            behind = blank.match(text, start + len(content)).end()
-            if behind == len(text) or marker.match(text, behind):
+            after = blank.match(text, start + len(content)).end()
+            if after == len(text) or marker.match(text, after):
                 first = start
                 break
             start = text.find(content, start + len(content))

@@ -11,7 +11,7 @@ from ...chat_format.rendering import Rendering
 from ...chat_format.template import Template
 from ...errors import StudyError
 
-LOOKED_INTO = 50  # prompts that differ: differences of format show in the first few
+INSPECTED = 50  # prompts that differ: differences of format show in the first few
 ENCODED = 200  # texts: if all of these have other (or the same) tokens, so have the rest
 
 
@@ -42,24 +42,24 @@ def rows_of(name: str, rendering: Rendering, blank: list[int] = ()) -> Iterator[
 
 
 @dataclass
-class Seen:
-    """What a comparison of all rows found."""
+class Compared:
+    """All rows, compared with what the app sends."""
 
-    compared: int = 0
+    rows: int = 0
     different: int = 0
     missing: int = 0  # rows of which nothing was captured
     failures: list[str] = field(default_factory=list)
     differing: list[tuple[Row, list[int], str | None]] = field(default_factory=list)  # ids and text at inference
-    cut_off: list[Row] = field(default_factory=list)  # whose conversation does not begin with the prompt
+    not_prefixes: list[Row] = field(default_factory=list)  # whose conversation does not begin with the prompt
 
 
-def compare_all(rows: Iterable[Row], template: Template, profile: dict) -> Seen:
+def compare_all(rows: Iterable[Row], template: Template, profile: dict) -> Compared:
     """Which rows are asked with other token ids. Texts are compared first, as encoding is slow; `differing`
-    and `cut_off` hold the first few."""
-    seen, added, encoded = Seen(), added_by_encode(template.tokenizer), {True: 0, False: 0}
+    and `not_prefixes` hold the first few."""
+    found, added, encoded = Compared(), added_by_encode(template.tokenizer), {True: 0, False: 0}
     for row in rows:
         if profile["kind"] == "captured" and (row.split, row.row) not in profile["rows"]:
-            seen.missing += 1
+            found.missing += 1
             continue
         messages, tools = row.example["messages"][:-1], row.example.get("tools")
         text = ids = None
@@ -75,15 +75,15 @@ def compare_all(rows: Iterable[Row], template: Template, profile: dict) -> Seen:
                     ids = chat_format.encoded(prompt, template.tokenizer, tools)
                     same = numpy.array_equal(ids, row.prompt)
         except StudyError as error:
-            seen.failures.append(f"{row.split} line {row.line}: {error}")
+            found.failures.append(f"{row.split} line {row.line}: {error}")
             continue
-        seen.compared += 1
-        seen.different += not same
-        if same and not row.is_prefix and len(seen.cut_off) < LOOKED_INTO:
-            seen.cut_off.append(row)
-        if not same and ids is not None and len(seen.differing) < LOOKED_INTO:
-            seen.differing.append((row, ids, text))
-    return seen
+        found.rows += 1
+        found.different += not same
+        if same and not row.is_prefix and len(found.not_prefixes) < INSPECTED:
+            found.not_prefixes.append(row)
+        if not same and ids is not None and len(found.differing) < INSPECTED:
+            found.differing.append((row, ids, text))
+    return found
 
 
 def text_of(prompt, template: Template, tools, added: tuple[str, str]) -> str | None:
@@ -100,7 +100,7 @@ def text_of(prompt, template: Template, tools, added: tuple[str, str]) -> str | 
 
 
 def added_by_encode(tokenizer) -> tuple[str, str]:
-    """What the tokenizer puts before and behind a text that is encoded with special tokens."""
+    """What the tokenizer puts before and after a text that is encoded with special tokens."""
     bare, full = (list(tokenizer.encode("a", add_special_tokens=on)) for on in (False, True))
     at = next((at for at in range(len(full)) if full[at : at + len(bare)] == bare), 0)
     return tokenizer.decode(full[:at]), tokenizer.decode(full[at + len(bare) :])

@@ -10,7 +10,7 @@ from ...chat_format.template import Skeleton, Template
 
 Turn = tuple[str, str]  # role, text
 Span = tuple[int, int]
-LONGEST = 40_000  # characters of a prompt that is read
+LONGEST = 400_000  # characters of a prompt that is read
 MOST = 400  # turns that are read
 REPLIES = 3  # turns at the end that may be a reply which the app began
 BLANK = re.compile(r"\s*")

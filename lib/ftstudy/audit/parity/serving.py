@@ -77,13 +77,13 @@ def _missing_stop(inputs: RunInputs, name: str, profile: dict, stops: list[str])
     base = profile["served"] if profile["kind"] == "gguf" else profile["served"]["gguf"]
     if any(stop and stop in text for stop in stops) or (base and text in base["ends"]):
         return []
-    told = f"stops only at {', '.join(map(repr, stops))}" if stops else "names no stop text"
+    stopping = f"stops only at {', '.join(map(repr, stops))}" if stops else "names no stop text"
     evidence = [f"training ends replies with {text} ({taught[token]:,} of {len(rendering.ids):,} rows in {name})"]
     evidence += [f"end tokens of the GGUF: {', '.join(base['ends']) or 'none'}" if base else "the GGUF is not here"]
     return [
         STOP_MISSING.found(
             "error" if base else "warning",
-            f"Replies may not end: {profile['name']} {told}, and training ends them with {text}",
+            f"Replies may not end: {profile['name']} {stopping}, and training ends them with {text}",
             evidence=evidence,
             where=inputs.where,
             token=text,
