@@ -216,6 +216,44 @@ def test_a_server_that_stops_answering_is_said_to_the_app(tmp_path, write_split)
     assert captures.counts == {} and upstream.seen == []
 
 
+ODD_BODIES = [
+    b"",
+    b"{",
+    b"[]",
+    b"\xff",
+    b"3",
+    b'{"messages": 3}',
+    b'{"messages": []}',
+    b'{"messages": [3]}',
+    b'{"messages": [{"role": "user", "content": null}]}',
+    b'{"messages": [{"role": "user", "content": {"a": 1}}]}',
+    b'{"messages": [{"role": "user", "content": [{"type": "image_url"}]}], "stop": 3, "options": []}',
+    b'{"prompt": [[]], "stop": [3]}',
+    b'{"prompt": "\\ud800"}',
+    json.dumps({"messages": ROWS[0]["messages"][:-1], "chat_template_kwargs": [1], "tools": 5}).encode(),
+]
+
+
+@pytest.mark.parametrize("kind", ["mlx", "ollama", "llama.cpp"])
+def test_an_odd_request_gets_its_answer_all_the_same(kind, tmp_path, write_split):
+    write_split(tmp_path / "data", "test", ROWS)
+    captures, tokenizer = Captures(tmp_path / "captures.jsonl"), TOKENIZERS["chatml"]()
+
+    async def answer(request):
+        return JSONResponse({"bytes": len(await request.body())})
+
+    with running(Starlette(routes=[Route("/{path:path}", answer, methods=["POST"])])) as address:
+        client = httpx.AsyncClient(base_url=address, timeout=None, trust_env=False)
+        render = servers.renderer(kind, client, tokenizer)
+        app = proxy.application(client, render, matching.rows_of(tmp_path / "data"), captures)
+        with running(app) as proxied, httpx.Client(base_url=proxied, timeout=SECONDS, trust_env=False) as asking:
+            for route in app_requests.ROUTES:
+                for body in ODD_BODIES:
+                    assert asking.post(route, content=body).json() == {"bytes": len(body)}
+    captures.close()
+    assert captured_rows(tmp_path / "captures.jsonl")["broken"] == []
+
+
 # --- which row ------------------------------------------------------------------------------
 
 
@@ -261,6 +299,12 @@ def test_what_fits_no_row_or_several_is_not_guessed():
     assert found(ROWS, chat("something else entirely")) == []
     assert found([turns("a", "b", "ok?"), turns("c", "d", "ok?")], chat("ok?")) == [0, 1]
     assert found([turns("ok?")], chat("is that ok? I hope")) == []
+
+
+def test_rows_of_a_prompt_and_its_completion_are_found_too(tmp_path, write_split):
+    write_split(tmp_path, "valid", [{"prompt": "what about dinner?", "completion": "yes"}])
+    rows = matching.rows_of(tmp_path)
+    assert matching.find(chat("what about dinner?"), rows, set()) == [("valid", 0)]
 
 
 def test_data_without_conversations_is_refused(tmp_path, write_split):
