@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import shutil
 
 import mlx.core as mx
@@ -9,7 +10,18 @@ import numpy as np
 import pytest
 from conftest import example, refused
 from ftstudy import chat_format
-from ftstudy.compare import archaeology, arms, attribution, faults, generation, heldout, intervals, likelihood, results
+from ftstudy.compare import (
+    archaeology,
+    arms,
+    attribution,
+    faults,
+    generation,
+    heldout,
+    intervals,
+    likelihood,
+    pieces,
+    results,
+)
 from ftstudy.files import write_jsonl
 from ftstudy.models import base_models
 from hypothesis import given, settings
@@ -44,7 +56,7 @@ def prompts_of(tokenizer, one, app=HISTORICAL):
 
 def formats_of(tokenizer, app=HISTORICAL, every=False):
     rows = rows_for(tokenizer)
-    made = faults.formats(app, rows, tokenizer, list(range(10)), "Sam", every)
+    made = faults.formats(app, rows, tokenizer, PLACES, "Sam", every)
     return made, *faults.distinct(made, app, TESTED | {"examples": rows}, tokenizer, "Sam")
 
 
@@ -191,6 +203,187 @@ def test_examples_in_the_prompt_are_earlier_turns(tokenizer):
     text = tokenizer.decode(prompts_of(tokenizer, one)[0])
     assert text.index("hey 8") < text.index("hey 9") < text.index("hey 0")
     assert text.count("You are Sam. Reply.") == 1 and one["name"] == "aligned, 2 examples"
+
+
+# --- a prompt that is read ------------------------------------------------------------------------
+
+LONG = {
+    "messages": [
+        ROWS[0]["messages"][0],
+        *example(user="Contact: hi", reply="yo")["messages"][1:],
+        *ROWS[0]["messages"][1:],
+    ]
+}
+
+
+def captured(tokenizer, rows, change):
+    """An app known by its prompts: training's, changed."""
+    texts = [chat_format.template_text(row["messages"][:-1], tokenizer, prompt=True) for row in rows]
+    prompts = {("test", at): tokenizer.encode(change(text), add_special_tokens=False) for at, text in enumerate(texts)}
+    return {"kind": "captured", "name": "mine", "file": "prompts.jsonl", "broken": [], "rows": prompts}
+
+
+def apart(tokenizer, rows, change):
+    """The app's prompt as a format, and its prompts by the faults they have."""
+    app = captured(tokenizer, rows, change)
+    places = [("test", at) for at in range(len(rows))]
+    made = faults.formats(app, rows, tokenizer, places, "Sam")
+    prompts = {
+        frozenset(one["faults"]): [
+            tokenizer.decode(faults.prompt_ids(row, tokenizer, one, app, place)) for row, place in zip(rows, places)
+        ]
+        for one in made
+    }
+    return made[-1], prompts
+
+
+ASPECTS = {  # an aspect -> what an app does to training's prompt
+    "system": lambda text: text.replace("You are Sam. Reply.", "Be brief."),
+    "user": lambda text: text.replace("Contact: hey", "Context:\nContact: hey"),
+    "earlier turns": lambda text: text.replace("Contact: hi", "Contact: bye"),
+    "header": lambda text: text.removesuffix("<|im_start|>assistant\n") + "<|im_start|>sam\n",
+    "white space": lambda text: text.replace("system\n", "system\n\n"),
+    "end": lambda text: text + "Sam:",
+}
+
+
+@pytest.mark.parametrize("aspect", ASPECTS)
+def test_each_aspect_of_a_captured_prompt_is_recognized(aspect, tokenizer):
+    complete, prompts = apart(tokenizer, [LONG], ASPECTS[aspect])
+    assert complete["faults"] == [aspect] and complete["name"] == "mine" and complete["unread"] == 0
+    (training,), (found,) = prompts[frozenset()], prompts[frozenset([aspect])]
+    assert found == ASPECTS[aspect](training) != training
+
+
+def test_aspects_are_swapped_one_at_a_time(tokenizer):
+    chosen = ("system", "user", "end")
+
+    def change(text, aspects=chosen):
+        for aspect in aspects:
+            text = ASPECTS[aspect](text)
+        return text
+
+    complete, prompts = apart(tokenizer, [LONG, *ROWS], change)
+    assert complete["faults"] == list(chosen) and len(prompts) == 8
+    for aspects, found in prompts.items():
+        assert found == [change(text, [one for one in chosen if one in aspects]) for text in prompts[frozenset()]]
+
+
+def test_aspect_changes_only_the_rows_that_have_it(tokenizer):
+    complete, prompts = apart(tokenizer, [LONG, *ROWS], ASPECTS["earlier turns"])
+    training, found = prompts[frozenset()], prompts[frozenset(["earlier turns"])]
+    assert found[0] != training[0] and found[1:] == training[1:]
+
+
+@pytest.mark.parametrize(
+    "removed, expected",
+    [
+        (("You are Sam. Reply.",), ["no system"]),
+        (("Contact: hi", "yo"), ["earlier turns"]),
+        (("You are Sam. Reply.", "Contact: hi", "yo"), ["no system", "earlier turns"]),
+    ],
+)
+def test_missing_turns_are_faults_of_their_own(removed, expected, tokenizer):
+    turn = r"<\|im_start\|>\w+\n(%s)<\|im_end\|>\n" % "|".join(map(re.escape, removed))
+    complete, prompts = apart(tokenizer, [LONG], lambda text: re.sub(turn, "", text))
+    assert complete["faults"] == expected
+    if len(expected) == 2:
+        for fault, texts in (("no system", removed[:1]), ("earlier turns", removed[1:])):
+            (found,) = prompts[frozenset([fault])]
+            assert [text in found for text in removed] == [text not in texts for text in removed]
+            assert found.count("<|im_start|>") == found.count("<|im_end|>") + 1
+
+
+def test_prompts_that_cannot_be_read_are_counted_and_stay_whole(tokenizer):
+    def change(text):
+        return "> hey 3" if "hey 3" in text else ASPECTS["system"](text)
+
+    complete, prompts = apart(tokenizer, ROWS, change)
+    assert complete["faults"] == ["system", "unread"] and complete["unread"] == 1
+    training, by_system = prompts[frozenset()], prompts[frozenset(["system"])]
+    assert by_system[3] == training[3] and by_system[2] == change(training[2])
+    assert prompts[frozenset(["unread"])][3] == "> hey 3" and prompts[frozenset(["unread"])][2] == training[2]
+    whole, _ = apart(tokenizer, ROWS, lambda text: "> hey")
+    assert whole["faults"] == [] and whole["unread"] == 10
+
+
+def test_many_aspects_join_the_markup(tokenizer):
+    def change(text):
+        text = ASPECTS["end"](ASPECTS["user"](ASPECTS["system"](text))).replace("\nyo<", "\nno<")
+        return text.replace("<|im_end|>\n<|im_start|>user", "<|im_end|>\n\n<|im_start|>user")
+
+    complete, prompts = apart(tokenizer, [LONG], change)
+    assert complete["faults"] == ["system", "user", "template", "earlier turns"] and len(prompts) == 16
+    (found,) = prompts[frozenset(["template"])]
+    assert found.count("<|im_end|>\n\n<|im_start|>user") == 2 and found.endswith("Sam:")
+    assert "You are Sam. Reply." in found and "Context:" not in found and "\nno<" not in found
+
+
+def test_start_tokens_of_a_captured_prompt_are_a_fault():
+    with_bos = TOKENIZERS["llama3"]()
+    bos = with_bos.bos_token
+    assert apart(with_bos, ROWS, lambda text: bos + text)[0]["faults"] == ["doubled BOS"]
+    assert apart(with_bos, ROWS, lambda text: text.removeprefix(bos))[0]["faults"] == ["missing BOS"]
+
+
+def test_model_with_other_aspects_is_refused(tokenizer):
+    """The faults are those of the main model; another model's template may find more."""
+    app = captured(tokenizer, ROWS, lambda text: ASPECTS["end"](ASPECTS["system"](text)))
+    one = {"name": "system", "faults": ["system"], "own": {"system"}, "read": True}
+    refused(lambda: faults.prompt_ids(ROWS[0], tokenizer, one, app, PLACES[0]), "aspects (end)", "not split")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data(), st.sampled_from(sorted(TOKENIZERS)))
+def test_all_aspects_are_the_apps_prompt_and_none_is_trainings(data, family):
+    tokenizer = TOKENIZERS[family]()
+    row = next(row for row in (LONG, {"messages": LONG["messages"][1:]}) if rendered(row, tokenizer))
+    pieces_of_text = st.sampled_from(
+        ["You are Sam.", "Contact: hi", "yo", "\n", " ", "hey", *tokenizer.all_special_tokens]
+    )
+    texts = pieces_of_text | st.text(max_size=5)
+    changes = data.draw(st.lists(st.tuples(texts, texts), max_size=3))
+
+    def change(text):
+        for old, new in changes:
+            text = text.replace(old, new, 1) if old else text + new
+        return text or "x"
+
+    app = captured(tokenizer, [row], change)
+    found = pieces.of_prompt(row, tokenizer, app, PLACES[0])
+    assert pieces.joined(found, set(), tokenizer) == chat_format.prompt_ids(row, tokenizer)
+    assert pieces.joined(found, set(faults.FAULTS), tokenizer) == app["rows"][PLACES[0]]
+    assert {piece.aspect for piece in found} - {""} <= set(faults.FAULTS)
+
+
+def rendered(row, tokenizer):
+    try:
+        return chat_format.prompt_ids(row, tokenizer)
+    except Exception:  # Gemma's template refuses a system message
+        return None
+
+
+def historical_text(example):
+    return chat_format.prompt_of(example, HISTORICAL)
+
+
+@pytest.mark.parametrize("kind", ["callable", "captured"])
+def test_known_and_read_prompts_have_the_same_costs(kind, tmp_path, adapter, tokenizer):
+    """A template profile is split by its texts; the same prompts without these texts are read."""
+    app = chat_format.load_profile({"kind": "callable", "function": "test_compare:historical_text"}) | {"name": "mine"}
+    if kind == "captured":
+        prompts = {place: historical_text(row) for row, place in zip(ROWS, PLACES)}
+        app = {"kind": "captured", "name": "mine", "file": "prompts.jsonl", "broken": [], "rows": prompts}
+    found = {}
+    for profile in (HISTORICAL, app):
+        made, formats, same, _ = formats_of(tokenizer, profile)
+        results_of = arms.measure(tmp_path / "arms", models_of(adapter), formats, TESTED, profile, "Sam", longest=4)
+        tuned = arms.by_model(results_of["scores"], "adapter")
+        found[profile["name"]] = attribution.of_model(tuned, made, same, NAMES)
+    assert found["mine"] == found["historical"] and found["mine"]["faults"] == ["system", "user"]
+    shares = [one["nats_per_reply_token"] for one in found["mine"]["shares"]]
+    cost = found["mine"]["whole"]["nats_per_reply_token"]
+    assert cost != 0 and all(shares) and sum(shares) == pytest.approx(cost)
 
 
 # --- likelihood -------------------------------------------------------------------------------

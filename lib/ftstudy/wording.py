@@ -15,6 +15,11 @@ FORMATS = {
     "no template": "no chat template",
     "missing BOS": "missing BOS",
     "doubled BOS": "doubled BOS",
+    "earlier turns": "your app's earlier turns",
+    "header": "your app's role headers",
+    "white space": "your app's white space",
+    "end": "your app's end of the prompt",
+    "unread": "your app's prompts that can't be read",
 }
 
 

@@ -4,10 +4,11 @@ An *arm* is one model under one format. `plan` lists them, `arms` measures each 
 `results` turns them into plain data for the notebook, the report and comparison.json.
 
 heldout           which replies               faults       what can be wrong with a prompt
-likelihood        nats of the true reply      attribution  what each fault costs
-generation        replies that models write   archaeology  which format an adapter was trained in
-style_similarity  how close they come         preference   a blind test by eye
+likelihood        nats of the true reply      pieces       a prompt read next to training's
+generation        replies that models write   attribution  what each fault costs
+style_similarity  how close they come         archaeology  which format an adapter was trained in
 intervals         bootstrap and verdicts      repeats      option A, and more seeds
+                                              preference   a blind test by eye
 """
 
 from .. import engine  # noqa: F401  before MLX is imported

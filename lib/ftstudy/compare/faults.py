@@ -1,14 +1,16 @@
 """What can be wrong with a prompt, one thing at a time and in every combination.
 
 A *format* is plain data: {"name", "faults"}, plus "profile" if it isn't a combination of faults.
-An app's inference profile is split into its faults, so that the cost of each can be measured. A
-profile that only returns whole prompts can't be split.
+An app's inference profile is split into its faults, so that the cost of each can be measured. If all
+that is known are whole prompts, or if the profile's texts don't explain them, each prompt is read next to
+training's (`pieces`): the format is `read`, and a fault is an aspect in which the two differ.
 """
 
 from itertools import chain, combinations, product
 
 from .. import chat_format
 from ..errors import StudyError
+from . import pieces
 
 FAULTS = {
     "system": "a different system text from training",
@@ -18,10 +20,17 @@ FAULTS = {
     "no template": "no chat template: the bare texts",
     "missing BOS": "the prompt without its beginning-of-sequence token",
     "doubled BOS": "two beginning-of-sequence tokens",
+    "earlier turns": "other earlier turns",
+    "header": "other markup around the turns",
+    "white space": "other white space between or within the turns",
+    "end": "the prompt ends earlier or later than the header of the reply",
+    "unread": "the whole prompt of rows where the app doesn't write turns as the template does",
 }
 # Two faults of a group can't be combined. The first of each is what the original report's app did.
 GROUPS = (("system", "no system"), ("user",), ("template", "no template"), ("missing BOS", "doubled BOS"))
 ALIGNED = {"name": "aligned", "faults": []}
+MOST = 4  # faults of a prompt that is read: all 2^k combinations are measured, so more are joined …
+JOINED = ("missing BOS", "doubled BOS", "header", "white space", "end")  # … these, as "template"
 
 
 def formats(
@@ -29,24 +38,41 @@ def formats(
 ) -> list[dict]:
     """The formats to compare: aligned, and every combination of the app's own faults.
 
-    `app`: its inference profile. `rows`: each example's (split, row). The app's own prompt comes last, under its own name, and as a profile if it
-    can't be split. `every`: append the combinations with all other faults, with the original report's texts.
+    `app`: its inference profile. `rows`: each example's (split, row). The app's own prompt comes last, under its own
+    name, and as a profile if it can't be split; `unread` counts the prompts that can't be read. `every`: append the
+    combinations with all other faults, with the original report's texts.
     """
-    own = set().union(*(parts(app, example, row) for example, row in zip(examples, rows)))
-    whole = {"name": app["name"], "faults": [], "profile": app}
-    complete = {"name": app["name"], "faults": sorted(own, key=list(FAULTS).index), "own": own}
+    complete = _split(app, examples, tokenizer, rows, owner)
     made = [ALIGNED]
-    if own and _same(complete, whole, app, examples, tokenizer, rows):
-        smaller = [chosen for chosen in _subsets(complete["faults"]) if chosen and len(chosen) < len(own)]
-        made += [_named(chosen, own) for chosen in smaller]
-        made.append(complete)
-    elif app["name"] != "aligned":
-        made.append(whole)
+    if app["name"] != "aligned" or complete["faults"]:
+        chosen = [one for one in _subsets(complete["faults"]) if 0 < len(one) < len(complete["faults"])]
+        made += [_named(one, complete) for one in chosen] + [complete]
     if every:
-        known = {tuple(one["faults"]) for one in made}
+        known, own = {tuple(one["faults"]) for one in made}, complete["own"]
         all_of_them = (tuple(filter(None, chosen)) for chosen in product(*((None, *group) for group in GROUPS)))
-        made += [_named(chosen, own) for chosen in all_of_them if chosen not in known]
+        others = [one for one in all_of_them if one not in known]
+        if complete.get("read"):  # its faults are in texts that only the app writes, so no other can be added
+            made += [_named(one, {"own": set()}) for one in others if own.isdisjoint(one)]
+        else:
+            made += [_named(one, {"own": own}) for one in others]
     return made
+
+
+def _split(app: dict, examples: list[dict], tokenizer, rows: list[tuple], owner: str) -> dict:
+    """The app's own prompt as a format: as its faults if they explain all of it, else as a profile."""
+    own = set().union(*(parts(app, example, row, tokenizer) for example, row in zip(examples, rows)))
+    whole = {"name": app["name"], "faults": [], "own": own, "profile": app}
+    named = _named(sorted(own, key=list(FAULTS).index), {"own": own}) | {"name": app["name"]}
+    if app["name"] == "aligned" or own and _same(named, whole, app, examples, tokenizer, rows):
+        return named
+    aspects = [_aspects(app, example, tokenizer, row) for example, row in zip(examples, rows)]
+    own, unread = set().union(*aspects), aspects.count({"unread"})
+    if len(own) > MOST and len(own & set(JOINED)) > 1:
+        own = own - set(JOINED) | {"template"}
+    read = _named(sorted(own, key=list(FAULTS).index), {"own": own, "read": True})
+    read |= {"name": app["name"], "unread": unread}
+    is_split = own - {"unread"} and _same(read, whole, app, examples, tokenizer, rows)
+    return read if is_split else whole | {"unread": unread}
 
 
 def distinct(
@@ -77,16 +103,18 @@ def few_shot(shots: list[dict]) -> dict:
     return {"name": f"aligned, {len(shots)} examples", "faults": [], "profile": profile, "shots": len(shots)}
 
 
-def _named(faults, own: set) -> dict:
-    return {"name": " + ".join(faults), "faults": list(faults), "own": own}
+def _named(faults, complete: dict) -> dict:
+    """Some of the faults of a prompt; `complete`: the format with all of them."""
+    kept = {key: complete[key] for key in ("own", "read") if key in complete}
+    return {"name": " + ".join(faults), "faults": list(faults), **kept}
 
 
 def _subsets(items: list) -> list[tuple]:
     return list(chain.from_iterable(combinations(items, count) for count in range(len(items) + 1)))
 
 
-def parts(app: dict, example: dict, where: tuple[str, int]) -> set[str]:
-    """The faults in an app's prompt; empty if the app only returns whole prompts."""
+def parts(app: dict, example: dict, where: tuple[str, int], tokenizer=None) -> set[str]:
+    """The faults that an app's texts or messages show; empty if the app only returns whole prompts."""
     if app["kind"] == "template":
         ours, theirs = example["messages"][:-1], _app_messages(app, example, where)
         written = {"system": "{system}", "user": app.get("user") or "{user}"}
@@ -96,7 +124,7 @@ def parts(app: dict, example: dict, where: tuple[str, int]) -> set[str]:
             if app.get(role) and text in app["template"] and _content(ours, role) != _content(theirs, role)
         }
     try:
-        theirs = _app_messages(app, example, where)
+        theirs = _app_messages(app, example, where, tokenizer)
     except StudyError:
         return set()
     if theirs is None:
@@ -112,9 +140,11 @@ def prompt_ids(
     """Token ids of the prompt under a format. Raises StudyError, or anything that the chat template raises."""
     if "profile" in one:
         return chat_format.prompt_ids(example, tokenizer, one["profile"], where)
+    if one.get("read"):
+        return _read_ids(example, tokenizer, one, app, where)
     faults, messages = set(one["faults"]), [dict(message) for message in example["messages"][:-1]]
     if faults & {"system", "user"}:
-        messages = _with(messages, faults, one.get("own", ()), example, app, where, owner)
+        messages = _with(messages, faults, one.get("own", ()), example, app, where, owner, tokenizer)
     if "no system" in faults:
         messages = [message for message in messages if message["role"] != "system"]
     if "template" in faults:
@@ -126,9 +156,30 @@ def prompt_ids(
     return _with_bos(ids, faults, tokenizer)
 
 
-def _with(messages: list[dict], faults: set, own, example: dict, app: dict, where, owner: str) -> list[dict]:
+def _aspects(app: dict, example: dict, tokenizer, where) -> set[str]:
+    """The aspects in which the app's prompt differs from training's; none if it fails, which `distinct` reports."""
+    try:
+        return {piece.aspect for piece in pieces.of_prompt(example, tokenizer, app, where)} - {""}
+    except Exception:  # a chat template can raise anything
+        return set()
+
+
+def _read_ids(example: dict, tokenizer, one: dict, app: dict, where) -> list[int]:
+    """The prompt of training with some aspects as the app has them. Raises StudyError if the prompts differ in
+    others too, as they may for another model."""
+    chosen, own = ({*some, *(JOINED if "template" in some else ())} for some in (one["faults"], one["own"]))
+    found = pieces.of_prompt(example, tokenizer, app, where)
+    if others := {piece.aspect for piece in found} - own - {""}:
+        raise StudyError(
+            f"For this model's chat template the app's prompt also differs in other aspects ({', '.join(sorted(others))}), "
+            "so its cost is not split."
+        )
+    return pieces.joined(found, chosen, tokenizer)
+
+
+def _with(messages: list[dict], faults: set, own, example: dict, app: dict, where, owner: str, tokenizer) -> list[dict]:
     """Messages with the app's system text, user turn, or both; the original report's if the app lacks that fault."""
-    theirs = _app_messages(app, example, where) or []
+    theirs = _app_messages(app, example, where, tokenizer) or []
     reported = chat_format.messages_for(example, chat_format.named_profiles(owner)["historical"])[:-1]
     for role in faults & {"system", "user"}:
         ours = _content(messages, role)
@@ -142,12 +193,12 @@ def _with(messages: list[dict], faults: set, own, example: dict, app: dict, wher
     return messages
 
 
-def _app_messages(app: dict, example: dict, where) -> list[dict] | None:
+def _app_messages(app: dict, example: dict, where, tokenizer=None) -> list[dict] | None:
     if app["kind"] == "template":
         return chat_format.messages_for(example, app)[:-1]
     if app["kind"] in ("ollama", "gguf"):
         return None  # the server renders the app's messages with a template of its own
-    prompt = chat_format.prompt_of(example, app, where)
+    prompt = chat_format.prompt_of(example, app, where, tokenizer)
     return prompt if isinstance(prompt, list) and prompt and isinstance(prompt[0], dict) else None
 
 

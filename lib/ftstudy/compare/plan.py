@@ -62,6 +62,10 @@ def plan(
             "Run `make audit` for details, then use another model or extract the data in a form that it accepts."
         )
     left_out += [{"arm": f"every model, {name}", "why": why} for name, why in refused.items()]
+    unread = sum(one.get("unread", 0) for one in made if one["name"] not in refused)
+    if unread:
+        why = "the app doesn't write turns as the chat template does, so only their whole cost is known"
+        left_out.append({"arm": f"{app['name']} by aspect, {unread} of {len(heldout['rows'])} prompts", "why": why})
     if shots and len(train) >= shots:
         formats.append(faults.few_shot([train[len(train) * at // shots] for at in range(shots)]))
     if heldout["unusable"]:
