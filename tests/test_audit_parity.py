@@ -675,3 +675,48 @@ def test_difference_in_a_prompt_of_20000_tokens_is_as_small_as_it_is(turns):
         assert [token for block in compared["blocks"] for token in block[side]] == compared[side]
     (found,) = parity.check_parity([row], tokenizer, profile | {"broken": []}, "here")
     assert found.check == "parity.user_wrapper"
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_added_and_missing_turns_are_earlier_turns_and_not_role_headers_in_the_table(name):
+    for change in (lambda turns: PAIR + turns, lambda turns: turns[2:], lambda turns: turns[:2] + turns[4:]):
+        text = text_of({"messages": [*with_turns(change)(history(name)), {}]}, name)
+        profile = {"kind": "captured", "file": "x", "rows": {("test", 0): text}}
+        differing = parity.compare(history(name), _loaded(name), profile, ("test", 0))["differing"]
+        if name == "mistral":  # where the blank before a content is part of its first token
+            assert differing.pop("user", 0) <= 4
+        assert set(differing) == {"assistant"}
+
+
+def test_missing_and_added_turns_are_counted_once():
+    row, tokenizer = history(), _loaded("chatml")
+    for change, note in (
+        (lambda turns: turns[2:], "(2 turns missing)"),
+        (lambda turns: PAIR + turns, "(2 turns added)"),
+        (lambda turns: PAIR + turns[2:6] + turns[8:], "(2 turns missing)"),
+        (OTHER_TURNS["reversed"], "(the same turns in another order)"),
+    ):
+        text = text_of({"messages": [*with_turns(change)(row), {}]}, "chatml")
+        profile = {"kind": "captured", "file": "x", "rows": {("test", 0): text}, "broken": []}
+        (found,) = parity.check_parity([row], tokenizer, profile, "here")
+        assert found.evidence[2].endswith(note), found.evidence
+
+
+def test_same_text_in_different_tokens_is_found_in_its_turn():
+    row, tokenizer = short(), _loaded("chatml")
+    before, content, after = text_of(row, "chatml").partition(row["messages"][1]["content"])
+    ids = plain(before, "chatml") + sum((plain(letter, "chatml") for letter in content), []) + plain(after, "chatml")
+    profile = {"kind": "captured", "file": "x", "rows": {("test", 0): ids}, "broken": []}
+    assert tokenizer.decode(ids) == text_of(row, "chatml")
+    (found,) = parity.check_parity([row], tokenizer, profile, "here")
+    assert found.check == "parity.user_wrapper" and "different tokens" in found.evidence[2]
+
+
+def test_table_of_a_prompt_with_other_markup_has_each_text_in_its_region():
+    row, tokenizer = short(), _loaded("llama3")
+    table = parity.key_differences([row], tokenizer, chat_format.load_profile("historical", "Sam"))
+    sides = {one["region"]: (one["training"], one["inference"]) for one in table["rows"]}
+    assert sides["system"] == (SYSTEM, "You are Sam, a tech founder. Text like a real person...")
+    assert sides["user"][0] == row["messages"][1]["content"]
+    assert sides["user"][1] == f"Context:\n{sides['user'][0]}\n\nLast Message: dinner?"
+    assert set(sides) == {"system", "user", "markup", "generation"}
