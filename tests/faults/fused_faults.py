@@ -105,6 +105,10 @@ def halved(weights):
     return {name: value * (0.5 if name.endswith("lora_b") else 1) for name, value in weights.items()}
 
 
+def nan_in_a_layer(weights):
+    return {name: value * (float("nan") if "layers.1.mlp.up_proj" in name else 1) for name, value in weights.items()}
+
+
 def with_lora_layers(weights):
     import mlx.core as mx
 
@@ -136,6 +140,7 @@ def cases():
     yield "attention not fused", FLOAT, attention_not_fused, "fused.is_base", error
     for bits, severity in ((3, error), (4, warning)):
         yield f"a base of {bits} bits, fused to {bits} bits", FLOAT, at_bits(bits), "fused.update", severity
+    yield "NaN in a fused layer", FLOAT, model_tensors("fused", nan_in_a_layer), "fused.update", error
     yield "fused into another model", FLOAT, model_tensors("model", drawn(0.1, 2)), "fused.other_base", error
     yield "fused into another precision", FLOAT, fused_in_half_precision, "fused.other_base", warning
     yield "rope_theta changed in the fused model", FLOAT, fused_config(rope_theta=500.0), "fused.config_differs", error

@@ -1,6 +1,7 @@
 """Does a fused model contain the adapter's update, and all of it?"""
 
 from collections.abc import Iterator
+from math import isfinite
 from pathlib import Path
 
 from ...models.adapters import CONFIG
@@ -51,7 +52,8 @@ OTHER_ADAPTER = Check(
 UPDATE = Check(
     "fused.update",
     ("error", "warning", "info"),
-    meaning="How much of the adapter's update is in the fused model. A warning below 90%, an error below 10%.",
+    meaning="How much of the adapter's update is in the fused model. A warning below 90%, an error below 10% or if "
+    "weights are NaN.",
     cause="The fused model stores each weight in {precision}, and what is smaller than a rounding step is lost: the "
     "update is small next to the weights. So the fused model has less effect than the base model with its adapter.",
     fix="Fuse with `mlx_lm.fuse --dequantize` (`--de-quantize` in older versions). If the model has to be small, "
@@ -112,6 +114,16 @@ def _other_base(fused: Path, others: dict[str, float], distance: float, names: d
 
 def _update(base: Path, adapter: Path, fused: Path, found: list, exact: bool, names: dict) -> Iterator[Finding]:
     """`exact`: the base model is the one that was fused, so that nothing else can explain a difference."""
+    if broken := [one["module"] for one in found if not isfinite(one["share"])]:
+        yield UPDATE.found(
+            "error",
+            f"Weights in {shown(fused)} are NaN or infinite, in {counted(len(broken), 'module')}",
+            evidence=listed(broken),
+            where=shown(fused),
+            cause="An adapter with such weights was fused, or the sum was too large for the type it is stored in.",
+            fix="Look at what the audit says about the adapter, then fuse again.",
+        )
+        return
     counting = [one for one in found if one["size"] > 1e-6 * max(one["size"] for one in found)]
     missing = [one for one in counting if one["moved"] < IS_SAME and one["off"] > AS_FUSED]
     changed = [one for one in counting if exact and one["off"] > AS_FUSED and one not in missing]

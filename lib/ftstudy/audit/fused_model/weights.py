@@ -14,6 +14,7 @@ A base in another precision than the fused model's may have been converted befor
 """
 
 from collections.abc import Iterator
+from math import inf
 from pathlib import Path
 from statistics import median
 
@@ -45,7 +46,7 @@ def compare(base: Path, adapter: Path, fused: Path) -> list[dict]:
         products += [mx.minimum(_square(now - before), _square(now - first))]
         products += [mx.minimum(_square(now - last), _square(now - _stored_like(stored, first + update)))]
         size, share, expected, *squares = mx.stack(products).tolist()
-        if size:
+        if 0 < size < inf:  # an update of NaN is the adapter's fault, and reported there
             entry = {"module": name, "precision": _precision(stored), "size": size}
             entry |= {"share": share / size, "expected": expected / size}
             names = ("residual", "rounding", "moved", "off")
@@ -97,7 +98,8 @@ def is_base(base: Path, fused: Path) -> bool:
     """Whether the fused model has the base model's weights, and no others."""
     before, after = (dict(_weighted(load(folder))) for folder in (base, fused))
     return before.keys() == after.keys() and all(
-        mx.array_equal(_weight(before.pop(name)), _weight(after.pop(name))).item() for name in reversed(list(before))
+        mx.array_equal(_weight(before.pop(name)), _weight(after.pop(name))).item()
+        for name in list(before)  # the last layers, which most adapters change, come first
     )
 
 
