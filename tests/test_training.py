@@ -16,7 +16,7 @@ from conftest import example
 from ftstudy import audit, chat_format, training
 from ftstudy.engine import cpu_math, reply_logits
 from ftstudy.errors import StudyError
-from ftstudy.models import base_models
+from ftstudy.models import adapters, base_models
 from ftstudy.training import batches, loop, loss, methods, state, stock_comparison
 from mlx_lm import lora, utils
 from mlx_lm.tuner import datasets, trainer
@@ -199,7 +199,7 @@ def test_config_and_weights_have_the_same_run_id(make_run, tmp_path):
     adapter = tmp_path / "tiny.adapter"
     assert base_models.run_of(adapter) == result["run_id"] == training.run_id(made)
     config = json.loads((adapter / "adapter_config.json").read_text())
-    (adapter / "adapter_config.json").write_text(json.dumps(config | {base_models.RUN: "another"}))
+    (adapter / "adapter_config.json").write_text(json.dumps(config | {adapters.RUN: "another"}))
     with pytest.raises(StudyError, match="two|another"):
         base_models.load("tiny", adapter)
 
@@ -344,7 +344,7 @@ def test_every_step_equals_mlx_lms_without_the_ftstudy_block(make_run, tmp_path,
         json.loads(Path(folder, "adapter_config.json").read_text())
         for folder in (made.config["adapter_path"], tmp_path / "theirs")
     )
-    assert ours == theirs | {"adapter_path": made.config["adapter_path"], base_models.RUN: training.run_id(made)}
+    assert ours == theirs | {"adapter_path": made.config["adapter_path"], adapters.RUN: training.run_id(made)}
 
 
 @pytest.mark.parametrize("kind", ["lora", "dora", "full", "dropout", "pissa", "galore"])

@@ -15,7 +15,7 @@ from .. import audit
 from ..engine import blas, reply_logits
 from ..errors import StudyError
 from ..files import move_files, new_folder, write_jsonl
-from ..models import base_models
+from ..models import adapters, base_models
 from ..paths import absolute, shown
 from ..progress import unwatched
 from . import batches, loop, methods, state
@@ -71,7 +71,7 @@ def train(inputs: audit.RunInputs, metrics_file: Path, watching: Callable = unwa
     target, run = absolute(config["adapter_path"]), run_id(inputs)
     with new_folder(target) as new:
         paths = {"model": config["model"], "data": config["data"], "adapter_path": shown(target)}
-        written = {**config, **paths, "train": True, base_models.RUN: run}
+        written = {**config, **paths, "train": True, adapters.RUN: run}
         if config["fine_tune_type"] == "full":
             written["lora_parameters"] = None
         save_config(dict(written), new / "adapter_config.json")
@@ -98,7 +98,7 @@ def train(inputs: audit.RunInputs, metrics_file: Path, watching: Callable = unwa
             tensors, lora_parameters = as_adapter(best, written["lora_parameters"])
             # Weights and config carry the run's id, which shows when they come from different runs.
             save_config(written | {"lora_parameters": lora_parameters}, new / "adapter_config.json")
-            mx.save_safetensors(str(new / "adapters.safetensors"), tensors, {base_models.RUN: run})
+            mx.save_safetensors(str(new / "adapters.safetensors"), tensors, {adapters.RUN: run})
             move_files(new, target)
             state.clear(target / "unfinished")
             write_jsonl(metrics_file, progress["curve"])
