@@ -8,7 +8,7 @@ import sys
 import pytest
 from conftest import example
 from ftstudy import paths, training
-from ftstudy.models import base_models
+from ftstudy.models import adapters
 from ftstudy.training import sweep
 
 ROWS = [example(user=f"Contact: hey {number}", reply="yo " * (number % 5 + 1)) for number in range(13)]
@@ -93,7 +93,7 @@ def test_two_processes_give_the_same_loss_as_one(config, run, tmp_path):
         assert one.get("trained_tokens") == two.get("trained_tokens") and one["iteration"] == two["iteration"]
         for key in one.keys() & {"train_loss", "validation_loss"}:
             assert two[key] == pytest.approx(one[key], abs=1e-4)
-    assert base_models.run_of(tmp_path / "together")
+    assert adapters.run_of(tmp_path / "together")
     assert made.stdout.count("kept: iteration") == 1  # only the first process prints
     broken = config("together", data=str(tmp_path / "nowhere"))
     assert ftstudy("train", "--config", broken, "--run", run.name, "--hosts", "2").returncode == 2

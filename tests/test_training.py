@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from conftest import example
 from ftstudy import audit, chat_format, training
-from ftstudy.chat_format import contract
 from ftstudy.engine import cpu_math, reply_logits
 from ftstudy.errors import StudyError
 from ftstudy.models import adapters, base_models
@@ -78,9 +77,7 @@ def test_a_run_learns_and_its_adapter_loads(make_run, tmp_path, settings):
     assert losses(result)[-1] < losses(result)[0]
     assert [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == result["curve"]
     adapter = tmp_path / "tiny.adapter"
-    names = [".gitignore", "adapter_config.json", "adapters.safetensors", "prompt_contract.json"]
-    assert sorted(path.name for path in adapter.iterdir()) == names
-    assert contract.verify(contract.load(adapter), made.tokenizer, made.model) == []
+    assert sorted(path.name for path in adapter.iterdir()) == ["adapter_config.json", "adapters.safetensors"]
     assert json.loads((adapter / "adapter_config.json").read_text())["adapter_path"].endswith("tiny.adapter")
     base, tokenizer = base_models.load("tiny")
     tuned, _ = base_models.load("tiny", adapter)
@@ -153,11 +150,9 @@ def test_other_files_in_the_adapter_folder_stay(make_run, tmp_path):
     (tmp_path / "tiny.adapter" / "mine").write_text("keep")
     trained(make_run(), tmp_path)
     assert {path.name for path in (tmp_path / "tiny.adapter").iterdir()} == {
-        ".gitignore",
         "adapter_config.json",
         "adapters.safetensors",
         "mine",
-        "prompt_contract.json",
     }
 
 
@@ -202,7 +197,7 @@ def test_config_and_weights_have_the_same_run_id(make_run, tmp_path):
     made = make_run()
     result = trained(made, tmp_path)
     adapter = tmp_path / "tiny.adapter"
-    assert base_models.run_of(adapter) == result["run_id"] == training.run_id(made)
+    assert adapters.run_of(adapter) == result["run_id"] == training.run_id(made)
     config = json.loads((adapter / "adapter_config.json").read_text())
     (adapter / "adapter_config.json").write_text(json.dumps(config | {adapters.RUN: "another"}))
     with pytest.raises(StudyError, match="two|another"):
@@ -500,7 +495,7 @@ def test_the_run_is_repeated_as_stock_mlx_lm_trains_it(make_run, tmp_path):
     base, ours, theirs = rows
     assert [row["model"] for row in rows] == ["base", "this run", "stock mlx-lm"]
     assert ours["reply"] < base["reply"] and theirs["reply"] < base["reply"] and ours["reply"] != theirs["reply"]
-    assert base_models.run_of(tmp_path / "tiny.adapter") == result["run_id"]
+    assert adapters.run_of(tmp_path / "tiny.adapter") == result["run_id"]
 
 
 # --- results, and the audit first ---------------------------------------------------------------

@@ -116,12 +116,18 @@ def load(
 
     `data`, `model` and `adapter` replace the file's; `data` is the folder with train.jsonl, or the folder of
     variants that contains it. `config` is the file's own path. Paths count from the current folder, as in mlx-lm;
-    data or a model that isn't there, but in the config's own folder, is taken from that. Raises StudyError if there is no file, if it isn't a
+    data or a model that isn't there, but in the config's own folder, is taken from that. The `adapter_path` of an
+    adapter_config.json is the folder it is in. Raises StudyError if there is no file, if it isn't a
     YAML mapping, or if its data or model is empty or not a valid file name.
     """
     from mlx_lm.lora import CONFIG_DEFAULTS
 
     path = absolute(path)
+    if "peft_type" in given(path):
+        raise StudyError(
+            f"{shown(path)} is a PEFT adapter's config, which doesn't say what it was trained on. Write a config with "
+            f"`model:`, `data:` and `adapter_path: {shown(path.parent)}`, and use that."
+        )
     given_keys = {key: value for key, value in given(path).items() if value is not None}
     config = {**CONFIG_DEFAULTS, **given_keys}
     for key, instead in (("data", data), ("model", model)):
@@ -144,7 +150,8 @@ def load(
     if data:
         variant = absolute(data) / Path(config["data"]).name
         config["data"] = shown(variant if variant.is_dir() else absolute(data))
-    instead = {"model": model or config["model"], "adapter_path": adapter or config["adapter_path"]}
+    own = shown(path.parent) if path.name == "adapter_config.json" else config["adapter_path"]
+    instead = {"model": model or config["model"], "adapter_path": adapter or own}
     return {**config, **instead, "config": shown(path)}
 
 

@@ -93,13 +93,13 @@ def load_examples(folder: Path, name: str, config: dict | None = None) -> list[d
     return [with_extracted(row, known.get(at)) for at, row in enumerate(rows)]
 
 
-def heldout_split(folder: Path) -> str:
-    """The split whose replies a comparison asks about: test, or valid if there is no test.jsonl with rows.
+def heldout_split(folder: Path, order: tuple[str, ...] = ("test", "valid")) -> str:
+    """The split whose replies a comparison asks about: the first in `order` that has a file with rows.
 
     Raises StudyError if neither has a row.
     """
     sizes = statistics(folder)
-    name = next((name for name in ("test", "valid") if sizes.get(name, {}).get("examples")), None)
+    name = next((name for name in order if sizes.get(name, {}).get("examples")), None)
     if name is None:
         raise StudyError(
             f"{shown(folder)} has neither a test.jsonl nor a valid.jsonl with rows in it, so there are no held-out "

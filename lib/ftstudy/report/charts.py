@@ -58,6 +58,40 @@ def attribution(found: dict) -> Figure:
     return figure
 
 
+def updates(layers: list[dict]) -> Figure:
+    """How far the adapter moves each layer, in percent of its adapted weights; `layers`: `adapts.by_layer`."""
+    figure = Figure(figsize=(7, 3.0))
+    axes = figure.subplots()
+    names = ["outside" if row["layer"] is None else str(row["layer"]) for row in layers]
+    axes.bar(names, [100 * row["relative"] for row in layers], color=COLOURS["tuned"], width=0.7)
+    axes.set(xlabel="layer", ylabel="‖update‖ / ‖weights‖ (%)")
+    axes.grid(axis="y", alpha=0.25)
+    return figure
+
+
+def checkpoints(found: dict) -> Figure:
+    """Nats per reply token of the base and each checkpoint with its 95% interval; a ring marks the one to keep.
+
+    `found`: `checkpoints` of training.json.
+    """
+    figure = Figure(figsize=(7, 3.4))
+    axes = figure.subplots()
+    rows = [row for row in found["rows"] if row["nats_per_reply_token"] is not None]
+    for row in rows:
+        at, colour = row["iteration"], COLOURS["tuned" if row["iteration"] else "base"]
+        if row["interval"]:
+            axes.plot([at, at], row["interval"], color=colour, linewidth=3, alpha=0.45, solid_capstyle="round")
+        axes.plot(at, row["nats_per_reply_token"], "o", color=colour)
+        if at == found["keep"]:
+            axes.plot(at, row["nats_per_reply_token"], "o", markersize=12, fillstyle="none", color="#d1495b")
+    axes.plot(
+        [row["iteration"] for row in rows], [row["nats_per_reply_token"] for row in rows], color="#0b6e99", alpha=0.4
+    )
+    axes.set(xlabel="iteration (0: the base model)", ylabel="nats per reply token")
+    axes.grid(alpha=0.25)
+    return figure
+
+
 def quality(rows: list[dict]) -> Figure:
     """Bits per byte of the replies over seconds of training. Lower and further left is better."""
     figure = Figure(figsize=(7, 3.6))

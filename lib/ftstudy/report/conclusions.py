@@ -121,7 +121,48 @@ def training(entry: dict) -> str:
         return text + "the last evaluation: it was still falling, so longer training may help."
     if final - lowest < FLAT:
         return text + "and flat after that: longer training would not help."
-    return text + f"then it rose by {number(final - lowest)}: over-fitted from there on, so that checkpoint was kept."
+    kept = "" if entry.get("existing") else ", so that checkpoint was kept"
+    return text + f"then it rose by {number(final - lowest)}: over-fitted from there on{kept}."
+
+
+def adapter(entry: dict) -> str:
+    """An adapter that existed already; `entry`: one of `configs` in training.json, with `adapts`."""
+    adapts, sizes = entry["adapts"], [row["relative"] for row in entry["adapts"]["by_layer"]]
+    start = f"It changes {count(entry['parameters_trained'], 'parameter')} in {count(len(adapts['layers']), 'layer')}"
+    moved = f", and moves their weights by {min(sizes):.1%} to {max(sizes):.1%}" if sizes else ""
+    stopped = f" Training {entry['stopped']}." if entry["stopped"] else ""
+    zero = f" {count(len(adapts['zero']), 'tensor')} did not learn: all zero." if adapts["zero"] else ""
+    return f"{start}{moved}.{stopped}{zero}"
+
+
+def checkpoints(found: dict) -> str:
+    """Which checkpoint to keep, and whether training went on long enough; `found`: `checkpoints` of training.json."""
+    rows = {row["iteration"]: row for row in found["rows"]}
+    own, keep, lowest = found["own"], found["keep"], found["lowest"]
+    if own not in rows:
+        return "The adapter's loss is not a number, so it can't be judged."
+    between = rows[own]["to_base"]
+    gained = effect(between["nats_per_reply_token"], between["interval"])
+    start = f"Compared with its base, the adapter (iteration {own:,}) makes the true replies {gained}"
+    if keep is None:
+        verdict = {"worse": "worse than its base"}.get(between["verdict"], "not distinguishable from its base")
+        others = ", and no checkpoint is better than the base" if len(rows) > 2 else ""
+        return f"{start}: {verdict}{others}. Nothing was learned that carries over to held-out replies."
+    if len(rows) < 3:
+        return f"{start}: better. With only one checkpoint, over- and under-fitting can't be told apart."
+    if keep != own:
+        better = effect(-rows[own]["to_lowest"]["nats_per_reply_token"], _flipped(rows[own]["to_lowest"]["interval"]))
+        return f"{start}. Keep iteration {keep:,} instead, where they are {better}: this adapter is {found['fit']}."
+    meaning = {
+        "under-fitted": "it is still better than the checkpoint before it, so longer training may help (under-fitted)",
+        "well fitted": "no checkpoint is distinguishably better (well fitted)",
+    }.get(found["fit"], "there is no earlier checkpoint to compare it with, so over-fitting can't be told")
+    near = "" if lowest == own else f" (iteration {lowest:,} is lowest, but not distinguishable from it)"
+    return f"{start}. Keep it{near}: {meaning}."
+
+
+def _flipped(bounds: list[float] | None) -> list[float] | None:
+    return bounds and [-bounds[1], -bounds[0]]
 
 
 def loss_tokens(ours: dict, stock: dict) -> str:

@@ -33,6 +33,17 @@ def build(run: Path, not_measured: str = "") -> Path:
     if trained and trained["curve"]:
         curve = charts.loss_curve(trained["curve"], trained["kept"])
         pictures["loss"] = (curve, "Training and validation loss over iterations")
+    if trained and trained.get("adapts") and trained["adapts"]["by_layer"]:
+        moved = charts.updates(trained["adapts"]["by_layer"])
+        pictures["updates"] = (moved, "How far the adapter moves each layer, in percent of its weights")
+    if trained and trained.get("adapts"):
+        made["adapter"] = tables.adapter(trained["adapts"])
+    if trained and trained.get("checkpoints"):
+        made["checkpoints"] = tables.checkpoints(trained["checkpoints"])
+        pictures["checkpoints"] = (
+            charts.checkpoints(trained["checkpoints"]),
+            "Nats per reply token of each checkpoint",
+        )
     page = render.fragment(
         "report",
         run=run.name,

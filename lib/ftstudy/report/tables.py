@@ -113,6 +113,59 @@ def attribution(found: dict) -> Table:
     )
 
 
+def checkpoints(found: dict) -> Table:
+    """`found`: `checkpoints` of training.json."""
+    rows = [
+        {
+            "checkpoint": _checkpoint(row["iteration"], found),
+            "nats": row["nats_per_reply_token"],
+            "range": interval(row["interval"]),
+            "base": _difference(row["to_base"]),
+            "lowest": _difference(row["to_lowest"]),
+        }
+        for row in found["rows"]
+    ]
+    columns = {"checkpoint": "Checkpoint", "nats": "Nats per reply token", "range": "95% interval"}
+    columns |= {"base": "Against the base", "lowest": "Against the lowest"}
+    return rows, columns, "Every checkpoint on the same held-out replies, prompted as in training. Lower is better."
+
+
+def _checkpoint(iteration: int, found: dict) -> str:
+    marks = [mark for mark, at in (("the adapter", found["own"]), ("keep this", found["keep"])) if at == iteration]
+    name = f"iteration {iteration:,}" if iteration else "base model"
+    return f"{name} ({', '.join(marks)})" if marks else name
+
+
+def _difference(row: dict | None) -> str:
+    if row is None:
+        return "–"
+    bounds = f" ({interval(row['interval'], signed=True)})" if row["interval"] else ""
+    return f"{number(row['nats_per_reply_token'], signed=True)}{bounds} {row['verdict']}"
+
+
+def adapter(adapts: dict) -> Table:
+    """What an adapter adapts; `adapts`: of an entry in training.json."""
+    layers, progress = adapts["layers"], adapts["progress"]
+    span = f"{layers[0]} to {layers[-1]} ({len(layers)})" if layers else "none"
+    kinds = {"lora": "LoRA", "dora": "DoRA", "full": "all weights of these modules (no adapter)"}
+    whole = f"{len(adapts['zero'])} of {adapts['tensors']} tensors are all zero" if adapts["zero"] else "yes"
+    asked, last = progress["asked"], progress["last"]
+    complete = "cannot be told: there are no numbered checkpoints" if last is None else "yes"
+    if progress["stopped"]:
+        complete = f"no: stopped at iteration {last:,} of {asked:,}"
+    values = {
+        "Kind": kinds.get(adapts["kind"], adapts["kind"]),
+        "Modules": ", ".join(adapts["modules"]),
+        "Layers": span,
+        "Rank": ", ".join(map(str, adapts["rank"])) or "–",
+        "Scale": ", ".join(f"{scale:g}" for scale in adapts["scale"]) or "–",
+        "Whole": whole,
+        "Complete": complete,
+    }
+    rows = [{"what": what, "value": value} for what, value in values.items()]
+    return rows, {"what": "What", "value": "Value"}, "What the adapter adapts"
+
+
 def training_formats(found: dict | None) -> Table:
     rows = [
         {

@@ -5,16 +5,19 @@ from pathlib import Path
 from .. import cost
 from ..errors import StudyError
 from ..files import read_json, write_json
-from ..models import base_models
+from ..models import adapters
 from ..paths import absolute, shown
 
 
 def save_result(run: Path, result: dict) -> None:
-    """Write what `train` returned into the run's training.json, replacing the config's earlier entry."""
+    """Write what `train` or `existing.take` returned into the run's training.json, replacing the config's earlier entry.
+
+    What an adapter that existed already has cost is not known, and not recorded.
+    """
     result = dict(result)
-    spent = result.pop("cost")
-    speed = round(spent["tokens"] / spent["seconds"], 1) if spent["seconds"] else None
-    cost.record(run, f"training {result['name']}", spent["seconds"], tokens_per_second=speed)
+    if spent := result.pop("cost", None):
+        speed = round(spent["tokens"] / spent["seconds"], 1) if spent["seconds"] else None
+        cost.record(run, f"training {result['name']}", spent["seconds"], tokens_per_second=speed)
     write_json(run / "training.json", {"configs": [result, *_entries(run, without=result["name"])]})
 
 
@@ -38,10 +41,11 @@ def load_result(run: Path, name: str) -> dict:
             f"{shown(run / 'training.json')} has no run of {name}, only of "
             f"{', '.join(entry['name'] for entry in entries) or 'nothing'}. Train it first (notebook 03, make train)."
         )
-    if base_models.run_of(absolute(entry["adapter"])) != entry["run_id"]:
+    if adapters.identity(absolute(entry["adapter"])) != entry["run_id"]:
+        again = "Run notebook 03 again" if entry.get("existing") else "Train it again (notebook 03, make train)"
         raise StudyError(
             f"{entry['adapter']} isn't the adapter described in {shown(run / 'training.json')}: something else was "
-            "trained into that folder since, or it was moved. Train it again (notebook 03, make train)."
+            f"trained into that folder since, or it was moved. {again}."
         )
     return entry
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 
@@ -12,7 +12,6 @@ from mlx.utils import tree_flatten
 from mlx_lm.utils import save_config
 
 from .. import audit
-from ..audit import contract_writer
 from ..engine import blas, reply_logits
 from ..errors import StudyError
 from ..files import move_files, new_folder, write_jsonl
@@ -100,8 +99,6 @@ def train(inputs: audit.RunInputs, metrics_file: Path, watching: Callable = unwa
             # Weights and config carry the run's id, which shows when they come from different runs.
             save_config(written | {"lora_parameters": lora_parameters}, new / "adapter_config.json")
             mx.save_safetensors(str(new / "adapters.safetensors"), tensors, {adapters.RUN: run})
-            with suppress(StudyError):  # rows of plain text have no prompt to agree on
-                contract_writer.write(inputs, [], new)
             move_files(new, target)
             state.clear(target / "unfinished")
             write_jsonl(metrics_file, progress["curve"])

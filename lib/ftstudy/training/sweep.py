@@ -8,7 +8,7 @@ from pathlib import Path
 from .. import cost
 from ..errors import StudyError
 from ..files import read_json, write_json
-from ..models import base_models
+from ..models import adapters
 from ..paths import absolute, shown
 from . import find_result, read, run_id
 
@@ -56,7 +56,7 @@ def _is_complete(config: Path, run: Path, data: str | None, model: str | None, f
     try:
         inputs = read(config, data, model, smoke="--smoke" in flags)
         adapter = absolute(inputs.config["adapter_path"])
-        return entry is not None and entry["run_id"] == run_id(inputs) == base_models.run_of(adapter)
+        return entry is not None and entry["run_id"] == run_id(inputs) == adapters.run_of(adapter)
     except StudyError:
         return False
 

@@ -8,7 +8,7 @@ import mlx.core as mx
 
 from ...chat_format import contract
 from ...errors import StudyError
-from ...models import adapters, base_models, checkpoints, peft
+from ...models import adapters, checkpoints, peft
 from ...paths import shown
 from ..evidence import listed
 from ..findings import Check, Finding
@@ -160,7 +160,7 @@ def of_one_run(folder: Path, file: Path) -> Iterator[Finding]:
     if file.name != WEIGHTS:  # a checkpoint is older than the config of the run that went on after it
         return
     try:
-        base_models.run_of(folder)
+        adapters.run_of(folder)
     except StudyError as error:
         title = f"{shown(folder)} has the config of one run and the weights of another"
         yield TWO_RUNS.found("error", title, evidence=str(error)[:200], where=shown(folder))
