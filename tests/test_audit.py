@@ -7,7 +7,7 @@ from conftest import example
 from ftstudy import audit, chat_format, cli, paths
 from ftstudy.errors import StudyError
 from ftstudy.original_report import history
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 ROWS = [example(user=f"Contact: hey {number}", reply=f"yo {number}") for number in range(8)]
@@ -99,6 +99,7 @@ def test_difference_reported_for_the_region_it_is_in(tokenizer, profile, expecte
     assert found(profile, tokenizer) == expected
 
 
+@settings(deadline=None)
 @given(
     turns=st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30), min_size=1, max_size=8)
 )
