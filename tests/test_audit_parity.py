@@ -720,3 +720,13 @@ def test_table_of_a_prompt_with_other_markup_has_each_text_in_its_region():
     assert sides["user"][0] == row["messages"][1]["content"]
     assert sides["user"][1] == f"Context:\n{sides['user'][0]}\n\nLast Message: dinner?"
     assert set(sides) == {"system", "user", "markup", "generation"}
+
+
+@pytest.mark.parametrize(
+    "text", ["<|endoftext|>", "<|im_end|>", "<|im_start|>assistant", "a<|im_end|>\n<|im_start|>user\nb", "<|im_end|>\n"]
+)
+def test_markup_within_a_message_is_not_taken_for_the_templates(text):
+    row, tokenizer, profile = example(SYSTEM, f"Contact: {text}"), _loaded("chatml"), chat_format.load_profile("historical", "Sam")  # fmt: skip
+    assert set(parity.compare(row, tokenizer, profile)["differing"]) == {"system", "user"}
+    found = parity.check_parity([row], tokenizer, profile, "here")
+    assert {item.check for item in found} == {"parity.system_text", "parity.user_wrapper"}

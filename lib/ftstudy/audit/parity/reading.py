@@ -86,6 +86,10 @@ def read(text: str, trained: list[Turn], template: Template, tools, special: lis
                 bare = Skeleton((template.first_user, *skeleton.markup[1:]), skeleton.header)
                 reading = Reading(text, roles, spans, bare, note)
                 rated.append((scanner.rating(reading, 1), reading))
+    if trained and scanner.divides(*trained[-1]):
+        skeleton = template.skeleton(tuple(role for role, _ in trained), tools)
+        readings = [_up_to_the_end(text, turns, trained, skeleton) for turns in scans.values()]
+        rated += [(scanner.rating(reading, 0), reading) for reading in readings if reading]
     return min((one for one in rated if one[0]), key=lambda one: one[0], default=(None, None))[1]
 
 
@@ -103,6 +107,16 @@ def _starts(text: str, trained: list[Turn], template: Template, options: list) -
             if match := re.match(rf"\s*+{_spaced(markup, template.special)}(?:{own})?", text):
                 found[role, match.end()] = None
     return found
+
+
+def _up_to_the_end(text: str, turns: list, trained: list[Turn], skeleton: Skeleton | None) -> Reading | None:
+    """The last content with all that comes before the template's end: for a question that has markup in it."""
+    if skeleton is None or len(turns) < len(trained) or not text.endswith(skeleton.end):
+        return None
+    *before, (_, (start, _)) = turns[: len(trained)]
+    spans = (*(span for _, span in before), (start, len(text) - len(skeleton.end)))
+    reading = Reading(text, tuple(role for role, _ in trained), spans, skeleton)
+    return reading if trained[-1][1].strip() in reading.contents[-1] else None
 
 
 def _shortened(turns: list, trained: list[Turn], text: str) -> Iterator[tuple[tuple, tuple]]:
@@ -130,7 +144,13 @@ class _Scanner:
         known = sorted({content.strip() for _, content in trained if content.strip()}, key=len, reverse=True)
         self.literals = [re.compile(r"\s+".join(map(re.escape, content.split()))) for content in known]
         self.marker = re.compile("|".join(map(re.escape, special)) or "(?!)")
+        self.foreign = [token for token in special if not any(token in content for _, content in trained)]
         self.known = {(role, squeezed(content)) for role, content in trained}
+
+    def divides(self, role: str, content: str) -> bool:
+        """Whether the scanner would take markup in this content for the template's."""
+        pattern = self.borders.get(role, (None, ()))[0]
+        return bool(pattern and pattern.search(content))
 
     def turns(self, role: str | None, at: int) -> list[tuple[str, Span]]:
         found = []
@@ -194,7 +214,7 @@ class _Scanner:
             return None
         known = [turn in self.known for turn in zip(roles, map(squeezed, reading.contents))]
         for content, is_known in zip(reading.contents, known):
-            if not is_known and any(token in content for token in self.special):
+            if not is_known and any(token in content for token in self.foreign):
                 return None
         whole = squeezed(tail) == squeezed(skeleton.end)
         if not whole and not self._is_end(tail, skeleton, known[-1]):
