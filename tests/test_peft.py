@@ -7,8 +7,11 @@ import mlx.core as mx
 import pytest
 import yaml
 from conftest import example, refused
+from ftstudy import training
 from ftstudy.audit import adapters, run_inputs
+from ftstudy.compare import checkpoints
 from ftstudy.models import base_models, peft, updates
+from ftstudy.report import conclusions, tables
 from mlx.utils import tree_unflatten
 
 TARGETS = ("self_attn.q_proj", "self_attn.v_proj", "mlp.down_proj")
@@ -123,6 +126,22 @@ def test_tensors_of_other_layers_are_refused(tmp_path):
     mx.eval(tensors)
     mx.save_safetensors(str(folder / peft.WEIGHTS), tensors | {"base_model.model.lm_head.weight": mx.ones((2, 2))})
     refused(lambda: base_models.load("tiny", folder), "lm_head.weight", "merge_and_unload")
+
+
+def test_it_is_described_and_scored_without_iterations_that_nobody_knows(tmp_path):
+    made = write_peft(tmp_path / "adapter")
+    assert audited(tmp_path)
+    rows = (tmp_path / "data" / "train.jsonl").read_text()
+    (tmp_path / "data" / "valid.jsonl").write_text(rows.replace("hey", "well"))
+    inputs = training.read(tmp_path / "config.yaml")
+    entry = training.take(inputs)
+    assert (
+        entry["adapts"]["kind"] == "PEFT LORA" and entry["adapts"]["scale"] == [2.0] and entry["adapts"]["rank"] == [4]
+    )
+    assert entry["parameters_trained"] == sum(a.size + b.size for a, b in made.values())
+    found = checkpoints.score(inputs, 4)
+    assert len(found["rows"]) == 2 and "iteration" not in conclusions.checkpoints(found)
+    assert tables.checkpoints(found)[0][1]["checkpoint"].startswith("the adapter")
 
 
 # --- in the audit ---------------------------------------------------------------------------

@@ -104,7 +104,8 @@ def candidates_ranked(adapter: Path, data: Path, model, owner, inference: list[s
     """
     if model is None:
         config = read_json(adapter / "adapter_config.json")
-        model = config.get("model") if isinstance(config, dict) else None
+        names = ("model", "base_model_name_or_path")  # mlx-lm's key, and PEFT's
+        model = next((config[key] for key in names if config.get(key)), None) if isinstance(config, dict) else None
         if not model:
             raise StudyError(f"{adapter.name}/adapter_config.json doesn't name its base model. Pass it with --model.")
     heldout = held_out(data, replies)

@@ -19,7 +19,7 @@ from .. import chat_format, cost
 from ..chat_format import contract
 from ..errors import StudyError
 from ..files import write_json
-from ..models import base_models
+from ..models import adapters, base_models
 from ..paths import absolute
 from ..progress import bar
 from . import faults, generation, likelihood
@@ -163,8 +163,8 @@ def _loaded_once(model: dict) -> Callable:
 def _identity(model: dict) -> str:
     """A digest of the model's and the adapter's weights and of the stored form."""
     digest = hashlib.sha256(json.dumps([FORM, contract.model_identity(base_models.resolve(model["model"]))]).encode())
-    for name in ("adapter_config.json", "adapters.safetensors") if model["adapter"] else ():
-        path = absolute(model["adapter"]) / name
+    adapter = model["adapter"] and absolute(model["adapter"])
+    for path in (adapter / adapters.CONFIG, adapters.weights_file(adapter)) if adapter else ():
         digest.update(path.read_bytes() if path.is_file() else b"missing: loading will report it")
     return digest.hexdigest()
 

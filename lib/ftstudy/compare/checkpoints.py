@@ -23,7 +23,8 @@ def score(inputs: audit.RunInputs, replies: int) -> dict:
     """The adapter at `adapter_path`, its numbered checkpoints and its base model, prompted as in training.
 
     `replies`: how many held-out replies are scored: of valid.jsonl, so that test.jsonl stays unseen by the choice, or
-    of test.jsonl if there is no valid.jsonl. Returns what `judge` does, and `split`, `replies`, `conversations`, their
+    of test.jsonl if there is no valid.jsonl. Returns what `judge` does, `known`, whether anything says how many iterations
+    the adapter has (else `own` is only its place), and `split`, `replies`, `conversations`, their
     numbers, and `left_out`, [{"checkpoint", "why"}]. Raises StudyError if there is nothing to score.
     """
     name, folder = inputs.config["model"], absolute(inputs.config["adapter_path"])
@@ -54,6 +55,7 @@ def score(inputs: audit.RunInputs, replies: int) -> dict:
     ]
     return {
         **judge(before, finite, own, heldout["conversations"]),
+        "known": bool(progress["kept"] or progress["asked"]),
         "split": heldout["split"],
         "replies": len(targets),
         "conversations": len(set(heldout["conversations"])),

@@ -143,7 +143,8 @@ def checkpoints(found: dict) -> str:
         return "The adapter's loss is not a number, so it can't be judged."
     between = rows[own]["to_base"]
     gained = effect(between["nats_per_reply_token"], between["interval"])
-    start = f"Compared with its base, the adapter (iteration {own:,}) makes the true replies {gained}"
+    at = f" (iteration {own:,})" if found.get("known", True) else ""
+    start = f"Compared with its base, the adapter{at} makes the true replies {gained}"
     if keep is None:
         verdict = {"worse": "worse than its base"}.get(between["verdict"], "not distinguishable from its base")
         others = ", and no checkpoint is better than the base" if len(rows) > 2 else ""

@@ -132,6 +132,8 @@ def checkpoints(found: dict) -> Table:
 
 def _checkpoint(iteration: int, found: dict) -> str:
     marks = [mark for mark, at in (("the adapter", found["own"]), ("keep this", found["keep"])) if at == iteration]
+    if iteration == found["own"] and not found.get("known", True):
+        return ", ".join(marks)
     name = f"iteration {iteration:,}" if iteration else "base model"
     return f"{name} ({', '.join(marks)})" if marks else name
 
