@@ -156,7 +156,7 @@ $(RESULTS)/01_extract.ipynb: notebooks/01_extract.ipynb $(RESULTS)/variables $(L
 # does not stage the original report's history.
 ADAPTED = $(or $(ADAPTER),$(if $(filter demo,$(RUN)),,data/adapters/$(RUN)/$(basename $(notdir $(CONFIG)))))
 AUDIT = -p app "$(APP)" -p fused "$(FUSED)" -p adapter "$(ADAPTED)" -p stage_history $(if $(filter data/demo/chat.db,$(SOURCE)),true,false)
-TRAIN = -p adapter "$(ADAPTED)" -p iterations $(or $(ITERS),0) -p evaluate_every 0 -p force $(if $(FORCE),true,false) \
+TRAIN = -p adapter "$(ADAPTED)" -p existing $(if $(ADAPTER),true,false) -p log "$(LOG)" -p iterations $(or $(ITERS),0) -p evaluate_every 0 -p force $(if $(FORCE),true,false) \
     -p stock $(if $(filter yes Yes YES,$(STOCK)),true,false)
 COMPARE = -p config "$(CONFIG)" -p fused "$(FUSED)" -p owner "$(OWNER)" -p inference "$(INFERENCE)" -p replies 40 -p shots 4 -p longest 48 \
     -p samples 6 -p every $(if $(filter-out 0,$(FULL)),true,false) -p also '[$(subst $(space),$(comma),$(strip $(ALSO)))]'

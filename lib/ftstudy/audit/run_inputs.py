@@ -52,7 +52,7 @@ class RunInputs:
 
     def replies(self, count: int) -> tuple[list[dict], list[tuple[str, int]]]:
         """The first `count` conversations that end with a reply, and their (split, row): of test, or else of valid or
-        train. If an app's prompts were recorded, those of the recorded rows."""
+        train. If an app's prompts were recorded, those of the recorded rows; none if the app gives no prompt."""
         recorded = self.profile["rows"] if self.profile and self.profile["kind"] == "captured" else None
         for name in ("test", "valid", "train"):
             found = [
@@ -60,9 +60,15 @@ class RunInputs:
                 for at, row in self._conversations(name)
                 if chat_format.ends_with_reply(row) and (recorded is None or (name, at) in recorded)
             ]
-            if found:
+            if found and self._gives_prompts(*found[0]):
                 return tuple(map(list, zip(*found[:count])))
         return [], []
+
+    def _gives_prompts(self, row: dict, place: tuple[str, int]) -> bool:
+        try:
+            return self.profile is None or bool(chat_format.prompt_ids(row, self.tokenizer, self.profile, place))
+        except Exception:  # the app's own, or the template's; `parity` reports it
+            return False
 
     def _conversations(self, name: str) -> Iterator[tuple[int, dict]]:
         """The rows of a split as conversations, and their places among its lines that are not blank, from 0."""

@@ -50,14 +50,14 @@ def run(options) -> int:
 
     def notebook(name: str, **parameters) -> None:
         print(f"{name}: running into {shown(folder)}", flush=True)
-        known = notebooks.parameters(name, {})  # TEMP
-        notebooks.execute(name, folder, {k: v for k, v in parameters.items() if k in known})
+        notebooks.execute(name, folder, parameters)
 
     notebook("01_extract", run=folder.name, source="", data=config["data"], config=given["config"])
     audited = {"adapter": adapter, "app": _text(options.app), "fused": _text(options.fused), "stage_history": "false"}
+    exists = absolute(adapter).is_dir()
     notebook("02_format_audit", **given, **asked, **audited)
     failed = ""
-    if not absolute(adapter).is_dir():
+    if not exists:
         failed = f"There is no adapter in {adapter}. Name its folder with --adapter to have it measured."
     else:
         try:

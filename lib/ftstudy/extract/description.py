@@ -89,7 +89,7 @@ def _runs(roles: list[str]) -> list[str]:
     rest = roles[start:]
     times = len(rest) // 2
     if times > 1 and rest == pair * times:
-        return [*roles[:start], "(user → assistant)", "several times"]
+        return [*roles[:start], "(user → assistant) several times"]
     return roles
 
 

@@ -81,7 +81,10 @@ def app_known(profile: dict | None, rows: int) -> str:
             "see what the original report's app would cost you, pass `historical`."
         )
     if not rows:
-        return "No row ends with a reply in a message of its own, so there is no prompt to compare."
+        return (
+            "There is no prompt to compare: no row ends with a reply in a message of its own, or the app's profile gives "
+            "no prompt. The findings say which."
+        )
     return f"The prompts of {count(rows, 'row')} are compared."
 
 
