@@ -326,6 +326,14 @@ def test_start_tokens_of_a_captured_prompt_are_a_fault():
     assert apart(with_bos, ROWS, lambda text: text.removeprefix(bos))[0]["faults"] == ["missing BOS"]
 
 
+def test_start_token_after_white_space_stays_whole():
+    with_bos = TOKENIZERS["llama3"]()
+    app = captured(with_bos, ROWS[:1], lambda text: "\n" + text)
+    found = pieces.of_prompt(ROWS[0], with_bos, app, PLACES[0])
+    assert pieces.joined(found, set(faults.FAULTS), with_bos) == app["rows"][PLACES[0]]
+    assert pieces.joined(found, set(), with_bos) == chat_format.prompt_ids(ROWS[0], with_bos)
+
+
 def test_model_with_other_aspects_is_refused(tokenizer):
     """The faults are those of the main model; another model's template may find more."""
     app = captured(tokenizer, ROWS, lambda text: ASPECTS["end"](ASPECTS["system"](text)))

@@ -75,7 +75,8 @@ def _of_texts(tokenizer, row: str, training: str, app: str) -> tuple[Piece, ...]
     (messages, tools), template = json.loads(row), _template(tokenizer)
     example = {"messages": [*messages, {"role": "assistant", "content": ""}], "tools": tools}
     prompts = read_prompts(example, template, training, app)
-    if prompts.training.skeleton is None or prompts.inference.skeleton is None:
+    # Start tokens after white space are read as if before it: then the pieces don't join to the prompt.
+    if any(side.skeleton is None or side.start + side.text != side.full for side in prompts[:2]):
         return None
     trained, asked = _side(prompts.training), _side(prompts.inference)
     start = (prompts.training.start, prompts.inference.start)
