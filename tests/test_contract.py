@@ -2,14 +2,16 @@
 
 import json
 import shutil
+from datetime import datetime
 
 import pytest
 from conftest import refused
 from ftstudy import audit, chat_format
 from ftstudy.audit import contract_writer, parity, run_inputs
 from ftstudy.chat_format import contract
+from ftstudy.chat_format.tokens import encode
 from ftstudy.models import base_models
-from templates import FAMILIES, TOKENIZERS, tokenizer_folder
+from templates import FAMILIES, PROMPT, TOKENIZERS, TURNS, tokenizer_folder
 
 SYSTEM = "You are Sam. Reply to text messages the way Sam texts."
 
@@ -242,7 +244,7 @@ def test_missing_or_damaged_contract_is_an_error(tmp_path, text):
     refused(lambda: contract.load(tmp_path), contract.NAME, "audit")
 
 
-@pytest.mark.parametrize("key", contract.Contract.model_fields)
+@pytest.mark.parametrize("key", [name for name, field in contract.Contract.model_fields.items() if field.is_required()])
 def test_contract_with_a_missing_or_wrong_key_is_refused(written, tmp_path, key):
     agreed, _ = written("chatml")
     path = tmp_path / "adapter" / contract.NAME
@@ -279,5 +281,94 @@ def test_git_ignores_only_the_contract(written, tmp_path):
 def test_message_says_why_no_contract_was_written(study, changes, word):
     audited = study("chatml")
     audited.config.update(changes)
+    audited.profile = chat_format.load_profile("aligned")
     found = contract_writer.offer(audited, [])
     assert found.startswith(f"No {contract.NAME} was written") and word in found
+
+
+def test_an_audit_without_an_app_writes_no_contract(study):
+    found = contract_writer.offer(study("chatml"), [])
+    assert "no app was compared" in found and "--inference" in found
+
+
+# --- the form of the user turn -----------------------------------------------------------------
+
+
+CHAT = [f"{text} {number}" for number in range(12) for text in ("hey, are you coming", "note: buy milk", "see you\nat")]
+WRAPS = {
+    "context": "Context:\n{}\n\nLast Message: ok",
+    "tags": "<conversation>\n{}\n</conversation>",
+    "instruction": "### Instruction\n{}",
+    "answer": "{}\n\nReply as Sam:",
+}
+
+
+@pytest.fixture
+def agreed(tmp_path, write_split):
+    """agreed(user turns) -> (contract, tokenizer) of rows with these user turns"""
+
+    def write(turns, name="chatml"):
+        rows = [
+            {"messages": [{"role": "user", "content": turn}, {"role": "assistant", "content": "ok"}]} for turn in turns
+        ]
+        tokenizer_folder(name, tmp_path / "model")
+        write_split(tmp_path / "data", "train", rows)
+        (tmp_path / "config.yaml").write_text(f"model: {tmp_path / 'model'}\ndata: {tmp_path / 'data'}\n")
+        audited = run_inputs.read(tmp_path / "config.yaml")
+        return contract_writer.build(audited), audited.tokenizer
+
+    return write
+
+
+def asked(turn):
+    return [{"role": "user", "content": turn}]
+
+
+@pytest.mark.parametrize("wrap", WRAPS)
+def test_a_wrapped_user_turn_is_reported(agreed, wrap):
+    made, tokenizer = agreed(CHAT)
+    assert chat_format.check_prompt(made, asked("hello there"), tokenizer) == []
+    assert chat_format.check_prompt(made, asked("two\nlines: of text"), tokenizer) == []
+    found = chat_format.check_prompt(made, asked(WRAPS[wrap].format("hello there")), tokenizer)
+    assert found and all("user turn" in one and "the app wraps it" in one for one in found)
+
+
+@pytest.mark.parametrize("wrap", WRAPS)
+def test_a_user_turn_without_the_wrapper_of_training_is_reported(agreed, wrap):
+    made, tokenizer = agreed([WRAPS[wrap].format(turn) for turn in CHAT])
+    assert chat_format.check_prompt(made, asked(WRAPS[wrap].format("hello there")), tokenizer) == []
+    assert "training's" in " ".join(chat_format.check_prompt(made, asked("hello there"), tokenizer))
+
+
+def test_few_user_turns_say_nothing_about_their_form(agreed):
+    made, tokenizer = agreed(CHAT[:5])
+    assert made["user"] is None
+    assert chat_format.check_prompt(made, asked("Context:\nhello"), tokenizer) == []
+
+
+# --- templates that write the date ---------------------------------------------------------------
+
+
+def test_a_contract_holds_on_other_days(agreed, tmp_path):
+    agreed(CHAT)
+    settings = json.loads((tmp_path / "model" / "tokenizer_config.json").read_text())
+    settings["chat_template"] = (
+        "{{ '<|im_start|>system\\nToday is ' + strftime_now('%d %b %Y') + '<|im_end|>\\n' }}" + TURNS + PROMPT
+    )
+    (tmp_path / "model" / "tokenizer_config.json").write_text(json.dumps(settings))
+    audited = run_inputs.read(tmp_path / "config.yaml")
+    made, tokenizer = contract_writer.build(audited), audited.tokenizer
+    assert made["date"]["formats"] == ["%d %b %Y"] and made["markup"]
+    today, long_ago = datetime.fromisoformat(made["date"]["day"]), datetime(2019, 3, 4, 12)
+    day, then = (date.strftime("%d %b %Y") for date in (today, long_ago))
+    older = json.loads(json.dumps(made).replace(day, then))
+    older["date"]["day"] = long_ago.isoformat()
+    for item in older["golden"]:  # as a build on that day would have written them
+        for key, messages in (("prompt_ids", item["messages"][:-1]), ("training_ids", item["messages"])):
+            text = chat_format.template_text(messages, tokenizer, prompt=key == "prompt_ids")
+            item[key] = encode([text.replace(day, then)], tokenizer)[0].tolist()
+    for one in (made, older):
+        assert contract.verify(one, tokenizer) == []
+        assert chat_format.check_prompt(one, asked("hello"), tokenizer) == []
+    text = chat_format.template_text(asked("hello"), tokenizer, prompt=True).replace("Today is", "The day is")
+    assert chat_format.check_prompt(older, text, tokenizer)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from conftest import example
 from ftstudy import audit, chat_format, training
+from ftstudy.chat_format import contract
 from ftstudy.engine import cpu_math, reply_logits
 from ftstudy.errors import StudyError
 from ftstudy.models import adapters, base_models
@@ -77,7 +78,9 @@ def test_a_run_learns_and_its_adapter_loads(make_run, tmp_path, settings):
     assert losses(result)[-1] < losses(result)[0]
     assert [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == result["curve"]
     adapter = tmp_path / "tiny.adapter"
-    assert sorted(path.name for path in adapter.iterdir()) == ["adapter_config.json", "adapters.safetensors"]
+    names = [".gitignore", "adapter_config.json", "adapters.safetensors", "prompt_contract.json"]
+    assert sorted(path.name for path in adapter.iterdir()) == names
+    assert contract.verify(contract.load(adapter), made.tokenizer, made.model) == []
     assert json.loads((adapter / "adapter_config.json").read_text())["adapter_path"].endswith("tiny.adapter")
     base, tokenizer = base_models.load("tiny")
     tuned, _ = base_models.load("tiny", adapter)
@@ -150,9 +153,11 @@ def test_other_files_in_the_adapter_folder_stay(make_run, tmp_path):
     (tmp_path / "tiny.adapter" / "mine").write_text("keep")
     trained(make_run(), tmp_path)
     assert {path.name for path in (tmp_path / "tiny.adapter").iterdir()} == {
+        ".gitignore",
         "adapter_config.json",
         "adapters.safetensors",
         "mine",
+        "prompt_contract.json",
     }
 
 

@@ -1,11 +1,14 @@
-"""Writes the prompt contract (see `chat_format.contract`) next to the adapter, once an audit finds no errors."""
+"""Writes the prompt contract (see `chat_format.contract`): after training, or once an audit that compared an app's prompt
+finds no error."""
 
 import json
+import re
+from datetime import datetime
 from pathlib import Path
 
 import mlx_lm
 
-from ..chat_format import contract
+from ..chat_format import contract, user_form
 from ..chat_format.contract import NAME, VERSION, problems
 from ..chat_format.template import Template
 from ..errors import StudyError
@@ -41,9 +44,15 @@ def write(inputs: RunInputs, findings: list[dict], folder: str | Path) -> Path:
     return path
 
 
-def offer(inputs: RunInputs, findings: list[dict]) -> str:
-    """Write the contract to the config's adapter_path. Returns a sentence: where it is, or why it was not written."""
-    folder = inputs.config["adapter_path"]
+def offer(inputs: RunInputs, findings: list[dict], folder: Path | None = None) -> str:
+    """Write the contract of an audit into the folder, by default the adapter's. Returns a sentence: where it is, or why
+    it was not written."""
+    folder = folder or inputs.config["adapter_path"]
+    if inputs.profile is None:
+        return (
+            f"No {NAME} was written: it promises that app and training agree, and no app was compared. Training writes "
+            "one, and so does an audit with --inference (INFERENCE=…) that finds no error."
+        )
     try:
         return f"The prompt contract is in {shown(write(inputs, findings, folder))}"
     except StudyError as reason:
@@ -69,6 +78,7 @@ def build(inputs: RunInputs) -> dict:
     template = Template(tokenizer)
     system = _system_texts([row for row, _, _ in rows], template)
     rendered = template.render(rows[0][0]["messages"][:-1], rows[0][0].get("tools")) or ""
+    turns = [message["content"] for row, _, _ in rows for message in _last_user(row)]
     agreed = {
         "version": VERSION,
         "note": "Contains messages from the training data: protect it as you protect the data.",
@@ -81,11 +91,25 @@ def build(inputs: RunInputs) -> dict:
         "starts": template.without_bos(rendered)[0],
         "system": system if len(system) <= MOST_SYSTEM_TEXTS else None,
         "markup": _markup([row for row, _, _ in rows], template),
+        "date": _date(tokenizer),
+        "user": user_form.learned(turns),
         "golden": [_golden(*rows[at]) for at in _chosen([row for row, _, _ in rows])],
     }
     if any(problems(agreed, item["prompt_ids"], tokenizer) for item in agreed["golden"]):
         agreed["markup"] = {}  # the template or the decoder does not reproduce the texts
     return agreed
+
+
+def _date(tokenizer) -> dict | None:
+    """Today, and the forms in which the template writes it: tomorrow's prompts have another date."""
+    texts = tokenizer.chat_template
+    texts = texts.values() if isinstance(texts, dict) else [texts or ""]
+    formats = {form for text in texts for form in re.findall(r"strftime_now\(\s*[\"']([^\"']+)[\"']", text)}
+    return {"day": datetime.now().isoformat(), "formats": sorted(formats)} if formats else None
+
+
+def _last_user(row: dict) -> list[dict]:
+    return [message for message in row["messages"] if message["role"] == "user"][-1:]
 
 
 def _system_texts(rows: list[dict], template: Template) -> list[str]:

@@ -23,6 +23,7 @@ template, which is what mlx-lm does in training.
     template    a chat template taken apart: what is markup, what is content
     read_back   a text that a chat template rendered -> messages
     identity    what identifies a tokenizer, a template and a model
+    user_form   what training's user turns begin and end with
     contract    what an adapter expects of a prompt, as a file next to it
     capture     the token ids that an app sends, recorded
 

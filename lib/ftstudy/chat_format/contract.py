@@ -1,6 +1,7 @@
 """The prompt that an adapter was trained on, as a file next to it that an app can check against.
 
-A clean audit writes `prompt_contract.json` into the adapter's folder:
+Training writes `prompt_contract.json` into the adapter's folder, and so does an audit that compared an app's prompt
+and found no error:
 
     tokenizer      class, number of tokens, sha256 of its whole definition (vocabulary, merges, normalizer …)
     chat_template  sha256 of its text
@@ -10,6 +11,8 @@ A clean audit writes `prompt_contract.json` into the adapter's folder:
     bos, starts    the start token, and how many of them a prompt begins with
     system         the system texts of the training data, as the template writes them; null where there are more than 50
     markup         the texts between contents, by the roles on both sides: {"system|user": [...], ...}
+    date           the day of training, and the forms in which the template writes it; null if it writes none
+    user           what training's user turns begin and end with (`user_form`); null if there are too few of them
     golden         about 5 conversations of the data with the token ids of their prompt and of the whole
 
 `check_prompt` checks a prompt against it; `verify` says whether tokenizer and template still give
@@ -17,6 +20,7 @@ the golden ids. The golden texts are somebody's messages: the folder stays local
 """
 
 import json
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -24,9 +28,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from ..errors import StudyError
 from ..paths import absolute, shown
+from . import user_form
 from .identity import model_identity, template_identity, tokenizer_identity
 from .prompts import Prompt, as_prompt, encoded
-from .tokens import common_prefix, template_ids
+from .tokens import common_prefix, encode, template_ids, template_text
 
 NAME = "prompt_contract.json"
 VERSION = 1
@@ -42,6 +47,18 @@ class Golden(_Strict):
     training_ids: list[int]
 
 
+class Date(_Strict):
+    day: str
+    formats: list[str]
+
+
+class UserForm(_Strict):
+    prefix: str
+    suffix: str
+    first: list[str]
+    last: list[str]
+
+
 class Contract(_Strict):
     """The keys that checking a prompt needs; the file may have more."""
 
@@ -54,6 +71,8 @@ class Contract(_Strict):
     system: list[str] | None
     markup: dict[str, list[str]]
     golden: list[Golden]
+    date: Date | None = None
+    user: UserForm | None = None
 
     @field_validator("markup")
     @classmethod
@@ -66,7 +85,7 @@ class Contract(_Strict):
 def load(folder: str | Path) -> dict:
     """The contract in an adapter's folder. StudyError if it is missing or damaged."""
     path = absolute(folder) / NAME
-    again = "Audit the run again; a clean audit writes it."
+    again = "Train again, or audit again with --inference: both write it."
     try:
         contract = json.loads(path.read_text(encoding="utf-8"))
         Contract.model_validate(contract)
@@ -85,27 +104,50 @@ def verify(contract: dict, tokenizer, model: Path | None = None) -> list[str]:
     found = _changed_tokenizer(contract, tokenizer)
     if model is not None and model_identity(model) != contract["model"]:
         found.append(f"{shown(model)} is a different base model than the one that was trained.")
-    changed = [str(at) for at, item in enumerate(contract["golden"], 1) if not _renders_the_same(item, tokenizer)]
+    changed = [
+        str(at) for at, item in enumerate(contract["golden"], 1) if not _renders_the_same(item, tokenizer, contract)
+    ]
     if changed:
         found.append(f"The golden conversations {', '.join(changed)} no longer give the token ids of training.")
     return found
 
 
-def _renders_the_same(item: dict, tokenizer) -> bool:
+def _renders_the_same(item: dict, tokenizer, contract: dict) -> bool:
     messages, tools = item["messages"], item.get("tools")
     try:
-        whole = template_ids(messages, tokenizer, tools)
-        prompt = template_ids(messages[:-1], tokenizer, tools, prompt=True)
+        if contract.get("date"):  # the template writes another date today
+            whole, prompt = (
+                encode([_on_the_day(contract, template_text(turns, tokenizer, tools, prompt=asked))], tokenizer)[
+                    0
+                ].tolist()
+                for turns, asked in ((messages, False), (messages[:-1], True))
+            )
+        else:
+            whole = template_ids(messages, tokenizer, tools)
+            prompt = template_ids(messages[:-1], tokenizer, tools, prompt=True)
     except Exception:  # a template raises what it likes
         return False
     return (whole, prompt) == (item["training_ids"], item["prompt_ids"])
+
+
+def _day(contract: dict) -> datetime:
+    return datetime.fromisoformat(contract["date"]["day"])
+
+
+def _on_the_day(contract: dict, text: str) -> str:
+    """The text with today's date, or a day's before or after, as it was written on the day of training."""
+    if date := contract.get("date"):
+        for form in date["formats"]:
+            for days in (-1, 0, 1):
+                text = text.replace((datetime.now() + timedelta(days)).strftime(form), _day(contract).strftime(form))
+    return text
 
 
 # --- checking a prompt ------------------------------------------------------------------------
 
 
 def check_prompt(contract: dict, prompt: Prompt, tokenizer) -> list[str]:
-    """What is wrong with a prompt, checked against the contract that a clean audit wrote; [] if nothing.
+    """What is wrong with a prompt, checked against the contract that training wrote; [] if nothing.
 
     For an app, before it generates: `contract` is the adapter's `prompt_contract.json`
     (`contract.load`), `prompt` what is about to be sent, in any of the three forms. Raises nothing.
@@ -129,7 +171,7 @@ def problems(contract: dict, ids: list[int], tokenizer) -> list[str]:
     again = tokenizer.encode(text, add_special_tokens=False)
     if sum(token in special for token in ids) - starts < sum(token in special for token in again):
         found.append("Its markup is sent as plain text, not as special tokens.")
-    return found + (_structure(contract, text, special.values()) if contract["markup"] else [])
+    return found + (_structure(contract, _on_the_day(contract, text), special.values()) if contract["markup"] else [])
 
 
 def _structure(contract: dict, text: str, special) -> list[str]:
@@ -142,7 +184,7 @@ def _structure(contract: dict, text: str, special) -> list[str]:
     if start is None:
         expected = " or ".join(repr(piece) for piece, _ in follows[""])
         return [f"It begins with {text[:40]!r}; training began with {expected}."]
-    found, at, role = [], len(start[0]), start[1]
+    found, at, role, user = [], len(start[0]), start[1], None
     while True:
         begin = at
         if role == "system":  # skip a known one whole: it may contain the markup between turns
@@ -154,6 +196,7 @@ def _structure(contract: dict, text: str, special) -> list[str]:
         turns = [turn for turn in turns if turn[0] >= 0 and turn[0] - turn[1] <= last]
         end, minus_length, after = min(turns, default=(last, 0, None))
         own = text[begin:end]
+        user = own if role == "user" else user
         if role == "system" and contract["system"] is not None and own not in contract["system"]:
             close = next((one for one in contract["system"] if one.split() == own.split()), None)
             if close is None:
@@ -166,6 +209,8 @@ def _structure(contract: dict, text: str, special) -> list[str]:
         if inside:
             return [*found, f"The {role} turn contains {inside}, where training has no markup: {text[begin:][:60]!r}…"]
         if after is None:
+            if user is not None and (form := contract.get("user")):
+                found += user_form.problems(form, user)
             return found if ends else [*found, f"It ends with {text[-40:]!r}, not with the header of the reply."]
         at, role = end - minus_length, after
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from mlx.utils import tree_flatten
 from mlx_lm.utils import save_config
 
 from .. import audit
+from ..audit import contract_writer
 from ..engine import blas, reply_logits
 from ..errors import StudyError
 from ..files import move_files, new_folder, write_jsonl
@@ -98,7 +99,13 @@ def train(inputs: audit.RunInputs, metrics_file: Path, watching: Callable = unwa
             tensors, lora_parameters = as_adapter(best, written["lora_parameters"])
             # Weights and config carry the run's id, which shows when they come from different runs.
             save_config(written | {"lora_parameters": lora_parameters}, new / "adapter_config.json")
+<<<<<<< HEAD
             mx.save_safetensors(str(new / "adapters.safetensors"), tensors, {adapters.RUN: run})
+=======
+            mx.save_safetensors(str(new / "adapters.safetensors"), tensors, {base_models.RUN: run})
+            with suppress(StudyError):  # rows of plain text have no prompt to agree on
+                contract_writer.write(inputs, [], new)
+>>>>>>> 2f62d6d (The contract: written by training or a real comparison, notices a wrapped user turn, holds on other days)
             move_files(new, target)
             state.clear(target / "unfinished")
             write_jsonl(metrics_file, progress["curve"])
