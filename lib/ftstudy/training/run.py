@@ -99,13 +99,9 @@ def train(inputs: audit.RunInputs, metrics_file: Path, watching: Callable = unwa
             tensors, lora_parameters = as_adapter(best, written["lora_parameters"])
             # Weights and config carry the run's id, which shows when they come from different runs.
             save_config(written | {"lora_parameters": lora_parameters}, new / "adapter_config.json")
-<<<<<<< HEAD
             mx.save_safetensors(str(new / "adapters.safetensors"), tensors, {adapters.RUN: run})
-=======
-            mx.save_safetensors(str(new / "adapters.safetensors"), tensors, {base_models.RUN: run})
             with suppress(StudyError):  # rows of plain text have no prompt to agree on
                 contract_writer.write(inputs, [], new)
->>>>>>> 2f62d6d (The contract: written by training or a real comparison, notices a wrapped user turn, holds on other days)
             move_files(new, target)
             state.clear(target / "unfinished")
             write_jsonl(metrics_file, progress["curve"])
