@@ -2,30 +2,23 @@
 
 Every row's prompt is compared with what the inference profile would send (`prompts`). The first ones that differ
 are read as turns (`reading`, `other_markup`) that are paired (`turns`), and each kind of difference is a check
-(`differences`, `checks`). Within these turns the tokens are aligned (`alignment`), which the notebook shows with
+(`differences`, `checks`), shown on the first row that has it (`rows`). Within these turns the tokens are aligned (`alignment`), which the notebook shows with
 `compare`, `key_differences` and `termination`.
 """
 
-import hashlib
-from collections.abc import Iterable
 from itertools import chain, islice
 
-from ... import chat_format
-from ...chat_format.rendering import encode, render
+from ...chat_format.rendering import render
 from ...chat_format.template import Template
-from ...paths import shown
 from ...progress import bar
-from ..evidence import counted, listed
 from ..findings import Finding
 from ..run_inputs import RunInputs
 from . import last_messages, serving
-from .alignment import aligned, compare, key_differences, termination
-from .checks import ASPECTS, BY_ID, CAPTURED_ROWS, NO_PROFILE, OF_PROMPTS, OF_REGION, PROFILE_FAILS
-from .differences import Differences, cut, differences
-from .prompts import Compared, Row, begins, compare_all, rows_of
-from .turns import Prompts, read_prompts
+from .alignment import compare, key_differences, termination
+from .checks import NO_PROFILE, OF_PROMPTS
+from .prompts import rows_of
+from .rows import findings_of
 
-TOKENS = 100_000  # in the prompts that are inspected: a few if they are long
 CALLS = 2000  # at most, of an app's function, spread evenly over the rows
 CHECKS = (*OF_PROMPTS, *serving.CHECKS, *last_messages.CHECKS)
 __all__ = ["CHECKS", "check", "check_parity", "compare", "key_differences", "termination"]
@@ -46,7 +39,7 @@ def check(inputs: RunInputs) -> list[Finding]:
     if profile["kind"] == "callable":
         step = -(-total // CALLS) or 1
     rows = chain.from_iterable(rows_of(name, inputs.rendering(name), inputs.splits[name].blank) for name in names)
-    found = _findings(
+    found = findings_of(
         bar(islice(rows, 0, None, step), total=-(-total // step), desc="comparing prompts", delay=1),
         Template(inputs.tokenizer),
         profile,
@@ -61,189 +54,4 @@ def check_parity(
 ) -> list[Finding]:
     """Findings on some examples from the file `where`, which is the split `split`."""
     rows = rows_of(split, render(list(enumerate(examples, 1)), tokenizer))
-    return _findings(rows, Template(tokenizer), profile, {split: where}, mask_prompt)
-
-
-# --- one row --------------------------------------------------------------------------------------
-
-
-def _differences_of(row: Row, ids: list[int], text: str | None, template: Template) -> tuple[Prompts, Differences]:
-    """Both prompts of a row as turns, and what differs. `text`: None where the app sends token ids."""
-    example, tokenizer, trained = row.example, template.tokenizer, row.prompt.tolist()
-    training = template.render(example["messages"][:-1], example.get("tools")) or ""
-    inference = tokenizer.decode(ids) if text is None else text
-    prompts = read_prompts(example, template, training, inference)
-    found = {}
-    if text is not None or tokenizer.decode(trained) == training:
-        found = differences(prompts, template)
-        special = set(tokenizer.convert_tokens_to_ids(list(template.special)))
-        (again,) = encode([inference], tokenizer)
-        if text is None and sum(token in special for token in ids) < sum(token in special for token in again.tolist()):
-            at = chat_format.common_prefix(trained, ids)
-            sides = [_as_tokens(side[at:], tokenizer) for side in (trained, ids)]
-            found.setdefault("parity.role_header", (*sides, "markup is sent as plain text"))
-    if not found:  # the same text in different tokens, or a tokenizer that doesn't round-trip
-        for block in aligned(prompts, template, trained, ids):
-            if not block["equal"]:
-                sides = [tokenizer.decode(block[side]) for side in ("training", "inference")]
-                if sides[0] == sides[1]:
-                    sides = [_as_tokens(block[side], tokenizer) for side in ("training", "inference")]
-                found.setdefault(OF_REGION[block["aspect"]], (*sides, "different tokens, perhaps of the same text"))
-    return prompts, found
-
-
-def _severity(check: str, found: Differences, row: Row, ids: list[int], mask_prompt: bool) -> str:
-    if set(found) == {"parity.template_arguments"} and begins(row.whole, ids):
-        # The prompt only stops earlier or later in the trained text, which is fine unless the model would have to
-        # write what the loss mask left out.
-        if len(ids) >= (len(row.prompt) if mask_prompt else 0):
-            return "info"
-    return "error"
-
-
-def _not_in_training(row: Row, template: Template) -> tuple[str, str, str] | None:
-    """The two texts, if the template's generation prompt has something that the whole conversation lacks."""
-    messages, tools = row.example["messages"], row.example.get("tools")
-    prompt = template.render(messages[:-1], tools) or ""
-    whole = template.render(messages, tools, prompt=False) or ""
-    if whole.startswith(prompt):
-        return None  # only the tokens at the border differ
-    at = chat_format.common_prefix(whole, prompt)
-    start = max(0, at - 20)
-    return whole[start : at + 60], prompt[start:], "the trained conversation does not begin with its own prompt"
-
-
-# --- all rows -------------------------------------------------------------------------------------
-
-
-def _findings(rows: Iterable[Row], template: Template, profile: dict, files: dict, mask_prompt: bool) -> list[Finding]:
-    compared = compare_all(rows, template, profile)
-    where = next(iter(files.values()))
-    found = _about_profile(compared, profile, where)
-    cases: dict[tuple[str, str], list] = {}  # check and severity -> the rows
-    inspected = tokens = 0
-    for row, ids, text in compared.differing:
-        tokens += len(ids)
-        if tokens > TOKENS and cases:
-            break
-        inspected += 1
-        prompts, different = _differences_of(row, ids, text, template)
-        for check_id, sides in different.items():
-            severity = _severity(check_id, different, row, ids, mask_prompt)
-            cases.setdefault((check_id, severity), []).append((row, ids, prompts, sides))
-    for row in compared.not_prefixes:
-        if sides := _not_in_training(row, template):
-            case = (row, row.prompt.tolist(), None, sides)
-            cases.setdefault(("parity.template_arguments", "error"), []).append(case)
-    for (check_id, severity), hits in cases.items():
-        row, ids, prompts, (training, inference, note) = hits[0]
-        training, inference = _quoted_sides(training, inference)
-        first = _first_tokens(check_id, row, ids, prompts, template)
-        count = f"{len(hits):,} of {compared.rows:,} prompts"
-        if compared.different > inspected:
-            count = f"{len(hits)} of {inspected} prompts inspected; {compared.different:,} of {compared.rows:,} differ"
-            if len(hits) == inspected and compared.different == compared.rows:
-                count = f"all {compared.rows:,} prompts, {inspected} inspected"
-        found.append(
-            BY_ID[check_id].found(
-                severity,
-                f"{_subject(profile)} differs from training in {ASPECTS[BY_ID[check_id]]} ({count})",
-                evidence=[
-                    f"{row.split} line {row.line}: {first}",
-                    f"training:  {training}",
-                    f"inference: {inference}" + (f" ({note})" if note else ""),
-                    f"tokenizer in training: {_fingerprint(template.tokenizer)}; at inference: {_tokenizer_of(profile)}",
-                ],
-                where=files.get(row.split, where),
-            )
-        )
-    return found
-
-
-def _about_profile(compared: Compared, profile: dict, where: str) -> list[Finding]:
-    found, failures = [], [*profile.get("broken", []), *compared.failures]
-    if failures:
-        name = f"The inference profile “{profile['name']}”" if profile.get("name") else "The inference profile"
-        title = f"{name} gives no prompt in {counted(len(failures), 'case')}"
-        evidence = listed([" ".join(text.split()) for text in failures])
-        found.append(PROFILE_FAILS.found("error", title, evidence=evidence, where=where))
-    if profile["kind"] == "captured":
-        unknown = len(profile["rows"]) - compared.rows - len(compared.failures)
-        if compared.missing or unknown > 0 or not compared.rows:
-            title = f"The captured prompts cover {compared.rows} of {compared.rows + compared.missing} rows"
-            evidence = [
-                f"{len(profile['rows'])} prompts in {profile['file']}, {max(unknown, 0)} match no row of the data"
-            ]
-            evidence += [f"{compared.missing} rows of the same splits without a prompt"] * bool(compared.missing)
-            found.append(CAPTURED_ROWS.found("warning", title, evidence=evidence, where=where))
-    return found
-
-
-# --- as evidence ----------------------------------------------------------------------------------
-
-
-def _subject(profile: dict) -> str:
-    name = profile.get("name")
-    known = {"historical": "The original app's prompt (historical)", "aligned": "The prompt as in training (aligned)"}
-    return known.get(name) or (f"The prompt “{name}”" if name else "The app's prompt")
-
-
-def _first_tokens(check: str, row: Row, ids: list[int], prompts: Prompts | None, template: Template) -> str:
-    """Where the two prompts part, in the region of the prompt that a check is about."""
-    training, at = row.prompt.tolist(), [0, 0]
-    start = chat_format.common_prefix(training, ids)
-    places = [start, start]
-    region = {"parity.default_system": "parity.system_text"}.get(check, check)
-    for block in aligned(prompts, template, training, ids) if prompts else []:
-        if not block["equal"] and OF_REGION[block["aspect"]] == region:
-            same = chat_format.common_prefix(training[at[0] :], ids[at[1] :])
-            places = [at[0] + same, at[1] + same]
-            break
-        at = [at[0] + len(block["training"]), at[1] + len(block["inference"])]
-    decode = template.tokenizer.decode
-    first = [
-        f"{decode([side[place]])!r} ({side[place]})" if place < len(side) else "nothing"
-        for side, place in zip((training, ids), places)
-    ]
-    if places[0] == places[1]:
-        parted = f"token {places[0]} is {first[0]} in training, {first[1]} at inference"
-    else:
-        parted = f"token {places[0]} in training is {first[0]}, token {places[1]} at inference {first[1]}"
-    return f"{parted} ({len(training)} and {len(ids)} tokens)"
-
-
-def _as_tokens(ids: list[int], tokenizer) -> str:
-    """The first few tokens with their ids: the same text may be written in different tokens."""
-    return " ".join(f"{tokenizer.decode([token])}={token}" for token in ids[:8])
-
-
-def _quoted_sides(training: str | None, inference: str | None) -> list[str]:
-    """The two texts as evidence, so short that the difference shows."""
-    sides = [_quoted(training), _quoted(inference)]
-    return sides if sides[0] != sides[1] else [_quoted(text) for text in cut(training, inference)]
-
-
-def _quoted(text: str | None) -> str:
-    if text is None:
-        return "nothing"
-    return repr(text if len(text) <= 150 else f"{text[:70]} … {text[-70:]}")[:190]
-
-
-def _fingerprint(tokenizer) -> str:
-    """Class and size of a tokenizer, and the beginning of its template's hash."""
-    template = tokenizer.chat_template
-    text = template if isinstance(template, str) else repr(template)
-    kind = type(getattr(tokenizer, "_tokenizer", tokenizer)).__name__
-    return f"{kind}, {len(tokenizer)} tokens, template {hashlib.sha256(text.encode()).hexdigest()[:12]}"
-
-
-def _tokenizer_of(profile: dict) -> str:
-    """What the app tokenizes with."""
-    return {
-        "messages": "the same, and its template",
-        "template": "the same, a string without its template",
-        "callable": f"whatever {profile.get('function')} uses",
-        "captured": f"unknown, recorded in {profile.get('file')}",
-        "ollama": f"taken to be the same, with the template of {shown(profile.get('file', ''))}",
-        "gguf": f"taken to be the same, with the template of {shown(profile.get('file', ''))}",
-    }[profile["kind"]]
+    return findings_of(rows, Template(tokenizer), profile, {split: where}, mask_prompt)
