@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from mlx_lm.models import activations, base
+from mlx_lm.tuner.utils import linear_to_lora_layers
 
 FLOATS = hnp.arrays(np.float32, st.integers(1, 300), elements=st.floats(-100, 100, width=32))
 
@@ -101,3 +102,33 @@ def test_a_loaded_model_uses_them_and_gives_the_same_logits(monkeypatch):
     for name, (slow, _) in cpu_math.FASTER.items():
         monkeypatch.setattr(module, name, slow)
     assert mx.allclose(model(ids), fast, atol=1e-5).item()
+
+
+@pytest.mark.parametrize("bits, kind", [(4, "lora"), (8, "lora"), (4, "dora"), (4, None)])
+def test_dequantized_model_gives_the_same_answers(bits, kind, monkeypatch):
+    monkeypatch.setattr(cpu_math, "applies", lambda: True)
+    model = base_models.load("tiny")[0]
+    nn.quantize(model, group_size=32, bits=bits)
+    if kind:
+        linear_to_lora_layers(model, 2, {"rank": 4, "scale": 2.0, "dropout": 0.0}, use_dora=kind == "dora")
+        mx.random.seed(0)
+        model.apply_to_modules(
+            lambda _, one: "lora_b" in one and one.update({"lora_b": mx.random.normal(one.lora_b.shape)})
+        )
+    ids = mx.array([[5, 6, 7, 11]])
+    before = model(ids)
+    mx.eval(before)
+    cpu_math.dequantize(model)
+    assert not any("scales" in one for _, one in model.named_modules())
+    assert mx.allclose(model(ids), before, rtol=1e-4, atol=1e-4).item()
+
+
+def test_only_small_quantized_models_are_dequantized(monkeypatch):
+    monkeypatch.setattr(cpu_math, "applies", lambda: True)
+    model = base_models.load("tiny")[0].apply(lambda value: value.astype(mx.bfloat16))
+    cpu_math.dequantize(model)
+    assert model.layers[0].mlp.up_proj.weight.dtype == mx.bfloat16  # it was not quantized
+    nn.quantize(model, group_size=32, bits=4)
+    monkeypatch.setattr(cpu_math, "LARGEST", 1000)
+    cpu_math.dequantize(model)
+    assert "scales" in model.layers[0].mlp.up_proj

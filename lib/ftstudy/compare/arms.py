@@ -153,7 +153,7 @@ def _loaded_once(model: dict) -> Callable:
     @cache
     def loaded():
         try:
-            return base_models.load(model["model"], model["adapter"] and absolute(model["adapter"]))
+            return base_models.load(model["model"], model["adapter"] and absolute(model["adapter"]), to_ask=True)
         except Exception as error:
             raise _NotLoaded(_why(error)) from error
 

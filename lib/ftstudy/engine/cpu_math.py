@@ -5,6 +5,7 @@ longer than all matrix products of a small model. Here exp is a polynomial, whic
 error is that of float32.
 
     speed_up(model)      # replaces the functions that the model's architecture uses, for float32 on the CPU
+    dequantize(model)    # replaces quantized weights, whose products on the CPU take ten times as long
 
 Everything else (another device, another type, attention sinks) still uses MLX's functions.
 """
@@ -13,6 +14,7 @@ import sys
 
 import mlx.core as mx
 import mlx.nn as nn
+from mlx_lm import utils
 from mlx_lm.models import activations, base
 
 # Taylor's series of exp(r) for |r| <= ln 2 / 2; the first term left out is below 1e-8.
@@ -131,6 +133,7 @@ def cross_entropy(logits: mx.array, targets: mx.array) -> mx.array:
 
 # --- use in a model ---------------------------------------------------------------------------
 
+LARGEST = 8e9  # bytes of a model in float32
 FASTER = {
     "swiglu": (activations.swiglu, swiglu),
     "scaled_dot_product_attention": (base.scaled_dot_product_attention, attention),
@@ -143,3 +146,17 @@ def speed_up(model) -> None:
     for name, (slow, fast) in FASTER.items():
         if applies() and getattr(module, name, None) is slow:
             setattr(module, name, fast)
+
+
+def dequantize(model) -> None:
+    """Replace quantized weights by the numbers they stand for, and everything by float32, where it applies and fits.
+
+    Such a model gives the same answers, without the rounding of half precision. It can no longer be trained or saved as
+    the quantized model that it was.
+    """
+    packed = [module for _, module in model.named_modules() if "scales" in module]
+    if not applies() or not packed or any(module.mode != "affine" for module in packed):
+        return
+    if 4 * utils.get_total_parameters(model) <= LARGEST:
+        utils.dequantize_model(model)
+        model.set_dtype(mx.float32)

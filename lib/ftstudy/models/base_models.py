@@ -52,9 +52,10 @@ def resolve(name: str | Path) -> Path:
     )
 
 
-def load(name_or_path: str | Path, adapter: str | Path | None = None) -> tuple:
+def load(name_or_path: str | Path, adapter: str | Path | None = None, to_ask: bool = False) -> tuple:
     """(model, tokenizer) as `mlx_lm.load` returns them, with the weights of an adapter, mlx-lm's or PEFT's, if given.
 
+    `to_ask`: the model is only asked, not trained or saved, so a quantized one may be replaced by an equal, faster one.
     Raises StudyError as `resolve` does, and if the adapter folder lacks a file or its files cannot be loaded
     (another format, damaged, an unknown architecture, another model's adapter).
     """
@@ -73,6 +74,8 @@ def load(name_or_path: str | Path, adapter: str | Path | None = None) -> tuple:
         if adapter:
             adapters.put_on(model, adapter)
         cpu_math.speed_up(model)
+        if to_ask:
+            cpu_math.dequantize(model)
         return model, tokenizer
     except (ValueError, RuntimeError, KeyError, AttributeError, TypeError) as error:
         what = shown(folder) + (f" with the adapter {shown(adapter)}" if adapter else "")

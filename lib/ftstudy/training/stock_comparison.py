@@ -59,7 +59,7 @@ def trained_as_stock(inputs: audit.RunInputs, result: dict) -> list[dict]:
 
 def _nats(inputs: audit.RunInputs, adapter: str | None) -> dict:
     """Nats per token of the validation rows' replies, and of the tokens that end their turns."""
-    model, tokenizer = base_models.load(inputs.config["model"], adapter)
+    model, tokenizer = base_models.load(inputs.config["model"], adapter, to_ask=True)
     size = inputs.config["batch_size"]
     rows = batches.spread(batches.study_rows(inputs, "valid"), inputs.config["val_batches"], size)
     prefix = reply_logits.shared_prefix(model, rows, size)

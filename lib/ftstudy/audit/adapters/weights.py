@@ -139,7 +139,7 @@ def effect(inputs) -> float:
     """
     prompts = _prompts(inputs)
     base, adapted = (
-        _next_tokens(base_models.load(inputs.config["model"], adapter)[0], prompts)
+        _next_tokens(base_models.load(inputs.config["model"], adapter, to_ask=True)[0], prompts)
         for adapter in (None, absolute(inputs.config["adapter_path"]))
     )
     each = [float((numpy.exp(one) * (one - other)).sum()) for one, other in zip(base, adapted)]
