@@ -11,6 +11,7 @@ from ftstudy.audit import loss, run_inputs
 from ftstudy.audit.loss.trained_tokens import masked_rows
 from ftstudy.chat_format.loss_mask import KINDS, loss_mask
 from ftstudy.chat_format.rendering import render as rendered
+from ftstudy.chat_format.rows import Split
 from ftstudy.models import base_models
 from ftstudy.report import render
 from hypothesis import given, settings
@@ -459,7 +460,7 @@ def test_no_row_stops_the_checks(tmp_path_factory, data):
     made = run_inputs.RunInputs(
         config={"batch_size": 2, "max_seq_length": data.draw(st.integers(1, 60)), "mask_prompt": data.draw(st.booleans())},
         given={}, folder=tmp_path_factory.getbasetemp(), profile=None, owner="Sam",
-        splits={"train": rows.Split("train", tmp_path_factory.getbasetemp() / "train.jsonl", len(rows), rows, [*range(len(rows))])},
+        splits={"train": Split("train", tmp_path_factory.getbasetemp() / "train.jsonl", len(rows), rows, [*range(len(rows))])},
     )  # fmt: skip
     made.tokenizer = TOKENIZERS[data.draw(st.sampled_from([*TOKENIZERS]))]()
     for item in loss.check(made):

@@ -3,8 +3,10 @@
 import json
 import math
 import random
+from array import array
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from conftest import example
 from ftstudy.audit import splits
@@ -119,6 +121,43 @@ def test_small_talk_is_exempt_unless_it_is_most_of_a_split(found):
     parts["train"] += talk
     assert found(parts | {"valid": parts["valid"] + talk[:3]}, meta=False) == {}
     assert found({"train": parts["train"], "valid": talk}, meta=False) == {"splits.exact_duplicate": ("warning", 9)}
+    shouted = [(example(user=f"Contact: {said.upper()}", reply="LOL!"), {}) for said in STOCK]
+    assert found({"train": parts["train"], "valid": shouted}, meta=False) == {"splits.near_duplicate": ("warning", 9)}
+
+
+def test_one_split_shares_nothing(found):
+    assert found({"train": by_time()["train"]}) == {}
+
+
+def test_lines_that_train_gives_away_are_counted_from_1(tmp_path, write_split):
+    parts = by_time()
+    parts["valid"].insert(2, longest(parts["train"], 1)[0])
+    for name, pairs in parts.items():
+        write_split(tmp_path, name, [row for row, _ in pairs])
+    inputs = inputs_of(tmp_path, None)
+    assert splits.given_away(inputs, "valid") == {3} and splits.given_away(inputs, "test") == set()
+    (tmp_path / "train.jsonl").unlink()
+    assert splits.given_away(inputs_of(tmp_path, None), "valid") == set()
+
+
+@pytest.mark.parametrize(
+    "number, session, people", [(1, "1 session is", "1 conversation is"), (2, "2 sessions are", "2 conversations are")]
+)
+def test_titles_count_what_is_divided(tmp_path, write_split, number, session, people):
+    names = ["train", "valid"]
+    for name in names:
+        write_split(tmp_path, name, [example(user=f"Contact: {name} {at}", reply=name) for at in range(number)])
+    ids = {"context_ids": [], "reply_ids": []}
+    meta = [
+        {"split": name, "row": at, "conversation": f"ann {at}", "session": at} | ids
+        for name in names
+        for at in range(number)
+    ]
+    (tmp_path / "meta.jsonl").write_text("".join(json.dumps(item) + "\n" for item in meta))
+    assert [item.title for item in splits.check(inputs_of(tmp_path, None))] == [
+        f"{session} divided between splits",
+        f"{people} in more than one split",
+    ]
 
 
 CHANGES = {
@@ -245,3 +284,35 @@ def test_bits_of_a_reply_are_those_of_its_longest_line():
 def test_rows_without_a_key_are_never_the_same():
     rows, words = rows_in({"train": 3, "valid": 3}), SimpleNamespace(bits_of=lambda row: 1000)
     assert leaks._same(rows, [None] * 6, words, {"train": 3, "valid": 3}) == {}
+
+
+# --- bits -------------------------------------------------------------------------------------
+
+
+def read(*rows):
+    return overlap.read([array("i", row) for row in rows], np.arange(len(rows)))
+
+
+def test_bits_of_words_come_from_the_three_words_that_end_in_them():
+    """Of six places each run of three words is in one, so a word has a third of log2(6) bits; twice, log2(12/2)."""
+    row = [1, 2, 3, 1, 2, 4]
+    for words in (read(row), read(row, row)):
+        assert words.bits_of(0) == pytest.approx(2 * math.log2(6))
+        assert words.bits_of(0, 1, 3) == pytest.approx(2 / 3 * math.log2(6))
+
+
+def test_phrase_said_over_and_over_is_shared_once():
+    """Its nine runs of five words have 8.6 of a row's 17.6 bits, fewer than chance needs; all 20 places would have
+    all of them."""
+    words = read([1, 2, 3, 4, 5] * 4, [1, 2, 3, 4, 5] * 4)
+    assert words.bits_of(0) == pytest.approx(17.64, abs=0.01)
+    assert overlap.alike(words, np.array([0, 1])) == {}
+
+
+def test_rows_of_the_same_words_are_alike():
+    """Of ten words in 20 places each has a third of log2(20 / 2) bits; 12 are what chance may give."""
+    row = list(range(1, 11))
+    found = overlap.alike(read(row, row), np.array([0, 1]))
+    assert found == {}  # 11.07 bits
+    row = list(range(1, 13))
+    assert overlap.alike(read(row, row), np.array([0, 1])) == {1: (0, pytest.approx(4 * math.log2(12) - 12))}

@@ -697,6 +697,24 @@ def test_comparison_works_with_a_single_row(tmp_path, adapter, tokenizer):
     assert results.generated(found["written"], one, ["yo"])["arms"][0]["to_floor"]["interval"] is None
 
 
+def test_written_replies_are_compared_with_the_persons_own():
+    rows = [example(reply="yo"), example(reply="see you there")]
+    asked = {"examples": rows, "conversations": ["a", "b"]}
+    texts = {("base", "aligned"): ("Hello!", "I would be glad to."), ("tuned", "app"): ("yo", "see you there")}
+    written = {arm: [{"text": text, "stopped": at == 0} for at, text in enumerate(said)] for arm, said in texts.items()}
+    found = results.generated(written, asked, ["yo", "see you there"] * 4)
+    assert found["ceiling"]["measures"]["words"] == found["ceiling"]["measures"]["true_words"] == 2
+    assert found["ceiling"]["measures"]["end_of_turn_rate"] == 1
+    base, tuned = found["arms"]
+    assert [(arm["model"], arm["format"], arm["words"]) for arm in (base, tuned)] == [
+        ("base", "aligned", 3),
+        ("tuned", "app", 2),
+    ]
+    assert base["end_of_turn_rate"] == 0.5 and base["end_of_turn_interval"] == [0, 1]
+    assert base["to_floor"]["distance"] == 0 > tuned["to_floor"]["distance"]
+    assert base["to_aligned"] is None and tuned["to_aligned"] is None  # tuned was not asked as in training
+
+
 # --- which replies ----------------------------------------------------------------------------
 
 

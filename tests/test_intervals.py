@@ -75,6 +75,14 @@ def test_a_difference_is_left_minus_right_for_replies_and_for_ends():
     assert intervals.difference(scores([1, 2]), scores([2, 4]), ["a", "b"])["end_of_turn"] is None
 
 
+def test_share_lost_is_of_the_whole_gain_and_its_interval_runs_from_one_conversation_to_the_other():
+    """Training gains 1 nat in the one conversation and 3 in the other; fusing loses half a nat in the first only."""
+    base, tuned, fused = scores([5, 5]), scores([4, 2]), scores([4.5, 2])
+    assert intervals.share_lost(base, tuned, fused, ["a", "b"]) == (0.5 / 4, [0, 0.5])
+    alone = [{"reply": one["reply"][:1]} for one in (base, tuned, fused)]
+    assert intervals.share_lost(*alone, ["a"]) == (0.5, None)
+
+
 def test_three_seeds_widen_the_interval_by_students_t():
     """Every reply differs by 0, 1 and 2 nats: no chance in the replies. t(0.975, 2) = 4.303, times 1/√3 = 2.484."""
     left, right = [scores([shift] * 4) for shift in (5, 6, 7)], [scores([5] * 4)] * 3

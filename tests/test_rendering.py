@@ -4,12 +4,13 @@ import json
 
 import pytest
 from ftstudy.chat_format import rendering
+from ftstudy.chat_format.template import Template
 from ftstudy.models import base_models
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlx_lm.tokenizer_utils import TokenizerWrapper
 from mlx_lm.tuner.datasets import ChatDataset
-from templates import FAMILIES, TOKENIZERS, TURNS, tokenizer_folder
+from templates import FAMILIES, INJECTED, TOKENIZERS, TURNS, tokenizer_folder
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
@@ -130,6 +131,41 @@ def test_tokens_that_merge_across_prompt_and_reply(kind, mark):
         turns = TURNS.replace("'\n' + message", f"'{gap}' + message")
         assert turns != TURNS
         assert_like_theirs(rows, wrapped(backend, turns + PROMPT.replace("gap", f"'{gap}'")))
+
+
+# --- where the contents are --------------------------------------------------------------------
+
+
+def spans(name, row, text):
+    """The texts and roles of the contents in a rendered prompt."""
+    return [(text[start:end], role) for start, end, role in Template(TOKENIZERS[name]()).spans(row["messages"], text)]
+
+
+def test_contents_are_found_between_the_templates_markup():
+    row = chat(("s", "user"), ("u", "hey"))
+    text = "<|im_start|>system\nuser<|im_end|>\n<|im_start|>user\nhey<|im_end|>\n<|im_start|>assistant\n"
+    assert Template(TOKENIZERS["chatml"]()).contents(row["messages"], text) == [(19, 23), (51, 54)]
+    assert spans("chatml", row, text) == [("user", "system"), ("hey", "user")]
+    for other in (text.replace("system\n", "system "), text + "\n", text.replace("hey", "hi"), "hey"):
+        assert Template(TOKENIZERS["chatml"]()).contents(row["messages"], other) is None
+    assert spans("chatml", row, "user: hey") == [("user", "system"), ("hey", "user")]  # searched for in their order
+
+
+def test_contents_are_found_after_a_start_token_and_without_their_outer_white_space():
+    text = "<bos><start_of_turn>user\nhey<end_of_turn>\n<start_of_turn>model\n"
+    assert spans("gemma", chat(("u", " hey\n")), text) == [("hey", "user")]
+    assert Template(TOKENIZERS["gemma"]()).contents(chat(("u", " hey\n"))["messages"], text) == [(25, 28)]
+    assert Template(TOKENIZERS["gemma"]()).without_bos("<bos><bos>hey") == (2, "hey")
+
+
+def test_system_text_that_a_template_adds():
+    added, none = Template(TOKENIZERS["smollm2"]()), Template(TOKENIZERS["chatml"]())
+    assert added.default_system == INJECTED and none.default_system == ""
+    assert added.first_user == none.first_user == "<|im_start|>user\n"
+    text = f"<|im_start|>system\n{INJECTED}<|im_end|>\n<|im_start|>user\nhey<|im_end|>\n<|im_start|>assistant\n"
+    assert spans("smollm2", chat(("u", "hey")), text) == [(INJECTED, "system"), ("hey", "user")]
+    own = text.replace(INJECTED, "Be Sam.")
+    assert spans("smollm2", chat(("s", "Be Sam."), ("u", "hey")), own) == [("Be Sam.", "system"), ("hey", "user")]
 
 
 # --- rows that are refused --------------------------------------------------------------------

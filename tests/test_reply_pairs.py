@@ -87,6 +87,12 @@ def test_other_kinds_are_neither_target_nor_context(kind):
     assert removed(*rows)[step] == (2, ["Liked that", "no"])
 
 
+def test_white_space_alone_is_neither_target_nor_context():
+    rows = (0, "ann", "hi"), (1, "ann", "\n"), (2, "me", "  "), (3, "me", "yo")
+    assert contexts(*rows) == [["hi"]] and replies(*rows) == ["yo"]
+    assert removed(*rows)["empty text"] == (2, [])  # nothing to quote
+
+
 def test_groups_are_optional():
     group = {"is_group": True, "conversation": "g"}
     rows = (0, "ann", "hi", group), (1, "me", "yo", group)

@@ -198,6 +198,12 @@ def test_contacts_are_numbered_only_in_groups():
     assert content(make_pair(*said[:2], is_group=True)) == "Contact: hi\nSam: yo"
 
 
+def test_last_message_is_the_newest_of_the_context():
+    pair = make_pair(("ann", "hi"), (None, "yo"), ("ann", "so?"))
+    user = variants.to_example(pair, "Sam", "", "wrapped")["messages"][1]["content"]
+    assert user == "Context:\nContact: hi\nSam: yo\nContact: so?\n\nLast Message: so?"
+
+
 @given(st.lists(st.tuples(st.sampled_from([None, "ann", "bo"]), st.text()), min_size=1), st.text(), st.booleans())
 def test_prompt_does_not_depend_on_the_reply(context, reply, category):
     one, other = (
