@@ -23,9 +23,9 @@ def score(inputs: audit.RunInputs, replies: int) -> dict:
     """The adapter at `adapter_path`, its numbered checkpoints and its base model, prompted as in training.
 
     `replies`: how many held-out replies are scored: of valid.jsonl, so that test.jsonl stays unseen by the choice, or
-    of test.jsonl if there is no valid.jsonl. Returns what `judge` does, `known`, whether anything says how many iterations
-    the adapter has (else `own` is only its place), and `split`, `replies`, `conversations`, their
-    numbers, and `left_out`, [{"checkpoint", "why"}]. Raises StudyError if there is nothing to score.
+    of test.jsonl if there is no valid.jsonl. Returns what `judge` does; `known`, whether anything says how many
+    iterations the adapter has (else `own` is only its place); `split`; the numbers of `replies` and `conversations`;
+    and `left_out`, [{"checkpoint", "why"}]. Raises StudyError if there is nothing to score.
     """
     name, folder = inputs.config["model"], absolute(inputs.config["adapter_path"])
     base, tokenizer = base_models.load(name)

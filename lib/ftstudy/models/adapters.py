@@ -239,8 +239,8 @@ def _refuse_unknown_keys(model, folder: Path) -> None:
     if keys := unknown_keys(config, inside | {name for name, _ in model.named_modules()}):
         own = keys_of(_header(folder / WEIGHTS))
         raise StudyError(
-            f"`keys: {json.dumps(keys)}` in {shown(folder / CONFIG)} name no module of the model, so none of the weights "
-            f"fits. Write those of the weights: `keys: {json.dumps(own)}`."
+            f"`keys: {json.dumps(keys)}` in {shown(folder / CONFIG)} name no module of the model, so none of the "
+            f"weights fits. Write those of the weights: `keys: {json.dumps(own)}`."
         )
 
 
@@ -270,6 +270,6 @@ def _refuse_partial(model, adapter: Path) -> None:
 
 def lacking(file: Path, missing: list[str], of: int) -> StudyError:
     return StudyError(
-        f"{shown(file)} lacks {len(missing)} of {of} tensors, for example {missing[0]}. Without them those layers would "
-        "stay the base model's. Train again, or restore the file."
+        f"{shown(file)} lacks {len(missing)} of {of} tensors, for example {missing[0]}. Without them those layers "
+        "would stay the base model's. Train again, or restore the file."
     )

@@ -77,8 +77,8 @@ def tensors(folder: Path) -> dict:
     if other:
         raise StudyError(
             f"{shown(folder / WEIGHTS)} has {len(other)} tensors that are not LoRA's on a linear layer, for example "
-            f"{other[0]}. This study reads plain LoRA only: merge the adapter with PEFT (merge_and_unload), convert the "
-            "merged model with mlx_lm.convert, and give that as the fused model."
+            f"{other[0]}. This study reads plain LoRA only: merge the adapter with PEFT (merge_and_unload), convert "
+            "the merged model with mlx_lm.convert, and give that as the fused model."
         )
     return found
 

@@ -11,11 +11,11 @@ from . import adapters, peft
 
 
 def norms(folder: Path, adapter: Path) -> list[dict]:
-    """A row for each adapted module: `module`; `layer`, None outside the layers; `update` and `weight`, Frobenius norms.
+    """A row for each adapted module: `module`; `layer`, None outside the layers; `update` and `weight`, norms.
 
-    `folder`: the base model's. Only the adapted modules' weights are read. ‖A·B‖² is the sum of AᵀA ∘ BBᵀ, two
-    matrices of the rank's size. `weight` is None where the model has no such weight. Raises what MLX and mlx-lm raise
-    for files that can't be read.
+    Norms are Frobenius norms. `folder`: the base model's. Only the adapted modules' weights are read. ‖A·B‖² is the sum
+    of AᵀA ∘ BBᵀ, two matrices of the rank's size. `weight` is None where the model has no such weight. Raises what MLX
+    and mlx-lm raise for files that can't be read.
     """
     from mlx_lm.utils import load_model
 
@@ -35,7 +35,7 @@ def norms(folder: Path, adapter: Path) -> list[dict]:
 
 
 def by_layer(rows: list[dict]) -> list[dict]:
-    """`norms` summed up by layer: `layer`, `modules`, their number, and `relative`, ‖update‖ / ‖weight‖ over all of them."""
+    """`norms` summed up by layer: `layer`, `modules`, their number, and `relative`, ‖update‖ / ‖weight‖."""
     layers = defaultdict(list)
     for row in rows:
         if row["weight"]:

@@ -26,8 +26,8 @@ def curve(path: Path) -> list[dict]:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise StudyError(
-            f"The log {shown(path)} cannot be read: {error.strerror}. Name a file with what mlx_lm.lora printed, or leave "
-            "LOG (--log) out."
+            f"The log {shown(path)} cannot be read: {error.strerror}. Name a file with what mlx_lm.lora printed, or "
+            "leave LOG (--log) out."
         ) from error
     rows = []
     for line in re.split(r"[\r\n]+", CONTROL.sub("", text)):

@@ -10,7 +10,7 @@ from ..paths import absolute, shown
 
 
 def save_result(run: Path, result: dict) -> None:
-    """Write what `train` or `existing.take` returned into the run's training.json, replacing the config's earlier entry.
+    """Write what `train` or `existing.take` returned into the run's training.json, replacing its earlier entry.
 
     What an adapter that existed already has cost is not known, and not recorded.
     """

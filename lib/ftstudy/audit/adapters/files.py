@@ -55,8 +55,8 @@ CONTRACT = Check(
 FORMAT = Check(
     "adapter.format",
     ("error", "warning"),
-    meaning="The files are not an adapter of mlx-lm: PEFT's (a warning if this study can read them), an .npz, or a whole "
-    "model.",
+    meaning="The files are not an adapter of mlx-lm: PEFT's (a warning if this study can read them), an .npz, or a "
+    "whole model.",
     cause="mlx-lm looks for adapter_config.json and adapters.safetensors, each in its own format.",
     fix="Convert the adapter, or name another folder.",
     bad="adapters/: adapter_config.json with a peft_type, adapter_model.safetensors",
@@ -68,7 +68,7 @@ STOPPED = Check(
     meaning="Training stopped before its end: the adapter's weights are those of the last numbered checkpoint.",
     cause="mlx-lm saves adapters.safetensors with every checkpoint, and once more at the end. So this adapter looks "
     "finished, but saw only part of the training.",
-    fix="Go on with resume_adapter_file: {file} for the other {left} iterations, or keep it if its loss is already good.",
+    fix="Go on with resume_adapter_file: {file} for the other {left} iterations, or keep it if it is good already.",
     bad="adapter_config.json: iters: 600\n0000300_adapters.safetensors: the last, the same as adapters.safetensors",
     good="adapter_config.json: iters: 600\n0000600_adapters.safetensors: the last, the same as adapters.safetensors",
 )
@@ -109,11 +109,12 @@ def of_peft(folder: Path, made: dict) -> Finding:
     scale = f"{peft.scale_of(made, ''):g}"
     return FORMAT.found(
         "warning",
-        f"{shown(folder)} is a PEFT adapter ({made['peft_type']}, rank {made['r']}, scale {scale}), which mlx-lm can't load",
+        f"{shown(folder)} is a PEFT adapter ({made['peft_type']}, rank {made['r']}, scale {scale}), "
+        "which mlx-lm can't load",
         evidence=[f"peft_type: {made['peft_type']}", f"{peft.WEIGHTS}: ….lora_A.weight, ….lora_B.weight"],
         where=shown(folder / CONFIG),
-        cause="PEFT uses other names, stores A and B transposed, and divides alpha by the rank. This study reads it as it "
-        "is. mlx_lm.generate fails with “no attribute 'num_layers'”.",
+        cause="PEFT uses other names, stores A and B transposed, and divides alpha by the rank. This study reads it as "
+        "it is. mlx_lm.generate fails with “no attribute 'num_layers'”.",
         fix="The adapter is fine as it is for this study. To use it with mlx-lm, rename lora_A.weight to lora_a and "
         f"lora_B.weight to lora_b, transpose both, and write `scale: {scale}` into an adapter_config.json of mlx-lm.",
     )
