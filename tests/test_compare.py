@@ -713,6 +713,9 @@ def test_written_replies_are_compared_with_the_persons_own():
     assert base["end_of_turn_rate"] == 0.5 and base["end_of_turn_interval"] == [0, 1]
     assert base["to_floor"]["distance"] == 0 > tuned["to_floor"]["distance"]
     assert base["to_aligned"] is None and tuned["to_aligned"] is None  # tuned was not asked as in training
+    (sample,) = results.samples(asked, written, 1)
+    assert sample["context"] == "Contact: hey\nSam: yo\nContact: dinner?" and sample["true"] == "yo"
+    assert [(one["text"], one["stopped"]) for one in sample["replies"]] == [("Hello!", True), ("yo", True)]
 
 
 # --- which replies ----------------------------------------------------------------------------
@@ -803,3 +806,6 @@ def test_differences_say_what_rests_on_replies_that_training_gives_away(tokenize
     (row,) = results.differences(scores, models, [{"name": "aligned"}], asked)
     assert row["nats_per_reply_token"] == pytest.approx((0 + 0 + 2 + 2 - 2 - 2 - 1 - 2) / 4)
     assert row["leaked"] == 2 and row["without_leaked"]["nats_per_reply_token"] == pytest.approx(0.5)
+    asked["leaked"] = [True, True, True, False]  # a single reply is no comparison
+    (row,) = results.differences(scores, models, [{"name": "aligned"}], asked)
+    assert row["leaked"] == 3 and row["without_leaked"] is None
