@@ -158,6 +158,15 @@ def test_contents_are_found_after_a_start_token_and_without_their_outer_white_sp
     assert Template(TOKENIZERS["gemma"]()).without_bos("<bos><bos>hey") == (2, "hey")
 
 
+def test_special_tokens_start_tokens_and_arguments_of_a_template():
+    gemma, smollm2 = Template(TOKENIZERS["gemma"]()), Template(TOKENIZERS["smollm2"]())
+    assert set(gemma.special) == set(FAMILIES["gemma"]["special"])
+    assert gemma.bos_stands_alone and gemma.without_bos("hey <bos>") == (0, "hey <bos>")
+    turn = "<|im_start|>user\nhey"  # its start token begins every turn
+    assert not smollm2.bos_stands_alone and smollm2.without_bos(turn) == (0, turn)
+    assert smollm2.arguments == [{"enable_thinking": True}, {"enable_thinking": False}]
+
+
 def test_system_text_that_a_template_adds():
     added, none = Template(TOKENIZERS["smollm2"]()), Template(TOKENIZERS["chatml"]())
     assert added.default_system == INJECTED and none.default_system == ""
