@@ -125,12 +125,15 @@ def test_without_numbered_checkpoints_nothing_is_claimed(project):
 
 
 def test_its_adapter_config_serves_as_the_config(project):
-    config = configs.load(project / "adapters" / "adapter_config.json")
+    path = project / "adapters" / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"config": "config.yaml"}))  # as the command line writes
+    config = configs.load(path)
     assert config["adapter_path"] == str(project / "adapters") and config["iters"] == 30
     inputs = read(project, "adapters/adapter_config.json")
     found = audit.check(inputs)
     assert not [one for one in found["findings"] if one["severity"] == "error"], found["findings"]
-    assert not [one for one in found["findings"] if one["check"] in ("adapter.config_differs", "config.unknown_key")]
+    keys = ("adapter.config_differs", "config.unknown_key", "config.dead_key")
+    assert not [one for one in found["findings"] if one["check"] in keys]
     assert training.take(inputs)["adapter"] == str(project / "adapters")
 
 

@@ -32,6 +32,9 @@ class Study(BaseModel, strict=True):
     )
 
 
+ADAPTER_CONFIG = "adapter_config.json"
+WRITTEN = ("config", "ftstudy_run")  # by training into an adapter's config, and set by nobody
+
 STUDY = {name: field.default for name, field in Study.model_fields.items()}
 
 
@@ -80,7 +83,7 @@ def given(path: str | Path) -> dict:
         raise StudyError(
             f"{shown(path)} has no `key: value` pairs, so mlx-lm cannot use it. Start from one of ft_configs/*.yaml."
         )
-    return found
+    return {key: value for key, value in found.items() if path.name != ADAPTER_CONFIG or key not in WRITTEN}
 
 
 def _loader() -> type:
@@ -150,7 +153,7 @@ def load(
     if data:
         variant = absolute(data) / Path(config["data"]).name
         config["data"] = shown(variant if variant.is_dir() else absolute(data))
-    own = shown(path.parent) if path.name == "adapter_config.json" else config["adapter_path"]
+    own = shown(path.parent) if path.name == ADAPTER_CONFIG else config["adapter_path"]
     instead = {"model": model or config["model"], "adapter_path": adapter or own}
     return {**config, **instead, "config": shown(path)}
 
