@@ -143,7 +143,7 @@ def test_lines_that_train_gives_away_are_counted_from_1(tmp_path, write_split):
 @pytest.mark.parametrize(
     "number, session, people", [(1, "1 session is", "1 conversation is"), (2, "2 sessions are", "2 conversations are")]
 )
-def test_titles_count_what_is_divided(tmp_path, write_split, number, session, people):
+def test_divided_sessions_and_conversations_are_counted_and_named(tmp_path, write_split, number, session, people):
     names = ["train", "valid"]
     for name in names:
         write_split(tmp_path, name, [example(user=f"Contact: {name} {at}", reply=name) for at in range(number)])
@@ -154,10 +154,13 @@ def test_titles_count_what_is_divided(tmp_path, write_split, number, session, pe
         for at in range(number)
     ]
     (tmp_path / "meta.jsonl").write_text("".join(json.dumps(item) + "\n" for item in meta))
-    assert [item.title for item in splits.check(inputs_of(tmp_path, None))] == [
+    found = splits.check(inputs_of(tmp_path, None))
+    assert [item.title for item in found] == [
         f"{session} divided between splits",
         f"{people} in more than one split",
     ]
+    each = "train.jsonl 1 row, valid.jsonl 1 row"
+    assert [item.evidence[0] for item in found] == [f'"0": {each}', f'"ann 0": {each}']
 
 
 CHANGES = {
@@ -316,3 +319,15 @@ def test_rows_of_the_same_words_are_alike():
     assert found == {}  # 11.07 bits
     row = list(range(1, 13))
     assert overlap.alike(read(row, row), np.array([0, 1])) == {1: (0, pytest.approx(4 * math.log2(12) - 12))}
+
+
+@pytest.mark.parametrize("shared, is_alike", [(0, False), (62, False), (65, True), (100, True)])
+def test_rows_that_share_three_fifths_of_their_bits_are_alike(shared, is_alike):
+    """Two rows of 100 words that start with the same ones: a shared word has log2(200 / 2) / 3 = 2.21 bits, another
+    log2(200) / 3 = 2.55, so 62 shared words have 58.6% of a row's bits and 65 have 61.7%."""
+    words = read(list(range(1, 101)), [*range(1, shared + 1), *range(101, 201 - shared)])
+    assert set(overlap.alike(words, np.array([0, 1]))) == ({1} if is_alike else set())
+
+
+def test_rows_without_words_are_not_alike():
+    assert overlap.alike(read([], []), np.array([0, 1])) == {}

@@ -74,7 +74,7 @@ def read(rows: Iterable[array], part: numpy.ndarray) -> Words:
     bits[order] = numpy.repeat((math.log2(max(1, len(order))) - numpy.log2(times)) / 3, times)
     order, times = _runs(words, RUN)
     split, first = numpy.repeat(part.astype(numpy.int32), numpy.diff(start))[order], numpy.cumsum(times) - times
-    across = numpy.minimum.reduceat(split, first) != numpy.maximum.reduceat(split, first) if len(first) else times > 0
+    across = numpy.minimum.reduceat(split, first) != numpy.maximum.reduceat(split, first)
     chosen = across & (times <= COMMON)
     shared = order[numpy.repeat(chosen, times)]
     return Words(start, bits, shared, numpy.repeat(numpy.flatnonzero(chosen), times[chosen]))
