@@ -3,16 +3,21 @@
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
+import time
 import types
 
+import httpx
 import mlx.core as mx
 import pytest
 import yaml
 from ftstudy import paths
 from ftstudy.models import base_models
+from ftstudy.models.recipes import DEMO_MODEL
 from mlx_lm import lora
+from test_record import command, free_port
 
 APP = '''
 def build_prompt(example):
@@ -172,3 +177,66 @@ def test_rows_that_cannot_be_found_are_an_error_that_names_the_folder(tmp_path):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(CONFIG | {"model": "tiny", "data": "rows"}))
     said = diagnose(tmp_path, "config.yaml")
     assert said.returncode == 2 and "rows" in said.stderr and "Traceback" not in said.stderr
+
+
+# --- the demo's model, and an app that asks a server ------------------------------------------------
+
+
+def answers(address: str) -> None:
+    """Wait until a server answers at all."""
+    for _ in range(1200):
+        try:
+            httpx.get(address, trust_env=False, timeout=5)
+            return
+        except httpx.HTTPError:
+            time.sleep(0.1)
+    raise AssertionError(f"nothing answers at {address}")
+
+
+def server_app(address: str, rows: list[dict]) -> None:
+    """An app with a system text of its own, which lets a server render its messages."""
+    for row in rows:
+        said = [turn for turn in row["messages"][:-1] if turn["role"] != "system"]
+        messages = [{"role": "system", "content": "You are a friendly assistant."}, *said]
+        httpx.post(
+            f"{address}/v1/chat/completions", json={"messages": messages, "max_tokens": 1}, timeout=120, trust_env=False
+        ).raise_for_status()
+
+
+@pytest.mark.slow
+def test_a_server_app_is_recorded_and_its_adapter_of_the_demo_model_is_diagnosed(tmp_path):
+    model, server_port, port = base_models.resolve(DEMO_MODEL), free_port(), free_port()
+    train, valid = ([row for number in numbers for row in conversation(number)] for numbers in (range(4), (8, 9)))
+    write_rows(tmp_path / "data", train=train, valid=valid)
+    changes = {"model": str(model), "iters": 4, "save_every": 4, "steps_per_eval": 4, "num_layers": 2, "batch_size": 1}
+    config = CONFIG | changes | {"learning_rate": 1e-4}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    settings = {"data": str(tmp_path / "data"), "adapter_path": str(tmp_path / "adapters")}
+    lora.run(types.SimpleNamespace(**lora.CONFIG_DEFAULTS | config | settings))
+
+    server = command("mlx_lm.server", "--model", model, "--port", server_port)
+    given = ("--server", f"127.0.0.1:{server_port}", "--data", tmp_path / "data", "--out", tmp_path / "sent.jsonl")
+    try:
+        answers(f"http://127.0.0.1:{server_port}/health")
+        recorder = command("ftstudy", "record", *given, "--port", port, "--model", model)
+        try:
+            answers(f"http://127.0.0.1:{port}/health")
+            server_app(f"http://127.0.0.1:{port}", valid)
+        finally:
+            recorder.send_signal(signal.SIGINT)
+            said, _ = recorder.communicate(timeout=60)
+    finally:
+        server.kill()
+        server.communicate()
+    assert "8 prompts recorded" in said
+
+    made = diagnose(tmp_path, "config.yaml", "--inference", "sent.jsonl", "--replies", "8")
+    results = tmp_path / "reports" / "config"
+    comparison, findings = (json.loads((results / f"{name}.json").read_text()) for name in ("comparison", "findings"))
+    assert made.returncode == 1, made.stderr
+    assert ("parity.system_text", "error") in {(one["check"], one["severity"]) for one in findings["findings"]}
+    assert {("tuned", "aligned"), ("tuned", comparison["app"])} <= {
+        (arm["model"], arm["format"]) for arm in comparison["arms"]
+    }
+    assert comparison["attribution"]["tuned"]["faults"] == ["system"]
+    assert (results / "index.html").stat().st_size < 3e6
