@@ -534,6 +534,13 @@ def test_run_reads_only_keys_found_in_the_source(trainer, monkeypatch):
     assert {"iters", "lora_parameters", "mask_prompt", "seed"} <= read - {"__dict__", "__class__"} <= live
 
 
+def test_what_mlx_lm_recorded_in_adapter_config_json_is_not_a_dead_key(write, tmp_path):
+    path = write({"trust_remote_code": True, "config": "config.yaml"})
+    assert "config.dead_key" in {item.check for item in config.check(run_inputs.read(path))}
+    recorded = path.rename(tmp_path / "adapter_config.json")
+    assert "config.dead_key" not in {item.check for item in config.check(run_inputs.read(recorded))}
+
+
 def test_dead_keys_never_apply_and_live_ones_do(write, monkeypatch):
     seen = []
     monkeypatch.setattr(lora, "run", seen.append)

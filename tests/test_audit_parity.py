@@ -445,6 +445,14 @@ def test_without_a_profile_that_is_all_there_is_to_say(tmp_path, write_split):
     assert ids_of(parity.check(run_inputs.read(tmp_path / "config.yaml"))) == {("parity.no_profile", "info")}
 
 
+def test_rows_of_text_are_compared_like_the_conversations_they_were_rendered_from(audited, tokenizer):
+    rows = [{"text": tokenizer.apply_chat_template(short(number)["messages"], tokenize=False)} for number in range(6)]
+    assert audited({"kind": "messages"}, rows) == []
+    (found,) = audited({"kind": "messages", "name": "my app", "system": "You are a founder."}, rows)
+    assert (found.check, found.severity) == ("parity.system_text", "error") and "18 of 18 prompts" in found.title
+    assert audited({"kind": "messages", "system": "You are a founder."}, [{"text": "no template"}] * 6) == []
+
+
 def test_all_rows_of_all_splits_are_compared_and_the_first_that_differs_is_shown(audited):
     rows = [short(number) for number in range(70)]
     assert audited({"kind": "messages"}, rows) == []

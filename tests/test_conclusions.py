@@ -56,6 +56,36 @@ def test_extraction_says_what_the_split_supports():
     assert "no models can be compared" in conclusions.extraction(extraction(train=200))
 
 
+def test_empty_replies_are_reported_with_how_often_the_model_stops():
+    arms = [{"model": "tuned", "format": name, "end_of_turn_rate": 1.0, "empty": 0.0} for name in ("aligned", "mine")]
+    assert "says nothing" not in conclusions.stopping({"arms": arms}, "mine")
+    arms[1]["empty"] = 0.8
+    said = conclusions.stopping({"arms": arms}, "mine")
+    assert said.endswith("But it says nothing at all in 80% of its replies (with the prompt “mine”).")
+
+
+def test_rows_of_text_are_not_said_to_lack_replies():
+    splits = [{"split": "train", "rows": 9, "schema": "text"}, {"split": "valid", "rows": 3, "schema": "text"}]
+    described = {"splits": splits, "lengths": [], "replies": [], "different": {"systems": 0}}
+    assert "plain text" in conclusions.rows(described) and "None of them" not in conclusions.rows(described)
+    described["splits"][0]["schema"] = "messages"
+    assert "None of them ends with a reply" in conclusions.rows(described)
+
+
+def test_conversations_that_share_no_lines_are_said_to_be_counted_one_by_one():
+    found = {"split": "test", "leaked": 0, "grouping": {"known": "inferred", "linked": 0, "rows": 15}}
+    assert "share no lines, so each counts as a conversation of its own" in conclusions.heldout(found, 15, 15)
+    found["grouping"]["linked"] = 4
+    assert "4 of 15 share lines" in conclusions.heldout(found, 15, 13)
+
+
+def test_a_rise_of_somebody_elses_loss_may_be_chance():
+    curve = [{"iteration": at, "validation_loss": loss} for at, loss in ((0, 6.0), (9, 5.0), (29, 5.1))]
+    entry = {"curve": curve, "iterations": 30, "epochs": 1.0, "diverged": False, "stopped": None}
+    assert conclusions.training(entry).endswith("over-fitted from there on, so that checkpoint was kept.")
+    assert conclusions.training(entry | {"existing": True}).endswith("which may be over-fitting or chance.")
+
+
 def test_the_audit_names_the_worst_finding_and_counts_no_facts():
     findings = [{"severity": level, "title": f"{level} here"} for level in ("info", "warning", "error", "error")]
     assert conclusions.audit(findings) == "2 errors, 1 warning. Fix this first: error here."

@@ -50,6 +50,17 @@ class RunInputs:
             self._renderings[name] = render(list(self._chats(name)), self.tokenizer)
         return self._renderings[name]
 
+    def conversations(self, name: str) -> Rendering:
+        """As `rendering`, but rows of text that the chat template wrote are taken apart into their messages first."""
+        split, key = self.splits[name], f"{name} as conversations"
+        if split.schema != "text":
+            return self.rendering(name)
+        if key not in self._renderings:
+            rows = with_messages(split.rows, self.tokenizer, self.config)
+            chats = [(line, row) for line, row in zip(split.numbers, rows) if "messages" in row]
+            self._renderings[key] = render(chats, self.tokenizer)
+        return self._renderings[key]
+
     def replies(self, count: int) -> tuple[list[dict], list[tuple[str, int]]]:
         """The first `count` conversations that end with a reply, and their (split, row): of test, or else of valid or
         train. If an app's prompts were recorded, those of the recorded rows; none if the app gives no prompt."""

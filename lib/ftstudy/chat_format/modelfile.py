@@ -117,7 +117,7 @@ def _served(values: dict, parameters: dict, messages: list[dict], path: Path) ->
         notes.append("SYSTEM is set, but TEMPLATE does not use .System or .Messages, so Ollama leaves it out.")
     if base is None:
         notes.append(
-            f"{values['from']} is not here, so its vocabulary, its end tokens and whether Ollama puts a start token in "
+            f"{values['from']} is not a GGUF file on this machine, so its vocabulary, its end tokens and whether Ollama puts a start token in "
             "front of the prompt are not known. The start token is taken as mlx-lm sets it."
         )
     if "adapter" in values:

@@ -31,6 +31,7 @@ from pydantic_core import PydanticCustomError
 
 from ..errors import StudyError
 from ..paths import absolute, shown
+from ..wording import FORMATS
 from . import gguf, modelfile
 from .capture import captured_rows
 from .messages import PLACEHOLDERS, WRAPPER
@@ -92,7 +93,10 @@ def load_profile(source: str | Path | dict, owner: str = "") -> dict:
     profile = _with_file(_checked(profile, shown(path)), path.parent)
     if profile["kind"] == "callable" and str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))  # the app's module may be next to its profile
-    return {"name": path.stem.removeprefix("inference_"), **profile}
+    profile = {"name": path.stem.removeprefix("inference_"), **profile}
+    if profile["name"] in FORMATS and {"name": profile["name"], **named.get(profile["name"], {})} != profile:
+        profile["name"] = f"app {profile['name']}"  # template.yaml is not the fault “template”
+    return profile
 
 
 def _kind_of(path: Path) -> str | None:

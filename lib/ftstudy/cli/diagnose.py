@@ -12,7 +12,9 @@ RESULTS = ("extraction", "findings", "format_audit", "training", "comparison", "
 
 def add(parsers):
     parser = parsers.add_parser(
-        "diagnose", help="the debug report of a fine-tune that exists already: nothing is trained", epilog=EXIT_CODES
+        "diagnose",
+        help="the debug report of a fine-tune that exists already: nothing is trained",
+        epilog=EXIT_CODES.replace("could not run", "could not run, or not measure the models"),
     )
     parser.add_argument(
         "config", type=absolute, help="the mlx-lm config it was trained with, or its adapter_config.json"

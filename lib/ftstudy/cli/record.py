@@ -100,7 +100,7 @@ def summary(captures, rows: list) -> str:
     lines += captures.notes
     total = len({where for where, *_ in rows if where[0] in {split for split, _ in captures.rows}})
     lines.append(
-        f"{shown(captures.path)} has prompts of {len(captures.rows):,} of {total:,} rows. Audit them with "
-        f"--inference {shown(captures.path)}"
+        f"{shown(captures.path)} has prompts of {len(captures.rows):,} of {total:,} rows. To compare them with "
+        f"training: ftstudy diagnose config.yaml --inference {shown(captures.path)}"
     )
     return "\n".join(lines)

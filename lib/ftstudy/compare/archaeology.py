@@ -75,8 +75,8 @@ def summary(rows: list[dict]) -> str:
     level = [format_name(row["format"]) for row in rows[1:] if not _clearly_behind(row)]
     if level:
         return (
-            f"Inconclusive: the gain is largest under “{name}”, but {len(level)} of {len(rows) - 1} other formats "
-            f"({', '.join(level)}) are not distinguishable from it."
+            f"Inconclusive: the gain is largest and the loss lowest under “{name}”, but by one or both measures, "
+            f"{len(level)} of {len(rows) - 1} other formats ({', '.join(level)}) are not distinguishable from it."
         )
     return f"The adapter was trained under “{name}”, or under something closer to it than to any other candidate."
 

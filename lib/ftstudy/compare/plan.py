@@ -43,9 +43,6 @@ def plan(
     inputs = training.read(main["config"], main["data"], main["model"], adapter=main["adapter"])
     owner = owner or inputs.owner
     app = chat_format.load_profile(inference or "aligned", owner)
-    named = chat_format.named_profiles(owner).get(app["name"])
-    if app["name"] in faults.FAULTS or named is not None and app != {"name": app["name"], **named}:
-        app["name"] = f"app {app['name']}"  # the file has the name of a fault or a built-in profile
     recorded = set(app["rows"]) if app["kind"] == "captured" else None
     tokenizer = base_models.load_tokenizer(main["model"])
     heldout = held_out(data, replies, tokenizer=tokenizer, config=inputs.config, recorded=recorded)

@@ -6,6 +6,7 @@ Every function takes results as they are in the run's JSON files and returns pla
 from ..wording import count, effect, format_name, listed, more_likely, number, prompted
 
 FEW_TO_TRAIN, FEW_TO_TEST = 200, 40  # examples below which a run says so
+SOME_EMPTY = 0.1  # of the replies: from here on, a run says so
 FLAT = 0.01  # nats per trained token: a smaller rise of the validation loss is not over-fitting
 
 
@@ -25,10 +26,15 @@ def rows(described: dict) -> str:
     sizes = {"train": 0, "valid": 0, "test": 0} | {one["split"]: one["rows"] for one in described["splits"]}
     total, replies = sum(sizes.values()), len(described["lengths"])
     parts = [f"{sizes['train']:,} rows to train on", f"{sizes['valid']:,} to validate", f"{sizes['test']:,} to test"]
-    text = f"{_capital(listed(parts))}. "
+    text, held_out = f"{_capital(listed(parts))}. ", "test"
     if sizes["test"] == 0 and sizes["valid"]:
         text += "Without test rows, models are compared on the validation rows. "
-        sizes["test"] = sizes["valid"]
+        sizes["test"], held_out = sizes["valid"], "validation"
+    if not replies and all(one["schema"] == "text" for one in described["splits"] if one["rows"]):
+        return (
+            f"{text}They are plain text, so their replies are not described here. Where the model's chat template wrote "
+            "the text, prompts and replies are read from it below."
+        )
     if not replies:
         return f"{text}None of them ends with a reply in a message of its own, so no reply can be looked at."
     if total > replies:
@@ -40,20 +46,20 @@ def rows(described: dict) -> str:
     text += {0: "There is no system text. ", 1: "All system texts are the same. "}.get(
         systems, f"There are {systems:,} different system texts. "
     )
-    return text + _support(sizes)
+    return text + _support(sizes, held_out)
 
 
 def _short(text: str) -> str:
     return text if len(text) <= 40 else f"{text[:39]}…"
 
 
-def _support(sizes: dict[str, int]) -> str:
+def _support(sizes: dict[str, int], held_out: str = "test") -> str:
     if not sizes["train"]:
         return "There is nothing to train on."
     if not sizes["test"]:
         return "Without test examples, no models can be compared."
     few = [f"{sizes['train']:,} examples are little to learn from"] if sizes["train"] < FEW_TO_TRAIN else []
-    few += [f"{sizes['test']:,} test examples show large differences only"] if sizes["test"] < FEW_TO_TEST else []
+    few += [f"{sizes['test']:,} {held_out} examples show large differences only"] if sizes["test"] < FEW_TO_TEST else []
     return f"{'; '.join(few)}." if few else "That is enough to train on, and enough to compare models on."
 
 
@@ -94,12 +100,16 @@ def key_differences(compared: dict, name: str) -> str:
     if not different:
         return f"Rendered {prompted(name)}, all {count(examples, 'prompt')} are identical to training, token for token."
     where = [
-        f"{row['aspect'].lower()} ({number(row['tokens'], 0)} tokens in {count(row['prompts'], 'prompt')})"
+        f"{row['aspect'].lower()} ({_tokens(row['tokens'])} in {count(row['prompts'], 'prompt')})"
         for row in compared["rows"]
     ]
     return (
         f"Prompted {prompted(name)}, {different} of {count(examples, 'prompt')} differ from training: {listed(where)}."
     )
+
+
+def _tokens(amount: float) -> str:
+    return f"{number(amount, 0)} {'token' if round(amount) == 1 else 'tokens'}"
 
 
 def training(entry: dict) -> str:
@@ -124,8 +134,9 @@ def training(entry: dict) -> str:
         return text + "the last evaluation: it was still falling, so longer training may help."
     if final - lowest < FLAT:
         return text + "and flat after that: longer training would not help."
-    kept = "" if entry.get("existing") else ", so that checkpoint was kept"
-    return text + f"then it rose by {number(final - lowest)}: over-fitted from there on{kept}."
+    if entry.get("existing"):  # its checkpoints, measured on the same replies, say more than these few losses
+        return text + f"then it rose by {number(final - lowest)}, which may be over-fitting or chance."
+    return text + f"then it rose by {number(final - lowest)}: over-fitted from there on, so that checkpoint was kept."
 
 
 def adapter(entry: dict) -> str:
@@ -250,6 +261,9 @@ def heldout(found: dict, replies: int, conversations: int) -> str:
             f" The rows don't say which conversation they are from, so it was inferred: {grouping['linked']:,} of "
             f"{grouping['rows']:,} share lines with another row and count as one conversation with it; each of the "
             "others counts as one of its own. If they are not, the intervals are too narrow."
+            if grouping["linked"]
+            else " The rows don't say which conversation they are from, and share no lines, so each counts as a "
+            "conversation of its own. If some belong together, the intervals are too narrow."
         )
     if found["leaked"]:
         text += f" train.jsonl gives away {found['leaked']:,} of the replies: their likelihood is partly memory."
@@ -335,7 +349,18 @@ def stopping(generated: dict, app: str) -> str:
     base = f"; the base model stops in {rates['base', 'aligned']:.0%}" if ("base", "aligned") in rates else ""
     enough = min(rate for (model, _), rate in rates.items() if model == "tuned") >= 0.9
     rest = "" if enough else " The others run into the token limit: the model has not learned to stop reliably."
-    return f"The tuned model stops by itself in {listed(tuned)}{base}.{rest}"
+    return f"The tuned model stops by itself in {listed(tuned)}{base}.{rest}{_empty(generated, app)}"
+
+
+def _empty(generated: dict, app: str) -> str:
+    """That replies are empty, if a tenth or more are: a model that says nothing stops too."""
+    shares = {arm["format"]: arm.get("empty", 0) for arm in generated["arms"] if arm["model"] == "tuned"}
+    found = [
+        f"{shares[name]:.0%} of its replies ({prompted(name)})"
+        for name in dict.fromkeys(("aligned", app))
+        if shares.get(name, 0) >= SOME_EMPTY
+    ]
+    return f" But it says nothing at all in {listed(found)}." if found else ""
 
 
 def style(generated: dict, app: str) -> str:

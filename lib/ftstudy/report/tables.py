@@ -272,11 +272,17 @@ def style(found: dict) -> Table:
     return rows, ARM | {part: part.capitalize() for part in PARTS}, "The parts of the style distance, each from 0 to 1"
 
 
+def _step(name: str) -> str:
+    """ "scoring base, aligned" -> "scoring base, as in training" """
+    arm, _, asked = name.partition(", ")
+    return f"{arm}, {format_name(asked)}" if asked else name
+
+
 def costs(found: dict) -> Table:
     """`found`: a step's name -> its cost."""
     digits = {"seconds": 1, "tokens_per_second": 0, "peak_memory_gigabytes": 2}
     rows = [
-        {"step": name} | {key: number(spent[key], places) for key, places in digits.items()}
+        {"step": _step(name)} | {key: number(spent[key], places) for key, places in digits.items()}
         for name, spent in found.items()
     ]
     columns = {

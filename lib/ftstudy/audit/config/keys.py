@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator
+from pathlib import Path
 
 import yaml
 
@@ -197,6 +198,8 @@ def _optimizer_blocks(inputs):
 
 def _dead_keys(inputs):
     keys = installed()
+    if Path(inputs.where).name == "adapter_config.json":
+        return  # mlx-lm's record of what did apply, from the command line too
     for key, why in sorted(keys.dead.items()):
         value, applied = inputs.given.get(key), keys.defaults.get(key)
         if value is None or value == applied:  # the value that applies anyway does no harm

@@ -173,7 +173,9 @@ def _other_scale(adapter: Path, fused: Path, changed: list[dict], factor: float)
 def _survived(fused: Path, found: list[dict], exact: bool, names: dict) -> Finding:
     whole, worst = weights.total(found), sorted(found, key=lambda one: one["share"])
     texts = {} if worst[0]["precision"].endswith("bits") else {"fix": NOT_LOST}
-    if not exact:
+    if exact and round(whole["share"], 2) == 1:
+        texts = {"cause": "The fused model has the adapter's whole update.", "fix": "No action needed."}
+    elif not exact:
         texts = {
             "cause": "The fused model was made from another precision of the base model. Either that was fused without "
             "the adapter, or rounding lost the update.",

@@ -29,16 +29,16 @@ def check(inputs: RunInputs) -> list[Finding]:
     profile = inputs.profile
     if profile is None:
         return [NO_PROFILE.found("info", "No inference profile was given", where=inputs.where)]
-    if not any(True for split in inputs.splits.values() for _ in split.chats()):
+    if not any(_has_conversations(inputs, name) for name in inputs.splits):
         return []  # nothing to render, which the data family reports
     names, step = list(inputs.splits), 1
     if profile["kind"] == "captured":
         recorded = {split for split, _ in profile["rows"]}
         names = [name for name in names if name in recorded]
-    total = sum(len(inputs.rendering(name).numbers) for name in names)
+    total = sum(len(inputs.conversations(name).numbers) for name in names)
     if profile["kind"] == "callable":
         step = -(-total // CALLS) or 1
-    rows = chain.from_iterable(rows_of(name, inputs.rendering(name), inputs.splits[name].blank) for name in names)
+    rows = chain.from_iterable(rows_of(name, inputs.conversations(name), inputs.splits[name].blank) for name in names)
     found = findings_of(
         bar(islice(rows, 0, None, step), total=-(-total // step), desc="comparing prompts", delay=1),
         Template(inputs.tokenizer),
@@ -47,6 +47,13 @@ def check(inputs: RunInputs) -> list[Finding]:
         bool(inputs.config.get("mask_prompt")),
     )
     return found + serving.check(inputs) + last_messages.check(inputs)
+
+
+def _has_conversations(inputs: RunInputs, name: str) -> bool:
+    split = inputs.splits[name]
+    if split.schema == "text":
+        return bool(inputs.conversations(name).numbers)
+    return any(True for _ in split.chats())
 
 
 def check_parity(

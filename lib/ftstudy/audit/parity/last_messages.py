@@ -27,7 +27,7 @@ def check(inputs: RunInputs) -> list[Finding]:
         return []
     hits = []
     for name in inputs.splits:
-        rows = inputs.rendering(name)
+        rows = inputs.conversations(name)
         for line, row in zip(rows.numbers, rows.rows):
             if not has_turns(row, profile) and (speaker := last_speaker(row)) and _is_owner(speaker, row, inputs.owner):
                 hits.append((name, line, f"the last message is by {speaker}"))

@@ -67,7 +67,7 @@ def check(inputs: RunInputs) -> list[Finding]:
 
 
 def _missing_stop(inputs: RunInputs, name: str, profile: dict, stops: list[str]) -> list[Finding]:
-    tokenizer, rendering = inputs.tokenizer, inputs.rendering(name)
+    tokenizer, rendering = inputs.tokenizer, inputs.conversations(name)
     _, ends, _ = last_replies(rendering, tokenizer)
     taught = Counter(int(ids[end]) for ids, end in zip(rendering.ids, ends) if end < len(ids))
     if not taught:
@@ -92,7 +92,7 @@ def _missing_stop(inputs: RunInputs, name: str, profile: dict, stops: list[str])
 
 
 def _cut_replies(inputs: RunInputs, name: str, stops: list[str]) -> list[Finding]:
-    rows = inputs.rendering(name)
+    rows = inputs.conversations(name)
     replies = [(number, row["messages"][-1]["content"]) for number, row in zip(rows.numbers, rows.rows)]
     cut = [(number, stop) for number, reply in replies for stop in stops if stop and stop in reply.strip()]
     if not cut:
@@ -108,7 +108,7 @@ def _cut_prompts(inputs: RunInputs, served: dict) -> list[Finding]:
     (limit,) = served.get("parameters", {}).get("num_ctx", ["0"])[-1:]
     if not limit.isdecimal() or not int(limit):
         return []
-    lengths = [len(prompt) for name in inputs.splits for prompt in inputs.rendering(name).prompts]
+    lengths = [len(prompt) for name in inputs.splits for prompt in inputs.conversations(name).prompts]
     longer = sum(length > int(limit) for length in lengths)
     if not longer:
         return []
