@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from ...configs import ADAPTER_CONFIG
 from ...configs import STUDY as OUR_KEYS
 from ...paths import absolute
 from ..evidence import listed
@@ -198,7 +199,7 @@ def _optimizer_blocks(inputs):
 
 def _dead_keys(inputs):
     keys = installed()
-    if Path(inputs.where).name == "adapter_config.json":
+    if Path(inputs.where).name == ADAPTER_CONFIG:
         return  # mlx-lm's record of what did apply, from the command line too
     for key, why in sorted(keys.dead.items()):
         value, applied = inputs.given.get(key), keys.defaults.get(key)
