@@ -153,11 +153,15 @@ def test_the_report_shows_the_findings_and_leaves_out_what_does_not_apply(diagno
 
 @pytest.mark.slow
 def test_without_an_app_there_is_no_parity_error_and_the_report_says_how_to_describe_one(project):
+    before = files_of(project)
     said = diagnose(project, "config.yaml", "--run", "no-app", "--replies", "6")
+    assert files_of(project) == before, "an audit without errors writes no contract into the adapter's folder"
     found = json.loads((project / "reports" / "no-app" / "findings.json").read_text())
     assert not [one for one in found["findings"] if one["check"].startswith("parity.") and one["severity"] != "info"]
     page = (project / "reports" / "no-app" / "index.html").read_text(encoding="utf-8")
     assert "ftstudy record" in page and "historical" in page, said.stderr
+    assert "Which fault costs what" not in page and "no fault that changes a token" not in page
+    assert "ftstudy audit --config config.yaml" in page and "<code>make " not in page and "FULL=1" not in page
 
 
 @pytest.mark.slow

@@ -67,7 +67,9 @@ def given(path: str | Path) -> dict:
     """The keys set in a config file. Raises StudyError if there is no file, or it isn't a YAML mapping."""
     path = absolute(path)
     if not path.is_file():
-        instead = "It is a folder: name a file in it, such as adapter_config.json." if path.is_dir() else "Correct the path."
+        instead = (
+            "It is a folder: name a file in it, such as adapter_config.json." if path.is_dir() else "Correct the path."
+        )
         raise StudyError(
             f"No config at {shown(path)}. {instead} A config is the YAML file that mlx-lm was trained with, or one of "
             "ft_configs/*.yaml (CONFIG=… or --config)."

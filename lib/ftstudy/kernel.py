@@ -1,5 +1,6 @@
 """What a notebook does first: find its folder, and decide which of its cells run."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -14,6 +15,7 @@ def start(run: str) -> Path:
     """
     _leave_notebook_folder()
     _skip_cells()
+    _log_no_shutdown()
     return run_folder(run)
 
 
@@ -27,6 +29,15 @@ def _leave_notebook_folder() -> None:
         os.chdir(here.parent)
     elif here.parent.name == "reports":
         os.chdir(here.parent.parent)
+
+
+def _log_no_shutdown() -> None:
+    """Jupyter interrupts a kernel before it ends it, and a slow machine's kernel logs that as an error."""
+    from IPython import get_ipython
+
+    kernel = getattr(get_ipython(), "kernel", None)
+    if kernel is not None and os.environ.get("FTSTUDY_HEADLESS"):
+        kernel.log.setLevel(logging.CRITICAL)  # what fails in a cell is reported with the cell
 
 
 def _skip_cells() -> None:
