@@ -16,7 +16,8 @@ import yaml
 from conftest import example
 from ftstudy import configs
 from ftstudy.audit import config, run_inputs
-from ftstudy.audit.config import other_names, paths, trainer_keys
+from ftstudy.audit.config import paths, trainer_keys
+from ftstudy.audit.config.keys import ALIASES, meant
 from ftstudy.audit.findings import report
 from ftstudy.errors import StudyError
 from ftstudy.models import base_models
@@ -610,7 +611,7 @@ def test_source_of_unknown_structure_is_rejected(tmp_path):
 
 def test_other_trainers_names_lead_to_live_keys():
     keys = trainer_keys.installed()
-    assert other_names.ALIASES.keys() <= keys.live
+    assert ALIASES.keys() <= keys.live
     for wrong, right in {
         "lora_layers": "num_layers",
         "r": "lora_parameters.rank",
@@ -641,12 +642,12 @@ def test_other_trainers_names_lead_to_live_keys():
         "hf_datasets": "hf_dataset",
         "optim_args": "optimizer_config",
     }.items():
-        assert keys.meant(wrong) == right
-    assert keys.meant("name", "hf_dataset") == "hf_dataset.path"
-    assert keys.meant("decay_steps", "lr_schedule") == "lr_schedule.arguments"
-    assert keys.meant("modules", "lora_parameters") == "lora_parameters.keys"
-    assert keys.meant("zzz") is None
-    repeated = Counter(alias for aliases in other_names.ALIASES.values() for alias in aliases.split())
+        assert meant(wrong) == right
+    assert meant("name", "hf_dataset") == "hf_dataset.path"
+    assert meant("decay_steps", "lr_schedule") == "lr_schedule.arguments"
+    assert meant("modules", "lora_parameters") == "lora_parameters.keys"
+    assert meant("zzz") is None
+    repeated = Counter(alias for aliases in ALIASES.values() for alias in aliases.split())
     assert max(repeated.values()) == 1 and not repeated.keys() & keys.live
 
 

@@ -12,8 +12,9 @@ from ftstudy.audit import run_inputs
 from ftstudy.audit.config.trainer_keys import installed
 from ftstudy.errors import StudyError
 from ftstudy.models.base_models import resolve
-from ftstudy.original_report import config_matrix
+from ftstudy.original_report import history
 from ftstudy.paths import ROOT
+from ftstudy.training import config_matrix
 
 ROWS = [example(user=f"Contact: hey {number}", reply="yo " * (number % 5 + 1)) for number in range(12)]
 COMMITTED = ROOT / "ft_configs"
@@ -26,7 +27,7 @@ def matrix(tmp_path_factory):
 
 
 def test_committed_configs_are_what_the_matrix_writes(tmp_path):
-    written = config_matrix.write_examples(tmp_path)
+    written = [*config_matrix.write_examples(tmp_path), history.write_config(tmp_path)]
     assert sorted(path.name for path in written) == sorted(path.name for path in COMMITTED.glob("*.yaml"))
     assert all(path.read_bytes() == (COMMITTED / path.name).read_bytes() for path in written)
     assert 10 <= len(written) <= 12

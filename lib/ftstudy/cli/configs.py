@@ -14,12 +14,14 @@ def add(parsers):
 
 
 def run(options) -> None:
-    from ..original_report import config_matrix
+    from ..original_report import history
+    from ..training import config_matrix
 
     generated = FOLDER / "generated"
     if options.data:
         written = config_matrix.write_for(options.data, generated)
     else:
         config_matrix.write_examples(FOLDER)
+        history.write_config(FOLDER)
         written = config_matrix.write_all(generated)
     print(f"{shown(generated)}: {len(written)} files")

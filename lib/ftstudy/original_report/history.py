@@ -5,9 +5,9 @@ from pathlib import Path
 
 from .. import audit, configs
 from ..extract import variant_folder
-from ..files import replace_folder
+from ..files import replace_folder, write_text
 from ..paths import absolute, shown
-from . import config_matrix
+from ..training import config_matrix
 
 # What the report prints as the training text of its example (section "Training Format").
 PRINTED_EXAMPLE = {
@@ -24,6 +24,35 @@ PRINTED_TRAINING_TEXT = (
 )
 # Its "Data Statistics": bytes and examples of each split.
 PRINTED_STATISTICS = {"train": (5_807_622, 10_000), "valid": (730_799, 1_500), "test": (755_852, 1_500)}
+# The original's matrix before its fix, with the folder that was empty.
+VARIANTS = [
+    {"id": "cataware", "path": "category_aware"},
+    {"id": "rawstyle", "path": "raw_style"},
+]
+CONFIG = """\
+# A config as the original project wrote them. It is an example for the audit; do not train it.
+# mlx-lm ignores lora_layers, lora_rank, lora_alpha and lora_dropout: every run had rank 8, scale 20, dropout 0 and
+# 16 layers, whatever its config said. And this config's data folder was empty.
+# Written by `make configs`.
+model: LiquidAI/LFM2-350M
+data: data/personal/category_aware
+adapter_path: data/adapters/historical_0.3b_lora_cataware
+train: true
+iters: 600
+batch_size: 4
+learning_rate: 2.0e-04
+lora_layers: 8
+lora_rank: 16
+lora_alpha: 32
+lora_dropout: 0.05
+"""
+
+
+def write_config(folder: Path) -> Path:
+    """Write a config as the original project wrote them, an example for the audit."""
+    path = folder / "historical_0.3b_lora_cataware.yaml"
+    write_text(path, CONFIG)
+    return path
 
 
 def stage(run: Path, data: Path) -> dict:
@@ -33,7 +62,7 @@ def stage(run: Path, data: Path) -> dict:
     `data`, `bytes`, `lines` (of train.jsonl), `listing` and `findings`. `trainer` is mlx-lm's own answer to the
     empty folder.
     """
-    variants = {"before": config_matrix.HISTORICAL_VARIANTS, "after": config_matrix.FIXED_VARIANTS}
+    variants = {"before": VARIANTS, "after": config_matrix.FIXED_VARIANTS}
     with replace_folder(run / "staged") as folder:
         (folder / "data" / "category_aware").mkdir(parents=True)
         for variant in ("raw_style", "raw_style_variable"):

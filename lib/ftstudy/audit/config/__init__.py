@@ -1,14 +1,15 @@
 """Does the config do what its author thinks? Which keys apply, and what training they lead to.
 
-One module per subject. `values` also says which values mlx-lm can use, and `trainer_keys` which keys it reads.
+`keys`: which keys mlx-lm reads (`trainer_keys` finds them in its source); `values`: types and ranges; `paths`: what
+the config points to; `lora`: the adapter's settings; `schedule`: how fast and how long; `study_block`: `ftstudy:`.
 """
 
 from ..findings import Finding
-from . import keys, learning_rate, lora, paths, study_block, training, values
+from . import keys, lora, paths, schedule, study_block, values
 from .paths import place
 
 __all__ = ["CHECKS", "check", "place"]
-SUBJECTS = (keys, study_block, paths, values, lora, learning_rate, training)
+SUBJECTS = (keys, study_block, paths, values, lora, schedule)
 CHECKS = tuple(check for subject in SUBJECTS for check in subject.CHECKS)
 
 

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from functools import partial
 
+from ...configs import STUDY as OUR_KEYS
 from ...configs import GaLore, study, study_errors
 from ..findings import Check, Finding
+from .keys import UNKNOWN
 from .values import shown_key, shown_line, shown_value
 
 STUDY_BLOCK = Check(
@@ -21,11 +23,28 @@ NEEDS = {"pissa": "lora", "galore": "full"}
 
 
 def check(inputs) -> Iterator[Finding]:
+    yield from _unknown_keys(inputs)
     block = study(inputs.config)
     if block is not None:
         yield from _values(inputs, block)
         yield from _together(inputs, block)
         yield from _rows(inputs)
+
+
+def _unknown_keys(inputs):
+    ours = inputs.given.get("ftstudy")
+    if ours is not None and not isinstance(ours, dict):
+        ours = {"": ours}
+    for key in ours.keys() - OUR_KEYS.keys() if ours else ():
+        path = f"ftstudy.{shown_key(key)}" if key else "ftstudy"
+        yield UNKNOWN.found(
+            "warning",
+            f"`{shown_line(path, ours[key])}` is not a setting of this study",
+            evidence=shown_line(path, ours[key]),
+            where=inputs.where,
+            cause="Nothing reads it.",
+            fix=f"Use {', '.join(OUR_KEYS)} below `ftstudy`, or delete it.",
+        )
 
 
 def _values(inputs, block: dict):

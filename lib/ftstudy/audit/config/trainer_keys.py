@@ -2,21 +2,17 @@
 
 Starting at `lora.run(args)`, every read of `args` is followed through the functions it is passed to: `args.iters`,
 `getattr(args, "hf_dataset", False)`, and `config["rank"]` where `config` is `args.lora_parameters`. A key that is
-declared but never read, or that YAML cannot set, is dead. Only other trainers' names are listed by hand, in
-`other_names`.
+declared but never read, or that YAML cannot set, is dead. Only other trainers' names are listed by hand, in `keys`.
 """
 
 import ast
 import inspect
-from collections import Counter
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 from ...errors import StudyError
-from .other_names import ALIASED
 
 TYPES = {"int": int, "float": float, "str": str, "bool": bool}
 
@@ -33,47 +29,6 @@ class TrainerKeys:
     def section(self, name: str) -> frozenset[str]:
         """The keys read inside `name`; empty if mlx-lm passes it on as a whole."""
         return frozenset(key.removeprefix(f"{name}.") for key in self.live if key.startswith(f"{name}."))
-
-    def named(self, key: str, section: str = "") -> str | None:
-        """The live key (dotted) that `key` is, or that another trainer calls `key`."""
-        word = _words(key)
-        known = ALIASED.get(f"{section}.{word}") or ALIASED.get(word) or word
-        return known if known in self.live else None
-
-    def meant(self, key: str, section: str = "") -> str | None:
-        """The live key (dotted) that `key` was probably meant to be."""
-        if known := self.named(key, section):
-            return known
-        # Keys of the same section first; only names are compared, not whole paths.
-        for names in (self.section(section), self.live) if section else (self.live,):
-            by_name = {name.split(".")[-1]: name for name in sorted(names, key=lambda name: -name.count("."))}
-            close = get_close_matches(_words(key), by_name, n=1, cutoff=0.75)
-            if close:
-                name = by_name[close[0]]
-                return f"{section}.{name}" if section and names != self.live else name
-        return None
-
-    def home(self, block: dict) -> str | None:
-        """Where most of a block's keys belong: a section, or "" for the top level; None if most are unknown."""
-        places = Counter()
-        for key in block:
-            word = _words(key) if isinstance(key, str) else ""
-            known = {name for name in self.live if name.split(".")[-1] == word} | {self.named(word)} - {None}
-            found = {name.rpartition(".")[0] for name in known}
-            places.update(found if len(found) == 1 else ())  # a key of several blocks, such as `name`, says nothing
-        if not places:
-            return None
-        # In a tie, the section: LoRA settings are often in one block with a number of layers.
-        place, number = max(places.items(), key=lambda item: (item[1], item[0] != ""))
-        return place if number * 2 > len(block) or number * 2 == len(block) and place else None
-
-
-def _words(key: str) -> str:
-    """`batchSize`, `batch-size` and `--batch_size` are all batch_size."""
-    spread = "".join(
-        f"_{letter}" if letter.isupper() and before.islower() else letter for before, letter in zip(f" {key}", key)
-    )
-    return spread.lower().replace("-", "_").replace(" ", "_").strip("_")
 
 
 @cache

@@ -20,12 +20,7 @@ from ..files import write_text
 from ..models.base_models import DEMO_MODEL, TINY_MODEL
 from ..paths import absolute, shown
 
-# The original report's matrix, before and after its fix. `cataware` is the entry whose folder was empty.
 # Paths are relative to the folder with the variants.
-HISTORICAL_VARIANTS = [
-    {"id": "cataware", "path": "category_aware"},
-    {"id": "rawstyle", "path": "raw_style"},
-]
 FIXED_VARIANTS = [
     {"id": "variable", "path": "raw_style_variable"},
     {"id": "rawstyle", "path": "raw_style"},
@@ -126,23 +121,6 @@ lora_parameters:          # replaces all of mlx-lm's defaults, so list every key
   scale: {scale}
   dropout: 0.0
 """
-HISTORICAL = """\
-# A config as the original project wrote them. It is an example for the audit; do not train it.
-# mlx-lm ignores lora_layers, lora_rank, lora_alpha and lora_dropout: every run had rank 8, scale 20, dropout 0 and
-# 16 layers, whatever its config said. And this config's data folder was empty.
-# Written by `make configs`.
-model: LiquidAI/LFM2-350M
-data: data/personal/category_aware
-adapter_path: data/adapters/historical_0.3b_lora_cataware
-train: true
-iters: 600
-batch_size: 4
-learning_rate: 2.0e-04
-lora_layers: 8
-lora_rank: 16
-lora_alpha: 32
-lora_dropout: 0.05
-"""
 
 
 def write_matrix(
@@ -228,9 +206,7 @@ def write_examples(folder: Path) -> list[Path]:
     written = write_matrix(folder, variants, "data", methods=METHODS)
     written += write_matrix(folder, variants, "data/personal", prefix="personal", models=REPORT[:3])
     written += write_matrix(folder, variants, "reports/sample/data", prefix="sample", models=(SAMPLE,))
-    historical = folder / "historical_0.3b_lora_cataware.yaml"
-    write_text(historical, HISTORICAL)
-    return [*written, historical, *write_profiles(folder)]
+    return written + write_profiles(folder)
 
 
 def write_all(folder: Path) -> list[Path]:
