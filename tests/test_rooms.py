@@ -1,6 +1,7 @@
 """The rooms of the library import each other in one direction."""
 
 import ast
+import graphlib
 import os
 import subprocess
 import sys
@@ -60,3 +61,21 @@ def test_an_app_an_audit_and_a_comparison_need_no_extra():
         "import ftstudy.compare.archaeology, ftstudy.compare.results\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": str(LIB.parent)})
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    needs = {}
+    for path in LIB.rglob("*.py"):
+        parts = path.relative_to(LIB).with_suffix("").parts
+        package, own = parts[:-1], parts[:-1] if parts[-1] == "__init__" else parts
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                base = (*package[: len(package) - node.level + 1], *(node.module or "").split("."))
+                base = tuple(part for part in base if part)
+                for alias in node.names:
+                    deeper = (*base, alias.name)
+                    is_module = LIB.joinpath(*deeper).with_suffix(".py").is_file() or LIB.joinpath(*deeper).is_dir()
+                    target = deeper if is_module else base
+                    if target != own[: len(target)]:  # a module may need what its own package defines
+                        needs.setdefault(own, set()).add(target)
+    graphlib.TopologicalSorter(needs).prepare()  # raises CycleError
