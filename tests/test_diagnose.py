@@ -176,6 +176,15 @@ def test_without_an_adapter_the_rows_and_the_prompt_are_diagnosed(project, tmp_p
     assert said.returncode in (1, 2) and "--adapter" in said.stderr
 
 
+@pytest.mark.parametrize(
+    "option, says", [("--log", "no log"), ("--fused", "no fused model"), ("--inference", "inference profile")]
+)
+def test_a_wrong_path_is_reported_before_any_notebook_runs(tmp_path, option, says):
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(CONFIG | {"model": "tiny"}))
+    said = diagnose(tmp_path, "config.yaml", option, "nowhere")
+    assert said.returncode == 2 and says in said.stderr and "nowhere" in said.stderr and said.stdout == ""
+
+
 @pytest.mark.slow
 def test_rows_that_cannot_be_found_are_an_error_that_names_the_folder(tmp_path):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(CONFIG | {"model": "tiny", "data": "rows"}))

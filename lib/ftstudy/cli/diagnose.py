@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..errors import StudyError
 from ..paths import absolute, run_folder, shown
-from .arguments import EXIT_CODES
+from .arguments import EXIT_CODES, number
 
 RESULTS = ("extraction", "findings", "format_audit", "training", "comparison", "cost")
 
@@ -32,16 +32,26 @@ def add(parsers):
     parser.add_argument("--owner", default="", help="your name in the prompts (default: as in the data)")
     parser.add_argument("--app", type=absolute, help="your app's code, searched for special tokens typed into it")
     parser.add_argument("--run", help="name of the folder in reports/ for the results (default: the config's name)")
-    parser.add_argument("--replies", default="40", help="how many held-out replies to compare on (40)")
+    parser.add_argument("--replies", type=number(1), default=40, help="how many held-out replies to compare on (40)")
     return parser
 
 
 def run(options) -> int:
     """Runs the notebooks into reports/<run>/, as far as there is something to measure."""
-    from .. import configs, notebooks
+    from .. import chat_format, configs, notebooks
     from ..files import read_json
     from ..report import page
 
+    if options.inference:
+        chat_format.load_profile(options.inference)  # a wrong path is reported now, not after two notebooks
+    if options.log and not options.log.is_file():
+        raise StudyError(
+            f"There is no log {shown(options.log)}. Name a file with what mlx_lm.lora printed, or leave --log out."
+        )
+    if options.fused and not options.fused.is_dir():
+        raise StudyError(
+            f"There is no fused model at {shown(options.fused)}. Name the folder that mlx_lm.fuse saved to."
+        )
     config = configs.load(options.config, data=options.data, model=options.model)
     folder = run_folder(options.run or options.config.stem)
     adapter = _adapter(options, config)
@@ -65,7 +75,7 @@ def run(options) -> int:
         try:
             taken = {"existing": "true", "log": _text(options.log), "iterations": "0", "evaluate_every": "0"}
             notebook("03_train", **given, adapter=adapter, stock="false", **taken)
-            sizes = {"replies": options.replies, "shots": "4", "longest": "48", "samples": "6"}
+            sizes = {"replies": str(options.replies), "shots": "4", "longest": "48", "samples": "6"}
             compared = {key: given[key] for key in ("run", "config")} | asked | {"fused": _text(options.fused)}
             notebook("04_compare", **compared, **sizes)
         except StudyError as error:

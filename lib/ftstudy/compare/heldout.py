@@ -39,7 +39,7 @@ def held_out(
             f"None of the {len(examples)} rows of {shown(folder / split)}.jsonl ends with a reply in a message of its "
             "own, so there is nothing to compare with. Write the rows as `messages` or as `prompt` and `completion` (plain "
             "text is read only if the model's own chat template rendered it), and train again; "
-            "`make audit` says what is wrong with them."
+            "`ftstudy audit` says what is wrong with them."
         )
     if recorded is not None:
         usable = [at for at in usable if (split, at) in recorded] or usable

@@ -61,7 +61,7 @@ def plan(
     if "aligned" in refused:
         raise StudyError(
             f"The chat template of {main['model']} cannot render {shown(data / heldout['split'])}.jsonl: {refused['aligned']}. "
-            "Run `make audit` for details, then use another model or extract the data in a form that it accepts."
+            "Run `ftstudy audit` for details, then use another model or extract the data in a form that it accepts."
         )
     left_out += [{"arm": f"every model, {name}", "why": why} for name, why in refused.items()]
     unread = sum(one.get("unread", 0) for one in made if one["name"] not in refused)

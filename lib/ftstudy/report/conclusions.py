@@ -89,7 +89,7 @@ def app_known(profile: dict | None, rows: int) -> str:
     if not rows:
         return (
             "There is no prompt to compare: no row ends with a reply in a message of its own, or the app's profile gives "
-            "no prompt. The findings say which."
+            "no prompt, which is then one of the findings."
         )
     return f"The prompts of {count(rows, 'row')} are compared."
 
