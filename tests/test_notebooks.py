@@ -27,6 +27,11 @@ def tags(cell):
     return cell.metadata.get("tags", [])
 
 
+def is_run(cell):
+    """Whether the cell runs on the sample, which has a chat history and trains its own adapter."""
+    return not cell.source.startswith("# only if existing")
+
+
 def test_the_study_has_its_four_notebooks():
     assert notebooks.names() == NAMES
 
@@ -39,6 +44,7 @@ def test_code_cells_that_show_something_have_stored_output(cells):
         if cell.cell_type == "code"
         and re.search(r"^ *(render\.show|print|display)\(?", cell.source, re.M)
         and "explore" not in tags(cell)
+        and is_run(cell)
     ]
     assert len(shows) >= 5
     assert all(cell.outputs for cell in shows)
@@ -63,7 +69,7 @@ def test_no_line_has_over_120_characters(cells):
 
 
 def test_each_notebook_concludes_in_sentences(cells):
-    said = [cell for cell in cells if re.search(r"^print\(conclusions\.", cell.source, re.M)]
+    said = [cell for cell in cells if re.search(r"^print\(conclusions\.", cell.source, re.M) and is_run(cell)]
     assert said
     for cell in said:
         texts = ["".join(output["text"]) for output in cell.outputs if output.output_type == "stream"]
