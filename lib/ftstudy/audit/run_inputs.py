@@ -10,7 +10,7 @@ from .. import chat_format, configs
 from ..chat_format.loss_mask import LossMask, loss_mask
 from ..chat_format.read_back import with_messages
 from ..chat_format.rendering import Rendering, render
-from ..chat_format.rows import Split, read_split
+from ..chat_format.rows import Split, is_conversation, read_split
 from ..errors import StudyError
 from ..extract import variant_folder
 from ..extract.variant_folder import SPLITS, origin_of
@@ -57,7 +57,11 @@ class RunInputs:
             return self.rendering(name)
         if key not in self._renderings:
             rows = with_messages(split.rows, self.tokenizer, self.config)
-            chats = [(line, row) for line, row in zip(split.numbers, rows) if "messages" in row]
+            chats = [
+                (line, row)
+                for line, row in zip(split.numbers, rows)
+                if isinstance(row, dict) and is_conversation(row.get("messages"))
+            ]
             self._renderings[key] = render(chats, self.tokenizer)
         return self._renderings[key]
 

@@ -1,8 +1,7 @@
 """A text that a chat template rendered becomes messages again: for rows that were rendered by hand."""
 
-import re
-
-from .rows import FEATURES
+from .prompts import is_text
+from .rows import FEATURES, is_conversation
 from .template import Template
 
 MOST = 40  # turns
@@ -24,15 +23,30 @@ def read_back(text: str, template: Template) -> list[dict] | None:
         skeleton = template.skeleton(roles)
         if skeleton is None:
             continue
-        pieces = [re.escape(piece) for piece in skeleton.markup[:-1]] + [re.escape(skeleton.markup[-1].rstrip())]
-        found = re.fullmatch("(.*?)".join(pieces) + r"\s*", bare, re.DOTALL)
-        if found is None:
+        contents = _contents(bare, skeleton.markup)
+        if contents is None:
             continue
-        messages = [{"role": role, "content": content} for role, content in zip(roles, found.groups())]
+        messages = [{"role": role, "content": content} for role, content in zip(roles, contents)]
         again = template.render(messages, prompt=False)
         if again is not None and template.without_bos(again)[1].rstrip() == bare.rstrip():
             return messages
     return None
+
+
+def _contents(text: str, markup: tuple[str, ...]) -> list[str] | None:
+    """What is between the pieces of markup, each taken where it first appears; None if one is missing."""
+    first, *between, last = markup
+    if not text.startswith(first):
+        return None
+    found, at = [], len(first)
+    for piece in between:
+        end = text.find(piece, at)
+        if end < 0:
+            return None
+        found.append(text[at:end])
+        at = end + len(piece)
+    rest, last = text[at:].rstrip(), last.rstrip()
+    return [*found, rest[: len(rest) - len(last)]] if rest.endswith(last) else None
 
 
 def with_messages(rows: list[dict], tokenizer, config: dict | None = None) -> list[dict]:
@@ -41,8 +55,8 @@ def with_messages(rows: list[dict], tokenizer, config: dict | None = None) -> li
     template = Template(tokenizer)
 
     def read(row):
-        text = row.get(key) if isinstance(row, dict) and "messages" not in row else None
-        messages = read_back(text, template) if isinstance(text, str) else None
+        text = row.get(key) if isinstance(row, dict) and not is_conversation(row.get("messages")) else None
+        messages = read_back(text, template) if is_text(text) else None
         return row | {"messages": messages} if messages else row
 
     return list(map(read, rows))
