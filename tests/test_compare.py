@@ -759,7 +759,7 @@ def test_rows_without_a_reply_are_skipped_and_counted(data):
     ]
     found = heldout.held_out(data(rows, list("abcdef")), 9)
     assert found["rows"] == [1, 5] and found["conversations"] == ["b", "f"] and found["unusable"] == 4
-    refused(lambda: heldout.held_out(data(rows[:1]), 9), "None of the 1 rows", "make audit")
+    refused(lambda: heldout.held_out(data(rows[:1]), 9), "None of the 1 rows", "ftstudy audit")
 
 
 def test_replies_come_from_the_validation_rows_if_there_are_no_test_rows(data):
