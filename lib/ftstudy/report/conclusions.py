@@ -7,6 +7,7 @@ from ..wording import count, effect, format_name, listed, more_likely, number, p
 
 FEW_TO_TRAIN, FEW_TO_TEST = 200, 40  # examples below which a run says so
 SOME_EMPTY = 0.1  # of the replies: from here on, a run says so
+OFTEN = 0.02  # of the replies: one that comes back so often is worth saying
 FLAT = 0.01  # nats per trained token: a smaller rise of the validation loss is not over-fitting
 
 
@@ -39,8 +40,8 @@ def rows(described: dict) -> str:
         return f"{text}None of them ends with a reply in a message of its own, so no reply can be looked at."
     if total > replies:
         text += f"{count(total - replies, 'row does', 'rows do')} not end with a reply. "
-    if described["replies"]:
-        reply, times = described["replies"][0]
+    reply, times = next(iter(described["replies"]), ("", 0))
+    if times >= OFTEN * replies:
         text += f"The most frequent reply, “{_short(reply)}”, is the answer in {times / replies:.0%} of them. "
     systems = described["different"]["systems"]
     text += {0: "There is no system text. ", 1: "All system texts are the same. "}.get(
