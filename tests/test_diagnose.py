@@ -253,3 +253,11 @@ def test_a_server_app_is_recorded_and_its_adapter_of_the_demo_model_is_diagnosed
     }
     assert comparison["attribution"]["tuned"]["faults"] == ["system"]
     assert (results / "index.html").stat().st_size < 3e6
+
+
+def test_a_model_that_cannot_be_had_is_said_before_anything_is_written(tmp_path):
+    write_rows(tmp_path / "data", train=conversation(1), valid=conversation(2))
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(CONFIG | {"model": "./gone"}))
+    said = diagnose(tmp_path, "config.yaml")
+    assert said.returncode == 2 and "No model folder at gone" in said.stderr
+    assert not (tmp_path / "reports").exists()

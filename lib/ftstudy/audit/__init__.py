@@ -26,7 +26,7 @@ __all__ = [
 ]
 # In the order in which a run meets them.
 FAMILIES = (config, data, content, splits, loss, parity, adapters)
-# An existing adapter is no reason not to train a new one.
+# Training replaces an adapter that exists, so what is wrong with it does not matter.
 BEFORE_TRAINING = (config, data, content, splits, loss)
 
 

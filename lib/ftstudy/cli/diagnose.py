@@ -40,6 +40,7 @@ def run(options) -> int:
     """Runs the notebooks into reports/<run>/, as far as there is something to measure."""
     from .. import chat_format, configs, notebooks
     from ..files import read_json
+    from ..models import base_models
     from ..report import page
 
     if options.inference:
@@ -53,6 +54,7 @@ def run(options) -> int:
             f"There is no fused model at {shown(options.fused)}. Name the folder that mlx_lm.fuse saved to."
         )
     config = configs.load(options.config, data=options.data, model=options.model)
+    base_models.resolve(config["model"])  # without it nothing can be said, so nothing is written
     folder = run_folder(options.run or options.config.stem)
     adapter = _adapter(options, config)
     for name in RESULTS:  # of an earlier diagnosis

@@ -1,4 +1,4 @@
-"""Which rows belong to the same conversation? Intervals need to know: its replies are no independent evidence.
+"""Which rows belong to the same conversation? Intervals need to know, because its replies aren't independent.
 
 Our own extraction records it. Other people's rows are linked by the lines they share: the windows of one
 conversation overlap, so a row repeats lines of the rows before it.

@@ -190,7 +190,7 @@ def contract_matches(inputs, folder: Path) -> Iterator[Finding]:
             evidence=str(error),
             where=shown(path),
             cause="The file was written by another version, or changed since.",
-            fix="Delete the file; the next clean audit writes it again.",
+            fix="Delete the file. Training writes it, and so does an audit with --inference that finds no error.",
         )
         return
     if differences:
