@@ -4,6 +4,8 @@ from .. import engine  # noqa: F401  before MLX is imported
 
 # isort: split
 
+from dataclasses import replace
+
 from ..progress import bar
 from . import adapters, app_code, config, content, data, documentation, fused_model, loss, parity, splits
 from .contract_writer import offer as offer_contract
@@ -52,7 +54,8 @@ def check_before_training(inputs: RunInputs) -> dict:
 
 
 def _found(inputs: RunInputs, families) -> list[Finding]:
-    return [item for family in bar(families, desc="auditing", delay=1) for item in family.check(inputs)]
+    found = [item for family in bar(families, desc="auditing", delay=1) for item in family.check(inputs)]
+    return [replace(item, where=item.where or inputs.where) for item in found]
 
 
 def checks() -> list[Check]:

@@ -8,7 +8,7 @@ SEVERITIES = ("error", "warning", "info")
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing found. `evidence` holds the offending lines; `where` is the file to look at."""
+    """One thing found. `evidence` holds the offending lines; `where` is the file to look at, if not the config."""
 
     check: str
     severity: str
@@ -37,7 +37,7 @@ class Check:
     good: str
 
     def found(
-        self, severity: str, title: str, *, evidence: str | Sequence[str] = (), where: str, **values: str
+        self, severity: str, title: str, *, evidence: str | Sequence[str] = (), where: str = "", **values: str
     ) -> Finding:
         """A finding of this check. `values` fill the placeholders; `cause` and `fix` among them replace those texts.
 

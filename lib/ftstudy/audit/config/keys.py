@@ -156,41 +156,38 @@ def _unknown_keys(inputs):
 
 
 def _unknown(inputs, key, value, section: str = "") -> Finding:
-    keys, path = installed(), f"{section}.{shown_key(key)}" if section else shown_key(key)
-    live = meant(key, section) if isinstance(key, str) else None
-    cause = fix = None
-    if key in OUR_KEYS and not section:
-        reason = "it belongs below `ftstudy`"
-        fix = f"Write `ftstudy: {{{key}: {shown_value(value)}}}`, or delete it."
-    elif not isinstance(key, str):
-        reason = "keys must be text, and mlx-lm aborts"
-        cause = (
-            "YAML reads yes, no, on and off as true or false; mlx-lm makes each key an attribute, which must be text."
+    path = f"{section}.{shown_key(key)}" if section else shown_key(key)
+    line = f"{path}: {shown_value(value)}"
+    if not isinstance(key, str):
+        return UNKNOWN.found(
+            "error",
+            f"`{path}`: keys must be text, and mlx-lm aborts",
+            evidence=line,
+            cause="YAML reads yes, no, on and off as true or false; mlx-lm makes each key an attribute, which must be "
+            "text.",
+            fix="Put the key in quotes, or delete the line.",
         )
-        fix = "Put the key in quotes, or delete the line."
-    else:
-        if isinstance(value, dict) and not section and not keys.section(live or ""):
-            # The keys in a block say more than its name: `lora: {rank: 8}`, `training: {iters: 5}`.
-            place = home(value)
-            if place == "":
-                live, reason = None, "its keys belong at the top level"
-                names = dict.fromkeys(name for inner in value if isinstance(inner, str) and (name := named(inner)))
-                fix = f"Write {enumerated([f'`{name}`' for name in names])} at the top level, not below `{path}`."
-            else:
-                live = place or live
-        if live:
-            reason = f"mlx-lm {_applied(inputs, live)}"
-            fix = f"Set `{live}` instead" + (f" ({NOTES[live]})." if live in NOTES else ".")
-        elif not fix:
-            reason = "mlx-lm has no such key"
-    return UNKNOWN.found(
-        "warning" if isinstance(key, str) else "error",
-        f"`{path}: {shown_value(value)}` is ignored: {reason}" if isinstance(key, str) else f"`{path}`: {reason}",
-        evidence=f"{path}: {shown_value(value)}",
-        where=inputs.where,
-        cause=cause,
-        fix=fix,
-    )
+    reason, fix = _reason(inputs, key, value, section)
+    return UNKNOWN.found("warning", f"`{line}` is ignored: {reason}", evidence=line, fix=fix)
+
+
+def _reason(inputs, key: str, value, section: str) -> tuple[str, str | None]:
+    """Why a key is ignored, and what to write instead; None if that is unclear."""
+    live = meant(key, section)
+    if key in OUR_KEYS and not section:
+        return "it belongs below `ftstudy`", f"Write `ftstudy: {{{key}: {shown_value(value)}}}`, or delete it."
+    if isinstance(value, dict) and not section and not installed().section(live or ""):
+        # The keys in a block say more than its name: `lora: {rank: 8}`, `training: {iters: 5}`.
+        place = home(value)
+        if place == "":
+            names = dict.fromkeys(name for inner in value if isinstance(inner, str) and (name := named(inner)))
+            where = f"at the top level, not below `{shown_key(key)}`"
+            return "its keys belong at the top level", f"Write {enumerated([f'`{name}`' for name in names])} {where}."
+        live = place or live
+    if not live:
+        return "mlx-lm has no such key", None
+    note = f" ({NOTES[live]})" if live in NOTES else ""
+    return f"mlx-lm {_applied(inputs, live)}", f"Set `{live}` instead{note}."
 
 
 def named(key: str, section: str = "") -> str | None:
@@ -264,7 +261,6 @@ def _optimizer_blocks(inputs):
             "warning",
             f"`optimizer_config.{shown_key(name)}` is ignored: it is not an optimizer",
             evidence=f"optimizer_config: {block}",
-            where=inputs.where,
             cause=f"optimizer_config has a block for each optimizer, and mlx-lm reads only the one of `{chosen}`.",
             fix=f"Write `optimizer_config: {{{host}: {block}}}`, with `optimizer: {host}`."
             if host
@@ -276,7 +272,6 @@ def _optimizer_blocks(inputs):
             "warning",
             f"`optimizer_config` has settings of {', '.join(others)}, but the optimizer is {chosen}",
             evidence=f"optimizer: {chosen}",
-            where=inputs.where,
             cause="mlx-lm reads only the block of the chosen optimizer.",
             fix=f"Set `optimizer: {others[0]}`, or move the settings to `{chosen}`.",
         )
@@ -287,7 +282,6 @@ def _optimizer_blocks(inputs):
                 "error",
                 f"The optimizer {chosen} has no option `{shown_key(option)}`",
                 evidence=f"optimizer_config.{chosen}.{shown_line(option, value)}",
-                where=inputs.where,
                 cause="mlx-lm passes the whole block to the optimizer, which rejects the option."
                 + (" The learning rate is passed separately." if option == "learning_rate" else ""),
                 fix=f"Use {', '.join(takes[chosen])}, or delete it.",
@@ -307,7 +301,6 @@ def _dead_keys(inputs):
             "warning",
             f"`{key}: {shown_value(value)}` never applies from a config file; mlx-lm uses {shown_value(applied)}",
             evidence=shown_line(key, value),
-            where=inputs.where,
             cause=f"mlx-lm declares the key, but {why}.",
             fix=f"Delete it{flag}.",
         )
@@ -322,7 +315,6 @@ def _train_off(inputs):
         "error" if given or tests else "info",  # it may be meant for the command line
         f"The config doesn't say `train: true`, so {then}",
         evidence=f"train: {shown_value(inputs.given['train'])}" if given else "train: false  (mlx-lm's default)",
-        where=inputs.where,
     )
 
 
@@ -336,7 +328,6 @@ def _set_twice(inputs):
             "info" if equal else "warning",
             f"`{shown_key(path)}` is set {times}: {places}; the last value wins",
             evidence=listed([f"line {line}: {shown_key(pairs[0][0].value)}: {text}" for line, text in shown]),
-            where=inputs.where,
         )
 
 

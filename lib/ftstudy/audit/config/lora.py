@@ -64,8 +64,8 @@ def check(inputs) -> Iterator[Finding]:
     if values["fine_tune_type"] == "full":
         yield from _not_used(inputs)
     else:
-        yield from _settings(inputs, settings)
-        yield from _scale(inputs, settings.get("scale"))
+        yield from _settings(settings)
+        yield from _scale(settings.get("scale"))
         yield from _keys(inputs, settings.get("keys"), values["num_layers"])
     yield from _layers(inputs, values["num_layers"])
 
@@ -76,19 +76,16 @@ def _not_used(inputs):
             "info",
             "`lora_parameters` is not used: `fine_tune_type: full` trains the weights themselves",
             evidence=[shown_line("lora_parameters", given), "fine_tune_type: full"],
-            where=inputs.where,
             cause="mlx-lm makes no adapter then, and writes `lora_parameters: null` to adapter_config.json.",
             fix="No action needed to train all weights; for LoRA set `fine_tune_type: lora`.",
         )
 
 
-def _settings(inputs, settings: dict):
+def _settings(settings: dict):
     lines = listed([shown_line(key, value) for key, value in settings.items()] or ["{}"])
     missing = [key for key in ("rank", "scale", "dropout") if key not in settings]
     if missing:
-        yield INCOMPLETE.found(
-            "error", f"`lora_parameters` lacks {enumerated(missing)}", evidence=lines, where=inputs.where
-        )
+        yield INCOMPLETE.found("error", f"`lora_parameters` lacks {enumerated(missing)}", evidence=lines)
     rank, dropout = settings.get("rank"), settings.get("dropout")
     for key in ALPHA:
         if key in settings:
@@ -97,7 +94,6 @@ def _settings(inputs, settings: dict):
                 "warning",
                 f"`lora_parameters.{key}: {shown_value(alpha)}` is ignored; mlx-lm reads `scale`",
                 evidence=lines,
-                where=inputs.where,
                 scale=f"{alpha / rank:g}" if fits(alpha, float) and fits(rank, float) else "alpha / rank",
             )
     if dropout is not None and dropout >= LARGE_DROPOUT:
@@ -105,13 +101,12 @@ def _settings(inputs, settings: dict):
             "warning",
             f"`lora_parameters.dropout: {dropout}` drops {dropout:.0%} of the adapter's input at every step",
             evidence=f"dropout: {dropout}",
-            where=inputs.where,
             cause="Dropout is a fraction, not a percentage; recipes use 0 to 0.1.",
             fix="Set a dropout between 0 and 0.1.",
         )
 
 
-def _scale(inputs, scale):
+def _scale(scale):
     if not isinstance(scale, int | float) or SMALL_SCALE <= abs(scale) <= PEFT_SCALE:
         return
     severity, cause, fix = "warning", None, None
@@ -125,14 +120,8 @@ def _scale(inputs, scale):
     else:
         severity, means = "info", f"in PEFT's terms, alpha = {scale:g} × rank; 1 or 2 × rank is usual"
         fix = "Choose it together with learning_rate."
-    yield SCALE.found(
-        severity,
-        f"LoRA's scale is {scale:g}: {means}",
-        evidence=f"scale: {scale:g}",
-        where=inputs.where,
-        cause=cause,
-        fix=fix,
-    )
+    title = f"LoRA's scale is {scale:g}: {means}"
+    yield SCALE.found(severity, title, evidence=f"scale: {scale:g}", cause=cause, fix=fix)
 
 
 def _keys(inputs, keys, num_layers: int):
@@ -140,7 +129,7 @@ def _keys(inputs, keys, num_layers: int):
         return
 
     def found(severity, title, **texts):
-        return KEYS.found(severity, title, evidence=shown_line("keys", keys), where=inputs.where, **texts)
+        return KEYS.found(severity, title, evidence=shown_line("keys", keys), **texts)
 
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         yield found(
@@ -196,7 +185,6 @@ def _layers(inputs, asked: int):
             "info",
             f"`num_layers: {asked}` means all{f' {has}' if has else ''} layers",
             evidence=f"num_layers: {asked}",
-            where=inputs.where,
             cause="mlx-lm trains the last num_layers layers, or all of them at 0 or below.",
             fix="No action needed if you mean all layers.",
         )
@@ -206,6 +194,5 @@ def _layers(inputs, asked: int):
             "error",
             f"`num_layers` is {asked}{default}, but the model has {has} layers",
             evidence=f"num_layers: {asked}",
-            where=inputs.where,
             layers=has,
         )

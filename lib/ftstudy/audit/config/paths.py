@@ -58,7 +58,7 @@ def check(inputs) -> Iterator[Finding]:
 
 def _found(inputs, severity: str, key: str, title: str, **texts) -> Finding:
     line = shown_line(key, inputs.config[key])
-    return PATH.found(severity, title, evidence=line, where=inputs.where, key=key, **texts)
+    return PATH.found(severity, title, evidence=line, key=key, **texts)
 
 
 def _model(inputs):
@@ -81,7 +81,6 @@ def _beside(inputs):
                 "warning",
                 f"`{key}: {shown_key(given)}` is in the config's own folder, not in the current one",
                 evidence=[shown_line(key, given), f"read from {shown(used)}"],
-                where=inputs.where,
                 cause="mlx-lm counts paths from the folder it is started in, so it finds this only if it is started in "
                 "the config's folder.",
                 fix=f"Start mlx-lm in {shown(absolute(inputs.where).parent)}, or write the path as it counts from here.",
@@ -140,7 +139,6 @@ def _hf_dataset(inputs):
             "error",
             f"`{line}` is not a block with the dataset's `path`, or a list of such blocks",
             evidence=line,
-            where=inputs.where,
             cause="mlx-lm reads `path` from each block, and aborts.",
             fix="Write `hf_dataset: {path: organisation/name}`, or a list of such blocks.",
         )
@@ -152,7 +150,6 @@ def _hf_dataset(inputs):
         f"The run trains on {names} from a hub, not on the folder in `data`"
         + ("" if installed else "; the datasets package, which loads it, is not installed"),
         evidence=line,
-        where=inputs.where,
         cause=None if installed else f"{HF_DATASET.cause} Without the package, mlx-lm aborts after loading the model.",
         fix=None if installed else f"{HF_DATASET.fix} To train on it as it is, install datasets.",
     )

@@ -107,16 +107,18 @@ def check(inputs) -> Iterator[Finding]:
 
 
 def _rate(inputs, values):
-    schedule = inputs.config.get("lr_schedule")
+    schedule, updates = inputs.config.get("lr_schedule"), values["iters"] // values["grad_accumulation_steps"]
     if _chooses_own_steps(inputs, values["optimizer"]):
         yield from _unread(inputs, values["optimizer"])
     elif not schedule:
-        yield from _size(inputs, values["learning_rate"], values["optimizer"])
-    else:
-        updates = values["iters"] // values["grad_accumulation_steps"]
-        # If either value is unusable, the length of the run is unknown.
-        if updates and all(values[key] == inputs.config[key] for key in ("iters", "grad_accumulation_steps")):
-            yield from _schedule(inputs, values, schedule, updates)
+        yield from _size(values["learning_rate"], values["optimizer"])
+    elif updates and _usable(inputs, values, "iters", "grad_accumulation_steps"):
+        yield from _schedule(inputs, values, schedule, updates)
+
+
+def _usable(inputs, values, *keys: str) -> bool:
+    """Whether these values can be used as they are; otherwise the length of the run is unknown."""
+    return all(values[key] == inputs.config[key] for key in keys)
 
 
 def _chooses_own_steps(inputs, optimizer: str) -> bool:
@@ -135,13 +137,12 @@ def _unread(inputs, optimizer: str):
                 "warning",
                 f"`{key}` is ignored: {optimizer} chooses its steps itself",
                 evidence=[shown_line(key, value), f"optimizer: {optimizer}"],
-                where=inputs.where,
                 cause=f"mlx's {optimizer} has relative_step: true by default, and then uses no learning rate.",
                 fix=f"Write `optimizer_config: {{{optimizer}: {{relative_step: false}}}}`, or delete {key}.",
             )
 
 
-def _size(inputs, rate: float, optimizer: str, scheduled: bool = False):
+def _size(rate: float, optimizer: str, scheduled: bool = False):
     low, high = USUAL.get(optimizer, ADAM)
     if low <= rate <= high:
         return
@@ -151,7 +152,6 @@ def _size(inputs, rate: float, optimizer: str, scheduled: bool = False):
         "warning",
         f"{name} is {rate:g}, " + (f"far above what {optimizer} is used with" if too_high else "so nothing is learned"),
         evidence=[f"{'highest rate' if scheduled else 'learning_rate'}: {rate:g}", f"optimizer: {optimizer}"],
-        where=inputs.where,
         cause=f"With {optimizer}, steps of this size make training diverge." if too_high else None,
         low=f"{low:g}",
         high=f"{high:g}",
@@ -160,7 +160,7 @@ def _size(inputs, rate: float, optimizer: str, scheduled: bool = False):
 
 def _schedule(inputs, values, schedule, updates: int):
     line = shown_line("lr_schedule", schedule)
-    invalid = partial(INVALID.found, "error", evidence=line, where=inputs.where, names=", ".join(sorted(_known())))
+    invalid = partial(INVALID.found, "error", evidence=line, names=", ".join(sorted(_known())))
     try:
         lengths = _lengths(schedule)
         rates = _curve(schedule, updates)
@@ -177,7 +177,7 @@ def _schedule(inputs, values, schedule, updates: int):
             fix="Start the schedule above 0 and end it at 0 or more.",
         )
         return
-    found = partial(SCHEDULE.found, "warning", evidence=line, where=inputs.where)
+    found = partial(SCHEDULE.found, "warning", evidence=line)
     rate, first = inputs.given.get("learning_rate"), schedule["arguments"][0]
     if fits(rate, float) and not any(numpy.isclose(rate, value, rtol=1e-3) for value in (first, peak)):
         yield found(
@@ -215,7 +215,7 @@ def _schedule(inputs, values, schedule, updates: int):
             cause=f"A schedule counts optimizer updates: {counted}.",
             fix="Let the decay last as long as the run, or end it above 0.",
         )
-    yield from _size(inputs, peak, values["optimizer"], scheduled=True)
+    yield from _size(peak, values["optimizer"], scheduled=True)
 
 
 def _known() -> dict:
@@ -254,48 +254,35 @@ def _curve(schedule: dict, updates: int) -> numpy.ndarray:
 
 
 def _length(inputs, values):
-    # If one of these is unusable, the length of the run is unknown.
-    if all(values[key] == inputs.config[key] for key in ("iters", "batch_size", "grad_accumulation_steps")):
-        yield from _updates(inputs, values["iters"], values["grad_accumulation_steps"])
-        yield from _saved(inputs, values["iters"], values["save_every"])
+    if _usable(inputs, values, "iters", "batch_size", "grad_accumulation_steps"):
+        yield from _updates(values["iters"], values["grad_accumulation_steps"], values["save_every"])
         if not inputs.config.get("hf_dataset"):  # or else the folder's rows aren't the run's
             yield from _validation(inputs, values)
             yield from _epochs(inputs, values)
     if inputs.config.get("test") and values["test_batches"] < 1 and values["test_batches"] != -1:
-        yield _no_batches(inputs, "test_batches", values["test_batches"])
+        yield _no_batches("test_batches", values["test_batches"])
 
 
-def _updates(inputs, iters: int, steps: int):
-    lost = iters % steps
-    if not lost:
-        return
-    yield ACCUMULATION.found(
-        "error" if iters < steps else "info",
-        f"{iters} iterations are fewer than grad_accumulation_steps, {steps}: nothing is ever updated"
-        if iters < steps
-        else f"The last {lost} of {iters:,} iterations end without an update",
-        evidence=[f"iters: {iters}", f"grad_accumulation_steps: {steps}"],
-        where=inputs.where,
-        steps=steps,
-    )
-
-
-def _saved(inputs, iters: int, every: int):
-    if every > iters:
-        yield SAVE_EVERY.found(
-            "info",
-            f"No checkpoint is saved: save_every is {every:,}, but the run has {iters:,} iterations",
-            evidence=f"save_every: {every}",
-            where=inputs.where,
+def _updates(iters: int, steps: int, every: int):
+    if lost := iters % steps:
+        yield ACCUMULATION.found(
+            "error" if iters < steps else "info",
+            f"{iters} iterations are fewer than grad_accumulation_steps, {steps}: nothing is ever updated"
+            if iters < steps
+            else f"The last {lost} of {iters:,} iterations end without an update",
+            evidence=[f"iters: {iters}", f"grad_accumulation_steps: {steps}"],
+            steps=steps,
         )
+    if every > iters:
+        title = f"No checkpoint is saved: save_every is {every:,}, but the run has {iters:,} iterations"
+        yield SAVE_EVERY.found("info", title, evidence=f"save_every: {every}")
 
 
-def _no_batches(inputs, key: str, asked: int) -> Finding:
+def _no_batches(key: str, asked: int) -> Finding:
     return BATCHES.found(
         "warning",
         f"With `{key}: {asked}` no rows are evaluated, and the loss shown is not a number",
         evidence=f"{key}: {asked}",
-        where=inputs.where,
         key=key,
     )
 
@@ -306,7 +293,7 @@ def _validation(inputs, values):
     if not rows:
         return
     if asked < 1 and asked != -1:
-        yield _no_batches(inputs, "val_batches", asked)
+        yield _no_batches("val_batches", asked)
         return
     if study(inputs.config):  # keeps the best adapter, and validates on the same rows every time
         return
@@ -314,7 +301,6 @@ def _validation(inputs, values):
         "info",
         f"The adapter of iteration {values['iters']:,} is kept, whichever was best",
         evidence=[f"iters: {values['iters']}", f"steps_per_eval: {every}", f"save_every: {values['save_every']}"],
-        where=inputs.where,
         fix=None
         if values["save_every"] == every
         else f"To go back to an earlier adapter, set save_every to steps_per_eval, {every:,}, and look at the curve.",
@@ -324,7 +310,6 @@ def _validation(inputs, values):
             "info",
             f"Each validation sees {asked * batch:,} of {rows:,} rows, drawn anew every time",
             evidence=[f"val_batches: {asked}", f"batch_size: {batch}"],
-            where=inputs.where,
             cause="mlx-lm shuffles before each validation, so no two see the same rows.",
             fix="Compare only large differences, or set `val_batches: -1` for all rows.",
         )
@@ -344,7 +329,6 @@ def _epochs(inputs, values):
         f"Training sees {seen:,} rows, {epochs:,.2f} epochs of {rows:,} rows"
         + (f", about {seen * tokens:,.0f} tokens" if tokens else ""),
         evidence=f"{iters:,} iterations × batch_size {batch:,} / {rows:,} rows = {epochs:,.2f} epochs",
-        where=inputs.where,
         cause=f"A model memorizes rows that it sees more than {MANY_EPOCHS} times." if many else None,
         fix=f"For 3 epochs set `iters: {-(-3 * rows // batch)}`, or extract more history." if many else None,
         epoch=f"{-(-rows // batch):,}",

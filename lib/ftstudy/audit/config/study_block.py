@@ -1,7 +1,6 @@
 """The `ftstudy:` block, which this study's trainer reads and mlx-lm ignores."""
 
 from collections.abc import Iterator
-from functools import partial
 
 from ...configs import STUDY as OUR_KEYS
 from ...configs import GaLore, study, study_errors
@@ -26,7 +25,7 @@ def check(inputs) -> Iterator[Finding]:
     yield from _unknown_keys(inputs)
     block = study(inputs.config)
     if block is not None:
-        yield from _values(inputs, block)
+        yield from _values(block)
         yield from _together(inputs, block)
         yield from _rows(inputs)
 
@@ -41,13 +40,12 @@ def _unknown_keys(inputs):
             "warning",
             f"`{shown_line(path, ours[key])}` is not a setting of this study",
             evidence=shown_line(path, ours[key]),
-            where=inputs.where,
             cause="Nothing reads it.",
             fix=f"Use {', '.join(OUR_KEYS)} below `ftstudy`, or delete it.",
         )
 
 
-def _values(inputs, block: dict):
+def _values(block: dict):
     for name, value, wanted in study_errors(block):
         key = f"ftstudy.{shown_key(name)}"
         line = f"{key}: {shown_value(value)}"
@@ -55,18 +53,16 @@ def _values(inputs, block: dict):
             "error",
             f"`{line}` is not valid" if wanted else f"GaLore has no option `{key}`",
             evidence=line,
-            where=inputs.where,
             fix=None if wanted else f"Use {', '.join(GaLore.model_fields)}.",
             wanted=wanted,
         )
 
 
 def _together(inputs, block: dict):
-    found = partial(STUDY_BLOCK.found, where=inputs.where)
     method, kind = block["method"], inputs.config.get("fine_tune_type")
     both = [shown_line("ftstudy.method", method), shown_line("fine_tune_type", kind)]
     if isinstance(method, str) and NEEDS.get(method, kind) != kind:
-        yield found(
+        yield STUDY_BLOCK.found(
             "error",
             f"The method {method} doesn't go with `fine_tune_type: {shown_value(kind)}`",
             evidence=both,
@@ -74,7 +70,7 @@ def _together(inputs, block: dict):
             fix=f"Set `fine_tune_type: {NEEDS[method]}`.",
         )
     if block["galore"] and method != "galore":
-        yield found(
+        yield STUDY_BLOCK.found(
             "warning",
             "`ftstudy.galore` has settings, but the method is not galore",
             evidence=both,
@@ -84,7 +80,7 @@ def _together(inputs, block: dict):
     lora = inputs.config.get("lora_parameters")
     dropout = lora.get("dropout") if method == "pissa" and isinstance(lora, dict) else None
     if type(dropout) in (int, float) and dropout > 0:
-        yield found(
+        yield STUDY_BLOCK.found(
             "warning",
             "With PiSSA, dropout drops part of the base model's own weights",
             evidence=f"lora_parameters.dropout: {dropout}",
@@ -92,7 +88,7 @@ def _together(inputs, block: dict):
             fix="Set `dropout: 0.0`, as in the paper.",
         )
     if not inputs.config.get("mask_prompt"):
-        yield found(
+        yield STUDY_BLOCK.found(
             "info",
             "With `ftstudy:` the loss covers only replies; `mask_prompt: false` is not read",
             evidence="mask_prompt: false",
@@ -113,7 +109,6 @@ def _rows(inputs):
         "error",
         f"`ftstudy:` trains on replies, but the data is {what}",
         evidence=f"data: {inputs.config['data']}",
-        where=inputs.where,
         cause="The study finds replies only in conversations in a local folder.",
         fix="Delete the block to train as mlx-lm does, or extract conversations.",
     )

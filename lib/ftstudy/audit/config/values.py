@@ -136,9 +136,9 @@ def check(inputs) -> Iterator[Finding]:
         if kind is None or value is None and "." not in key:  # an empty value means mlx-lm's default
             continue
         if not fits(value, kind):
-            yield _wrong_type(inputs, key, value, kind)
+            yield _wrong_type(key, value, kind)
         elif outside(key, value):
-            yield _out_of_range(inputs, key, value)
+            yield _out_of_range(key, value)
     for key, check in (("fine_tune_type", FINE_TUNE_TYPE), ("optimizer", OPTIMIZER)):
         value, choices = given.get(key), keys.choices[key]
         # mlx-lm lowers the optimizer's name, but not the type's.
@@ -147,12 +147,11 @@ def check(inputs) -> Iterator[Finding]:
                 "error",
                 f"Unknown {shown_line(f'`{key}`', value)}",
                 evidence=shown_line(key, value),
-                where=inputs.where,
                 choices=", ".join(choices),
             )
 
 
-def _wrong_type(inputs, key: str, value, kind: type) -> Finding:
+def _wrong_type(key: str, value, kind: type) -> Finding:
     severity, cause, meant = "error", None, _meant(value, kind)
     if kind is bool:
         # mlx-lm asks `if args.mask_prompt`: any text but "" counts as true.
@@ -168,7 +167,6 @@ def _wrong_type(inputs, key: str, value, kind: type) -> Finding:
         severity,
         f"`{key}: {shown_value(value)}` is {_described(value, kind)}, but mlx-lm needs {wanted}",
         evidence=shown_line(key, value),
-        where=inputs.where,
         cause=cause,
         fix=None if meant is None else f"Write `{key}: {shown_value(meant)}`{quotes}",
         wanted=wanted,
@@ -209,7 +207,7 @@ def _is_quoted(value) -> bool:
     )
 
 
-def _out_of_range(inputs, key: str, value) -> Finding:
+def _out_of_range(key: str, value) -> Finding:
     low, high, then, below_zero = RANGES[key]
     bounds = f"{low} or more" if isinstance(low, int) else "above 0"
     bounds += "" if math.isinf(high) else f" and {'below 1' if high == BELOW_ONE else f'at most {high}'}"
@@ -219,7 +217,6 @@ def _out_of_range(inputs, key: str, value) -> Finding:
         "warning" if runs else "error",
         f"`{key}: {shown_value(value)}` must be {bounds}",
         evidence=shown_line(key, value),
-        where=inputs.where,
         cause=f"With this value, {below_zero if value < 0 and below_zero else then}.",
         fix=f"Set `{key}` to {bounds}.",
     )

@@ -118,7 +118,6 @@ def check(inputs: RunInputs) -> list[Finding]:
                 "info",
                 "The config trains on a dataset from a hub, which is not audited",
                 evidence=f"hf_dataset: {json.dumps(config['hf_dataset'], default=str)}"[:200],
-                where=inputs.where,
                 cause="With `hf_dataset`, mlx-lm does not read the folder in `data:`.",
                 fix="To have the data audited, save it as train.jsonl, valid.jsonl and test.jsonl.",
             )

@@ -28,7 +28,7 @@ def check(inputs: RunInputs) -> list[Finding]:
     """Findings on the prompts of all rows. Raises StudyError if there is no model to render them with."""
     profile = inputs.profile
     if profile is None:
-        return [NO_PROFILE.found("info", "No inference profile was given", where=inputs.where)]
+        return [NO_PROFILE.found("info", "No inference profile was given")]
     if not any(_has_conversations(inputs, name) for name in inputs.splits):
         return []  # nothing to render, which the data family reports
     names, step = list(inputs.splits), 1

@@ -34,7 +34,7 @@ def findings_of(
         inspected += 1
         prompts, different = _differences_of(row, ids, text, template)
         for check_id, sides in different.items():
-            severity = _severity(check_id, different, row, ids, mask_prompt)
+            severity = _severity(different, row, ids, mask_prompt)
             cases.setdefault((check_id, severity), []).append((row, ids, prompts, sides))
     for row in compared.not_prefixes:
         if sides := _not_in_training(row, template):
@@ -116,7 +116,7 @@ def _differences_of(row: Row, ids: list[int], text: str | None, template: Templa
     return prompts, found
 
 
-def _severity(check: str, found: Differences, row: Row, ids: list[int], mask_prompt: bool) -> str:
+def _severity(found: Differences, row: Row, ids: list[int], mask_prompt: bool) -> str:
     if set(found) == {"parity.template_arguments"} and begins(row.whole, ids):
         # The prompt only stops earlier or later in the trained text, which is fine unless the model would have to
         # write what the loss mask left out.

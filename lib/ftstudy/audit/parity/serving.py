@@ -62,7 +62,7 @@ def check(inputs: RunInputs) -> list[Finding]:
         found += _missing_stop(inputs, name, profile, stops)
         found += _cut_prompts(inputs, served)
     if served or profile.get("notes"):
-        found += _settings(inputs, profile, stops)
+        found += _settings(profile, stops)
     return found
 
 
@@ -85,7 +85,6 @@ def _missing_stop(inputs: RunInputs, name: str, profile: dict, stops: list[str])
             "error" if base else "warning",
             f"Replies may not end: {profile['name']} {stopping}, and training ends them with {text}",
             evidence=evidence,
-            where=inputs.where,
             token=text,
         )
     ]
@@ -114,10 +113,10 @@ def _cut_prompts(inputs: RunInputs, served: dict) -> list[Finding]:
         return []
     title = f"Prompts are cut: {longer:,} of {len(lengths):,} have more than num_ctx = {limit} tokens"
     evidence = f"the longest prompt has {max(lengths):,} tokens"
-    return [PROMPT_CUT.found("error", title, evidence=evidence, where=inputs.where)]
+    return [PROMPT_CUT.found("error", title, evidence=evidence)]
 
 
-def _settings(inputs: RunInputs, profile: dict, stops: list[str]) -> list[Finding]:
+def _settings(profile: dict, stops: list[str]) -> list[Finding]:
     """What the file says, and a finding for each thing that it leaves open."""
     served = profile.get("served") or {}
     base = served if profile["kind"] == "gguf" else served.get("gguf")
@@ -129,8 +128,8 @@ def _settings(inputs: RunInputs, profile: dict, stops: list[str]) -> list[Findin
     lines += [f"{name}: {', '.join(values)}" for name, values in served.get("parameters", {}).items() if name != "stop"]
     notes = [*served.get("notes", []), *profile.get("notes", [])]
     notes += [NO_TEMPLATE] if profile["kind"] == "gguf" and not base["template"] else []
-    said = SERVER.found("info", f"{profile['name']} says: {'; '.join(lines)}", where=inputs.where)
-    return [said, *(SERVER.found("info", note, where=inputs.where) for note in notes)]
+    said = SERVER.found("info", f"{profile['name']} says: {'; '.join(lines)}")
+    return [said, *(SERVER.found("info", note) for note in notes)]
 
 
 NO_TEMPLATE = "The GGUF has no chat template, so llama.cpp's server uses ChatML."
