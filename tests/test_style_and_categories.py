@@ -16,6 +16,10 @@ def test_replies_without_letters_have_no_case():
     assert style.measures(["👍", "7", "ok"])["lower_case"] == 1
 
 
+def test_no_replies_measure_zero():
+    assert set(style.measures([]).values()) == {0}
+
+
 def test_style_line_in_words():
     line = style.line(["yeah ok"] * 9 + ["No."])
     assert "about 2 words" in line and "nearly always start in lower case" in line and "rarely end with" in line
@@ -32,7 +36,7 @@ def test_any_replies_have_a_style_line(replies):
     [
         ("where are you?", "open question"),
         ("so what time", "statement"),
-        ("what time", "open question"),
+        ("What time", "open question"),
         ("hey. how was it?", "open question"),
         ("are you home?", "question"),
         ("you coming?? 🥺", "question"),
@@ -55,7 +59,7 @@ def test_category_of_a_message(text, category):
 
 
 def test_category_of_a_context():
-    pair = make_pair(("ann", "where are you?"), (None, "why?"), reply="hahaha")
+    pair = make_pair(("ann", "where are you?"), (None, "thanks"), reply="hahaha")
     assert categories.category_of_context(pair["context"]) == "open question"
 
 
