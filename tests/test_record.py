@@ -138,6 +138,15 @@ def test_requests_reach_the_server_unchanged_and_so_do_answers(tmp_path, write_s
         assert captures.counts == {}
 
 
+def test_web_pages_under_names_of_their_own_cannot_reach_the_server(tmp_path, write_split):
+    upstream = Upstream("llama.cpp", TOKENIZERS["chatml"]())
+    with recorded(upstream, tmp_path, write_split) as (asking, captures, _):
+        for host, status in (("pages.example.com:8766", 400), ("localhost", 200), ("host.docker.internal:8766", 200)):
+            answer = asking.post("/v1/embeddings", json={"input": "x"}, headers={"Host": host})
+            assert answer.status_code == status, host
+        assert len(upstream.seen) == 2
+
+
 @pytest.mark.parametrize("route", ["/v1/chat/completions", "/api/chat"])
 def test_a_stream_is_passed_on_piece_by_piece(route, tmp_path, write_split):
     upstream = Upstream("llama.cpp", TOKENIZERS["chatml"]())

@@ -15,6 +15,7 @@ from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
 from .errors import StudyError
+from .headless_kernel import Manager
 from .paths import NOTEBOOKS, shown
 
 
@@ -75,7 +76,7 @@ def _headless():
     os.environ["FTSTUDY_HEADLESS"] = "1"  # the kernel inherits it
     with TemporaryDirectory(prefix="ftstudy") as folder:
         kernel = Config(KernelManager={"transport": "ipc", "ip": f"{folder}/kernel"})
-        yield {"config": kernel, "skip_cells_with_tag": "explore"}
+        yield {"config": kernel, "kernel_manager_class": Manager, "skip_cells_with_tag": "explore"}
 
 
 def _typed(value: str, parameter: dict):

@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 
 import httpx
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -22,6 +24,9 @@ HOP_BY_HOP = {
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding",
     "upgrade", "host", "content-length",
 }  # fmt: skip
+# How apps on this machine name it, the last from a container. A web page can point a name of its own at 127.0.0.1, to
+# read what the server answers; servers refuse such names, and would not see them through a proxy.
+OUR_NAMES = ["127.0.0.1", "localhost", "host.docker.internal"]
 FOR_HELPERS = ("authorization", "x-api-key")
 
 
@@ -107,4 +112,5 @@ def application(
         outcome = captures.add((split, row), prompt, asked.stop, notes)
         return f"{outcome}: {split} row {row}"
 
-    return Starlette(routes=[Route("/{path:path}", passed_on, methods=METHODS)])
+    ours = Middleware(TrustedHostMiddleware, allowed_hosts=OUR_NAMES, www_redirect=False)
+    return Starlette(routes=[Route("/{path:path}", passed_on, methods=METHODS)], middleware=[ours])
