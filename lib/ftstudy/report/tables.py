@@ -3,26 +3,65 @@
 Each function returns (rows, columns, caption) for `render.table`.
 """
 
+from collections.abc import Callable
+from operator import itemgetter
+
 from ..compare.style_similarity import PARTS
 from ..wording import arm_name, format_name, interval, more_likely, number
 
 Table = tuple[list[dict], dict[str, str], str]
-ARM = {"model": "Model", "format": "Prompt"}
+Column = str | tuple[str, Callable]
+
+
+def _table(caption: str, found: list[dict], **columns: Column) -> Table:
+    """A column is its header, or the header and how to read a row's value, which is otherwise under the column's key."""
+    headers = {key: column if isinstance(column, str) else column[0] for key, column in columns.items()}
+    read = {key: itemgetter(key) if isinstance(column, str) else column[1] for key, column in columns.items()}
+    return [{key: read[key](one) for key in read} for one in found], headers, caption
+
+
+def _difference(one: dict | None, measured: str) -> str:
+    """A paired difference and its verdict, in one cell."""
+    return f"{number(one[measured], signed=True)} {one['verdict']}" if one else "–"
+
+
+def _with_interval(value: float | None, bounds: list[float] | None) -> str:
+    return f"{number(value)} ({interval(bounds)})" if bounds else number(value)
+
+
+def _meaning(one: dict) -> str:
+    nats = one["nats_per_reply_token"]
+    return "–" if nats is None else more_likely(nats)
+
+
+ARM = {"model": "Model", "format": ("Prompt", lambda one: format_name(one["format"]))}
+RANGE = ("95% interval", lambda one: interval(one["interval"]))
+EFFECT = {
+    "nats": ("Nats per reply token", lambda one: number(one["nats_per_reply_token"], signed=True)),
+    "range": ("95% interval", lambda one: interval(one["interval"], signed=True)),
+    "meaning": ("Reply tokens are", _meaning),
+}
+
+
+def _effect(nats: str) -> dict[str, Column]:
+    return EFFECT | {"nats": (nats, EFFECT["nats"][1])}
 
 
 def splits(described: dict) -> Table:
     """`described`: the rows of a folder, from `extract.description.describe`."""
-    columns = {
-        "split": "Split",
-        "rows": "Rows",
-        "bytes": "Bytes",
-        "schema": "Schema",
-        "turns": "Messages a row (median)",
-    }
-    columns |= {"user": "User text (median characters)", "reply": "Reply (median characters)"}
-    bad = sum(one["blank"] + one["broken"] for one in described["splits"])
-    columns |= {"blank": "Blank lines", "broken": "Lines that are not JSON"} if bad else {}
-    return described["splits"], columns, f"The rows in {described['data']}"
+    bad = any(one["blank"] + one["broken"] for one in described["splits"])
+    return _table(
+        f"The rows in {described['data']}",
+        described["splits"],
+        split="Split",
+        rows="Rows",
+        bytes="Bytes",
+        schema="Schema",
+        turns="Messages a row (median)",
+        user="User text (median characters)",
+        reply="Reply (median characters)",
+        **({"blank": "Blank lines", "broken": "Lines that are not JSON"} if bad else {}),
+    )
 
 
 def frequent(described: dict) -> Table:
@@ -37,59 +76,27 @@ def frequent(described: dict) -> Table:
 
 
 def arms(found: list[dict]) -> Table:
-    rows = [
-        {
-            **arm,
-            "format": format_name(arm["format"]),
-            "range": interval(arm["interval"]),
-            "end": _with_interval(arm["nats_per_end_of_turn"], arm["end_interval"]),
-            "bits": _with_interval(arm["bits_per_byte"], arm["bits_interval"]),
-        }
-        for arm in found
-    ]
-    columns = ARM | {
-        "nats_per_reply_token": "Nats per reply token",
-        "range": "95% interval",
-        "end": "Nats per end of turn",
-        "bits": "Bits per byte of the reply",
-    }
-    return rows, columns, "Negative log-likelihood of the true replies. Lower is better."
-
-
-def _with_interval(value: float | None, bounds: list[float] | None) -> str:
-    return f"{number(value)} ({interval(bounds)})" if bounds else number(value)
-
-
-def _effect(one: dict) -> dict:
-    nats = one["nats_per_reply_token"]
-    return {
-        "nats": number(nats, signed=True),
-        "range": interval(one["interval"], signed=True),
-        "meaning": "–" if nats is None else more_likely(nats),
-        "verdict": one["verdict"],
-    }
-
-
-EFFECT = {"nats": "Nats per reply token", "range": "95% interval", "meaning": "Reply tokens are"}
+    return _table(
+        "Negative log-likelihood of the true replies. Lower is better.",
+        found,
+        **ARM,
+        nats_per_reply_token="Nats per reply token",
+        range=RANGE,
+        end=("Nats per end of turn", lambda arm: _with_interval(arm["nats_per_end_of_turn"], arm["end_interval"])),
+        bits=("Bits per byte of the reply", lambda arm: _with_interval(arm["bits_per_byte"], arm["bits_interval"])),
+    )
 
 
 def differences(found: list[dict]) -> Table:
-    rows = [
-        {
-            "left": arm_name(*row["left"]),
-            "right": arm_name(*row["right"]),
-            **_effect(row),
-            "end": _end(row["end_of_turn"]),
-        }
-        for row in found
-    ]
-    columns = {"left": "A", "right": "B"} | EFFECT
-    columns |= {"nats": "A − B, nats per reply token", "verdict": "A is", "end": "A − B, nats per end of turn"}
-    return rows, columns, "Paired differences on the same replies. Lower is better: below zero, A is better."
-
-
-def _end(found: dict | None) -> str:
-    return f"{number(found['nats'], signed=True)} {found['verdict']}" if found else "–"
+    return _table(
+        "Paired differences on the same replies. Lower is better: below zero, A is better.",
+        found,
+        left=("A", lambda row: arm_name(*row["left"])),
+        right=("B", lambda row: arm_name(*row["right"])),
+        **_effect("A − B, nats per reply token"),
+        verdict="A is",
+        end=("A − B, nats per end of turn", lambda row: _difference(row["end_of_turn"], "nats")),
+    )
 
 
 def attribution(found: dict) -> Table:
@@ -104,30 +111,29 @@ def attribution(found: dict) -> Table:
             (f"{' × '.join(map(format_name, one['faults']))}: interaction", one) for one in result["interactions"]
         ]
         effects += [(f"{format_name(one['fault'])}: Shapley share", one) for one in result["shares"]]
-        rows += [{"model": model, "fault": label, **_effect(one)} for label, one in effects]
-    columns = {"model": "Model", "fault": "Fault"} | EFFECT | {"verdict": "Effect"}
-    return (
-        rows,
-        columns,
-        "What each fault of the prompt costs. Above zero, the fault makes the true replies less likely.",
-    )
+        rows += [one | {"model": model, "fault": label} for label, one in effects]
+    caption = "What each fault of the prompt costs. Above zero, the fault makes the true replies less likely."
+    return _table(caption, rows, model="Model", fault="Fault", **EFFECT, verdict="Effect")
 
 
 def checkpoints(found: dict) -> Table:
     """`found`: `checkpoints` of training.json."""
-    rows = [
-        {
-            "checkpoint": _checkpoint(row["iteration"], found),
-            "nats": row["nats_per_reply_token"],
-            "range": interval(row["interval"]),
-            "base": _difference(row["to_base"]),
-            "lowest": _difference(row["to_lowest"]),
-        }
-        for row in found["rows"]
-    ]
-    columns = {"checkpoint": "Checkpoint", "nats": "Nats per reply token", "range": "95% interval"}
-    columns |= {"base": "Against the base", "lowest": "Against the lowest"}
-    return rows, columns, "Every checkpoint on the same held-out replies, prompted as in training. Lower is better."
+    return _table(
+        "Every checkpoint on the same held-out replies, prompted as in training. Lower is better.",
+        found["rows"],
+        checkpoint=("Checkpoint", lambda row: _checkpoint(row["iteration"], found)),
+        nats_per_reply_token="Nats per reply token",
+        range=RANGE,
+        base=("Against the base", lambda row: _with_bounds(row["to_base"])),
+        lowest=("Against the lowest", lambda row: _with_bounds(row["to_lowest"])),
+    )
+
+
+def _with_bounds(row: dict | None) -> str:
+    if row is None:
+        return "–"
+    bounds = f" ({interval(row['interval'], signed=True)})" if row["interval"] else ""
+    return f"{number(row['nats_per_reply_token'], signed=True)}{bounds} {row['verdict']}"
 
 
 def _checkpoint(iteration: int, found: dict) -> str:
@@ -136,13 +142,6 @@ def _checkpoint(iteration: int, found: dict) -> str:
         return ", ".join(marks)
     name = f"iteration {iteration:,}" if iteration else "base model"
     return f"{name} ({', '.join(marks)})" if marks else name
-
-
-def _difference(row: dict | None) -> str:
-    if row is None:
-        return "–"
-    bounds = f" ({interval(row['interval'], signed=True)})" if row["interval"] else ""
-    return f"{number(row['nats_per_reply_token'], signed=True)}{bounds} {row['verdict']}"
 
 
 def adapter(adapts: dict) -> Table:
@@ -169,40 +168,29 @@ def adapter(adapts: dict) -> Table:
 
 
 def training_formats(found: dict | None) -> Table:
-    rows = [
-        {
-            "asked": {"own": "each in its own form", "app": "both with the app's prompt"}[asked],
-            **_effect(result),
-            "each": ", ".join(number(one, signed=True) for one in result["each_seed"]),
-            "covers": result["covers"],
-        }
-        for asked, result in (found or {}).items()
-    ]
-    columns = {"asked": "Prompted"} | EFFECT | {"nats": "B − A, nats per reply token", "verdict": "B is"}
-    columns |= {"each": "Each seed", "covers": "The interval covers"}
-    return rows, columns, "Option B (trained in the plain form) against option A (trained in the wrapped form)"
+    asked = {"own": "each in its own form", "app": "both with the app's prompt"}
+    return _table(
+        "Option B (trained in the plain form) against option A (trained in the wrapped form)",
+        [result | {"asked": asked[name]} for name, result in (found or {}).items()],
+        asked="Prompted",
+        **_effect("B − A, nats per reply token"),
+        verdict="B is",
+        each=("Each seed", lambda row: ", ".join(number(one, signed=True) for one in row["each_seed"])),
+        covers="The interval covers",
+    )
 
 
 def archaeology(found: list[dict]) -> Table:
-    rows = [
-        {
-            **row,
-            "format": format_name(row["format"]),
-            "range": interval(row["interval"]),
-            "share": f"{row['first']:.0%} of resamples",
-            "gap": _gap(row["behind"]),
-        }
-        for row in found
-    ]
-    columns = {
-        "format": "Prompt",
-        "gain": "Nats saved per reply token",
-        "range": "95% interval",
-        "share": "Ranked first in",
-        "gap": "Gap to first",
-        "loss": "Nats with the adapter",
-    }
-    return rows, columns, "How much the adapter lowers the loss under each prompt format"
+    return _table(
+        "How much the adapter lowers the loss under each prompt format",
+        found,
+        format=ARM["format"],
+        gain="Nats saved per reply token",
+        range=RANGE,
+        share=("Ranked first in", lambda row: f"{row['first']:.0%} of resamples"),
+        gap=("Gap to first", lambda row: _gap(row["behind"])),
+        loss="Nats with the adapter",
+    )
 
 
 def _gap(behind: dict | None) -> str:
@@ -226,8 +214,8 @@ def generated(found: dict) -> Table:
             "model": arm["model"],
             "format": format_name(arm["format"]),
             "distance": number(arm["style_distance"]["total"]),
-            "untrained": _distance(arm["to_floor"] if at else None),
-            "aligned": _distance(arm["to_aligned"]),
+            "untrained": _difference(arm["to_floor"] if at else None, "distance"),
+            "aligned": _difference(arm["to_aligned"], "distance"),
             **_shares(arm),
         }
         for at, arm in enumerate(found["arms"])
@@ -236,22 +224,18 @@ def generated(found: dict) -> Table:
         distance = _with_interval(person["mean"], person["interval"])
         row = {"model": "the person", "format": "–", "distance": distance, "untrained": "–", "aligned": "–"}
         rows.append(row | _shares(person["measures"]))
-    columns = ARM | {
-        "stops": "Stops by itself",
-        "words": "Words, median",
-        "distance": "Style distance",
-        "untrained": "Against the untrained model",
-        "aligned": "Against the same model, as in training",
-    }
-    return (
-        rows,
-        columns | SHARES,
+    return _table(
         "Generated replies, next to as many of the person's own. A lower style distance is better.",
+        rows,
+        model="Model",
+        format="Prompt",
+        stops="Stops by itself",
+        words="Words, median",
+        distance="Style distance",
+        untrained="Against the untrained model",
+        aligned="Against the same model, as in training",
+        **SHARES,
     )
-
-
-def _distance(difference: dict | None) -> str:
-    return f"{number(difference['distance'], signed=True)} {difference['verdict']}" if difference else "–"
 
 
 def _shares(one: dict) -> dict:
@@ -264,34 +248,27 @@ def _shares(one: dict) -> dict:
 
 
 def style(found: dict) -> Table:
-    rows = [
-        {"model": arm["model"], "format": format_name(arm["format"])}
-        | {part: arm["style_distance"][part] for part in PARTS}
-        for arm in found["arms"]
-    ]
-    return rows, ARM | {part: part.capitalize() for part in PARTS}, "The parts of the style distance, each from 0 to 1"
+    rows = [arm | arm["style_distance"] for arm in found["arms"]]
+    parts = {part: part.capitalize() for part in PARTS}
+    return _table("The parts of the style distance, each from 0 to 1", rows, **ARM, **parts)
+
+
+def costs(found: dict) -> Table:
+    """`found`: a step's name -> its cost."""
+    return _table(
+        "What each arm cost",
+        [spent | {"step": _step(name)} for name, spent in found.items()],
+        step="Step",
+        seconds=("Seconds", lambda one: number(one["seconds"], 1)),
+        speed=("Tokens per second", lambda one: number(one["tokens_per_second"], 0)),
+        memory=("Peak memory, GB", lambda one: number(one["peak_memory_gigabytes"], 2)),
+    )
 
 
 def _step(name: str) -> str:
     """ "scoring base, aligned" -> "scoring base, as in training" """
     arm, _, asked = name.partition(", ")
     return f"{arm}, {format_name(asked)}" if asked else name
-
-
-def costs(found: dict) -> Table:
-    """`found`: a step's name -> its cost."""
-    digits = {"seconds": 1, "tokens_per_second": 0, "peak_memory_gigabytes": 2}
-    rows = [
-        {"step": _step(name)} | {key: number(spent[key], places) for key, places in digits.items()}
-        for name, spent in found.items()
-    ]
-    columns = {
-        "step": "Step",
-        "seconds": "Seconds",
-        "tokens_per_second": "Tokens per second",
-        "peak_memory_gigabytes": "Peak memory, GB",
-    }
-    return rows, columns, "What each arm cost"
 
 
 def quality(arms: list[dict], models: list[dict], costs: dict) -> Table:
@@ -321,11 +298,8 @@ def quality(arms: list[dict], models: list[dict], costs: dict) -> Table:
         "speed": "Tokens read per second",
         "memory": "Peak memory, GB",
     }
-    return (
-        rows,
-        columns,
-        "Quality against cost, each model under the prompt it was trained with. Lower bits are better.",
-    )
+    caption = "Quality against cost, each model under the prompt it was trained with. Lower bits are better."
+    return rows, columns, caption
 
 
 def claims(found: list[dict]) -> Table:
