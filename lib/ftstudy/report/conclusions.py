@@ -220,17 +220,17 @@ def gain(row: dict | None, name: str) -> str:
     """Tuned against base under the format `name`; `row`: that difference, None where an arm is missing."""
     if row is None:
         return f"Prompted {prompted(name)}, the tuned model or its base could not be measured."
-    found = effect(row["nats_per_reply_token"], row["interval"])
-    meaning = {
-        "better": "fine-tuning helped",
-        "worse": "fine-tuning hurt",
-        "not distinguishable": "not distinguishable from its base",
-    }[row["verdict"]]
-    ending = _ending(row)
+    found = _found(row, "fine-tuning helped", "fine-tuning hurt", "not distinguishable from its base")
     return (
-        f"Compared with its base, both prompted {prompted(name)}, the tuned model finds the true replies {found}: "
-        f"{meaning}.{ending}{_leaked(row)}"
+        f"Compared with its base, both prompted {prompted(name)}, the tuned model finds the true replies {found}."
+        f"{_ending(row)}{_leaked(row)}"
     )
+
+
+def _found(row: dict, better: str, worse: str, neither: str = "not distinguishable") -> str:
+    """A difference in words, and what its verdict means."""
+    meaning = {"better": better, "worse": worse, "not distinguishable": neither}[row["verdict"]]
+    return f"{effect(row['nats_per_reply_token'], row['interval'])}: {meaning}"
 
 
 def _leaked(row: dict) -> str:
@@ -240,9 +240,7 @@ def _leaked(row: dict) -> str:
     clean = row["without_leaked"]
     rest = "too few are left without them"
     if clean:
-        rest = (
-            f"on the others alone it is {effect(clean['nats_per_reply_token'], clean['interval'])}: {clean['verdict']}"
-        )
+        rest = f"on the others alone it is {_found(clean, 'better', 'worse')}"
     return f" But train.jsonl gives away {count(row['leaked'], 'of these replies', 'of these replies')}; {rest}."
 
 
@@ -295,26 +293,17 @@ def _ending(row: dict) -> str:
 
 def against_examples(row: dict) -> str:
     """The tuned model against a base model that sees examples in its prompt; `row`: that difference."""
-    found, examples = effect(row["nats_per_reply_token"], row["interval"]), row["right"][1].removeprefix("aligned, ")
-    meaning = {"better": "training beats examples", "worse": "examples beat training"}.get(
-        row["verdict"], "not distinguishable"
-    )
+    examples = row["right"][1].removeprefix("aligned, ")
     return (
         f"Compared with the base model that sees {examples} in its prompt, the tuned model finds the true replies "
-        f"{found}: {meaning}.{_ending(row)}"
+        f"{_found(row, 'training beats examples', 'examples beat training')}.{_ending(row)}"
     )
 
 
 def prompt_cost(row: dict, name: str, model: str = "tuned") -> str:
     """What the format `name` costs a model against the prompt of training; `row`: that difference."""
-    found = effect(row["nats_per_reply_token"], row["interval"])
-    meaning = {
-        "better": "it helps instead of hurting",
-        "worse": "the mismatch hurts",
-        "not distinguishable": "not distinguishable from no effect",
-    }[row["verdict"]]
-    start = f"Prompted {prompted(name)} instead of as in training"
-    return f"{start}, the {model} model finds the true replies {found}: {meaning}."
+    found = _found(row, "it helps instead of hurting", "the mismatch hurts", "not distinguishable from no effect")
+    return f"Prompted {prompted(name)} instead of as in training, the {model} model finds the true replies {found}."
 
 
 def attribution(found: dict | None) -> str:
