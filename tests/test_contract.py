@@ -3,12 +3,13 @@
 import json
 import shutil
 from datetime import datetime
+from itertools import cycle
 
 import pytest
 from conftest import refused
 from ftstudy import audit, chat_format
 from ftstudy.audit import contract_writer, parity, run_inputs
-from ftstudy.chat_format import contract
+from ftstudy.chat_format import contract, user_form
 from ftstudy.chat_format.tokens import encode
 from ftstudy.models import base_models
 from templates import FAMILIES, PROMPT, TOKENIZERS, TURNS, tokenizer_folder
@@ -305,11 +306,12 @@ WRAPS = {
 
 @pytest.fixture
 def agreed(tmp_path, write_split):
-    """agreed(user turns) -> (contract, tokenizer) of rows with these user turns"""
+    """agreed(user turns) -> (contract, tokenizer) of rows with these user turns, and these system texts in turn"""
 
-    def write(turns, name="chatml"):
+    def write(turns, name="chatml", systems=(None,)):
         rows = [
-            {"messages": [{"role": "user", "content": turn}, {"role": "assistant", "content": "ok"}]} for turn in turns
+            {"messages": [*asked(turn, system), {"role": "assistant", "content": "ok"}]}
+            for turn, system in zip(turns, cycle(systems))
         ]
         tokenizer_folder(name, tmp_path / "model")
         write_split(tmp_path / "data", "train", rows)
@@ -320,8 +322,8 @@ def agreed(tmp_path, write_split):
     return write
 
 
-def asked(turn):
-    return [{"role": "user", "content": turn}]
+def asked(turn, system=None):
+    return ([{"role": "system", "content": system}] if system else []) + [{"role": "user", "content": turn}]
 
 
 @pytest.mark.parametrize("wrap", WRAPS)
@@ -344,6 +346,22 @@ def test_few_user_turns_say_nothing_about_their_form(agreed):
     made, tokenizer = agreed(CHAT[:5])
     assert made["user"] is None
     assert chat_format.check_prompt(made, asked("Context:\nhello"), tokenizer) == []
+
+
+def test_the_form_of_user_turns_is_what_all_of_them_share():
+    form = user_form.learned([f"Ann: h{number}\n\nReply as Sam:" for number in range(20)])
+    assert form == {"prefix": "Ann: ", "suffix": "\n\nReply as Sam:", "first": [], "last": ["Reply as Sam:"]}
+    begins, ends = user_form.problems(form, "x" * 50 + "y" * 40)
+    assert f"begins with '{'x' * 40}', where all of training's begin with 'Ann:'" in begins
+    assert f"ends with '{'y' * 40}', where all of training's end with 'Reply as Sam:'" in ends
+
+
+def test_a_template_that_adds_a_system_text_to_rows_without_one(agreed):
+    made, tokenizer = agreed(CHAT, "smollm2", systems=(None, SYSTEM))
+    assert chat_format.check_prompt(made, asked("hello"), tokenizer) == []
+    assert chat_format.check_prompt(made, asked("hello", SYSTEM), tokenizer) == []
+    (found,) = chat_format.check_prompt(made, asked("hello", "You are Max."), tokenizer)
+    assert found.startswith("Its system text is not the one from training: 'You are Max.'")
 
 
 # --- templates that write the date ---------------------------------------------------------------

@@ -58,6 +58,7 @@ def written(text, **changes):
         ("{{ .Missing }}", "<no value>"),
         ("{{ if .Tools }}{{ currentDate }}{{ end }}not reached", "not reached"),
         ("{{ eq 1 1 }}", "true"),
+        ("{{ if false }}a{{ else }}b{{ end }}", "b"),
     ],
 )
 def test_template_is_rendered_as_go_does(template, text):
