@@ -173,15 +173,16 @@ def test_prompt_continued_from_a_cache_is_marked_and_refused(loaded, tmp_path):
 def test_tokens_already_in_a_batchs_cache_belong_to_the_prompt(loaded, tmp_path):
     import mlx.core as mx
     from mlx_lm.generate import BatchGenerator, generate_step
-    from mlx_lm.models.cache import make_prompt_cache
+    from mlx_lm.models.cache import ArraysCache, make_prompt_cache
 
     model, tokenizer = loaded
     ids, cache = chat_format.prompt_ids(ROWS[0], tokenizer), make_prompt_cache(model)
     model(mx.array([ids[:5]]), cache=cache)
     with capture.recording(tmp_path / "sent.jsonl"):
         BatchGenerator(model).insert_segments([[ids[5:9], ids[9:]]], caches=[cache], all_tokens=[ids[:5]])
+        BatchGenerator(model).insert_segments([[ids]], caches=[[ArraysCache(2)]])  # its length is unknown, so 0
         with pytest.raises(ValueError):
             BatchGenerator(model).insert_segments([[[]]])
         with pytest.raises(TypeError):
             generate_step(promt=[1])
-    assert rows_in(tmp_path / "sent.jsonl") == [{"split": "test", "row": 0, "ids": ids}]
+    assert rows_in(tmp_path / "sent.jsonl") == [{"split": "test", "row": row, "ids": ids} for row in (0, 1)]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import example, make_pair, refused
 from ftstudy import chat_format
+from ftstudy.chat_format.rows import read_split
 from ftstudy.errors import StudyError
 from ftstudy.extract import variant_folder
 from ftstudy.extract.variants import to_example
@@ -223,6 +224,19 @@ def test_callable_may_return_text_ids_or_messages(tokenizer, monkeypatch, tmp_pa
     assert ask("turns") == chat_format.prompt_ids(example(), tokenizer)
 
 
+def test_a_split_is_read_line_by_line(tmp_path):
+    row, pair = example(), {"prompt": "hey", "completion": "yo"}
+    lines = [json.dumps(row).encode(), b" ", b"{broken", b"\xff", b"5", json.dumps({"messages": []}).encode(), b"null"]
+    (tmp_path / "train.jsonl").write_bytes(b"\n".join(lines))
+    split = read_split(tmp_path, "train")
+    assert (split.lines, split.rows, split.numbers) == (7, [row, 5, {"messages": []}, None], [1, 5, 6, 7])
+    assert split.blank == [2] and split.schema == "chat" and list(split.chats()) == [(1, row)]
+    assert [line[:7] for line in split.broken] == ["line 3:", "line 4:"] and "bytes that are not" in split.broken[1]
+    assert split.conversation({"prompt": "hey"}, "chat") is split.conversation(row, "text") is None
+    made = [{"role": "user", "content": "hey"}, {"role": "assistant", "content": "yo"}]
+    assert split.conversation(pair, "completion") == pair | {"messages": made}
+
+
 def test_captured_profile_returns_what_was_sent(tokenizer, tmp_path):
     (tmp_path / "sent.jsonl").write_text('{"split": "test", "row": 3, "ids": [5, 6]}\n')
     (tmp_path / "app.yaml").write_text("kind: captured\nfile: sent.jsonl\n")
@@ -230,6 +244,15 @@ def test_captured_profile_returns_what_was_sent(tokenizer, tmp_path):
     assert chat_format.prompt_ids(example(), tokenizer, profile, ("test", 3)) == [5, 6]
     with pytest.raises(StudyError, match="row"):
         chat_format.prompt_ids(example(), tokenizer, profile, ("test", 4))
+
+
+def test_captured_lines_that_cannot_be_used_are_reported(tmp_path):
+    rows = [{"split": "test", "row": at, "ids": [5, 6], "stop": stop} for at, stop in enumerate([["a"], ["b", 5, "a"]])]
+    rows += [{"split": "test", "row": "1", "ids": [5]}, {"split": 1, "row": 1, "ids": [5]}, {**rows[0], "ids": [7]}]
+    (tmp_path / "sent.jsonl").write_text("\n\n".join(map(json.dumps, rows)))
+    profile = chat_format.load_profile(tmp_path / "sent.jsonl")
+    assert profile["rows"] == {("test", 0): [5, 6], ("test", 1): [5, 6]} and profile["stop"] == ["a", "b"]
+    assert [line.split(":")[0] for line in profile["broken"]] == ["line 5", "line 7", "line 9"]
 
 
 @pytest.mark.parametrize(
@@ -251,6 +274,7 @@ def test_captured_profile_returns_what_was_sent(tokenizer, tmp_path):
         ("kind: messages\nuser: a\nrows: {}", "rows"),
         ("kind: messages\n5: x", "'5'"),
         ("kind: messages\nuser: '{system} {who} {what}'", "{who} in `user:`"),
+        ("kind: template\ntemplate: hi\nturn: '{who}: {content}'", "{who} in `turn:`"),
         ("a: [", "YAML"),
     ],
 )

@@ -68,6 +68,17 @@ MIT
     assert [note.split()[0] for note in notes] == ["SYSTEM", "./robin.gguf", "ADAPTER"]
 
 
+def test_notes_say_what_the_file_leaves_open(tmp_path):
+    system, vocabulary = modelfile.read(written(tmp_path, "FROM robin\nTEMPLATE x\n"))["notes"]
+    assert system.startswith("There is no SYSTEM.") and vocabulary.startswith("robin is not a GGUF file")
+
+
+@pytest.mark.parametrize("name, found", [("app.txt", True), ("app", True), ("app.yaml", False), ("app.json", False)])
+def test_a_file_of_another_name_is_a_modelfile_if_it_begins_like_one(name, found, tmp_path):
+    (tmp_path / name).write_text("# mine\nfrom robin\n")
+    assert modelfile.is_modelfile(tmp_path / name) is found
+
+
 @pytest.mark.parametrize(
     "text, words",
     [

@@ -2,7 +2,7 @@
 
 import pytest
 from conftest import example
-from ftstudy.chat_format.read_back import read_back
+from ftstudy.chat_format.read_back import MOST, read_back, with_messages
 from ftstudy.chat_format.template import Template
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -36,6 +36,24 @@ def test_white_space_at_the_end_and_a_missing_end_do_not_matter(tokenizer):
     template, messages = Template(tokenizer), example()["messages"]
     text = template.render(messages, prompt=False)
     assert read_back(text, template) == read_back(text.rstrip(), template) == messages
+
+
+def test_long_conversations_are_read_up_to_a_limit(tokenizer):
+    template = Template(tokenizer)
+    turns = [{"role": role, "content": str(at)} for at in range(MOST // 2) for role in ("user", "assistant")]
+    assert read_back(template.render(turns, prompt=False), template)[-MOST:] == turns
+    assert read_back(template.render(turns + turns[:2], prompt=False), template) is None
+
+
+def test_only_rows_of_rendered_text_become_conversations(tokenizer):
+    text = Template(tokenizer).render(example()["messages"], prompt=False)
+    rows = [{"text": text, "id": 1}, {"text": "Q: hey"}, {"text": 5}, example(), "text"]
+    assert with_messages(rows, tokenizer) == [example() | rows[0], *rows[1:]]
+    assert with_messages([{"said": text}], tokenizer, {"text_feature": "said"}) == [example() | {"said": text}]
+
+
+def test_templates_without_a_system_role_read_no_other_text():
+    assert read_back("Q: hey\nA: yo", Template(TOKENIZERS["gemma"]())) is None
 
 
 def test_other_text_is_not_read(tokenizer):

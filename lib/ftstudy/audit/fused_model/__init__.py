@@ -5,6 +5,7 @@ update that is smaller than a rounding step is lost, and the fused model behaves
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from ...errors import StudyError
@@ -26,14 +27,14 @@ def findings(inputs, fused: str | Path | None) -> list[Finding]:
     found = list(folder.check(inputs, path))
     if not any(finding.severity == "error" for finding in found):
         found += _update(inputs, path)
-    return found
+    return [replace(item, where=item.where or shown(path)) for item in found]
 
 
 def _update(inputs, fused: Path) -> Iterator[Finding]:
     try:
         weights.load(fused)
     except Exception as error:  # mlx-lm raises several kinds
-        yield folder.unreadable("error", f"mlx-lm cannot load {shown(fused)}", error, fused)
+        yield folder.unreadable("error", f"mlx-lm cannot load {shown(fused)}", error)
         return
     adapter = absolute(str(inputs.config["adapter_path"]))
     names = {"model": inputs.config["model"], "adapter": shown(adapter)}
@@ -44,8 +45,5 @@ def _update(inputs, fused: Path) -> Iterator[Finding]:
         yield from update.check(inputs.model, adapter if usable else None, fused, names)
     except Exception as error:
         title = f"{shown(fused)} cannot be compared with {names['model']} and {names['adapter']}"
-        texts = {
-            "cause": "One of them cannot be loaded, or they don't fit.",
-            "fix": "Fix the base model or the adapter.",
-        }
-        yield folder.unreadable("warning", title, error, fused, **texts)
+        cause = "One of them cannot be loaded, or they don't fit."
+        yield folder.unreadable("warning", title, error, cause=cause, fix="Fix the base model or the adapter.")

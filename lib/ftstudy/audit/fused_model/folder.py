@@ -58,7 +58,6 @@ def check(inputs, folder: Path) -> Iterator[Finding]:
             "error",
             f"{shown(folder)} is {'an adapter, not a fused model' if is_adapter else 'not a whole model'}",
             evidence=str(error),
-            where=shown(folder),
             fix="Give the adapter with --adapter or adapter_path, and here the --save-path of mlx_lm.fuse."
             if is_adapter
             else None,
@@ -70,9 +69,9 @@ def check(inputs, folder: Path) -> Iterator[Finding]:
         yield CONFIG_DIFFERS.found("error", title, evidence=listed(different), where=shown(folder / "config.json"))
 
 
-def unreadable(severity: str, what: str, error: Exception, folder: Path, **texts: str) -> Finding:
+def unreadable(severity: str, what: str, error: Exception, **texts: str) -> Finding:
     reason = " ".join(str(error).split())[:200]
-    return UNREADABLE.found(severity, what, evidence=reason, where=shown(folder), **texts)
+    return UNREADABLE.found(severity, what, evidence=reason, **texts)
 
 
 def _left_in(folder: Path) -> Iterator[Finding]:
@@ -82,13 +81,12 @@ def _left_in(folder: Path) -> Iterator[Finding]:
             "error",
             f"The model in {shown(folder)} has {len(tensors)} tensors of an adapter among its own",
             evidence=listed(tensors),
-            where=shown(folder),
             cause="The model was saved with its LoRA layers instead of fused, and mlx-lm refuses to load it.",
             fix="Fuse with mlx_lm.fuse, which replaces the LoRA layers before it saves.",
         )
     if names := [name for name in (CONFIG, WEIGHTS) if (folder / name).is_file()]:
         title = f"{shown(folder)} has an adapter next to the fused model"
-        yield LEFT_IN.found("warning", title, evidence=names, where=shown(folder), names=" and ".join(names))
+        yield LEFT_IN.found("warning", title, evidence=names, names=" and ".join(names))
 
 
 def _tensors(folder: Path) -> list[str]:

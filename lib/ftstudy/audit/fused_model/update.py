@@ -83,12 +83,11 @@ def check(base: Path, adapter: Path | None, fused: Path, names: dict[str, str]) 
         yield from _update(base, adapter, fused, found, distance <= IS_SAME, names)
     elif not adapter and weights.is_base(base, fused):
         title = f"{shown(fused)} is the base model: no weight differs"
-        yield IS_BASE.found("error", title, where=shown(fused), **names)
+        yield IS_BASE.found("error", title, **names)
     elif not adapter:
         yield UPDATE.found(
             "info",
             f"How much of the update is in {shown(fused)} is unknown: no adapter can be read in {names['adapter']}",
-            where=shown(fused),
             cause="Only a comparison with the adapter can tell.",
             fix="Name the adapter's folder as adapter_path.",
         )
@@ -103,7 +102,6 @@ def _other_base(fused: Path, others: dict[str, float], distance: float, names: d
         evidence=listed(
             [f"{name}, which the adapter does not change: {off:.1%} different" for name, off in others.items()]
         ),
-        where=shown(fused),
         cause="Modules that the adapter does not touch differ slightly, as they do when a base model was quantized or "
         "converted first."
         if only_precision
@@ -119,7 +117,6 @@ def _update(base: Path, adapter: Path, fused: Path, found: list, exact: bool, na
             "error",
             f"Weights in {shown(fused)} are NaN or infinite, in {counted(len(broken), 'module')}",
             evidence=listed(broken),
-            where=shown(fused),
             cause="An adapter with such weights was fused, or the sum was too large for the type it is stored in.",
             fix="Look at what the audit says about the adapter, then fuse again.",
         )
@@ -134,7 +131,6 @@ def _update(base: Path, adapter: Path, fused: Path, found: list, exact: bool, na
             "error",
             whole if missing == counting else f"{part}: the adapter was not applied there",
             evidence=listed([f"{one['module']}: the base model's weights" for one in missing]),
-            where=shown(fused),
             **names,
         )
     largest = max(changed, key=lambda one: one["size"], default=None)
@@ -147,7 +143,6 @@ def _update(base: Path, adapter: Path, fused: Path, found: list, exact: bool, na
             f"{shown(fused)} was not made from the adapter in {names['adapter']}: "
             f"{len(other)} of {counted(len(counting), 'module')} differ",
             evidence=listed([f"{one['module']}: {_shares(one)}" for one in other]),
-            where=shown(fused),
             **names,
         )
     elif not missing:
@@ -185,7 +180,6 @@ def _survived(fused: Path, found: list[dict], exact: bool, names: dict) -> Findi
         "error" if whole["share"] < LOST else "warning" if whole["share"] < SURVIVED else "info",
         f"{_percent(whole['share'])} of the adapter's update survived in {shown(fused)}",
         evidence=listed([f"all modules: {_shares(whole)}", *(f"{one['module']}: {_shares(one)}" for one in worst)]),
-        where=shown(fused),
         precision=worst[0]["precision"],
         **texts,
     )
