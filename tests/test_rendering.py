@@ -1,9 +1,10 @@
 """Rows rendered in batches have exactly the tokens that mlx-lm gives each row."""
 
+import copy
 import json
 
 import pytest
-from ftstudy.chat_format import rendering
+from ftstudy.chat_format import rendering, replies, tokens
 from ftstudy.chat_format.template import Template
 from ftstudy.models import base_models
 from hypothesis import given, settings
@@ -207,3 +208,54 @@ def test_without_chat_template_every_row_is_refused(tmp_path):
 
 def test_no_rows_give_an_empty_rendering():
     assert rendering.render([], TOKENIZERS["chatml"]()).ids == []
+
+
+# --- where replies begin and end, and the smallest pieces -----------------------------------------
+
+LONG = chat(("u", "hey"), ("a", "yo"), ("u", "dinner?"), ("a", "at 7"), ("u", "where?"), ("a", "at home"))
+
+
+def replies_of(template, row=LONG, name="chatml"):
+    """(the earlier replies' texts, the rows they are lost in, the last reply's text), each with its end of turn."""
+    tokenizer = copy.deepcopy(TOKENIZERS[name]())
+    tokenizer.chat_template = template or tokenizer.chat_template
+    found = rendering.render([(1, row)], tokenizer)
+    (starts, ends, _), (earlier, lost) = (
+        each(found, tokenizer) for each in (replies.last_replies, replies.earlier_replies)
+    )
+    text = lambda start, end: tokenizer.decode(found.ids[0][start : end + 1].tolist())  # noqa: E731
+    return [text(*span) for span in earlier.get(0, [])], lost, text(starts[0], ends[0])
+
+
+@pytest.mark.parametrize("name", ["chatml", "chatml_bos", "smollm2", "gemma", "llama3", "mistral"])
+def test_replies_lie_between_the_header_and_the_end_of_their_turn(name):
+    end = FAMILIES[name]["eos"]
+    earlier, lost, last = replies_of(None, name=name)
+    assert ([text.strip() for text in earlier], lost, last.strip()) == ([f"yo{end}", f"at 7{end}"], [], f"at home{end}")
+
+
+def test_a_template_that_rejects_a_short_conversation_loses_only_that_reply():
+    refusal = "{% if messages | length < 3 %}{{ raise_exception('too short') }}{% endif %}"
+    prompt = "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    assert replies_of(refusal + TURNS + prompt) == (["at 7<|im_end|>"], [0], "at home<|im_end|>")
+
+
+def test_a_reply_that_the_template_rewrites_begins_where_prompt_and_whole_part():
+    shouted = TURNS.replace("message['content']", "message['content'] | upper")
+    header = "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n<think>' }}{% endif %}"
+    assert replies_of(shouted + header, chat(("u", "hey"), ("a", "at home then")))[2] == "AT HOME THEN<|im_end|>"
+
+
+def test_common_prefix_counts_the_leading_items_that_are_equal():
+    assert [tokens.common_prefix(*pair) for pair in (("abc", "abd"), ("a", "ab"), ("ab", "ab"), ("", "a"), ("b", "a"))] == [
+        2, 1, 2, 0, 0,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name, start", [("chatml", ""), ("chatml_bos", "<|startoftext|>"), ("llama3", "<|begin_of_text|>")]
+)
+def test_a_prompt_text_begins_with_one_start_token(name, start):
+    tokenizer = TOKENIZERS[name]()
+    expected = tokenizer.encode(start + "hey", add_special_tokens=False)
+    assert tokens.encode_prompt("hey", tokenizer) == tokens.encode_prompt(start + "hey", tokenizer) == expected

@@ -79,18 +79,18 @@ def _sample(rows: list) -> list[str]:
 
 def _shares(texts: list[str]) -> dict[tuple[str, str], float]:
     """Mark -> the share of these texts that have it; marks are (kind, text)."""
-    counts = Counter(mark for text in texts for mark in set(_marks(text)))
+    counts = Counter(mark for text in texts for mark in dict.fromkeys(_marks(text)))
     shares = {
         mark: count / len(texts)
         for mark, count in counts.items()
         if count >= (NAMED if mark[0] == "other" else NEARLY_ALL) * len(texts)
     }
     opening, ending = _layout(_common_start(texts), _common_start([text[::-1] for text in texts])[::-1])
-    fixed = {("ending", ending)}
+    fixed = [("ending", ending)]
     if len(texts) >= ENOUGH:
-        lines = Counter(line for text in texts for line in set(text.splitlines()) if line.strip())
+        lines = Counter(line for text in texts for line in dict.fromkeys(text.splitlines()) if line.strip())
         shares |= {("line", line): n / len(texts) for line, n in lines.items() if n >= NEARLY_ALL * len(texts)}
-        fixed.add(("opening", opening))
+        fixed.append(("opening", opening))
     return shares | {mark: _share(mark, texts, {}) for mark in fixed if mark[1]}
 
 
