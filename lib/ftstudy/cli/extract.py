@@ -20,6 +20,11 @@ def add(parsers):
     read.add_argument("--contacts", type=absolute, help="your address book (vCard or CSV): names and merged addresses")
     read.add_argument("--date-order", choices=["dmy", "mdy", "ymd"], help="order of ambiguous dates")
     read.add_argument("--time-zone", help="time zone of timestamps without one, e.g. Europe/Berlin (UTC)")
+    read.add_argument(
+        "--region",
+        default="",
+        help="country of phone numbers without a country code, e.g. DE (inferred from the others)",
+    )
     read.add_argument("--no-mask", action="store_true", help="keep names, numbers, addresses and links as they are")
     pairs = parser.add_argument_group("building reply pairs")
     pairs.add_argument("--context-messages", type=number(1), help="most messages before a reply (8)")
@@ -44,12 +49,13 @@ def add(parsers):
 def run(options) -> None:
     from .. import privacy, sources
     from ..extract import reply_pairs, variant_folder, variants
-    from ..privacy import contacts
+    from ..privacy import contacts, regions
 
     def given(*names) -> dict:
         return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
 
     check_owner(options)
+    regions.check_region(options.region)
     for variant in options.variant or []:
         variants.parameters_of(variant)  # fail on a misspelt variant before a long history is read
     me = [name.strip() for text in options.me or [options.owner] for name in text.split(";") if name.strip()]
@@ -57,7 +63,7 @@ def run(options) -> None:
     book = contacts.load(options.contacts) if options.contacts else []
     messages = contacts.apply(messages, book)
     if not options.no_mask:
-        messages, masked = privacy.mask(messages, privacy.people_of(messages, book, options.owner, me))
+        messages, masked = privacy.mask(messages, privacy.people_of(messages, book, options.owner, me), options.region)
         print("masked: " + (", ".join(f"{count:,} {what}" for what, count in masked.items()) or "nothing"))
     print(*messages.attrs["notes"], sep="\n")
     limits = given("context_messages", "context_bytes", "reply_bytes", "burst_minutes", "session_minutes")

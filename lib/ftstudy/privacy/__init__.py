@@ -2,8 +2,8 @@
 
     masked, counts = mask(messages, people_of(messages, contacts, owner="Sam", me=("Alex Doe",)))
 
-Phone numbers, e-mail addresses, links with a token or an invitation, street addresses, card numbers
-and one-time codes become fixed placeholders. Known people become Person1, Person2, …; names that are
+Phone numbers, e-mail addresses, links with a token, an invitation or a place, street addresses, coordinates, cards,
+keys, one-time codes, numbers of identity, birthdays, user names and addresses in a network become fixed placeholders. Known people become Person1, Person2, …; names that are
 not known are not guessed. All other text stays the same, byte for byte.
 """
 
@@ -16,7 +16,9 @@ import pandas
 
 from ..sources import check
 from . import contacts as address_book
+from . import regions
 from .codes import is_code_message
+from .inflections import frequent_languages
 from .links import is_link_only
 from .names import Known, lookup, mentions
 from .people import NO_NAMES, OURS, is_automated_sender, people_of
@@ -40,14 +42,18 @@ _SEPARATOR = re.compile(r"[:|/#]")  # between the parts of an id
 LEFT = "names not masked because they are also ordinary words"
 
 
-def mask(messages: pandas.DataFrame, names: list[dict], region: str = "US") -> tuple[pandas.DataFrame, dict]:
+def mask(messages: pandas.DataFrame, names: list[dict], region: str = "") -> tuple[pandas.DataFrame, dict]:
     """A masked copy of the messages table, and how many spans of each kind were masked in its texts.
 
     `names`: see `people_of`; a person's `pseudonym`, if given, replaces them. `region`: two letters,
-    the country whose phone numbers may be written without a country code. The counts include, under
-    LEFT, the names that were not masked because they are also ordinary words.
+    the country whose phone numbers may be written without a country code; without it, a note says which
+    one is inferred from the numbers that have one. The counts include, under LEFT, the names that were
+    not masked because they are also ordinary words. StudyError: unknown region.
     """
-    known = lookup(names)
+    region, note = regions.check_region(region), ""
+    if not region:
+        region, note = regions.infer(_addresses(messages, names), messages["text"])
+    known = lookup(names, frequent_languages(messages["text"]))
     columns = known.pseudonyms.of_columns(messages)
     counts, texts = Counter(), []
     for text, chat, is_group in zip(messages["text"], messages["conversation"], messages["is_group"]):
@@ -60,6 +66,7 @@ def mask(messages: pandas.DataFrame, names: list[dict], region: str = "US") -> t
     columns["text"] = pandas.Series(texts, index=messages.index, dtype=object)
     masked = messages.assign(**columns, **_hashed_ids(messages, names, known))
     masked.attrs = _masked_attrs(messages.attrs, lambda text: replace(text, find(text, known, region=region)))
+    masked.attrs["notes"] += [note] if note else []
     return check(masked), dict(sorted(counts.items()))
 
 
@@ -75,14 +82,19 @@ def _masked_attrs(attrs: dict, mask_text: Callable[[str], str]) -> dict:
     return attrs | masked
 
 
+def _addresses(messages: pandas.DataFrame, people: list[dict]) -> set[str]:
+    """Everybody's names and addresses."""
+    everyone = {*messages["sender"].unique(), *messages["conversation"].unique()}
+    return everyone | {address for person in people for address in person.get("addresses", ())}
+
+
 def _hashed_ids(messages: pandas.DataFrame, people: list[dict], known: Known) -> dict[str, pandas.Series]:
     """The id columns, with every id that identifies somebody hashed; {} if no id does.
 
     The hash is keyed with the history, because a plain hash of a phone number can be found by trying
     all numbers.
     """
-    everyone = {*messages["sender"].unique(), *messages["conversation"].unique()}
-    everyone |= {address for person in people for address in person.get("addresses", ())}
+    everyone = _addresses(messages, people)
     numbers = {re.sub(r"\D", "", one) for one in everyone if address_book.plain(one)}
     numbers = {one for one in numbers if len(one) > address_book.SHORT_CODE}
     names = {one for one in everyone.difference(NO_NAMES) if not OURS.fullmatch(one)}

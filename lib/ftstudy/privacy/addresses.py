@@ -3,7 +3,14 @@
 import re
 from collections.abc import Iterator
 
-_EMAIL = re.compile(r"[\w.+%-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}?\.[^\W\d_]{2,24}(?![\w-]|\.\w)")
+_HOST = r"[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}?\.(?:[^\W\d_]{2,24}|xn--[a-z0-9-]{1,59})(?![\w-]|\.\w)"
+_EMAIL = re.compile(
+    rf"(?:(?<!\w)\"[^\"\s@][^\"\n@]{{0,62}}\"|[\w+%](?:[\w.+%'&=!#$?^{{|}}/-]{{0,62}}[\w+%-])?\.{{0,3}})@{_HOST}"
+)
+# As people hide an address from robots.
+_HIDDEN = re.compile(
+    r"(?i)[\w.+-]{1,64} ?(?:\(at\)|\[at\]|\{at\}) ?[\w-]{1,63}(?:(?:\.| ?(?:\(dot\)|\[dot\]|\(punkt\)|\[punkt\]) ?)[\w-]{1,63}){1,8}(?!\w)"
+)
 
 # Before a house number, which is not part of an amount of money, a time or a longer number.
 _ALONE = r"(?<![\w.,:/$€£-])"
@@ -68,6 +75,7 @@ _STREETS = [
 def find_emails(text: str) -> Iterator[tuple[int, int]]:
     if "@" in text:
         yield from (match.span() for match in _EMAIL.finditer(text))
+    yield from (match.span() for match in _HIDDEN.finditer(text))
 
 
 def find_streets(text: str) -> Iterator[tuple[int, int]]:

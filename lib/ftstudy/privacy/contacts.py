@@ -19,6 +19,7 @@ from ..errors import StudyError
 from ..paths import absolute, shown
 from ..sources import OWNER_SENDER, check
 from ..sources.exports import decode, read_bytes
+from .plain_text import plain as in_plain_characters
 
 SHORT_CODE = 6  # digits; numbers up to this length belong to services and match only exactly
 NATIONAL = 8  # digits; the shortest phone number without a country code
@@ -166,7 +167,8 @@ def plain(address: str) -> str:
     address = _INVISIBLE.sub("", address).strip()
     if re.fullmatch(r"[^\s@]+@[^\s@]+", address):
         return address.casefold()
-    if not re.fullmatch(r"\+?[\d\s().\-/\u2010-\u2013]+", address):
+    address = in_plain_characters(address)
+    if not re.fullmatch(r"\+?[\d\s().\-/]+", address):
         return ""
     digits = re.sub(r"\D", "", address.replace("(0)", "") if address.startswith("+") else address)
     if not digits:

@@ -11,6 +11,9 @@ _RUNNING = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\ua
 _MARKS = "\u0300-\u036f\u0591-\u05bd\u05bf-\u05c7\u064b-\u065f\u0670\u0900-\u0963\u0970-\u0d7f"
 # A word, including combining marks.
 WORD = re.compile(rf"[^\W_{_RUNNING}]+(?:[{_MARKS}]+[^\W_{_RUNNING}]*)*")
+_UNACCENTED = re.compile("(?<!и)[\u0300-\u036f]|(?<=и)[\u0300-\u0305\u0307-\u036f]|[\u0591-\u05c7\u064b-\u065f\u0670]")
+_PLAIN_LETTERS = str.maketrans({"ı": "i", "ł": "l", "ø": "o", "đ": "d", "ð": "d", "æ": "ae", "œ": "oe", "þ": "th"})
+_TWO_LETTERS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe"})
 # A run of characters of a script without spaces.
 RUN = re.compile(rf"[{_RUNNING}]+")
 
@@ -26,6 +29,19 @@ class Form(NamedTuple):
 def words_of(text: str) -> list[str]:
     """The words of a text, normalized for comparison."""
     return unicodedata.normalize("NFC", " ".join(WORD.findall(text)).casefold()).split()
+
+
+def fold(word: str) -> str:
+    """A word without accents, as people type it: jose, zoe, lukasz. й stays: it is a letter, not an accent."""
+    if word.isascii():
+        return word
+    plain = _UNACCENTED.sub("", unicodedata.normalize("NFD", word.translate(_PLAIN_LETTERS)))
+    return unicodedata.normalize("NFC", plain)
+
+
+def german_fold(word: str) -> str:
+    """A word whose umlauts and the like are two letters: moeller, soeren, aase."""
+    return fold(word.translate(_TWO_LETTERS))
 
 
 def forms_of(person: dict) -> Iterator[Form]:
@@ -101,3 +117,10 @@ felice fiore gioia luna mare perla stella vera vita bianca costa fontana
 
 TITLES = frozenset(_TITLES.split())
 ORDINARY = frozenset(_ORDINARY.split())
+# Words that look like a name without its accents: Peña, Şen, Çan, Ömür, Más.
+FUNCTION_WORDS = frozenset(
+    """
+pena sen can on un en es el la si se de mas sol tu que qui ou du des les mes son ton nos vos ses est mal aus fur uber
+war was wer wie wir ihr sie und der die das dem den ein the and you are not ice ince var yok kac cok gun gul sac son
+""".split()
+)

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Callable, Iterator
 
-from phonenumbers import Leniency, PhoneNumberMatcher
+from phonenumbers import Leniency, NumberParseException, PhoneNumberMatcher, is_valid_number, parse
+from stdnum import iban, luhn
 
 # Around a number that is not part of a longer number, an amount of money or a time.
 ALONE_BEFORE = r"(?<![\w+.,:/$€£#-])"
@@ -18,8 +19,8 @@ _IBAN = re.compile(r"(?<!\w)(?:[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}|[a-z]{2}\d{2}[
 # Phone numbers as people write them in different countries.
 _PHONE = re.compile(
     rf"{ALONE_BEFORE}(?:"
-    r"\+(?:[ ().\-/\u00a0]{0,2}\d){8,15}"  # with a country code
-    r"|00[1-9](?:[ ()\-/]{0,2}\d){8,13}"
+    r"\+(?:[ ().\-/]{0,3}\d){8,15}"  # with a country code
+    r"|00[1-9](?:[ ()\-/]{0,3}\d){8,13}"
     r"|(?:1[ .-])?(?:\([2-9]\d\d\) ?|[2-9]\d\d([ .-]))[2-9]\d\d(?:\1|[ .-])\d{4}"  # North America
     r"|[2-9]\d\d-\d{4}"
     r"|\(?0[1-9]\d{1,4}\)?(?:[ /-]{1,3}\d{2,8}){1,4}"  # Germany, Britain, Italy and others
@@ -32,7 +33,9 @@ _PHONE = re.compile(
 # A North American number without its area code.
 _LOCAL = re.compile(r"\d{3}-\d{4}")
 # Seven digits or more in any grouping: where the library looks for phone numbers.
-_DIGITS_OF_PHONE = re.compile(r"[+(]?\d(?:[ \t\u00a0().\-/+]{0,4}\d){6,}")
+_DIGITS_OF_PHONE = re.compile(r"[+(]?\d(?:[ \t().\-/+]{0,4}\d){6,}")
+# WhatsApp's mention of somebody: @ and the digits of the number, or of an id of WhatsApp's own.
+_MENTION = re.compile(r"(?<![\w.@])@(\d{7,20})(?!\w)")
 # A number after one of these words belongs to a thing, not a phone.
 _THING = re.compile(
     r"(?i)(?:\b(?:order|invoice|tracking|ticket|booking|reservation|reference|ref|case|isbn|account|id|version"
@@ -52,7 +55,7 @@ def find_cards(text: str) -> Iterator[tuple[int, int]]:
                 end = found
                 yield group.start(), end
     for match in _IBAN.finditer(text):
-        if end := _longest(text, *match.span(), 42, _is_iban):
+        if end := _longest(text, *match.span(), 42, iban.is_valid):
             yield match.start(), end
 
 
@@ -70,23 +73,16 @@ def _is_card(digits: str) -> bool:
     is_book = len(digits) == 13 and digits.startswith(("978", "979"))
     if not 13 <= len(digits) <= 19 or is_book or len(set(digits)) == 1 or set(digits) <= set("01"):
         return False
-    doubled = [int(digit) * (1 + place % 2) for place, digit in enumerate(reversed(digits))]
-    return sum(number - 9 * (number > 9) for number in doubled) % 10 == 0
-
-
-def _is_iban(iban: str) -> bool:
-    """True if the ISO 7064 checksum fits: letters count from 10, the first four characters come last."""
-    if not (15 <= len(iban) <= 34 and iban.isascii()):
-        return False
-    return int("".join(str(int(one, 36)) for one in iban[4:] + iban[:4])) % 97 == 1
+    return luhn.is_valid(digits)
 
 
 def find_phones(text: str, region: str) -> Iterator[tuple[int, int]]:
-    """Yield phone numbers in the forms above, and those that the library finds valid in `region`."""
+    """Yield mentions by digits, phone numbers in the forms above, and those that are valid in `region`."""
+    yield from (match.span(1) for match in _MENTION.finditer(text))
     if not _DIGITS_OF_PHONE.search(text):
         return
     for start, end in (*_written_phones(text), *_library_phones(text, region)):
-        if not _THING.search(text[max(0, start - 40) : start]):
+        if text[start] == "+" or not _THING.search(text[max(0, start - 40) : start]):
             yield start, end
 
 
@@ -107,5 +103,27 @@ def _library_phones(text: str, region: str) -> Iterator[tuple[int, int]]:
             continue
         start = max(0, piece.start() - 8)
         for match in PhoneNumberMatcher(text[start : piece.end() + 8], region, leniency=Leniency.VALID, max_tries=20):
-            if not _DATE.search(match.raw_string):
+            if not _DATE.search(match.raw_string) and _is_grouped(match.raw_string):
                 yield start + match.start, start + match.end
+        if _is_phone(piece[0], text[: piece.start()][-1:], text[piece.end() : piece.end() + 2], region):
+            yield piece.span()
+
+
+def _is_grouped(number: str) -> bool:
+    """False for counting: 1 2 3 4 5 6 7 8 9 10."""
+    groups = _DIGITS.findall(number)
+    return number.startswith("+") or 2 * len(groups) <= sum(map(len, groups)) + 1
+
+
+def _is_phone(number: str, before: str, after: str, region: str) -> bool:
+    """True for a valid number whose groups the library does not expect: 0176-12 34 56 78, 0(532) 123 45 67."""
+    is_alone = not re.match(r"[\w+.,/$€£#-]", before) and not re.match(r"\w|[%€$£]|[.,:/-]\d", after)
+    if not is_alone or _DATE.search(number) or not _is_grouped(number):
+        return False
+    digits = re.sub(r"\D", "", number)
+    if not number.startswith(("+", "(", "0", "8")) and len(_DIGITS.findall(number)) < 3:
+        return False  # 12345678 may count anything
+    try:
+        return is_valid_number(parse(("+" if number.startswith("+") else "") + digits, region))
+    except NumberParseException:
+        return False

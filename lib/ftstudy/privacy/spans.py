@@ -6,11 +6,18 @@ from functools import partial
 from itertools import cycle, islice
 
 from .addresses import find_emails, find_streets
+from .birthdays import find_birthdays
 from .codes import find_codes
+from .ids import find_ids
+from .keys import find_keys
 from .links import find_links
 from .masked_view import MaskedView, Span
 from .names import Known, find_names, lookup, may_name
+from .network import find_ips, find_macs
 from .phones_and_cards import find_cards, find_phones
+from .places import find_places
+from .plain_text import plain
+from .user_names import find_user_names
 
 ROUNDS = 20  # no message typed by a person needs more than three
 UNKNOWN = lookup(())
@@ -19,16 +26,23 @@ UNKNOWN = lookup(())
 _PATTERNS = {
     "link": find_links,
     "email": find_emails,
+    "key": find_keys,
     "card": find_cards,
+    "location": find_places,
+    "ip": find_ips,
+    "mac": find_macs,
+    "birthday": find_birthdays,
+    "id": find_ids,
     "phone": find_phones,
     "address": find_streets,
     "code": find_codes,
+    "username": find_user_names,
 }
 _PLACEHOLDER = re.compile(rf"\[(?:{'|'.join(_PATTERNS)})\]")
 # Left by an earlier masking: a placeholder or a pseudonym.
 _MASKED = re.compile(rf"{_PLACEHOLDER.pattern}|(?i:person)\d+(?![\d@])")
 # A text without any of these can only contain names to mask.
-_SUSPICIOUS = re.compile(r"[\d@]|://|[Ww]{3}\.|\.\w+[/?]")
+_SUSPICIOUS = re.compile(r"[\d@＠_]|\w ?[:=：＝]|[Ww]{3}\.|\w\.\w|[(\[{][Aa][Tt][)\]}]|[Bb]earer|glpat-|-----BEGIN")
 
 
 def find(text: str, known: Known = UNKNOWN, partner: str | None = None, region: str = "US") -> list[Span]:
@@ -49,15 +63,17 @@ def find_and_count(text: str, known: Known, partner: str | None, region: str) ->
     kinds = [*patterns, "name"]
     spans = [Span(*match.span()) for match in _MASKED.finditer(text)]
     view, left, without_result = MaskedView(text, spans), 0, 0
+    plainly = plain(view.text)
     # Repeat until nothing is found: masking one thing can make something next to it recognizable.
     for kind in islice(cycle(kinds), ROUNDS * len(kinds)):
         if kind == "name":
             found, left = find_names(view.text, known, partner)
         else:
-            found = [Span(*place, kind, f"[{kind}]") for place in _apart(patterns[kind](view.text))]
+            found = [Span(*place, kind, f"[{kind}]") for place in _apart(patterns[kind](plainly))]
         if found:
             spans = sorted([*spans, *map(view.back, found)])
             view, without_result = MaskedView(text, spans), 0
+            plainly = plain(view.text)
         else:
             without_result += 1
         if without_result == len(kinds):

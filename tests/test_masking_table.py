@@ -1,0 +1,409 @@
+"""What people write in chats, and what masking makes of it: one line per text, counted as a whole.
+
+`text → masked text`; a line without an arrow has to stay as it is. The heading of a block is the region of numbers
+without a country code.
+"""
+
+import pytest
+from ftstudy import privacy
+
+PHONES = {
+    "DE": """
+        ruf mich an 0176 123 45 678 → ruf mich an [phone]
+        0176/1234 5678 → [phone]
+        (0176) 12345678 → [phone]
+        0176-12 34 56 78 → [phone]
+        0176.1234.5678 → [phone]
+        +49 (0) 176 12345678 → [phone]
+        0049-176-12345678 → [phone]
+        0049 (0)176 12345678 → [phone]
+        (030) 23 45 67 89 → [phone]
+        030/2345-6789 → [phone]
+        030‑23456789 → [phone]
+        +49 176 12345678 → [phone]
+        +49 176 12345678 ok → [phone] ok
+        +49–176–12345678 → [phone]
+        Tel.:017612345678 → Tel.:[phone]
+        Handy: 0176 – 123 456 78 → Handy: [phone]
+        @4915123456789 kommst du? → @[phone] kommst du?
+        @123456789012345 hi → @[phone] hi
+        ruf @⁨+49 151 2345‑6789⁩ an → ruf @⁨[phone]⁩ an
+        tel:+4915123456789 → tel:[phone]
+    """,
+    "US": """
+        (212) 664‑7665 → [phone]
+        212 664 7665 → [phone]
+        my cell is 212·664·7665 → my cell is [phone]
+        +1 (212) 664‑7665 → [phone]
+        1-212-664-7665 → [phone]
+        (212)-664-7665 → [phone]
+        212/664-7665 → [phone]
+        +972 52‑123‑4567 → [phone]
+        +62 812‑3456‑7890 → [phone]
+        +81 90‑1234‑5678 → [phone]
+        +82 10‑2345‑6789 → [phone]
+        call (212) 664-7665 x204 pls → call [phone] pls
+        wa +1.212.664.7665! → wa [phone]!
+    """,
+    "FR": """
+        06-12-34-56-78 → [phone]
+        06 12 34 56 78 → [phone]
+        06/12/34/56/78 → [phone]
+        +33 6 12 34 56 78 → [phone]
+        +33 (0)6 12 34 56 78 → [phone]
+    """,
+    "GB": """
+        07700900123 → [phone]
+        07911 123 456 → [phone]
+        (020) 7946 0018 → [phone]
+        +44 7911 123456 → [phone]
+    """,
+    "ES": """
+        612345678 → [phone]
+        612 34 56 78 → [phone]
+        612-345-678 → [phone]
+        91 234 56 78 → [phone]
+    """,
+    "IT": """
+        333 1234567 → [phone]
+        3331234567 → [phone]
+        333-123-4567 → [phone]
+        06 6982 1234 → [phone]
+    """,
+    "TR": """
+        0532 123 45 67 → [phone]
+        0(532) 123 45 67 → [phone]
+        532 123 45 67 → [phone]
+    """,
+    "BR": """
+        (11) 91234-5678 → [phone]
+        11 91234 5678 → [phone]
+        11912345678 → [phone]
+    """,
+    "IN": """
+        98765 43210 → [phone]
+        ९८७६५४३२१० → [phone]
+        ९८७६५ ४३२१० पर कॉल करो → [phone] पर कॉल करो
+        09876543210 → [phone]
+    """,
+    "EG": """
+        ٠١٠٠١٢٣٤٥٦٧ → [phone]
+        رقمي ٠١٠٠ ١٢٣ ٤٥٦٧ → رقمي [phone]
+        +٢٠ ١٠٠ ١٢٣ ٤٥٦٧ → [phone]
+    """,
+    "IR": """
+        ۰۹۱۲۳۴۵۶۷۸۹ → [phone]
+        ۰۹۱۲ ۳۴۵ ۶۷۸۹ → [phone]
+    """,
+    "JP": """
+        ０９０−１２３４−５６７８ → [phone]
+        ０９０１２３４５６７８ → [phone]
+        ０９０（１２３４）５６７８ → [phone]
+        090-1234-5678 → [phone]
+    """,
+    "RU": """
+        8 (912) 345-67-89 → [phone]
+        8 912 345 67 89 → [phone]
+        89123456789 → [phone]
+        +7 912 345‑67‑89 → [phone]
+    """,
+    "PL": """
+        512 345 678 → [phone]
+        512-345-678 → [phone]
+    """,
+    "FI": """
+        040 123 4567 → [phone]
+        0401234567 → [phone]
+    """,
+    "DK": """
+        20 12 34 56 → [phone]
+    """,
+    "NO": """
+        412 34 567 → [phone]
+    """,
+}
+
+OTHER = """
+    my key is sk-proj-abcDEF1234567890abcDEF1234567890 → my key is [key]
+    sk-ant-api03-AbCdEf123456_7890-AbCdEf123456 → [key]
+    ghp_16C7e42F292c6912E7710c838347Ae178B4a → [key]
+    github_pat_11ABCDEFG0abcdefghijkl_mnopqrstuvwxyz0123456789 → [key]
+    glpat-AbCdEfGhIjKlMnOpQrSt → [key]
+    AKIAIOSFODNN7EXAMPLE → [key]
+    xoxb-123456789012-abcdefghijklmnop → [key]
+    AIzaSyA1234567890abcdefghijklmnopqrstuv → [key]
+    hf_abcdefghijklmnopqrstuvwxyzABCDEFGH → [key]
+    npm_abcdefghijklmnopqrstuvwxyz0123456789 → [key]
+    sk_live_4eC39HqLyjWDarjtT1zdp7dc → [key]
+    eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N → [key]
+    Authorization: Bearer abcdefghijklmnop1234567890 → Authorization: Bearer [key]
+    -----BEGIN PRIVATE KEY----- MIIEvQIBADANBg -----END PRIVATE KEY----- ok → [key] ok
+    -----BEGIN OPENSSH PRIVATE KEY----- b3BlbnNzaC1rZXk → [key]
+    bot 123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw1 → bot [key]
+    0x52908400098527886E0F7030069857D2E4169EE7 → [key]
+    i'm at 52.520008, 13.404954 → i'm at [location]
+    52.520008,13.404954 → [location]
+    -33.8688197 151.2092955 → [location]
+    52°31'12.0"N 13°24'18.0"E → [location]
+    N 52° 31.200 E 13° 24.300 → [location]
+    geo:52.520008,13.404954 → [location]
+    https://www.google.com/maps/@52.52,13.405,17z → [link]
+    https://www.google.com/maps/place/Some+Cafe/@52.52,13.40,17z → [link]
+    https://maps.google.com/?q=52.5,13.4 → [link]
+    https://maps.apple.com/?ll=52.5,13.4 → [link]
+    https://goo.gl/maps/AbCdEf → [link]
+    https://www.openstreetmap.org/#map=17/52.52/13.40 → [link]
+    https://waze.com/ul/hu33db → [link]
+    https://yandex.ru/maps/-/CCUabc → [link]
+    my passport number is C01X00T47 → my passport number is [id]
+    passport: 123456789 → passport: [id]
+    passport no. X1234567 ok → passport no. [id] ok
+    Reisepassnummer C01X00T47 → Reisepassnummer [id]
+    mein Personalausweis: L01X00T471 → mein Personalausweis: [id]
+    numéro de passeport : 12AB34567 → numéro de passeport : [id]
+    mi pasaporte es XDA123456 → mi pasaporte es [id]
+    passaporto YA1234567 → passaporto [id]
+    mi DNI 12345678Z → mi DNI [id]
+    12345678Z → [id]
+    SSN 078-05-1120 → SSN [id]
+    my social security number is 078051120 → my social security number is [id]
+    codice fiscale RSSMRA85T10A562S → codice fiscale [id]
+    RSSMRA85T10A562S → [id]
+    CPF 390.533.447-05 → CPF [id]
+    390.533.447-05 → [id]
+    Steuer-ID 36574261809 → Steuer-ID [id]
+    driver's license D1234567 → driver's license [id]
+    Führerscheinnummer B072RRE2I55 → Führerscheinnummer [id]
+    hetu 131052-308T → hetu [id]
+    Kennzeichen B-AB 1234 → Kennzeichen [id]
+    my birthday is 12.05.1990 → my birthday is [birthday]
+    my birthday's on May 12th → my birthday's on [birthday]
+    birthday: 1990-05-12 → birthday: [birthday]
+    born on 5 May 1990 in Leeds → born on [birthday] in Leeds
+    i was born May 5, 1990 → i was born [birthday]
+    DOB 05/12/1990 → DOB [birthday]
+    geboren am 12. Mai 1990 → geboren am [birthday]
+    Geburtsdatum: 12.5.90 → Geburtsdatum: [birthday]
+    hab am 12.5. Geburtstag → hab am [birthday] Geburtstag
+    né le 12 mai 1990 → né le [birthday]
+    date de naissance : 12/05/1990 → date de naissance : [birthday]
+    nací el 12 de mayo de 1990 → nací el [birthday]
+    mi cumpleaños es el 12 de mayo → mi cumpleaños es el [birthday]
+    nata il 12 maggio 1990 → nata il [birthday]
+    nasci em 12/05/1990 → nasci em [birthday]
+    insta: foo.bar_99 → insta: [username]
+    my insta is foo_bar → my insta is [username]
+    mein insta ist @foobar → mein insta ist [username]
+    IG @foo.bar → IG [username]
+    follow @foo_bar on instagram → follow [username] on instagram
+    add me on snap: foobar1 → add me on snap: [username]
+    snapchat foobar_99 → snapchat [username]
+    telegram @foobar → telegram [username]
+    @foobar auf Telegram → [username] auf Telegram
+    discord: foobar#1234 → discord: [username]
+    my discord is foobar#1234 → my discord is [username]
+    tiktok: @foo.bar → tiktok: [username]
+    skype: live:foo.bar_1 → skype: [username]
+    Insta: annablume → Insta: [username]
+    twitter @foobar lol → twitter [username] lol
+    venmo @foo-bar → venmo [username]
+    psn id: foo_bar77 → psn id: [username]
+    ssh to 93.184.216.34 → ssh to [ip]
+    93.184.216.34:8080 → [ip]
+    my ip is 192.168.1.20 → my ip is [ip]
+    2001:0db8:85a3:0000:0000:8a2e:0370:7334 → [ip]
+    2a00:1450:4001:81b::200e is up → [ip] is up
+    fe80::1ff:fe23:4567:890a → [ip]
+    mac 00:1A:2B:3C:4D:5E → mac [mac]
+    00-1a-2b-3c-4d-5e → [mac]
+    DE89 3704 0044 0532 0130 00 → [card]
+    DE89370400440532013000 → [card]
+    IBAN: FR14 2004 1010 0505 0001 3M02 606 → IBAN: [card]
+    ES91 2100 0418 4502 0005 1332 → [card]
+    4111‑1111‑1111‑1111 → [card]
+    4111 1111 1111 1111 → [card]
+    ４１１１１１１１１１１１１１１１ → [card]
+    o'brien@example.org → [email]
+    anna+tag@example.org → [email]
+    anna.müller@exämple.de → [email]
+    a/b=c@example.org → [email]
+    anna＠example.org → [email]
+    anna (at) example (dot) org → [email]
+    anna[at]example.org → [email]
+    "anna blume"@example.org → [email]
+    anna@xn--exmple-cua.xn--p1ai → [email]
+    mailto:anna@example.org → mailto:[email]
+    *anna@example.org* → *[email]*
+    12 Oak Street → [address]
+    Hauptstraße 12b → [address]
+    Lange Straße 5, 12345 Berlin → [address]
+    12 rue de la Paix → [address]
+    Calle Mayor 5 → [address]
+"""
+
+NAMES = {
+    ("José Núñez", "Zoë Brontë", "Jürgen Moeller", "Łukasz Wójcik", "Inés Peña"): """
+        hi jose and Nunez → hi person1 and Person1
+        zoe bronte → person1
+        jurgen, juergen → person1, person1
+        mit Möller → mit Person1
+        lukasz, Wojcik → person1, Person1
+        qué pena → qué pena
+    """,
+    ("Anna Schmidt", "Jonas Weber"): """
+        Annas Auto → Person1s Auto
+        bei Schmidts → bei Person1s
+        anna's car, Jonas' car → person1's car, Person2' car
+        Anna’s → Person1’s
+    """,
+    ("Ayşe Yılmaz", "Mehmet Kaya"): """
+        Ayşe'nin evi → Person1'nin evi
+        Ayşenin evi çok güzel → Person1nin evi çok güzel
+        Mehmetle gidiyorum → Person1le gidiyorum
+        ayseyi gördün mü → person1yi gördün mü
+        Mehmetin arabası → Person1in arabası
+        Ayşecim nasılsın → Person1cim nasılsın
+        hadi Yılmazlara gidelim → hadi Person1lara gidelim
+    """,
+    ("Anna Virtanen", "Pekka Korhonen"): """
+        Annan kanssa → Person1n kanssa
+        Annalle ja Pekalle → Person1lle ja Person2
+        Annalta, Annassa, Annasta → Person1lta, Person1ssa, Person1sta
+        menen Virtaselle → menen Person1
+        mennään Pekan luo → mennään Person1 luo
+        se on Korhosen → se on Person1
+    """,
+    ("Анна Петрова", "Иван Сидоров"): """
+        Анне и Ивану → Person1 и Person2у
+        с Анной → с Person1
+        видел Ивана → видел Person1а
+        без Анны никак → без Person1 никак
+        Ивана → Person1а
+    """,
+    ("Anna Kowalska", "Marek Nowak"): """
+        byłem u Anny → byłem u Person1
+        widzę Annę → widzę Person1
+        z Anną i Markiem → z Person1 i Person2
+        dla Marka się nie chce → dla Person1 się nie chce
+        daj Nowakowi → daj Person1owi
+    """,
+    ("Will Turner", "Rose Miller", "Mark Stone", "Dad", "Grace Hill"): """
+        Will you come?
+        Rose is my favourite colour
+        Mark my words
+        Grace period is over
+        Dad jokes
+        i will go → i will go
+    """,
+    ("Tim Berg", "Jan Maas", "Paul Voss", "Ali Kara", "Dan Roth", "Marco Lind"): """
+        what time is it
+        Time to go
+        my alien friend
+        he marcó el número
+        roman holiday
+        the pauline letters
+        in january
+        Jane called
+        Paula und Pauline
+        dance with me
+    """,
+}
+
+STAYS = {
+    "DE": """
+        das kostet 1.234,56 € | am 12.05.2024 um 18:30 | 2019–2024 | von 10–12 Uhr | seit 1998 | PLZ 10115 Berlin
+        es waren 1.000.000 Leute | 3,14159265 | Version 1.2.3 | v1.2.3.4 | 10.4.2 | Spielstand 3:2 | 21:15 in Satz 3
+        100 000 000 Aufrufe | Bestellung 4711081512 | Rechnung Nr. 20240512001 | 2024-05-01T12:30:00 | 0,5 l
+        05.12.2024 | 20240512 | 1714567890 | ISBN 978-3-16-148410-0 | 50 % | +5 Punkte | +20 Grad | Seite 100–120
+        ich bin 1,83 m groß | 12345 Schritte | 10 000 Schritte | 4 x 100 m | 37,5 °C | um 12 | 007 | A4 | B12 | U8
+        Bus 200 | Raum 2.14 | 1. FC | 30.000 km | 24/7 | 50/50 | 1/2 | S. 12 ff. | 8-10 Leute | 12.5. | 100.000.000 Euro
+        IPv4 und IPv6 | Geburtstag feiern | alles Gute zum Geburtstag! | Pass auf dich auf | der Pass ist zu
+        insta ist voll doof | auf Insta gesehen | Instagram ist down | Telegram oder WhatsApp? | das ist snap
+    """,
+    "US": """
+        $1,234,567.89 | 1,000,000,000 | in 1999 and 2004 | at 10:30 or 11:45 | 2024-05-01 | 10/12/2024 | 5k run in 25:30
+        order 2125550101 | order #123456789 | tracking 4111111111111112 | score was 21-15, 15-21, 11-9 | won 104-98
+        version 10.0.19045.3693 | v2.0.1-rc.1 | python 3.12.1 | 1.2.3.4.5 | 3.14159265358979 | lap 1:23.456 | 59.94 fps
+        10 20 30 40 50 60 70 80 90 | 1 2 3 4 5 6 7 8 9 10 | 12345678 | 1714567890 | 1714567890123 | 10000000 | 100%
+        the 12 apostles | room 1204 | 2x4 and 10x12 | iPhone 15 Pro 256GB | 5 minutes | zip code 10001 | error code 5003
+        https://example.org/menu | https://en.wikipedia.org/wiki/Oak_Street#History | https://www.google.com/maps
+        https://www.instagram.com/explore | https://youtube.com/c/somechannel | https://news.example.org/2024/05/12/story
+        insta is down again | my insta is broken | snap out of it | oh snap, that's cool | the line: nobody came
+        telegram is better | discord was fun | signal: none here | on twitter people are mad | ig i'm fine | tg we won
+        @anna at 10 | @everyone | lunch @ 12 | @ the park | my passport is expired | passport control took 2 hours
+        born to run | born in 1990 | i was born here | birthday party on saturday | happy birthday!! | 30th birthday
+        password is wrong | the key is under the mat | sk-8er boy | sk-ii cream | ghp | the bearer of bad news
+        eyJustkidding | AKIA is a game | xoxo | xoxo-ann | basic stuff | basically | hf | npm install react-dom
+        std::vector | a::b | 10:30:45 | 12:34 | 1:2:3:4 | 10:20:30:40 | at 52.5, maybe 13.4 | 3.5, 4.5 | 1.25 2.5
+        192.168.100.200 | 127.0.0.1 | localhost:8080 | IPv6 2001:0db8:85a3 | section 1.2.3.4 | dress code | me@home
+        that was 2 good 2 be true | meet at 7 on main street | one way | 20 dollars for a drive | lol 😂 100%
+        temperature dropped 12.3456 degrees | pi is 3.141592 and e is 2.718281 | rated 4.8571, 4.9123
+        C3PO and R2D2 | MP3 | 4K HDR10 | H2O | B2B2C | A1B2 | 90s kid | 1080p60 | 3D | GTA5 | a4 paper | ps5 or xbox 360
+        call 911 | text 72933 | dial 112 | 100-200 people | 2023-2024 | 20:00-22:00 | 007 | 1-800 | +1 | +1000000 aura
+    """,
+    "FR": """
+        12,50 € | 1 234 567 habitants | le 12 mai 2024 | à 18h30 | 2019-2024 | 3 place de parking | 75011 Paris | 49-3
+    """,
+    "ES": """
+        1.234.567 personas | el 12 de mayo | a las 10:30 | 28013 Madrid | 100 000 000 | 3-2 | la calle tiene 5 casas
+    """,
+    "IN": """
+        ₹1,00,000 | १२ मई २०२४ | १०:३० बजे | 110001 | 2024 में | १० लाख
+    """,
+    "EG": """
+        ١٢/٥/٢٠٢٤ | الساعة ١٠:٣٠ | ٥٠ جنيه | ٢٠٢٤ | ١٠٠٠٠٠٠
+    """,
+    "JP": """
+        ２０２４年５月１２日 | １０：３０ | ３，０００円 | 100万 | 〒100-0001
+    """,
+}
+
+
+def _lines(block):
+    for line in filter(None, map(str.strip, block.splitlines())):
+        text, _, expected = line.partition(" → ")
+        yield text, expected or text
+
+
+def must():
+    """(region, names, text, masked text)"""
+    for region, block in PHONES.items():
+        yield from ((region, (), *line) for line in _lines(block))
+    yield from (("US", (), *line) for line in _lines(OTHER))
+    for names, block in NAMES.items():
+        yield from (("US", names, *line) for line in _lines(block) if line[0] != line[1])
+
+
+def must_not():
+    for region, block in STAYS.items():
+        yield from ((region, (), one.strip(), one.strip()) for line in _lines(block) for one in line[0].split(" | "))
+    for names, block in NAMES.items():
+        yield from (("US", names, *line) for line in _lines(block) if line[0] == line[1])
+
+
+def masked(region, names, text):
+    people = [{"name": name, "given": "", "family": "", "nicknames": []} for name in names]
+    return privacy.replace(text, privacy.find(text, privacy.lookup(people), region=region))
+
+
+MUST, MUST_NOT = list(must()), list(must_not())
+
+
+@pytest.mark.parametrize("region, names, text, expected", MUST)
+def test_private_text_is_masked(region, names, text, expected):
+    once = masked(region, names, text)
+    assert once == expected
+    assert masked(region, names, once) == once
+
+
+@pytest.mark.parametrize("region, names, text, expected", MUST_NOT)
+def test_other_text_stays(region, names, text, expected):
+    assert masked(region, names, text) == expected
+
+
+def test_the_tables_are_large_enough_to_count(capsys):
+    hidden = sum(masked(*row[:3]) == row[3] for row in MUST)
+    kept = sum(masked(*row[:3]) == row[3] for row in MUST_NOT)
+    with capsys.disabled():
+        print(f"\nmasked {hidden} of {len(MUST)} private texts; {kept} of {len(MUST_NOT)} other texts unchanged")
+    assert hidden == len(MUST) >= 100 and kept == len(MUST_NOT) >= 100
