@@ -13,6 +13,7 @@ from . import (
     config_faults,
     file_faults,
     fused_faults,
+    model_faults,
     prompt_faults,
     row_faults,
     set_faults,
@@ -38,6 +39,7 @@ class Case:
 
 
 FAMILIES = (
+    model_faults.cases,
     file_faults.cases,
     row_faults.cases,
     text_faults.cases,

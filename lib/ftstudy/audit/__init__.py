@@ -5,9 +5,11 @@ from .. import engine  # noqa: F401  before MLX is imported
 # isort: split
 
 from dataclasses import replace
+from functools import partial
 
+from ..errors import StudyError
 from ..progress import bar
-from . import adapters, app_code, config, content, data, documentation, fused_model, loss, parity, splits
+from . import adapters, app_code, base_model, config, content, data, documentation, fused_model, loss, parity, splits
 from .contract_writer import offer as offer_contract
 from .findings import Check, Finding, merge, report
 from .loss.trained_tokens import masked_rows
@@ -27,9 +29,9 @@ __all__ = [
     "report",
 ]
 # In the order in which a run meets them.
-FAMILIES = (config, data, content, splits, loss, parity, adapters)
+FAMILIES = (config, base_model, data, content, splits, loss, parity, adapters)
 # Training replaces an adapter that exists, so what is wrong with it does not matter.
-BEFORE_TRAINING = (config, data, content, splits, loss)
+BEFORE_TRAINING = (config, base_model, data, content, splits, loss)
 
 
 def audit(config, data_folder=None, model=None, inference=None, owner=None, app=None, fused=None) -> dict:
@@ -45,16 +47,24 @@ def audit(config, data_folder=None, model=None, inference=None, owner=None, app=
 
 def check(inputs: RunInputs, app=None, fused=None) -> dict:
     """All findings on inputs that were read already. `app`, `fused`: as for `audit`."""
-    return report(_found(inputs, FAMILIES) + app_code.findings(inputs, app) + fused_model.findings(inputs, fused))
+    more = (partial(app_code.findings, folder=app), partial(fused_model.findings, fused=fused))
+    return report(_found(inputs, [*(family.check for family in FAMILIES), *more]))
 
 
 def check_before_training(inputs: RunInputs) -> dict:
     """The findings that say whether training would be wasted, regardless of the app and any existing adapter."""
-    return report(_found(inputs, BEFORE_TRAINING))
+    return report(_found(inputs, [family.check for family in BEFORE_TRAINING]))
 
 
-def _found(inputs: RunInputs, families) -> list[Finding]:
-    found = [item for family in bar(families, desc="auditing", delay=1) for item in family.check(inputs)]
+def _found(inputs: RunInputs, checks) -> list[Finding]:
+    found = []
+    for check in bar(checks, desc="auditing", delay=1):
+        try:
+            found += check(inputs)
+        except StudyError:
+            if inputs.problem is None:
+                raise
+            # The tokenizer of a model that can't be loaded may not load either; the model's own finding says enough.
     return [replace(item, where=item.where or inputs.where) for item in found]
 
 

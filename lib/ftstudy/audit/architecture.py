@@ -12,18 +12,24 @@ from mlx.utils import tree_flatten
 from mlx_lm import utils
 from mlx_lm.tuner.utils import linear_to_lora_layers
 
+from ..limits import limited
+from ..models.loadable import is_endless
+from ..reading import SETTINGS, read_json
+
 
 def skeleton(folder: Path | None):
     """The model in a folder, frozen and without weights; None if there is none, or if this mlx-lm can't build it."""
     config = model_config(folder)
-    if config is None or "model_file" in config:  # a model_file is a stranger's code, which would run
+    # A model_file is a stranger's code, which would run.
+    if config is None or "model_file" in config or is_endless(config):
         return None
     try:
-        model_class, arguments = utils._get_classes(config=config)
-        model = model_class(arguments.from_dict(config))
-        model.freeze()
-        len(model.layers)
-        return model
+        with limited("building the model took too long", template=json.dumps(config)):
+            model_class, arguments = utils._get_classes(config=config)
+            model = model_class(arguments.from_dict(config))
+            model.freeze()
+            len(model.layers)
+            return model
     except Exception:  # whatever the model's own constructor raises at an odd config
         return None
 
@@ -33,7 +39,7 @@ def model_config(folder: Path | None) -> dict | None:
     if folder is None:
         return None
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = read_json(folder / "config.json", SETTINGS)
     except (OSError, ValueError):
         return None
     return config if isinstance(config, dict) else None

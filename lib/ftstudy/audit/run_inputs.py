@@ -14,7 +14,7 @@ from ..chat_format.rows import Split, is_conversation, read_split
 from ..errors import StudyError
 from ..extract import variant_folder
 from ..extract.variant_folder import SPLITS, origin_of
-from ..models import base_models
+from ..models import base_models, loadable
 from ..paths import absolute
 
 
@@ -34,6 +34,11 @@ class RunInputs:
             return base_models.resolve(self.config["model"])
         except StudyError:
             return None
+
+    @cached_property
+    def problem(self) -> loadable.Problem | None:
+        """Why mlx-lm can't load the base model; None if it can, or if there is none."""
+        return self.model and loadable.problem(self.model)
 
     @cached_property
     def tokenizer(self):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..errors import StudyError
 from ..paths import shown
+from ..reading import opened
 
 MAGIC = b"GGUF"
 NUMBERS = dict(enumerate("BbHhIif", 0)) | {7: "?", 10: "Q", 11: "q", 12: "d"}  # value type -> struct's letter
@@ -20,7 +21,7 @@ ENDS = ("eos", "eot", "eom")
 
 def is_gguf(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             return file.read(4) == MAGIC
     except (OSError, ValueError):
         return False
@@ -29,7 +30,7 @@ def is_gguf(path: Path) -> bool:
 def read(path: Path) -> dict:
     """Metadata key -> value: numbers, texts and lists of them. StudyError: not a whole GGUF of version 2 or 3."""
     try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        with opened(path) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             magic, version, _, count = struct.unpack_from("<4sIQQ", content)
             if magic != MAGIC or version not in (2, 3):
                 raise ValueError(f"it is of version {version}, and only 2 and 3 are read")

@@ -10,7 +10,11 @@ from functools import lru_cache
 
 from ..errors import StudyError
 
-ACTION = re.compile(r'\{\{(-(?=\s))?((?:"(?:\\.|[^"\\\n])*"|`[^`]*`|/\*.*?\*/|(?!\}\}).)*?)((?<=\s)-)?\}\}', re.DOTALL)
+# Each character fits one branch only, so that no text makes the search slow.
+ACTION = re.compile(
+    r'\{\{(-(?=\s))?((?>"(?:\\.|[^"\\\n])*"|`[^`]*`|/\*.*?\*/|(?!(?:(?<=\s)-)?\}\}|/\*)[^"`])*+)((?<=\s)-)?\}\}',
+    re.DOTALL,
+)
 TOKEN = re.compile(
     r'\s*(?:("(?:\\.|[^"\\])*"|`[^`]*`)|(-?\d+(?:\.\d+)?)|(\$\w*(?:\.\w+)*|(?:\.\w+)+|\.)|(\w+)|(:=|[=|(),]))'
 )
@@ -57,7 +61,10 @@ def parse(text: str) -> list[Node]:
 def _pieces(text: str) -> list[tuple[str, str]]:
     """("text", …) and ("action", …) in order, from last to first, trimmed as the markers say."""
     pieces, at, trim = [], 0, False
-    for match in ACTION.finditer(text):
+    while (start := text.find("{{", at)) >= 0:
+        match = ACTION.match(text, start)
+        if match is None:
+            raise refused(f"an action that is not closed ({text[start : start + 40]!r})")
         before = text[at : match.start()]
         before = before.lstrip(SPACE) if trim else before
         pieces.append(("text", before.rstrip(SPACE) if match[1] else before))
@@ -65,8 +72,6 @@ def _pieces(text: str) -> list[tuple[str, str]]:
             pieces.append(("action", match[2].strip()))
         at, trim = match.end(), bool(match[3])
     rest = text[at:].lstrip(SPACE) if trim else text[at:]
-    if "{{" in rest:
-        raise refused(f"an action that is not closed ({rest[rest.index('{{') :][:40]!r})")
     return [*pieces, ("text", rest)][::-1]
 
 
@@ -113,8 +118,8 @@ def _block(word: str, rest: str, pieces: list) -> Node:
 def _statement(text: str) -> tuple[tuple[str, ...], bool, list]:
     """The variables that an action sets, whether they are new, and its pipeline: a list of commands, each a list of
     operands ("value", x), ("field", root, names), ("call", name) or ("pipe", pipeline, names)."""
-    tokens, at = [], 0
-    while at < len(text.rstrip()):
+    tokens, at, end = [], 0, len(text.rstrip())
+    while at < end:
         match = TOKEN.match(text, at)
         if not match:
             raise refused(f"{text[at:].strip()[:40]!r} in {{{{ {text} }}}}")
@@ -148,6 +153,8 @@ def _pipeline(tokens: list, text: str, is_inner: bool = False) -> list:
         elif quoted:
             commands[-1].append(("value", quoted[1:-1] if quoted[0] == "`" else _unescaped(quoted)))
         elif number:
+            if len(number) > 300:
+                raise refused(f"the number {number[:20]}…")
             commands[-1].append(("value", float(number) if "." in number else int(number)))
         elif path:
             root, *names = path.split(".")

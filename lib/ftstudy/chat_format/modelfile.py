@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..errors import StudyError
 from ..paths import shown
+from ..reading import SETTINGS, opened, read_text, why
 from . import gguf, go_template
 
 WORDS = {
@@ -26,8 +27,9 @@ def is_modelfile(path: Path) -> bool:
     if path.suffix.lower() in (".yaml", ".yml", ".json", ".gguf"):
         return False
     try:
-        start = path.read_bytes()[:10_000].decode("utf-8", "replace")
-    except OSError:
+        with opened(path) as file:
+            start = file.read(10_000).decode("utf-8", "replace")
+    except (OSError, ValueError):
         return False
     return bool(re.match(r"(?:\s*#[^\n]*\n)*\s*from[ \t]+\S+[ \t]*\r?\n", start, re.IGNORECASE))
 
@@ -36,9 +38,9 @@ def read(path: Path) -> dict:
     """The served model of a Modelfile. StudyError: it is not one, or doesn't say which template Ollama uses."""
     where = shown(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path, SETTINGS, "utf-8-sig")
     except (OSError, ValueError) as error:
-        raise StudyError(f"{where} cannot be read as a Modelfile ({error}). Save it as UTF-8 text.") from error
+        raise StudyError(f"{where} cannot be read as a Modelfile ({why(error)}). Save it as UTF-8 text.") from error
     values: dict[str, str] = {}
     parameters: dict[str, list[str]] = {}
     messages = []
@@ -78,11 +80,15 @@ def _instructions(text: str, where: str):
             )
         if word in ("parameter", "message"):
             name, _, rest = rest.lstrip().partition(" ")
-        while (value := _unquoted(rest.strip())) is None:
-            _, following = next(lines, (0, None))
-            if following is None:
-                raise StudyError(f"{where} line {number}: the quotes of {word.upper()} are not closed. Close them.")
-            rest += "\n" + following
+        parts, quotes = [rest], '"""' if rest.strip().startswith('"""') else '"'
+        while (value := _unquoted("\n".join(parts).strip())) is None:
+            ends = False
+            while not ends:
+                _, following = next(lines, (0, None))
+                if following is None:
+                    raise StudyError(f"{where} line {number}: the quotes of {word.upper()} are not closed. Close them.")
+                parts.append(following)
+                ends = following.rstrip().endswith(quotes)
         yield number, word, name, value
 
 

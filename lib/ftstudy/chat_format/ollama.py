@@ -1,5 +1,6 @@
 """The prompt that Ollama builds from a model's template and an app's messages, as its server does."""
 
+from ..limits import limited
 from .go_rendering import render
 from .go_template import Node, fields, parse
 
@@ -7,8 +8,17 @@ from .go_template import Node, fields, parse
 def prompt(served: dict, messages: list[dict]) -> str:
     """What Ollama sends to the model for an app's messages, without a start token.
 
-    Raises StudyError if the template uses something that is not rendered here.
+    Raises StudyError if the template uses something that is not rendered here, or never ends.
     """
+    message = (
+        "The Modelfile's TEMPLATE loops or grows without end: it took too long, or 2 GB of memory, for one prompt. Use "
+        "the template that the model was published with, or take out the loop."
+    )
+    with limited(message, template=served["template"]):
+        return _prompt(served, messages)
+
+
+def _prompt(served: dict, messages: list[dict]) -> str:
     turns = [*served["messages"], *messages]
     if served["system"] and not (messages and messages[0]["role"] == "system"):
         turns.insert(0, {"role": "system", "content": served["system"]})

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy
 
+from ..errors import StudyError
 from ..progress import bar
 from .tokens import encode, template_text
 
@@ -48,6 +49,8 @@ def _render(chats: Sequence[tuple[int, dict]], tokenizer, markers: "_Markers", f
         wholes, prompts = _texts(rows, tokenizer)
         ids = encode(wholes, tokenizer)
         prompt_ids = _prompt_ids(wholes, prompts, ids, tokenizer, markers)
+    except StudyError:  # the template never ends, for whatever row
+        raise
     except Exception as error:  # a template raises what it likes; jinja2's errors among it
         if len(chats) > 1:  # find the row by halving
             middle = len(chats) // 2

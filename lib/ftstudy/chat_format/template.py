@@ -119,7 +119,7 @@ class Template:
         for text in texts:
             try:
                 names |= meta.find_undeclared_variables(Environment(extensions=["jinja2.ext.loopcontrols"]).parse(text))
-            except TemplateError:
+            except (TemplateError, RecursionError):
                 continue  # transformers adds tags of its own, such as `generation`
         special = {name for name in names if name.endswith("_token")}
         names = sorted(names - ARGUMENTS - special - {"enable_thinking"})

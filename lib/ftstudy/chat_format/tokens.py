@@ -4,20 +4,37 @@ from collections.abc import Sequence
 
 import numpy
 
+from ..limits import SECONDS, limited
+from ..paths import shown
+
 
 def template_text(messages: list, tokenizer, tools: list | None = None, *, prompt: bool = False, **arguments):
     """The messages as the chat template writes them; with `prompt`, up to and including the header of the reply.
 
-    A list of conversations gives a list of texts. Raises whatever the template raises.
+    A list of conversations gives a list of texts. Raises whatever the template raises, and StudyError for one that
+    loops or grows without end.
     """
-    return tokenizer.apply_chat_template(
-        messages, tools=tools, add_generation_prompt=prompt, tokenize=False, **arguments
-    )
+    with _bounded(tokenizer, arguments.get("chat_template"), len(messages)):
+        return tokenizer.apply_chat_template(
+            messages, tools=tools, add_generation_prompt=prompt, tokenize=False, **arguments
+        )
 
 
 def template_ids(messages: list[dict], tokenizer, tools: list | None = None, *, prompt: bool = False) -> list[int]:
-    """The token ids of `template_text`. Raises whatever the template raises."""
-    return list(tokenizer.apply_chat_template(messages, tools=tools, add_generation_prompt=prompt, return_dict=False))
+    """The token ids of `template_text`. Raises as it does."""
+    with _bounded(tokenizer, None, len(messages)):
+        ids = tokenizer.apply_chat_template(messages, tools=tools, add_generation_prompt=prompt, return_dict=False)
+        return list(ids)
+
+
+def _bounded(tokenizer, template: str | None, messages: int):
+    seconds = SECONDS + messages / 20
+    message = (
+        f"The chat template of {shown(getattr(tokenizer, 'name_or_path', '') or 'the model')} loops or grows without "
+        f"end: it took more than {seconds:.0f} seconds or 2 GB of memory. Use the template that the model was published "
+        "with, or take out the loop."
+    )
+    return limited(message, seconds, template=str(template or tokenizer.chat_template))
 
 
 def encode_prompt(prompt: str, tokenizer) -> list[int]:

@@ -21,11 +21,12 @@ from .. import paths
 from ..errors import StudyError
 from ..files import replace_folder, write_json
 from ..paths import absolute, shown
-from . import adapters
+from . import adapters, loadable
 from .adapters import run_of
 from .recipes import BUILT_HERE, DEMO_MODEL, TINY_MODEL
 
 RECIPE = "recipe.json"
+NO_CODE = {"trust_remote_code": False}  # otherwise transformers asks whether to run what is in the model's folder
 
 
 def resolve(name: str | Path) -> Path:
@@ -69,8 +70,9 @@ def load(name_or_path: str | Path, adapter: str | Path | None = None, to_ask: bo
 
     from ..engine import cpu_math
 
+    loadable.refuse(folder)
     try:
-        model, tokenizer = utils.load(str(folder))[:2]
+        model, tokenizer = utils.load(str(folder), NO_CODE)[:2]
         if adapter:
             adapters.put_on(model, adapter)
         cpu_math.speed_up(model)
@@ -86,6 +88,14 @@ def load(name_or_path: str | Path, adapter: str | Path | None = None, to_ask: bo
         ) from error
 
 
+def load_lazily(folder: Path):
+    """The model in a folder, its weights not read yet. Raises StudyError if mlx-lm can't load it."""
+    from mlx_lm import utils
+
+    loadable.refuse(folder)
+    return utils.load_model(folder, lazy=True)[0]
+
+
 def load_tokenizer(name_or_path: str | Path):
     """The tokenizer alone, as `load` returns it. Raises StudyError as `load` does."""
     from mlx_lm import utils
@@ -93,8 +103,8 @@ def load_tokenizer(name_or_path: str | Path):
     folder = resolve(name_or_path)
     try:
         # Replies end at the tokens that the model's config names, as in `utils.load`.
-        return utils.load_tokenizer(folder, eos_token_ids=utils.load_config(folder).get("eos_token_id"))
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        return utils.load_tokenizer(folder, NO_CODE, eos_token_ids=utils.load_config(folder).get("eos_token_id"))
+    except Exception as error:  # tokenizers raises plain Exceptions
         reason = " ".join(str(error).split())[:300]
         raise StudyError(
             f"The tokenizer of {shown(folder)} cannot be loaded: {reason}. Download the model again."
@@ -108,6 +118,8 @@ def _checked(folder: Path) -> Path:
             f"The model folder {shown(folder)} is incomplete: it has no {', no '.join(missing)}. "
             "Copy the missing files there, or use another folder or model name."
         )
+    if special := loadable.special_file(folder):
+        raise StudyError(f"The model folder {shown(folder)} cannot be used: {special}. Remove that file.")
     return folder
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import mlx.core as mx
 
-from . import adapters, peft
+from . import adapters, base_models, peft
 
 
 def norms(folder: Path, adapter: Path) -> list[dict]:
@@ -17,9 +17,7 @@ def norms(folder: Path, adapter: Path) -> list[dict]:
     of AᵀA ∘ BBᵀ, two matrices of the rank's size. `weight` is None where the model has no such weight. Raises what MLX
     and mlx-lm raise for files that can't be read.
     """
-    from mlx_lm.utils import load_model
-
-    modules = dict(load_model(folder, lazy=True)[0].named_modules())
+    modules = dict(base_models.load_lazily(folder).named_modules())
     rows = []
     for name, parts in _by_module(_tensors(adapter)).items():
         weight = _weight(modules.get(name))

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import mlx.core as mx
-from mlx_lm.utils import get_total_parameters, load_model
+from mlx_lm.utils import get_total_parameters
 
 from .. import audit
 from ..audit import adapters as checks
@@ -52,7 +52,7 @@ def take(inputs: audit.RunInputs, log: str = "", force: bool = False) -> dict:
         "diverged": False,
         **asked,
         "parameters_trained": sum(value.size for value in tensors.values()),
-        "parameters": get_total_parameters(load_model(base, lazy=True)[0]),
+        "parameters": get_total_parameters(base_models.load_lazily(base)),
         "examples": examples,
         "epochs": iterations * asked["batch_size"] / max(examples, 1),
         "tokens_in_loss": max((row.get("trained_tokens", 0) for row in curve), default=0) or None,

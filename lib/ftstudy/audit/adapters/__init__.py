@@ -30,7 +30,7 @@ def check(inputs) -> list[Finding]:
         file = adapters.weights_file(folder)
         found += [*_check(inputs, folder, file, settings.LEARNED), *files.contract_matches(inputs, folder)]
         found += files.stopped(folder)
-        loads = not any(finding.severity == "error" for finding in found)
+        loads = inputs.problem is None and not any(finding.severity == "error" for finding in found)
         if loads and file.is_file() and weights.is_quick(inputs.model):
             try:
                 found += weights.has_effect(inputs, folder)

@@ -20,10 +20,9 @@ from statistics import median
 
 import mlx.core as mx
 import mlx.nn as nn
-from mlx_lm.utils import load_model
 
 from ...extract.variant_folder import spread
-from ...models import adapters
+from ...models import adapters, base_models
 from ...progress import bar
 
 OTHERS = 8  # modules without an update that are looked at, to recognize another base model
@@ -104,8 +103,8 @@ def is_base(base: Path, fused: Path) -> bool:
 
 
 def load(folder: Path) -> nn.Module:
-    """The model, its weights not read yet. Raises what mlx-lm raises for a model that it can't load."""
-    return load_model(folder, lazy=True)[0]
+    """The model, its weights not read yet. Raises StudyError if mlx-lm can't load it."""
+    return base_models.load_lazily(folder)
 
 
 def _modules(base: Path, adapter: Path, fused: Path) -> Iterator[tuple]:

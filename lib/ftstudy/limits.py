@@ -1,0 +1,87 @@
+"""Bounds on what strangers' templates and files can make this process do."""
+
+import ctypes
+import resource
+import sys
+import threading
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from .errors import StudyError
+
+SECONDS = 20
+BYTES = 2 << 30
+
+
+class _Over(BaseException):
+    """Not an Exception: the code that is stopped must not catch it."""
+
+
+_refused: set[str] = set()
+
+
+@contextmanager
+def limited(message: str, seconds: float = SECONDS, size: int = BYTES, *, template: str = ""):
+    """Raise StudyError(message) if the block takes longer than `seconds`, or allocates more than `size` bytes.
+
+    Works in every thread, so in a notebook and in an app too. A call into C is not interrupted, and memory is
+    limited on Linux only. A `template` for which a block was stopped is refused at once the next time: callers
+    go on with the next row.
+    """
+    if template in _refused:
+        raise StudyError(message)
+    thread, lock, ended = threading.get_ident(), threading.Lock(), False
+
+    def stop():
+        with lock:
+            if not ended:
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(_Over))
+
+    timer = threading.Timer(seconds, stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        with _memory(size):
+            try:
+                yield
+            finally:
+                with lock:
+                    ended = True
+                timer.cancel()
+    except (_Over, MemoryError):
+        _refused.update([template] if template else [])
+        raise StudyError(message) from None
+
+
+_lock, _inside, _before = threading.Lock(), 0, None
+
+
+@contextmanager
+def _memory(size: int):
+    """At most `size` bytes more for the whole process, until the last block ends in any thread."""
+    global _inside, _before
+    with _lock:
+        if _inside == 0:
+            _before = resource.getrlimit(resource.RLIMIT_AS)
+            with suppress(OSError, ValueError):  # not on every system
+                resource.setrlimit(resource.RLIMIT_AS, (_lowest(_before, _used() + size), _before[1]))
+        _inside += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _inside -= 1
+            if _inside == 0:
+                with suppress(OSError, ValueError):
+                    resource.setrlimit(resource.RLIMIT_AS, _before)
+
+
+def _used() -> int:
+    """Bytes of address space in use. Raises OSError where the system doesn't say it."""
+    if not sys.platform.startswith("linux"):
+        raise OSError("only Linux says and enforces it")
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+
+
+def _lowest(limits: tuple[int, int], wanted: int) -> int:
+    return min([wanted, *(limit for limit in limits if limit != resource.RLIM_INFINITY)])
