@@ -270,7 +270,7 @@ def test_failing_notebook_says_why_and_leaves_no_result():
         with pytest.raises(StudyError, match="nowhere.db") as caught:
             notebooks.execute("01_extract", folder, {"run": folder.name, "source": "nowhere.db"})
         assert "\n" not in str(caught.value)
-        assert [path.name for path in folder.iterdir()] == ["01_extract.failed.ipynb"]
+        assert sorted(path.name for path in folder.iterdir()) == [".gitignore", "01_extract.failed.ipynb"]
     finally:
         shutil.rmtree(folder)
 

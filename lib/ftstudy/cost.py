@@ -1,12 +1,11 @@
 """Seconds and memory of each step, separate from the results so that those can be compared between runs."""
 
-import json
 import resource
 import sys
 import time
 from pathlib import Path
 
-from .files import write_json
+from .files import update_json
 
 clock = time.perf_counter
 
@@ -20,6 +19,4 @@ def record(run: Path, step: str, seconds: float, **more) -> None:
 
 def put(run: Path, name: str, value: dict) -> None:
     """Set one entry of the run's cost.json."""
-    path = run / "cost.json"
-    costs = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    write_json(path, costs | {name: value})
+    update_json(run / "cost.json", lambda costs: costs | {name: value}, {})

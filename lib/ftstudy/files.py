@@ -1,14 +1,18 @@
-"""Write results completely or not at all: to a temporary file next to the target, which is then renamed."""
+"""Write results completely or not at all: to a new file in a private folder next to the target, which is then renamed.
+
+Only the owner can read what is written, whatever the umask.
+"""
 
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from io import RawIOBase
 from pathlib import Path
 
+from . import locks
 from .errors import StudyError
+from .folders import IGNORE, close_files, make_folder, new_folder, private
 from .paths import shown
 
 
@@ -26,6 +30,12 @@ def write_json(path: Path, value) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+def update_json(path: Path, change: Callable, start) -> None:
+    """Replace a JSON file by `change(its value)`, or `change(start)` if there is none; nobody else writes in between."""
+    with locks.held(path.with_name(f".{path.name}.lock")):
+        write_json(path, change(read_json(path) if path.is_file() else start))
+
+
 def write_jsonl(path: Path, rows: Iterable[dict]) -> None:
     with replace_file(path) as new, new.open("w", encoding="utf-8", newline="\n") as file:
         for row in rows:
@@ -38,53 +48,50 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def replace_file(target: Path):
-    """Yield a new empty file that becomes `target` if the block ends without an error."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    os.close(handle)
-    new = Path(name)
-    try:
+def replace_file(target: Path) -> Iterator[Path]:
+    """Yield a new empty file of the target's name that becomes `target` if the block ends without an error.
+
+    Raises StudyError if there is something else than a file, such as a device, which a new file would replace.
+    """
+    if target.exists() and not target.is_file():
+        raise StudyError(f"{shown(target)} is not a file, so nothing was written there. Name another file.")
+    with new_folder(target) as folder:
+        new = folder / target.name
+        new.touch(mode=0o600)
         yield new
-        new.chmod(0o644)
+        new.chmod(0o600)
         new.replace(target)
-    except BaseException:
-        new.unlink(missing_ok=True)
+
+
+@contextmanager
+def growing(path: Path) -> Iterator[Callable[[dict], None]]:
+    """Yield a function that appends a row to a new JSONL file at once; what is written stays if the block fails."""
+    make_folder(path.parent)
+    path.unlink(missing_ok=True)  # who could read an older file cannot read this one
+    with open_private(path, "xb") as file:
+        yield lambda row: append_row(file, row)
+
+
+def open_private(path: Path, mode: str) -> RawIOBase:
+    """Open a file, unbuffered; a new one is for its owner alone."""
+    return open(path, mode, buffering=0, opener=private)
+
+
+def append_row(file: RawIOBase, row: dict) -> None:
+    """Write a row of JSONL whole or, as on a full disk, not at all. Raises OSError."""
+    line, size = json.dumps(row, ensure_ascii=False).encode() + b"\n", os.fstat(file.fileno()).st_size
+    try:
+        while line:
+            line = line[file.write(line) :]
+    except OSError as error:
+        file.truncate(size)
+        error.filename = str(file.name)
         raise
 
 
-@contextmanager
-def replace_folder(target: Path):
-    """Yield a new empty folder that replaces `target` if the block ends without an error."""
-    with new_folder(target) as new:
-        old = new.with_name(new.name.replace(".new.", ".old.", 1))
-        try:
-            yield new
-            new.chmod(0o755)
-            if target.exists():
-                target.rename(old)
-            new.rename(target)
-        except BaseException:
-            if old.exists() and not target.exists():
-                old.rename(target)
-            raise
-        finally:
-            shutil.rmtree(old, ignore_errors=True)
-
-
-@contextmanager
-def new_folder(target: Path):
-    """Yield a new empty folder next to `target`; it is deleted after the block."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    new = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.new."))
-    try:
-        yield new
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
-
-
 def move_files(source: Path, target: Path) -> None:
-    """Move a folder's files into another folder on the same disk, replacing files of the same name."""
-    target.mkdir(parents=True, exist_ok=True)
+    """Move a new folder's files into another folder on the same disk, replacing files of the same name."""
+    close_files(source)
     for path in sorted(source.iterdir()):
-        path.replace(target / path.name)
+        if path.name != IGNORE:  # the other folder has its own
+            path.replace(target / path.name)

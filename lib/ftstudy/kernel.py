@@ -1,9 +1,10 @@
-"""What a notebook does first: find its folder, and decide which of its cells run."""
+"""What a notebook does first: keep its files private, find its folder, and decide which of its cells run."""
 
 import logging
 import os
 from pathlib import Path
 
+from .folders import keep_private
 from .paths import run_folder
 
 
@@ -13,6 +14,7 @@ def start(run: str) -> Path:
 
     Raises StudyError if the run's name cannot be the name of a folder.
     """
+    keep_private()
     _leave_notebook_folder()
     _skip_cells()
     _log_no_shutdown()

@@ -2,47 +2,74 @@
 
 import ast
 import os
+import re
 import sys
-from contextlib import chdir, contextmanager
+from contextlib import chdir, contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import nbformat
 import papermill
 import yaml
 from nbclient import NotebookClient
+from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
+from . import failures
 from .errors import StudyError
+from .folders import keep_private, new_folder, scratch
 from .headless_kernel import Manager
 from .paths import NOTEBOOKS, shown
+
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def execute(name: str, run: Path, parameters: dict[str, str]) -> Path:
     """Run notebooks/<name>.ipynb with these parameters into the run's folder.
 
     `parameters`: name -> value as text. A notebook that fails stays as `<name>.failed.ipynb`.
-    Raises StudyError if a cell fails, with the cell's own message, or if a parameter is unknown.
+    Raises StudyError if a cell fails, with the cell's own message, if its process dies, or if a parameter is unknown.
     """
     source, given = _source(name), _given(name, parameters)
-    run.mkdir(parents=True, exist_ok=True)
-    failed = run / f"{name}.failed.ipynb"
-    try:
-        with _headless() as settings:
+    done, failed = run / f"{name}.ipynb", run / f"{name}.failed.ipynb"
+    with _headless() as settings, new_folder(done) as folder:
+        written = folder / done.name
+        try:
             papermill.execute_notebook(
                 source,
-                failed,
+                written,
                 parameters=given,
                 cwd=Path.cwd(),
                 kernel_name="python3",
                 progress_bar=sys.stderr.isatty(),
                 **settings,
             )
-    except PapermillExecutionError as error:
-        reason = error.evalue if error.ename == "StudyError" else f"{error.ename}: {error.evalue}"
-        raise StudyError(f"{reason} (The notebook up to this error: {shown(failed)}.)") from error
-    return failed.replace(run / f"{name}.ipynb")
+        except PapermillExecutionError as error:
+            _keep_failed(written, failed)
+            raise StudyError(f"{_reason(error)} (The notebook up to this error: {shown(failed)}.)") from error
+        except DeadKernelError as error:
+            raise StudyError(
+                f"The process of notebook {name} was killed, most often because memory ran out. Close other programs, "
+                "or use a smaller model, batch_size or max_seq_length, and run it again."
+            ) from error
+        failed.unlink(missing_ok=True)
+        return written.replace(done)
+
+
+def _reason(error: PapermillExecutionError) -> str:
+    """What a cell failed of, in a sentence."""
+    if error.ename == "StudyError":
+        return error.evalue
+    plain = COLOURS.sub("", "\n".join(error.traceback)).splitlines()
+    raised = [f"{error.ename}: {error.evalue}", *(line for line in plain if re.match(r"[\w.]+: ", line))]
+    return failures.explained(raised) or raised[0]
+
+
+def _keep_failed(written: Path, failed: Path) -> None:
+    """Keep a notebook that failed, unless it could not be written whole, as on a full disk."""
+    with suppress(OSError, ValueError, nbformat.ValidationError):
+        nbformat.read(written, as_version=4)
+        written.replace(failed)
 
 
 def parameters(name: str, given: dict[str, str]) -> dict:
@@ -72,11 +99,16 @@ def _given(name: str, parameters: dict[str, str]) -> dict:
 @contextmanager
 def _headless():
     """Settings to run a notebook unattended: without progress bars and widgets (which may wait for a browser
-    forever), and over sockets in a private folder instead of network ports, because people's messages pass through."""
+    forever), and over sockets in a private folder instead of network ports, because people's messages pass through.
+    Everything that is written meanwhile is private, by the kernel too."""
     os.environ["FTSTUDY_HEADLESS"] = "1"  # the kernel inherits it
-    with TemporaryDirectory(prefix="ftstudy") as folder:
-        kernel = Config(KernelManager={"transport": "ipc", "ip": f"{folder}/kernel"})
-        yield {"config": kernel, "kernel_manager_class": Manager, "skip_cells_with_tag": "explore"}
+    before = keep_private()
+    try:
+        with scratch() as folder:
+            kernel = Config(KernelManager={"transport": "ipc", "ip": f"{folder}/kernel"})
+            yield {"config": kernel, "kernel_manager_class": Manager, "skip_cells_with_tag": "explore"}
+    finally:
+        os.umask(before)
 
 
 def _typed(value: str, parameter: dict):

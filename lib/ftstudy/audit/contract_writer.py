@@ -12,7 +12,8 @@ from ..chat_format import contract, user_form
 from ..chat_format.contract import NAME, VERSION, problems
 from ..chat_format.template import Template
 from ..errors import StudyError
-from ..files import write_json, write_text
+from ..files import write_json
+from ..folders import ignore, make_folder
 from ..paths import absolute, shown
 from .run_inputs import RunInputs
 
@@ -38,9 +39,10 @@ def write(inputs: RunInputs, findings: list[dict], folder: str | Path) -> Path:
         raise StudyError(f"{inputs.where} has no adapter_path, so there is no folder for it.")
     agreed = build(inputs)
     path = absolute(folder) / NAME
+    make_folder(path.parent.parent)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    ignore(path.parent, NAME)  # first, because the golden texts are somebody's messages
     write_json(path, agreed)
-    if not (path.parent / ".gitignore").exists():  # the golden texts are somebody's messages
-        write_text(path.parent / ".gitignore", f"{NAME}\n")
     return path
 
 

@@ -7,8 +7,11 @@ the work and returns an exit status (None for 0).
 import argparse
 import os
 import sys
+from contextlib import suppress
 
+from .. import failures
 from ..errors import StudyError
+from ..folders import keep_private
 from ..paths import shown
 from . import (
     archaeology,
@@ -37,9 +40,11 @@ VERBS += (demo, check, notebook, repeats, baseline)
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one verb and exit: 0 done, 1 done with an error found, 2 could not run, 130 interrupted."""
-    options = _parser().parse_args(arguments)
+    keep_private()
     try:
+        options = _parser().parse_args(arguments)
         status = options.verb(options)
+        sys.stdout.flush()
     except StudyError as error:
         status = _failed(str(error))
     except ModuleNotFoundError as error:
@@ -48,21 +53,36 @@ def main(arguments: list[str] | None = None) -> None:
             f"need: pip install 'ftstudy[study]', in the environment of {sys.executable}."
         )
     except BrokenPipeError:  # the reader of our output, such as `head`, has closed it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0
-    except OSError as error:
-        name = error.filename2 or error.filename  # of two, the second is the one the user named
-        subject = f"Cannot use {shown(name)}" if name else "Cannot use a file"
-        status = _failed(f"{subject}: {error.strerror or error}. Choose another path, or change its permissions.")
     except KeyboardInterrupt:
         _failed("interrupted. Finished steps are kept; run the same command again to continue.")
         status = 130
+    except Exception as error:
+        status = _failed(failures.explain(error) or _refused_path(error) or failures.unexpected(error))
+    _drop_output()
     sys.exit(status or 0)
 
 
 def _failed(message: str) -> int:
-    print(f"ftstudy: {message}", file=sys.stderr)
+    with suppress(OSError):
+        print(f"ftstudy: {message}", file=sys.stderr, flush=True)
     return 2
+
+
+def _refused_path(error: Exception) -> str | None:
+    if not isinstance(error, OSError):
+        return None
+    name = error.filename2 or error.filename  # of two, the second is the one the user named
+    subject = f"Cannot use {shown(name)}" if name else "Cannot use a file"
+    return f"{subject}: {error.strerror or error}. Choose another path, or change its permissions."
+
+
+def _drop_output() -> None:
+    """What cannot be printed any more, as into a closed pipe or onto a full disk, must not change the exit status."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,7 +1,11 @@
 """What several verbs share: argument types, and the options of every verb that trains."""
 
+from contextlib import contextmanager
+from pathlib import Path
+
+from .. import locks
 from ..errors import StudyError
-from ..paths import absolute
+from ..paths import absolute, shown
 
 EXIT_CODES = "Exit status: 0 no error found; 1 at least one error found; 2 could not run, with the reason on stderr."
 
@@ -40,6 +44,14 @@ def add_training(parser) -> None:
 
 def add_run(parser) -> None:
     parser.add_argument("--run", default="demo", help="name of the folder in reports/ for the results (demo)")
+
+
+@contextmanager
+def only_one(run: Path):
+    """Keep other processes from writing into the run's folder. Raises StudyError if one does already."""
+    instead = "Wait until it has ended, or choose another name for this run: RUN=… or --run."
+    with locks.held(run / locks.LOCK, f"{shown(run)} is being written", instead):
+        yield
 
 
 def add_parameters(parser) -> None:

@@ -1,7 +1,7 @@
 """`ftstudy compare`: measure the arms of a comparison; notebook 04 then shows them."""
 
 from ..paths import run_folder
-from .arguments import add_parameters, add_run
+from .arguments import add_parameters, add_run, only_one
 
 
 def add(parsers):
@@ -19,7 +19,8 @@ def run(options) -> None:
 
     given = notebooks.parameters("04_compare", {"run": options.run, **dict(options.parameter)})
     choices = {name: given[name] for name in ("replies", "shots", "also", "every", "fused")}
-    planned = plan.plan(run_folder(options.run), given["config"], given["owner"], given["inference"], **choices)
+    run = run_folder(options.run)
+    planned = plan.plan(run, given["config"], given["owner"], given["inference"], **choices)
 
     def tell(arm: str, done: int, total: int, seconds: float) -> None:
         if not watched():  # in a terminal the progress bar says it
@@ -27,5 +28,6 @@ def run(options) -> None:
 
     writing = {name: given[name] for name in ("longest", "temperature", "seed")}
     print(f"comparing {len(planned['models'])} models; earlier measurements are kept", flush=True)
-    measured = plan.measure(planned, tell=tell, **writing)
+    with only_one(run):
+        measured = plan.measure(planned, tell=tell, **writing)
     print(f"{len(measured['scores'])} arms measured, {len(measured['left_out'])} left out")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..errors import StudyError
 from ..paths import absolute, run_folder, shown
-from .arguments import EXIT_CODES, number
+from .arguments import EXIT_CODES, number, only_one
 
 RESULTS = ("extraction", "findings", "format_audit", "training", "comparison", "cost")
 
@@ -38,10 +38,8 @@ def add(parsers):
 
 def run(options) -> int:
     """Runs the notebooks into reports/<run>/, as far as there is something to measure."""
-    from .. import chat_format, configs, notebooks
-    from ..files import read_json
+    from .. import chat_format, configs
     from ..models import base_models
-    from ..report import page
 
     if options.inference:
         chat_format.load_profile(options.inference)  # a wrong path is reported now, not after two notebooks
@@ -57,6 +55,15 @@ def run(options) -> int:
     base_models.resolve(config["model"])  # without it nothing can be said, so nothing is written
     folder = run_folder(options.run or options.config.stem)
     adapter = _adapter(options, config)
+    with only_one(folder):
+        return _diagnose(options, config, folder, adapter)
+
+
+def _diagnose(options, config: dict, folder: Path, adapter: str) -> int:
+    from .. import notebooks
+    from ..files import read_json
+    from ..report import page
+
     for name in RESULTS:  # of an earlier diagnosis
         (folder / f"{name}.json").unlink(missing_ok=True)
     given = {"run": folder.name, "config": shown(options.config), "data": _text(options.data), "model": options.model}

@@ -1,7 +1,7 @@
 """`ftstudy notebook`: run one notebook of the study."""
 
 from ..paths import run_folder, shown
-from .arguments import add_parameters, add_run
+from .arguments import add_parameters, add_run, only_one
 
 
 def add(parsers):
@@ -16,5 +16,6 @@ def run(options) -> None:
     from .. import notebooks
 
     folder = run_folder(options.run)
-    print(f"{options.name}: running into {shown(folder)}", flush=True)
-    notebooks.execute(options.name, folder, {"run": options.run, **dict(options.parameter)})
+    with only_one(folder):
+        print(f"{options.name}: running into {shown(folder)}", flush=True)
+        notebooks.execute(options.name, folder, {"run": options.run, **dict(options.parameter)})

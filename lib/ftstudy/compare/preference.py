@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import chat_format
-from ..files import read_json, write_json
+from ..files import read_json, update_json
 
 FILE = "preferences.json"
 KEYS = {"1": 0, "2": 1, "0": None}
@@ -38,8 +38,11 @@ def choose(run: Path, pair: dict, key: str) -> None:
     """Save a choice: "1" the first reply, "2" the second, "0" neither. It replaces an earlier one of the same pair."""
     choice = KEYS[key]
     made = {"row": pair["row"], "arms": pair["arms"], "texts": pair["texts"], "choice": choice}
-    others = [one for one in choices(run) if not _same(one, pair)]
-    write_json(run / FILE, {"choices": [*others, made]})
+    update_json(
+        run / FILE,
+        lambda found: {"choices": [*(one for one in found["choices"] if not _same(one, pair)), made]},
+        {"choices": []},
+    )
 
 
 def choices(run: Path) -> list[dict]:

@@ -136,6 +136,7 @@ def _renamed_copy(version: str) -> Path:
             return folder / name
     failure = None
     for folder in folders:
+        before = os.umask(0o022)  # it is code, for everybody who uses this environment
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=folder) as workspace:
@@ -147,6 +148,8 @@ def _renamed_copy(version: str) -> Path:
             if error.errno is None:  # from _rename_symbols: another folder would not help
                 raise
             failure = error
+        finally:
+            os.umask(before)
     raise failure
 
 

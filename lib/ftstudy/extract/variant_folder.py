@@ -4,7 +4,7 @@ train.jsonl valid.jsonl test.jsonl    rows {"messages": [...]}
 heldout.jsonl                         rows of people who are in no other split
 meta.jsonl                            each row's conversation, message ids, context and last message
 origin.json                           the source, owner and settings it was made from
-.gitignore                            keeps the folder out of git, wherever it is
+.gitignore                            keeps the folder out of git, wherever it is (see `folders`)
 """
 
 import json
@@ -16,7 +16,8 @@ import numpy as np
 from ..chat_format import EXTRACTED
 from ..chat_format.rows import read_split
 from ..errors import StudyError
-from ..files import replace_folder, write_json, write_jsonl, write_text
+from ..files import write_json, write_jsonl
+from ..folders import IGNORE, replace_folder
 from ..paths import shown
 
 SPLITS = ("train", "valid", "test")
@@ -33,12 +34,11 @@ def write(target: Path, rows: dict[str, Iterable[dict]], meta: Iterable[dict], o
             write_jsonl(folder / f"{name}.jsonl", examples)
         write_jsonl(folder / "meta.jsonl", meta)
         write_json(folder / "origin.json", origin)
-        write_text(folder / ".gitignore", "*\n")
 
 
 def check_origin(target: Path, origin: dict) -> None:
     """StudyError if the folder contains anything but older data of the same origin."""
-    if not target.exists() or not any(target.iterdir()):
+    if not target.exists() or all(path.name == IGNORE for path in target.iterdir()):
         return
     before = origin_of(target)
     if not before or any(before.get(key) != origin.get(key) for key in SAME):

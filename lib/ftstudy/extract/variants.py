@@ -16,8 +16,9 @@ from hashlib import sha256
 from itertools import accumulate
 from pathlib import Path
 
-from .. import chat_format
+from .. import chat_format, locks
 from ..errors import StudyError
+from ..paths import shown
 from . import categories, style, variant_folder
 from .reply_pairs import keep
 from .variant_folder import HELDOUT, SPLITS
@@ -198,14 +199,16 @@ def write(
         _check_splits(variant, parts, owner, origin, funnel)
         variant_folder.check_origin(out / variant, origin)
         planned[variant] = parts
-    for variant, parts in planned.items():
-        wanted = parameters_of(variant, **changes)
-        system = system_text(variant, owner, parts["train"], **changes)
-        form = (owner, system, wanted["form"], wanted["category"])
-        rows = {name: (to_example(pair, *form) for pair in part) for name, part in parts.items() if part}
-        made = origin | {"variant": variant, "parameters": wanted | {"system": system, "heldout_share": heldout_share}}
-        variant_folder.write(out / variant, rows, _meta(parts, owner), made)
-    return {variant: variant_folder.statistics(out / variant) for variant in names}
+    with locks.held(out / locks.LOCK, f"{shown(out)} is being written", "Wait until it has ended, then extract again."):
+        for variant, parts in planned.items():
+            wanted = parameters_of(variant, **changes)
+            system = system_text(variant, owner, parts["train"], **changes)
+            form = (owner, system, wanted["form"], wanted["category"])
+            rows = {name: (to_example(pair, *form) for pair in part) for name, part in parts.items() if part}
+            made = origin | {"variant": variant}
+            made |= {"parameters": wanted | {"system": system, "heldout_share": heldout_share}}
+            variant_folder.write(out / variant, rows, _meta(parts, owner), made)
+        return {variant: variant_folder.statistics(out / variant) for variant in names}
 
 
 def _meta(parts: dict[str, list[dict]], owner: str):

@@ -36,6 +36,18 @@ def read_config(folder: Path) -> dict | None:
     return config if isinstance(config, dict) else None
 
 
+def save(path: Path, tensors: dict, metadata: dict) -> None:
+    """mx.save_safetensors, which does not say why it cannot write. Raises OSError."""
+    import mlx.core as mx
+
+    try:
+        mx.save_safetensors(str(path), tensors, metadata)
+    except RuntimeError:
+        with path.open("ab", buffering=0) as file:
+            file.write(bytes(1 << 20))  # fails for the same reason, and says which
+        raise
+
+
 def is_peft(folder: Path) -> bool:
     return peft.is_peft(read_config(folder)) and (folder / peft.WEIGHTS).is_file()
 

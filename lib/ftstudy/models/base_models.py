@@ -19,7 +19,8 @@ from pathlib import Path
 
 from .. import paths
 from ..errors import StudyError
-from ..files import replace_folder, write_json
+from ..files import write_json
+from ..folders import replace_folder
 from ..paths import absolute, shown
 from . import adapters, loadable
 from .adapters import run_of

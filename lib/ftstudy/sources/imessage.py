@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import sqlite3
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import imessage_chatdb
 import pandas
 
 from ..errors import StudyError
+from ..folders import scratch
 from ..paths import absolute, shown
 from . import ATTACHMENT, OWNER_SENDER, PHOTO, make_table
 
@@ -108,12 +108,12 @@ def _read(file: Path) -> pandas.DataFrame:
 
 @contextmanager
 def _copy_of(file: Path):
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         for suffix in ("", "-wal"):
             part = file.with_name(file.name + suffix)
             if part.exists():
-                shutil.copyfile(part, Path(folder) / part.name)
-        yield Path(folder) / file.name
+                shutil.copyfile(part, folder / part.name)
+        yield folder / file.name
 
 
 def _check_readable(file: Path) -> None:

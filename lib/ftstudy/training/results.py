@@ -4,7 +4,7 @@ from pathlib import Path
 
 from .. import cost
 from ..errors import StudyError
-from ..files import read_json, write_json
+from ..files import read_json, update_json
 from ..models import adapters
 from ..paths import absolute, shown
 
@@ -18,13 +18,17 @@ def save_result(run: Path, result: dict) -> None:
     if spent := result.pop("cost", None):
         speed = round(spent["tokens"] / spent["seconds"], 1) if spent["seconds"] else None
         cost.record(run, f"training {result['name']}", spent["seconds"], tokens_per_second=speed)
-    write_json(run / "training.json", {"configs": [result, *_entries(run, without=result["name"])]})
+    update_json(
+        run / "training.json",
+        lambda found: {"configs": [result, *_others(found, result["name"])]},
+        {"configs": []},
+    )
 
 
 def remove_result(run: Path, name: str) -> None:
     """Remove a config's entry: a run that is about to start makes it stale, and may fail."""
     if (run / "training.json").is_file():
-        write_json(run / "training.json", {"configs": _entries(run, without=name)})
+        update_json(run / "training.json", lambda found: {"configs": _others(found, name)}, {"configs": []})
 
 
 def find_result(run: Path, name: str) -> dict | None:
@@ -50,7 +54,10 @@ def load_result(run: Path, name: str) -> dict:
     return entry
 
 
-def _entries(run: Path, without: str | None = None) -> list[dict]:
+def _entries(run: Path) -> list[dict]:
     path = run / "training.json"
-    entries = read_json(path)["configs"] if path.is_file() else []
-    return [entry for entry in entries if entry["name"] != without]
+    return read_json(path)["configs"] if path.is_file() else []
+
+
+def _others(found: dict, name: str) -> list[dict]:
+    return [entry for entry in found["configs"] if entry["name"] != name]

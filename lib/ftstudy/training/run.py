@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -11,11 +11,13 @@ import mlx.core as mx
 from mlx.utils import tree_flatten
 from mlx_lm.utils import save_config
 
-from .. import audit
+from .. import audit, locks
 from ..audit import contract_writer
+from ..chat_format.contract import NAME as CONTRACT
 from ..engine import blas, reply_logits
 from ..errors import StudyError
-from ..files import move_files, new_folder, write_jsonl
+from ..files import growing, move_files, write_jsonl
+from ..folders import close_folder, ignore, new_folder
 from ..models import adapters, base_models
 from ..paths import absolute, shown
 from ..progress import unwatched
@@ -56,8 +58,8 @@ def train(inputs: audit.RunInputs, metrics_file: Path, watching: Callable = unwa
     "validation_loss"}, in nats per trained token. `watching(iterations)`: a context that gives a function, which is
     called with each row.
 
-    Raises StudyError if there is nothing to train on, if mlx-lm rejects a setting, or if the loss is not a number
-    before anything could be saved.
+    Raises StudyError if there is nothing to train on, if mlx-lm rejects a setting, if the loss is not a number before
+    anything could be saved, or if another process is training into the same adapter folder or metrics file.
     """
     config = inputs.config
     methods.check(config)
@@ -67,9 +69,33 @@ def train(inputs: audit.RunInputs, metrics_file: Path, watching: Callable = unwa
             f"No train.jsonl in {shown(folder)}, which {config['config']} trains on. Extract this variant first "
             "(notebook 01, make extract), or choose another config with CONFIG=…."
         )
+    target = absolute(config["adapter_path"])
+    with _only_one(target, metrics_file):
+        return _train(inputs, folder, target, metrics_file, watching)
+
+
+@contextmanager
+def _only_one(target: Path, metrics_file: Path) -> Iterator[None]:
+    """Keep other processes from training into the same folder. Raises StudyError if one does already."""
+    if not is_main_process():
+        yield
+        return
+    instead = "Wait until it has ended, or give this config another adapter_path."
+    with locks.held(target / locks.LOCK, f"{shown(target)} is being trained", instead):
+        if adapters.RUN in (adapters.read_config(target) or {}):
+            close_folder(target)
+        ignore(target, CONTRACT, locks.LOCK)  # in a folder that somebody else made
+        name = metrics_file.stem.removesuffix(".metrics")
+        again = f"Wait until it has ended, or use another RUN (--run) or a config of another name than {name}."
+        place = metrics_file.with_name(f".{name}.lock")
+        with locks.held(place, f"{name} of {shown(metrics_file.parent)} is being trained", again):
+            yield
+
+
+def _train(inputs: audit.RunInputs, folder: Path, target: Path, metrics_file: Path, watching: Callable) -> dict:
+    config = inputs.config
     model, tokenizer = base_models.load(config["model"])
-    parameters = _size(model.parameters())
-    target, run = absolute(config["adapter_path"]), run_id(inputs)
+    parameters, run = _size(model.parameters()), run_id(inputs)
     with new_folder(target) as new:
         paths = {"model": config["model"], "data": config["data"], "adapter_path": shown(target)}
         written = {**config, **paths, "train": True, adapters.RUN: run}
@@ -99,7 +125,7 @@ def train(inputs: audit.RunInputs, metrics_file: Path, watching: Callable = unwa
             tensors, lora_parameters = as_adapter(best, written["lora_parameters"])
             # Weights and config carry the run's id, which shows when they come from different runs.
             save_config(written | {"lora_parameters": lora_parameters}, new / "adapter_config.json")
-            mx.save_safetensors(str(new / "adapters.safetensors"), tensors, {adapters.RUN: run})
+            adapters.save(new / adapters.WEIGHTS, tensors, {adapters.RUN: run})
             with suppress(StudyError):  # rows of plain text have no prompt to agree on
                 contract_writer.write(inputs, [], new)
             move_files(new, target)
@@ -136,7 +162,8 @@ def _run_loop(inputs, model, tokenizer, optimizer, unfinished: Path, run: str, m
     prefix = reply_logits.shared_prefix(model, sharing, config["batch_size"])
     nats = reply_logits.nats_function(model, prefix)
     watching = watching if is_main_process() else unwatched
-    with watching(config["iters"]) as watch, _growing(metrics_file) as write:
+    writing = growing(metrics_file) if is_main_process() else nullcontext(lambda row: None)
+    with watching(config["iters"]) as watch, writing as write:
         return loop.train(
             model,
             optimizer,
@@ -152,17 +179,6 @@ def _run_loop(inputs, model, tokenizer, optimizer, unfinished: Path, run: str, m
 
 def _size(tree) -> int:
     return sum(array.size for _, array in tree_flatten(tree))
-
-
-@contextmanager
-def _growing(path: Path) -> Iterator[Callable[[dict], None]]:
-    """A function that appends a row to the file at once; on other machines than the first it does nothing."""
-    if not is_main_process():
-        yield lambda row: None
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="\n", buffering=1) as file:
-        yield lambda row: file.write(json.dumps(row) + "\n")
 
 
 def is_main_process() -> bool:

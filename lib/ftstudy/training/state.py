@@ -13,11 +13,13 @@ import mlx.core as mx
 from mlx.utils import tree_flatten, tree_unflatten
 
 from ..files import replace_file
+from ..folders import make_folder
+from ..models import adapters
 
 
 def save(folder: Path, run: str, progress: dict, model, optimizer) -> None:
     """Save the run as it is now. `progress`: plain data with `iteration` and `best` ({"iteration", …} or None)."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     best = progress["best"]["iteration"] if progress["best"] else None
     if best == progress["iteration"]:
         _write(_best(folder, best), dict(tree_flatten(model.trainable_parameters())), {})
@@ -101,10 +103,4 @@ def _best(folder: Path, iteration: int) -> Path:
 
 def _write(path: Path, tensors: dict[str, mx.array], metadata: dict) -> None:
     with replace_file(path) as new:
-        # MLX appends .safetensors to any other name.
-        named = new.with_name(new.name + ".safetensors")
-        try:
-            mx.save_safetensors(str(named), tensors, metadata)
-            named.replace(new)
-        finally:
-            named.unlink(missing_ok=True)
+        adapters.save(new, tensors, metadata)

@@ -2,8 +2,6 @@
 
 from dataclasses import replace
 from itertools import islice
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import mlx.core as mx
 import numpy as np
@@ -13,7 +11,9 @@ from ..chat_format.loss_mask import KINDS, loss_mask
 from ..chat_format.rendering import render
 from ..configs import study
 from ..engine import reply_logits
+from ..folders import new_folder
 from ..models import base_models
+from ..paths import absolute
 from . import batches, train
 
 ROWS = 200  # whose trained tokens are counted
@@ -49,10 +49,10 @@ def trained_as_stock(inputs: audit.RunInputs, result: dict) -> list[dict]:
     `result` is what `train` returned for these inputs. Each row is {"model", "reply", "end_of_turn"}: nats per
     token over the fixed validation set. Takes as long as the run did.
     """
-    with TemporaryDirectory(prefix="ftstudy") as folder:
+    with new_folder(absolute(result["adapter"])) as folder:
         stock = {"ftstudy": None, "adapter_path": f"{folder}/adapter", "iters": result["iterations"]}
         stock["steps_per_eval"] = stock["save_every"] = result["iterations"] + 1  # mlx-lm keeps the last, not the best
-        train(replace(inputs, config=inputs.config | stock), Path(folder) / "metrics.jsonl")
+        train(replace(inputs, config=inputs.config | stock), folder / "metrics.jsonl")
         models = {"base": None, "this run": result["adapter"], "stock mlx-lm": f"{folder}/adapter"}
         return [{"model": name, **_nats(inputs, adapter)} for name, adapter in models.items()]
 
