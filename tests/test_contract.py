@@ -1,15 +1,18 @@
 """The contract that a clean audit writes: prompts, tokenizer and model are checked against it."""
 
+import hashlib
 import json
+import random
 import shutil
 from datetime import datetime
 from itertools import cycle
+from types import SimpleNamespace
 
 import pytest
 from conftest import refused
 from ftstudy import audit, chat_format
 from ftstudy.audit import contract_writer, parity, run_inputs
-from ftstudy.chat_format import contract, user_form
+from ftstudy.chat_format import contract, identity, user_form
 from ftstudy.chat_format.tokens import encode
 from ftstudy.models import base_models
 from templates import FAMILIES, PROMPT, TOKENIZERS, TURNS, tokenizer_folder
@@ -63,6 +66,7 @@ def test_training_prompts_pass_in_all_three_forms(written, name):
         text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
         for prompt in (messages, text, tokenizer.encode(text, add_special_tokens=False)):
             assert chat_format.check_prompt(agreed, prompt, tokenizer) == []
+        assert chat_format.check_prompt(agreed, messages, tokenizer._tokenizer) == []  # transformers' own
 
 
 def test_five_golden_conversations_with_a_long_one_and_an_emoji(written):
@@ -215,10 +219,45 @@ def test_changed_template_tokenizer_or_model_is_noticed(written, tmp_path):
     assert "base model" in contract.verify(agreed, tokenizer, folder)[0]
 
 
-def test_calling_the_tokenizer_does_not_change_its_hash(written):
-    agreed, tokenizer = written("chatml")
-    tokenizer._tokenizer(["a", "longer one"], padding=True, truncation=True, max_length=3)
-    assert contract.verify(agreed, tokenizer) == []
+def sha256(text):
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_a_tokenizer_is_known_by_its_definition_whatever_it_was_called_with(tmp_path):
+    folder = tokenizer_folder("chatml", tmp_path)
+    fresh, called = (base_models.load_tokenizer(folder)._tokenizer for _ in range(2))
+    assert fresh is not called
+    called(["a", "longer one"], padding=True, truncation=True, max_length=3)
+    definition = json.loads(fresh.backend_tokenizer.to_str())
+    assert definition.pop("padding") is definition.pop("truncation") is None
+    expected = {"tokens": len(fresh), "sha256": sha256(json.dumps(definition, sort_keys=True))}
+    assert identity.tokenizer_identity(called) == {"class": type(fresh).__name__} | expected
+
+
+def test_a_tokenizer_without_a_definition_is_known_by_its_vocabulary():
+    class Slow(dict):
+        __hash__ = object.__hash__
+
+        def get_vocab(self):
+            return dict(self)
+
+    found = identity.tokenizer_identity(Slow(b=1, a=0))
+    assert found == {"class": "Slow", "tokens": 2, "sha256": sha256('[["a", 0], ["b", 1]]')}
+
+
+def test_templates_by_name_are_known_in_any_order():
+    first, second = ({"default": "x", "tools": "y"}, {"tools": "y", "default": "x"})
+    assert len({identity.template_identity(SimpleNamespace(chat_template=one)) for one in (first, second)}) == 1
+
+
+def test_weights_are_known_by_their_header_and_sixteen_pieces(tmp_path):
+    content = (1000).to_bytes(8, "little") + random.Random(0).randbytes(200_000)
+    (tmp_path / "model.safetensors").write_bytes(content)
+    pieces = [content[len(content) * at // 16 :][:4096] for at in range(16)]
+    digest = hashlib.sha256(content[:1008] + b"".join(pieces)).hexdigest()
+    weights = [{"file": "model.safetensors", "bytes": 200_008, "sha256": digest}]
+    assert identity.model_identity(tmp_path) == {"config_sha256": None, "weights": weights}
+    assert identity.model_identity(None) is None
 
 
 def test_audit_with_errors_writes_no_contract(study, tmp_path):

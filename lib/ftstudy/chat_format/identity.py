@@ -5,12 +5,14 @@ import json
 from functools import lru_cache
 from pathlib import Path
 
+from .tokens import unwrapped
+
 PIECES, PIECE = 16, 4096  # of a weights file
 
 
 def tokenizer_identity(tokenizer) -> dict:
     """Its class, number of tokens, and the sha256 of its definition."""
-    own = getattr(tokenizer, "_tokenizer", tokenizer)  # mlx-lm wraps transformers' object
+    own = unwrapped(tokenizer)
     return {"class": type(own).__name__, "tokens": len(own), "sha256": _definition(own, len(own))}
 
 

@@ -8,7 +8,7 @@ import sys
 from ..errors import StudyError
 from . import ollama
 from .messages import EXTRACTED, fill, messages_for
-from .tokens import encode_prompt, template_ids, template_text
+from .tokens import encode_prompt, template_ids, template_text, unwrapped
 
 SURROGATES = re.compile("[\ud800-\udfff]")
 Prompt = str | list[int] | list[dict]  # a text, token ids, or messages
@@ -76,7 +76,7 @@ def llama_cpp_prompt(served: dict, messages: list[dict], tokenizer, example: dic
     """
     template, bos = served["template"] or CHATML_TEMPLATE, served["bos"]
     texts = {"bos_token": bos or "", "eos_token": served["eos"] or "", "enable_thinking": True}
-    own, tools = getattr(tokenizer, "_tokenizer", tokenizer), (example or {}).get("tools")  # not mlx-lm's own arguments
+    own, tools = unwrapped(tokenizer), (example or {}).get("tools")  # not mlx-lm's own arguments
     try:
         text = template_text(messages, own, tools, prompt=True, chat_template=template, **texts)
     except Exception as error:  # a template raises what it likes

@@ -12,7 +12,7 @@ import numpy
 
 from ..errors import StudyError
 from ..progress import bar
-from .tokens import encode, template_text
+from .tokens import encode, template_text, unwrapped
 
 BATCH = 1000  # rows at a time: memory stays bounded
 
@@ -120,7 +120,7 @@ class _Markers:
 
 
 def _markers(tokenizer) -> _Markers:
-    fast = getattr(tokenizer, "_tokenizer", tokenizer)
+    fast = unwrapped(tokenizer)
     added = getattr(fast, "added_tokens_decoder", {}) if getattr(fast, "is_fast", False) else {}
     if not added:
         return _Markers(None, {})

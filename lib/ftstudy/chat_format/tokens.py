@@ -37,6 +37,12 @@ def _bounded(tokenizer, template: str | None, messages: int):
     return limited(message, seconds, template=str(template or tokenizer.chat_template))
 
 
+def unwrapped(tokenizer):
+    """transformers' tokenizer, around which mlx-lm's is a shell; any other tokenizer as it is."""
+    inner = getattr(tokenizer, "_tokenizer", tokenizer)
+    return inner if callable(inner) else tokenizer  # transformers' own has an inner one, too
+
+
 def encode_prompt(prompt: str, tokenizer) -> list[int]:
     """A prompt string as `mlx_lm.generate` tokenizes it: no template, and a start token if it has none."""
     bos = tokenizer.bos_token
@@ -47,8 +53,7 @@ def encode(texts: list[str], tokenizer) -> list[numpy.ndarray]:
     """Token ids of texts that already contain their special tokens: one int32 array per text."""
     if not texts:
         return []
-    fast = getattr(tokenizer, "_tokenizer", tokenizer)  # mlx-lm wraps the one that can be called
-    encoded = fast(texts, add_special_tokens=False, return_attention_mask=False)["input_ids"]
+    encoded = unwrapped(tokenizer)(texts, add_special_tokens=False, return_attention_mask=False)["input_ids"]
     return [numpy.array(ids, dtype=numpy.int32) for ids in encoded]
 
 

@@ -3,6 +3,7 @@
 import re
 
 from ... import chat_format
+from ...chat_format.tokens import unwrapped
 from ..evidence import around, in_rows
 from ..findings import Check, Finding
 from ..run_inputs import RunInputs
@@ -105,8 +106,7 @@ def check(inputs: RunInputs, chats: dict, tokenizer) -> list[Finding]:
 
 def control_tokens(tokenizer) -> set[str]:
     """The texts that this tokenizer encodes as control tokens."""
-    fast = getattr(tokenizer, "_tokenizer", tokenizer)
-    added = (getattr(fast, "added_tokens_decoder", None) or {}).values()
+    added = (getattr(unwrapped(tokenizer), "added_tokens_decoder", None) or {}).values()
     found = {str(token) for token in added if token.special or NAMED.fullmatch(str(token))}
     return {token for token in found if len(token.strip()) > 2}
 

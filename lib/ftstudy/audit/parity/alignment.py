@@ -9,6 +9,7 @@ from itertools import groupby
 
 from ... import chat_format
 from ...chat_format.template import Template
+from ...chat_format.tokens import unwrapped
 from .prompts import added_by_encode, text_of
 from .turns import Prompts, read_prompts
 
@@ -104,9 +105,8 @@ def _labels(prompts: Prompts, side: int, ids: list[int], template: Template) -> 
 
 def _characters(ids: list[int], text: str, tokenizer) -> list[tuple[int, int]] | None:
     """Where each token is in the text, in characters; None if the text does not consist of these tokens."""
-    fast = getattr(tokenizer, "_tokenizer", tokenizer)  # mlx-lm wraps the one that can be called
     try:
-        encoded = fast(text, add_special_tokens=False, return_offsets_mapping=True)
+        encoded = unwrapped(tokenizer)(text, add_special_tokens=False, return_offsets_mapping=True)
         if list(encoded["input_ids"]) == ids:
             return encoded["offset_mapping"]
     except NotImplementedError:

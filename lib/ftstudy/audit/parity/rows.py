@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from ... import chat_format
 from ...chat_format.rendering import encode
 from ...chat_format.template import Template
+from ...chat_format.tokens import unwrapped
 from ...paths import shown
 from ..evidence import counted, listed
 from ..findings import Finding
@@ -192,7 +193,7 @@ def _fingerprint(tokenizer) -> str:
     """Class and size of a tokenizer, and the beginning of its template's hash."""
     template = tokenizer.chat_template
     text = template if isinstance(template, str) else repr(template)
-    kind = type(getattr(tokenizer, "_tokenizer", tokenizer)).__name__
+    kind = type(unwrapped(tokenizer)).__name__
     return f"{kind}, {len(tokenizer)} tokens, template {hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
