@@ -17,7 +17,6 @@ from ftstudy.compare import (
     faults,
     generation,
     heldout,
-    intervals,
     likelihood,
     pieces,
     results,
@@ -475,41 +474,6 @@ def test_arm_mean_is_per_token_and_inside_its_interval():
     assert (made["replies"], made["conversations"], made["reply_tokens"]) == (4, 3, 8)
 
 
-def test_single_reply_has_no_interval_and_no_verdict():
-    made = arm_of([3], ["a"])
-    assert made["nats_per_reply_token"] == 1.5 and made["interval"] is None
-    found = intervals.difference(scores([1]), scores([9]), ["a"])
-    assert found["interval"] is None and found["verdict"] == "not distinguishable"
-
-
-def test_verdicts_need_a_clear_difference():
-    names = [str(at) for at in range(40)]
-    noise = np.random.default_rng(0).normal(0, 1, 40)
-    tuned, base, other = scores(noise + 4), scores(noise + 6), scores(noise[::-1] + 4)
-    verdict = lambda left, right: intervals.difference(left, right, names)["verdict"]  # noqa: E731
-    assert verdict(tuned, base) == "better" and verdict(base, tuned) == "worse"
-    assert verdict(tuned, tuned) == verdict(tuned, other) == "not distinguishable"
-
-
-def test_bootstrap_resamples_conversations_not_replies():
-    values = [1] * 50 + [9] * 50
-    together = arm_of(values, ["a"] * 50 + ["b"] * 50)["interval"]
-    apart = arm_of(values, [str(at) for at in range(100)])["interval"]
-    assert together[1] - together[0] > 3 * (apart[1] - apart[0])
-
-
-def test_interval_over_seeds_widens_when_seeds_disagree():
-    names = [str(at) for at in range(40)]
-    noise = np.random.default_rng(0).normal(0, 0.1, 40)
-    sides = lambda shifts: [scores(noise + shift, 1) for shift in shifts]  # noqa: E731
-    agree = intervals.over_seeds(sides([1, 1.01, 0.99]), sides([0, 0, 0]), names)
-    disagree = intervals.over_seeds(sides([1, 3, -1]), sides([0, 0, 0]), names)
-    assert agree["verdict"] == "worse" and agree["covers"] == "test replies and training seeds"
-    assert disagree["nats_per_reply_token"] == pytest.approx(1) and disagree["verdict"] == "not distinguishable"
-    single = intervals.over_seeds(sides([1]), sides([0]), names)
-    assert single["covers"] == "test replies only" and single["seeds"] == 1
-
-
 # --- attribution ------------------------------------------------------------------------------
 
 
@@ -524,17 +488,6 @@ def test_shapley_shares_add_up_to_the_whole_cost(count, seed):
     assert sum(shares) == pytest.approx(found["whole"]["nats_per_reply_token"])
     if count == 2:  # 2² arms: v(ab) - v() = both main effects
         assert sum(one["nats_per_reply_token"] for one in found["main"]) == pytest.approx(sum(shares))
-
-
-def test_effects_of_a_known_factorial():
-    """a costs 1, b costs 2, and both together cost 0.5 more."""
-    value = {(): 3, ("a",): 4, ("b",): 5, ("a", "b"): 6.5}
-    by_set = {frozenset(one): scores([cost] * 6, 1) for one, cost in value.items()}
-    found = attribution.attribute(by_set, ["a", "b"], list("aabbcc"))
-    assert [one["nats_per_reply_token"] for one in found["main"]] == [1.25, 2.25]
-    assert found["interactions"][0]["nats_per_reply_token"] == 0.25
-    assert [one["nats_per_reply_token"] for one in found["shares"]] == [1.25, 2.25]
-    assert found["whole"]["nats_per_reply_token"] == 3.5 and found["whole"]["verdict"] == "worse"
 
 
 def test_factors_change_tokens_and_can_be_combined(tokenizer):
@@ -762,37 +715,9 @@ def test_rows_without_a_reply_are_skipped_and_counted(data):
     refused(lambda: heldout.held_out(data(rows[:1]), 9), "None of the 1 rows", "ftstudy audit")
 
 
-def test_replies_come_from_the_validation_rows_if_there_are_no_test_rows(data):
-    found = heldout.held_out(data([example(reply="hi")], split="valid"), 9)
-    assert found["split"] == "valid" and found["places"] == [("valid", 0)]
-
-
-def test_without_held_out_rows_there_is_a_reason(data):
-    refused(lambda: heldout.held_out(data([example()], split="train"), 9), "neither a test.jsonl nor a valid.jsonl")
-
-
 def test_prompts_and_completions_are_compared_as_messages(data):
     found = heldout.held_out(data([{"prompt": "hey", "completion": "yo"}]), 9)
     assert [turn["content"] for turn in found["examples"][0]["messages"]] == ["hey", "yo"]
-
-
-def windows(talk, size=4):
-    """Rows of one conversation as an extraction writes them: each shows the lines before its reply."""
-    return [example(user="\n".join(talk[max(0, at - size) : at]), reply=talk[at]) for at in range(1, len(talk))]
-
-
-def test_conversations_of_foreign_rows_are_inferred_from_shared_lines(data):
-    first, second = ([f"A: the {thing} number {at} is ready" for at in range(6)] for thing in ("ferry", "garden"))
-    found = heldout.held_out(data(windows(first) + windows(second)), 50)
-    names = found["conversations"]
-    assert len(set(names[:5])) == len(set(names[5:])) == 1 and names[0] != names[5]
-    assert found["grouping"] == {"known": "inferred", "linked": 10, "rows": 10}
-
-
-def test_small_talk_links_no_conversations(data):
-    rows = [example(user=f"A: ok\nA: see you\nA: unique line {at} here", reply="good night") for at in range(9)]
-    found = heldout.held_out(data(rows), 50)
-    assert len(set(found["conversations"])) == 9 and found["grouping"]["linked"] == 0
 
 
 NATS = [0.0, 0.0, 2.0, 2.0], [2.0, 2.0, 1.0, 2.0]  # tuned, base: the first two replies are remembered
