@@ -1,5 +1,7 @@
 """On which tokens does the loss fall? The trainer's mask and batches, for every row."""
 
+from dataclasses import replace
+
 import numpy
 
 from ...chat_format.loss_mask import KINDS, LossMask
@@ -102,23 +104,25 @@ PADDED = 0.1  # padding below this share of the batches is not worth mentioning
 
 def check(inputs: RunInputs) -> list[Finding]:
     """Findings on what the run trains on and evaluates. Raises StudyError if the tokenizer cannot be loaded."""
-    findings = []
-    for split in ("train", "valid", *["test"] * (inputs.config.get("test") is True)):
-        if split not in inputs.splits:
-            continue
-        findings += _refused(inputs, split)
-        mask = inputs.loss_mask(split)
-        if mask is None:
-            continue
-        where, stock = inputs.splits[split].where, mask.train_on is None
-        if stock:
-            findings += _nan_batches(mask, where, inputs.config.get("iters"), split == "train")
-        findings += _truncated(mask, where, split == "train")
-        if split == "train":
-            masked = stock and bool(inputs.config.get("mask_prompt"))
-            findings += _shares(mask, where, inputs.tokenizer, masked)
-            findings += _padding(mask, where) if stock else _earlier_replies(mask, where)
-            findings += reply_borders.check(mask, where, inputs.tokenizer, masked)
+    splits = [
+        name for name in ("train", "valid", *["test"] * (inputs.config.get("test") is True)) if name in inputs.splits
+    ]
+    return [replace(item, where=inputs.splits[name].where) for name in splits for item in _of_split(inputs, name)]
+
+
+def _of_split(inputs: RunInputs, split: str) -> list[Finding]:
+    findings, mask = _refused(inputs, split), inputs.loss_mask(split)
+    if mask is None:
+        return findings
+    stock, training = mask.train_on is None, split == "train"
+    if stock:
+        findings += _nan_batches(mask, inputs.config.get("iters"), training)
+    findings += _truncated(mask, training)
+    if training:
+        masked = stock and bool(inputs.config.get("mask_prompt"))
+        findings += _shares(mask, inputs.tokenizer, masked)
+        findings += _padding(mask) if stock else _earlier_replies(mask)
+        findings += reply_borders.check(mask, inputs.tokenizer, masked)
     return findings
 
 
@@ -136,11 +140,10 @@ def _refused(inputs: RunInputs, split: str) -> list[Finding]:
     if not lines:
         return []
     title = f"The chat template rejects {counted(len(lines), 'row')} of {split}.jsonl"
-    where = inputs.splits[split].where
-    return [TEMPLATE_REFUSES.found(severity, title, evidence=listed(lines), where=where, cause=cause)]
+    return [TEMPLATE_REFUSES.found(severity, title, evidence=listed(lines), cause=cause)]
 
 
-def _nan_batches(mask: LossMask, where: str, iterations, training: bool) -> list[Finding]:
+def _nan_batches(mask: LossMask, iterations, training: bool) -> list[Finding]:
     tokens = mask.counts().sum(axis=1)[mask.batches].sum(axis=1)
     dead = numpy.flatnonzero(tokens == 0)
     if not len(dead):
@@ -168,13 +171,12 @@ def _nan_batches(mask: LossMask, where: str, iterations, training: bool) -> list
             "error" if training else "warning",
             f"{len(dead):,} of {len(mask.batches):,} batches have no token to train on: their loss is not a number",
             evidence=listed(lines + [""] * (len(dead) - len(lines))),
-            where=where,
             effect=effect,
         )
     ]
 
 
-def _shares(mask: LossMask, where: str, tokenizer, masked: bool) -> list[Finding]:
+def _shares(mask: LossMask, tokenizer, masked: bool) -> list[Finding]:
     counts = dict(zip(KINDS, mask.counts().sum(axis=0).tolist()))
     total = sum(counts.values())
     if not total:
@@ -183,18 +185,18 @@ def _shares(mask: LossMask, where: str, tokenizer, masked: bool) -> list[Finding
     evidence = [f"{NAMES[kind]}: {counted(number, 'token')}, {shares[kind]:.1%}" for kind, number in counts.items()]
     if counts["prompt"] and not masked:
         title = f"{shares['prompt']:.0%} of the loss is on the prompt, {shares['reply']:.1%} on the reply"
-        return [ON_PROMPT.found("warning", title, evidence=evidence, where=where)]
+        return [ON_PROMPT.found("warning", title, evidence=evidence)]
     title = f"{shares['reply']:.0%} of the loss is on the reply, {shares['end_of_turn']:.0%} on the end of turn"
     if mask.train_on:
         trained = "every reply of a row" if mask.train_on == "all" else "a row's last reply"
         cause = f"With `ftstudy:`, training uses {trained} and the token that ends its turn, and nothing else."
-        return [SHARES.found("info", title, evidence=evidence, where=where, cause=cause, fix="No action needed.")]
+        return [SHARES.found("info", title, evidence=evidence, cause=cause, fix="No action needed.")]
     title += f", {shares['after_end'] + shares['padding']:.0%} on what follows it"
     padding = quoted(tokenizer.decode([0]), 20)
-    return [SHARES.found("info", title, evidence=evidence, where=where, padding=padding)]
+    return [SHARES.found("info", title, evidence=evidence, padding=padding)]
 
 
-def _truncated(mask: LossMask, where: str, training: bool) -> list[Finding]:
+def _truncated(mask: LossMask, training: bool) -> list[Finding]:
     long = mask.lengths > mask.limit
     gone, cut = long & (mask.starts >= mask.limit), long & (mask.starts < mask.limit) & (mask.ends >= mask.limit)
     if not (gone | cut).any():
@@ -210,25 +212,24 @@ def _truncated(mask: LossMask, where: str, training: bool) -> list[Finding]:
             evidence=row_lines(
                 mask, rows, lambda row: f"{mask.lengths[row]:,} tokens, its reply begins at {mask.starts[row]:,}"
             ),
-            where=where,
             longest=f"{mask.lengths.max():,}",
         )
     ]
 
 
-def _padding(mask: LossMask, where: str) -> list[Finding]:
+def _padding(mask: LossMask) -> list[Finding]:
     size = mask.batches.shape[1]
     area, own = int(mask.widths.sum()) * size, int(mask.kept[mask.batches].sum())
     if not area or 1 - own / area < PADDED:
         return []
     evidence = f"{own:,} tokens of rows in {len(mask.batches):,} batches of {size}, {area:,} tokens in all"
-    return [PADDING.found("info", f"{1 - own / area:.0%} of the batches is padding", evidence=evidence, where=where)]
+    return [PADDING.found("info", f"{1 - own / area:.0%} of the batches is padding", evidence=evidence)]
 
 
-def _earlier_replies(mask: LossMask, where: str) -> list[Finding]:
+def _earlier_replies(mask: LossMask) -> list[Finding]:
     if not mask.lost:
         return []
     rows = numpy.array(mask.lost)
     title = f"In {len(rows):,} of {counted(len(mask.lengths), 'row')} an earlier reply is not trained"
     evidence = row_lines(mask, rows, lambda row: f"{len(mask.rendering.rows[row]['messages'])} messages")
-    return [EARLIER_REPLIES.found("warning", title, evidence=evidence, where=where)]
+    return [EARLIER_REPLIES.found("warning", title, evidence=evidence)]

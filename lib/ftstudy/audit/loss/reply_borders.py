@@ -44,15 +44,15 @@ NOTHING_TRAINED = Check(
 CHECKS = (END_OF_TURN, PROMPT_NOT_PREFIX, NOTHING_TRAINED)
 
 
-def check(mask: LossMask, where: str, tokenizer, masked: bool) -> list[Finding]:
+def check(mask: LossMask, tokenizer, masked: bool) -> list[Finding]:
     return [
-        *_end_of_turn(mask, where, tokenizer),
-        *_prompt_not_prefix(mask, where, tokenizer, masked),
-        *(_without_reply(mask, where) if mask.train_on else _nothing_trained(mask, where)),
+        *_end_of_turn(mask, tokenizer),
+        *_prompt_not_prefix(mask, tokenizer, masked),
+        *(_without_reply(mask) if mask.train_on else _nothing_trained(mask)),
     ]
 
 
-def _end_of_turn(mask: LossMask, where: str, tokenizer) -> list[Finding]:
+def _end_of_turn(mask: LossMask, tokenizer) -> list[Finding]:
     replies = numpy.array([row["messages"][-1]["role"] == "assistant" for row in mask.rendering.rows])
     total = int(replies.sum())
     without = numpy.flatnonzero(replies & (mask.ends == mask.lengths))
@@ -66,7 +66,6 @@ def _end_of_turn(mask: LossMask, where: str, tokenizer) -> list[Finding]:
                 evidence=row_lines(
                     mask, without, lambda row: "it ends with " + _tokens(mask.rendering.ids[row][-8:], tokenizer)
                 ),
-                where=where,
                 stops=", ".join(f"{quoted(tokenizer.decode([stop]), 30)} (id {stop})" for stop in stops) or "no token",
                 why=_why_without(mask, without, tokenizer),
             )
@@ -77,7 +76,6 @@ def _end_of_turn(mask: LossMask, where: str, tokenizer) -> list[Finding]:
                 "error",
                 f"{len(cut):,} of {total:,} replies lose their end of turn to max_seq_length {mask.limit:,}",
                 evidence=row_lines(mask, cut, lambda row: f"{mask.lengths[row]:,} tokens"),
-                where=where,
                 cause="Rows are cut from the right, so the end of turn goes first: the model doesn't learn to stop.",
                 fix=f"Raise max_seq_length; the longest row has {mask.lengths.max():,} tokens.",
             )
@@ -111,7 +109,7 @@ def _after_reply(mask: LossMask, row: int, tokenizer) -> str:
     return after.strip() if before or not content or text.startswith(content) else ""
 
 
-def _prompt_not_prefix(mask: LossMask, where: str, tokenizer, masked: bool) -> list[Finding]:
+def _prompt_not_prefix(mask: LossMask, tokenizer, masked: bool) -> list[Finding]:
     rows = numpy.flatnonzero(mask.agreed < mask.prompt_lengths)
     if not len(rows):
         return []
@@ -131,7 +129,6 @@ def _prompt_not_prefix(mask: LossMask, where: str, tokenizer, masked: bool) -> l
             f"In {len(rows):,} of {counted(len(mask.lengths), 'row')} the prompt is not the beginning of the whole text"
             + (" (but only by one white-space token)" if harmless else ""),
             evidence=row_lines(mask, rows, describe),
-            where=where,
             masked=", and mlx-lm masks as many tokens as the prompt has, whichever they are" if masked else "",
         )
     ]
@@ -146,7 +143,7 @@ def _only_whitespace(mask: LossMask, row: int, tokenizer) -> bool:
     return not any(tokenizer.decode(part.tolist()).strip() for part in parts)
 
 
-def _nothing_trained(mask: LossMask, where: str) -> list[Finding]:
+def _nothing_trained(mask: LossMask) -> list[Finding]:
     rows = numpy.flatnonzero((mask.offsets > mask.ends) | (mask.offsets >= mask.lengths))
     if not len(rows):
         return []
@@ -155,10 +152,10 @@ def _nothing_trained(mask: LossMask, where: str) -> list[Finding]:
     def describe(row: int) -> str:
         return f"the loss begins at token {mask.offsets[row]:,}, the reply ends before {mask.ends[row] + 1:,}"
 
-    return [NOTHING_TRAINED.found("error", title, evidence=row_lines(mask, rows, describe), where=where)]
+    return [NOTHING_TRAINED.found("error", title, evidence=row_lines(mask, rows, describe))]
 
 
-def _without_reply(mask: LossMask, where: str) -> list[Finding]:
+def _without_reply(mask: LossMask) -> list[Finding]:
     """Rows that the study's trainer leaves out."""
     rows = [row for row in range(len(mask.lengths)) if not len(mask.trained_positions(row))]
     if not rows:
@@ -174,7 +171,6 @@ def _without_reply(mask: LossMask, where: str) -> list[Finding]:
             "error" if len(rows) == len(mask.lengths) else "warning",
             f"{len(rows):,} of {counted(len(mask.lengths), 'row')} have no reply to train on, and are left out",
             evidence=row_lines(mask, numpy.array(rows), describe),
-            where=where,
             cause="`ftstudy:` trains replies only. In these rows max_seq_length cuts off the whole reply, or the last "
             "message is not the assistant's.",
             fix="Raise max_seq_length, or extract rows that end with a reply; `train_on: all` trains earlier ones too.",
