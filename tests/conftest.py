@@ -2,7 +2,10 @@
 
 import json
 import os
+import subprocess
+import sys
 
+import numpy as np
 import pytest
 from ftstudy import paths
 from ftstudy.errors import StudyError
@@ -79,6 +82,18 @@ def make_pair(*context, reply="ok", is_group=False):
         "bubbles": bubbles[-1:],
         "reply": reply,
     }
+
+
+def scores(reply, tokens=1, end=np.nan):
+    """What scoring replies gives: of each its nats, its tokens, and the nats of its end of turn."""
+    reply = np.array(reply, float)
+    return {"reply": reply} | {key: np.full(len(reply), value) for key, value in (("tokens", tokens), ("end", end))}
+
+
+def ftstudy(*arguments, cwd=None):
+    """A run of the command line."""
+    command = [sys.executable, "-m", "ftstudy", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
 
 
 def greedy(model, tokenizer, question, longest=30):

@@ -2,21 +2,14 @@
 
 import json
 import sqlite3
-import subprocess
-import sys
 
 import pytest
+from conftest import ftstudy
 from ftstudy import cli, paths, training
 from ftstudy.cli import audit, configs
 from ftstudy.demo import build
 
 SAMPLE = paths.DATA / "sample" / "chat.db"
-
-
-def ftstudy(*arguments, cwd=None):
-    return subprocess.run(
-        [sys.executable, "-m", "ftstudy", *map(str, arguments)], capture_output=True, text=True, cwd=cwd
-    )
 
 
 def refused(result, *words):

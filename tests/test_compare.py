@@ -8,7 +8,7 @@ import shutil
 import mlx.core as mx
 import numpy as np
 import pytest
-from conftest import example, refused
+from conftest import example, refused, scores
 from ftstudy import chat_format
 from ftstudy.compare import (
     archaeology,
@@ -453,17 +453,9 @@ def test_reply_without_end_of_turn_has_nan_end():
 # --- intervals --------------------------------------------------------------------------------
 
 
-def scores(values, tokens=2):
-    return {
-        "reply": np.array(values, float),
-        "tokens": np.full(len(values), tokens),
-        "end": np.full(len(values), np.nan),
-    }
-
-
 def arm_of(values, names):
     rows = [example(reply="four") for _ in names]
-    return results.arm("base", faults.ALIGNED, scores(values), {"examples": rows, "conversations": names})
+    return results.arm("base", faults.ALIGNED, scores(values, 2), {"examples": rows, "conversations": names})
 
 
 def test_arm_mean_is_per_token_and_inside_its_interval():

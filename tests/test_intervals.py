@@ -6,16 +6,8 @@ runs from the mean of the one to the mean of the other.
 
 import numpy as np
 import pytest
+from conftest import scores
 from ftstudy.compare import attribution, intervals
-
-
-def scores(reply, tokens=None, end=None):
-    count = len(reply)
-    return {
-        "reply": np.array(reply, float),
-        "tokens": np.array(tokens or [1] * count),
-        "end": np.array(end or [np.nan] * count, float),
-    }
 
 
 def test_resamples_are_of_whole_conversations():

@@ -2,11 +2,9 @@
 
 import json
 import re
-import subprocess
-import sys
 
 import pytest
-from conftest import example
+from conftest import example, ftstudy
 from ftstudy import paths, training
 from ftstudy.models import adapters
 from ftstudy.training import sweep
@@ -44,10 +42,6 @@ def config(tmp_path, write_split):
         return path
 
     return make
-
-
-def ftstudy(*arguments):
-    return subprocess.run([sys.executable, "-m", "ftstudy", *map(str, arguments)], capture_output=True, text=True)
 
 
 @pytest.mark.slow
