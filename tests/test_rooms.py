@@ -25,7 +25,7 @@ ROOMS = [
     "training",
     "compare",
 ]
-ROOMS += ["original_report", "report", "cli"]
+ROOMS += ["original_report", "report", "repetition", "cli"]
 
 
 def imports():

@@ -30,11 +30,12 @@ from . import (
     report,
     sweep,
     train,
+    verify,
 )
 from .arguments import EXIT_CODES
 
 # In the order in which a person meets them; what only `make` and the tests call comes last.
-VERBS = (diagnose, extract, audit, checks, train, sweep, compare, report, archaeology, record, configs)
+VERBS = (diagnose, extract, audit, checks, train, sweep, compare, report, verify, archaeology, record, configs)
 VERBS += (demo, check, notebook, repeats, baseline)
 
 

@@ -1,7 +1,5 @@
 """`ftstudy extract`: a chat history becomes train, valid and test rows."""
 
-import json
-
 from ..paths import absolute, shown
 from .arguments import check_owner, number
 
@@ -87,8 +85,6 @@ def _print_splits(folder: str, splits: dict) -> None:
 
 
 def _print_funnel(funnel: list[dict]) -> None:
+    """The counts alone: notebook 01 and the report show examples, a terminal's output may end up anywhere."""
     for step in funnel:
         print(f"  {step['removed']:>9,} removed  {step['left']:>9,} {step['unit']} left  {step['step']}")
-        if step["removed"] and step["examples"]:
-            examples = ", ".join(json.dumps(text[:50], ensure_ascii=False) for text in step["examples"])
-            print(f"{'':22}such as {examples}")

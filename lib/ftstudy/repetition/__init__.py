@@ -1,0 +1,1 @@
+"""Does a finished run give the same results when it is run again?"""
