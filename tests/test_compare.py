@@ -55,7 +55,7 @@ def prompts_of(tokenizer, one, app=HISTORICAL):
 
 def formats_of(tokenizer, app=HISTORICAL, every=False):
     rows = rows_for(tokenizer)
-    made = faults.formats(app, rows, tokenizer, PLACES, "Sam", every)
+    made = faults.formats(app, rows, tokenizer, PLACES, every)
     return made, *faults.distinct(made, app, TESTED | {"examples": rows}, tokenizer, "Sam")
 
 
@@ -226,7 +226,7 @@ def apart(tokenizer, rows, change):
     """The app's prompt as a format, and its prompts by the faults they have."""
     app = captured(tokenizer, rows, change)
     places = [("test", at) for at in range(len(rows))]
-    made = faults.formats(app, rows, tokenizer, places, "Sam")
+    made = faults.formats(app, rows, tokenizer, places)
     prompts = {
         frozenset(one["faults"]): [
             tokenizer.decode(faults.prompt_ids(row, tokenizer, one, app, place)) for row, place in zip(rows, places)
@@ -492,6 +492,24 @@ def test_factors_change_tokens_and_can_be_combined(tokenizer):
 # --- archaeology ------------------------------------------------------------------------------
 
 
+def test_archaeology_of_two_conversations():
+    base = {"x": scores([6, 8]), "y": scores([6, 8]), "only here": scores([1, 1])}
+    found = archaeology.rank(base, {"y": scores([4, 8]), "x": scores([2, 2]), "not there": scores([1, 1])}, ["a", "b"])
+    even = {"nats_per_reply_token": 0, "interval": [0, 0], "verdict": "not distinguishable"}
+    x = {"format": "x", "gain": 5, "interval": [4, 6], "first": 1, "loss": 2, "behind": None, "above_lowest": even}
+    behind = {"nats_per_reply_token": 4, "interval": [2, 6]}
+    y = {"format": "y", "gain": 1, "interval": [0, 2], "first": 0, "loss": 6}
+    assert found == [x, y | {"behind": behind, "above_lowest": behind | {"verdict": "worse"}}]
+    first, _, rejected, last = archaeology.listing({"ranked": found, "refused": ["z", "no system"]}).splitlines()
+    assert first.startswith("x    ") and first.endswith(
+        " saves +5.000 nats per reply token (+4.000 to +6.000), ranked first in 100% of resamples; "
+        "2.000 nats with the adapter"
+    )
+    assert rejected == "This model's template rejects: z, no system message" and last == archaeology.summary(found)
+    tied = archaeology.rank(base, {name: scores([2, 2]) for name in "xy"}, ["a", "b"])
+    assert [row["first"] for row in tied] == [0.5, 0.5]
+
+
 def test_archaeology_ranks_by_gain_and_says_when_inconclusive():
     names = [str(at) for at in range(20)]
     noise = np.random.default_rng(0).normal(0, 0.1, 20)
@@ -661,6 +679,33 @@ def test_written_replies_are_compared_with_the_persons_own():
     (sample,) = results.samples(asked, written, 1)
     assert sample["context"] == "Contact: hey\nSam: yo\nContact: dinner?" and sample["true"] == "yo"
     assert [(one["text"], one["stopped"]) for one in sample["replies"]] == [("Hello!", True), ("yo", True)]
+
+
+def test_differences_worth_knowing():
+    models = [{"name": "base", "base": None}, {"name": "tuned", "base": "base"}]
+    formats = [{"name": "aligned"}, {"name": "app"}, {"name": "shots", "shots": 2}]
+    measured = ["base aligned", "base app", "base shots", "tuned aligned", "tuned app", "fused aligned"]
+    found = {tuple(arm.split()): scores([at, at]) for at, arm in enumerate(measured)}
+    rows = results.differences(found, models, formats, {"conversations": ["a", "b"], "leaked": [False, False]})
+    assert [(*row["left"], *row["right"], row["nats_per_reply_token"]) for row in rows] == [
+        ("tuned", "aligned", "base", "aligned", 3),
+        ("tuned", "app", "base", "app", 3),
+        ("base", "app", "base", "aligned", 1),
+        ("base", "shots", "base", "aligned", 2),
+        ("tuned", "app", "tuned", "aligned", 1),
+        ("fused", "aligned", "tuned", "aligned", 2),
+        ("tuned", "aligned", "base", "shots", 1),
+    ]
+    assert not any("leaked" in row for row in rows)
+
+
+def test_options_are_compared_over_the_seeds_that_both_were_measured_with():
+    models = [{"name": f"{option}{seed}", "option": option, "seed": seed} for option in "AB" for seed in (0, 1)]
+    found = {("A0", "wrapped"): scores([2, 5]), ("B0", "aligned"): scores([1, 3]), ("B1", "aligned"): scores([9, 9])}
+    (own,) = results.training_formats(found, models, ["a", "b"], "wrapped", "app").items()
+    assert own[0] == "own" and own[1]["each_seed"] == [-1.5] and own[1]["interval"] == [-2, -1]
+    assert own[1]["formats"] == {"A": "wrapped", "B": "aligned"} and own[1]["verdict"] == "better"
+    assert results.training_formats(found, models[2:], ["a", "b"], "wrapped", "app") is None
 
 
 # --- which replies ----------------------------------------------------------------------------

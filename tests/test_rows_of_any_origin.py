@@ -28,7 +28,12 @@ def write(folder, **files):
 def test_rows_are_counted_by_roles_system_texts_speakers_and_replies(tmp_path):
     first = chat("Ann: hi\nAnn: are you there?", " ok ", system="Be Sam.") | {"tools": [{}]}
     train = [first, chat("Bob: hey", "ok", system="Be Sam."), "", "{broken", chat("a", "b", "bcd", "fine")]
-    write(tmp_path, train=train, valid=[{"prompt": "hey", "completion": "ok"}], test=[{"text": "plain"}])
+    write(
+        tmp_path,
+        train=train,
+        valid=[{"prompt": "hey", "completion": "ok"}],
+        test=[{"text": "plain"}, {"messages": ["odd"]}],
+    )
     found = description.describe(tmp_path)
     assert found["roles"] == [
         ("system → user → assistant", 2),

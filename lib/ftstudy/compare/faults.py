@@ -33,16 +33,14 @@ MOST = 4  # faults of a prompt that is read: all 2^k combinations are measured, 
 JOINED = ("missing BOS", "doubled BOS", "header", "white space", "end")  # … these, as "template"
 
 
-def formats(
-    app: dict, examples: list[dict], tokenizer, rows: list[tuple], owner: str, every: bool = False
-) -> list[dict]:
+def formats(app: dict, examples: list[dict], tokenizer, rows: list[tuple], every: bool = False) -> list[dict]:
     """The formats to compare: aligned, and every combination of the app's own faults.
 
     `app`: its inference profile. `rows`: each example's (split, row). The app's own prompt comes last, under its own
     name, and as a profile if it can't be split; `unread` counts the prompts that can't be read. `every`: append the
     combinations with all other faults, with the original report's texts.
     """
-    complete = _split(app, examples, tokenizer, rows, owner)
+    complete = _split(app, examples, tokenizer, rows)
     made = [ALIGNED]
     if app["name"] != "aligned" or complete["faults"]:
         chosen = [one for one in _subsets(complete["faults"]) if 0 < len(one) < len(complete["faults"])]
@@ -58,7 +56,7 @@ def formats(
     return made
 
 
-def _split(app: dict, examples: list[dict], tokenizer, rows: list[tuple], owner: str) -> dict:
+def _split(app: dict, examples: list[dict], tokenizer, rows: list[tuple]) -> dict:
     """The app's own prompt as a format: as its faults if they explain all of it, else as a profile."""
     own = set().union(*(parts(app, example, row, tokenizer) for example, row in zip(examples, rows)))
     whole = {"name": app["name"], "faults": [], "own": own, "profile": app}

@@ -21,9 +21,9 @@ def held_out(
 ) -> dict:
     """`count` rows of a data folder, spread evenly over the test split so that many conversations are included.
 
-    They come from valid.jsonl if there is no test split; `order` changes which of the two is preferred. `tokenizer`: reads rows of plain text back, if its chat
-    template rendered them. `config`: may rename the rows' keys. `recorded`: the
-    (split, row) for which an app's prompts were recorded; if any are usable, only those are taken. Returns `split`;
+    They come from valid.jsonl if there is no test split; `order` changes which of the two is preferred. `tokenizer`:
+    reads rows of plain text back, if its chat template rendered them. `config`: may rename the rows' keys. `recorded`:
+    the (split, row) for which an app's prompts were recorded; if any are usable, only those are taken. Returns `split`;
     `examples`, their `conversations`, `rows` (indices in the split) and `places`, (split, row); `grouping`, how the
     conversations are known; `all`, the number of rows, and `unusable`, of those without a reply to compare with.
     Raises StudyError if no row is usable.

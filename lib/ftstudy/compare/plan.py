@@ -50,11 +50,11 @@ def plan(
     train = with_messages(_trained(data, inputs.config), tokenizer, inputs.config)
     train = [row for row in train if chat_format.ends_with_reply(row)]
     try:
-        made = faults.formats(app, heldout["examples"], tokenizer, heldout["places"], owner, every)
+        made = faults.formats(app, heldout["examples"], tokenizer, heldout["places"], every)
     except StudyError as error:  # the app gives no prompt; the models are compared all the same
         left_out.append({"arm": f"every model, {app['name']}", "why": str(error)})
         app = chat_format.load_profile("aligned", owner)
-        made = faults.formats(app, heldout["examples"], tokenizer, heldout["places"], owner, every)
+        made = faults.formats(app, heldout["examples"], tokenizer, heldout["places"], every)
     if any(entry.get("option") == "A" for entry in trained) and app["name"] != "wrapped":
         made.append({"name": "wrapped", "faults": [], "profile": chat_format.named_profiles(owner)["wrapped"]})
     formats, same, refused = faults.distinct(made, app, heldout, tokenizer, owner)

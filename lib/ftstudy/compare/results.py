@@ -15,7 +15,7 @@ def arm(model: str, one: dict, scores: dict, heldout: dict) -> dict:
     """
     conversations = heldout["conversations"]
     value, interval = intervals.mean(scores["reply"], scores["tokens"], conversations)
-    sizes = np.array([len(example["messages"][-1]["content"].encode()) for example in heldout["examples"]])
+    sizes = _sizes(heldout)
     bits, bits_interval = intervals.mean(scores["reply"] / np.log(2), sizes, conversations)
     ended = ~np.isnan(scores["end"])
     names = [name for name, on in zip(conversations, ended) if on]
@@ -37,12 +37,17 @@ def arm(model: str, one: dict, scores: dict, heldout: dict) -> dict:
     }
 
 
+def _sizes(heldout: dict) -> np.ndarray:
+    """The bytes of each true reply."""
+    return np.array([len(example["messages"][-1]["content"].encode()) for example in heldout["examples"]])
+
+
 def differences(scores: dict, models: list[dict], formats: list[dict], heldout: dict) -> list[dict]:
     """The paired differences worth knowing, each left minus right.
 
     Every tuned model against its base under every format; every format against aligned for every model; the fused
-    model against the tuned one; and every tuned model against its base with examples in the prompt. `leaked`: of how many of the replies training
-    gives away, and `without_leaked`, the difference on the others; only where a tuned model meets another.
+    model against the tuned one; and every tuned model against its base with examples in the prompt. `leaked`: how many
+    of the replies training gives away, and `without_leaked`, the difference on the others; only between two models.
     """
     conversations, clean = heldout["conversations"], ~np.array(heldout["leaked"], bool)
     names = [one["name"] for one in formats]
@@ -67,8 +72,8 @@ def differences(scores: dict, models: list[dict], formats: list[dict], heldout: 
 
 
 def fusing(scores: dict, app: str, conversations: list[str]) -> dict:
-    """What fusing cost, as in training and with the app's prompt, by format: nats per reply token of `base`, `tuned` and `fused`, and the share of training's
-    gain that was `lost`, with its interval.
+    """What fusing cost, as in training and with the app's prompt, by format: nats per reply token of `base`, `tuned`
+    and `fused`, and the share of training's gain that was `lost`, with its interval.
 
     Without the formats in which one of the three was not measured, or in which training's gain is not
     distinguishable from zero.
@@ -118,7 +123,7 @@ def scaling(scores: dict, models: list[dict], app: str, heldout: dict) -> list[d
     aligned, asked = scores.get(("tuned", "aligned")), scores.get(("tuned", app))
     if aligned is None or asked is None:
         return []
-    sizes = np.array([len(example["messages"][-1]["content"].encode()) for example in heldout["examples"]])
+    sizes = _sizes(heldout)
     found = []
     for model in models:
         other = scores.get((model["name"], "aligned"))
