@@ -11,6 +11,7 @@ SHELL := /bin/sh
 #   SOURCE       your chat history; KIND: the app that wrote it (detected). Without it, your own rows are used
 #   OWNER        your name, as the prompts say it; ME: your name in SOURCE, if different
 #   CONTACTS     your address book, vCard or CSV
+#   REGION       country of phone numbers without a country code, like DE (that of most others)
 #   DATE_ORDER   order of ambiguous dates, like dmy; ZONE: their time zone, like Europe/Berlin
 #   MASK=no      keep names, numbers, addresses and links
 #   DATA         folder for the training data (data, or data/RUN; without SOURCE, the config's); VARIANT: the one
@@ -27,32 +28,38 @@ SHELL := /bin/sh
 #   STOCK=yes    report: also train as stock mlx-lm does, to measure the difference
 #   HOSTS        train: on these machines, or in this many processes
 #   CUDA=1       Linux with an NVIDIA card
+NAMES := RUN SOURCE KIND OWNER ME CONTACTS DATE_ORDER ZONE REGION MASK DATA VARIANT CONFIG CONFIGS MODEL INFERENCE ADAPTER FUSED \
+    LOG APP ITERS SMOKE FORCE FULL ALSO STOCK HOSTS CUDA LAB MUTANTS UPGRADE
+
+# Exports are named after chats, and chats by other people. So what is set from outside stays plain text: make expands
+# it nowhere, and recipes take it from their environment, as "$$NAME".
+OUTSIDE := $(foreach name,$(NAMES) CONDA_PREFIX $(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
+OUTSIDE += $(foreach name,$(NAMES) CONDA_PREFIX,$(if $(filter environment,$(origin $(name))),$(name)))
+$(foreach name,$(filter-out MAKE%,$(OUTSIDE)),$(eval override $(name) := $$(value $(name))))
+
 RUN ?= demo
-SOURCE ?= $(if $(filter demo,$(RUN)),data/demo/chat.db)
+letters := a b c d e f g h i j k l m n o p q r s t u v w x y z
+letters += A B C D E F G H I J K L M N O P Q R S T U V W X Y Z
+odd := $(RUN)
+$(foreach one,$(letters) 0 1 2 3 4 5 6 7 8 9 . _ -,$(eval odd := $$(subst $(one),,$$(odd))))
+ifneq ($(odd)$(filter .% _% -%,$(RUN))$(if $(RUN),,empty),)
+$(error RUN becomes a folder in reports/: write one word of letters, digits, dots, - and _ that begins with a letter or \
+    a digit, like RUN=personal)
+endif
+
+DEMO := data/demo/chat.db
+SOURCE ?= $(if $(filter demo,$(RUN)),$(DEMO))
+ifeq ($(SOURCE),$(DEMO))
+OWNER ?= Sam
+INFERENCE ?= historical
+endif
 CONFIG ?= $(if $(SOURCE),ft_configs/demo_135m_lora_variable.yaml)
 KIND ?= auto
-ME ?=
-CONTACTS ?=
-DATE_ORDER ?=
-ZONE ?=
 MASK ?= yes
 DATA ?= $(if $(SOURCE),$(if $(filter demo,$(RUN)),data,data/$(RUN)),$(wildcard data/$(RUN)))
-MODEL ?=
-OWNER ?= $(if $(filter data/demo/chat.db,$(SOURCE)),Sam)
-INFERENCE ?= $(if $(filter data/demo/chat.db,$(SOURCE)),historical)
-ADAPTER ?=
-FUSED ?=
-LOG ?=
-APP ?=
 CONFIGS ?= $(wildcard ft_configs/demo_135m_*_variable.yaml)
-HOSTS ?=
-FULL ?=
-ALSO ?=
-STOCK ?= $(if $(filter-out 0,$(FULL)),yes,no)
-
-ifneq ($(RUN),$(notdir $(firstword $(RUN))))
-$(error RUN="$(RUN)" cannot name a run: it becomes a folder in reports/, so write one plain word, like RUN=personal)
-endif
+STOCK ?= $(if $(filter-out 0,$(FULL)),yes)
+export $(NAMES)
 
 # --- setup: $(PYTHON) is the Python to use, $(READY) the file that says it is ready ---------------------------------
 # List $(READY) after a bar (target: needs | $(READY)): it must exist, but does not make results out of date.
@@ -70,9 +77,9 @@ $(shell .venv/bin/python -E -c pass 2>/dev/null || rm -f .venv/.ready-*)
 
 # Use an active conda environment instead of .venv if it has every package.
 ifneq ($(CONDA_PREFIX),)
-CONDA_LACKS := $(shell "$$CONDA_PREFIX/bin/python" -E lib/environment.py lacks $(LOCK) 2>/dev/null || echo "its Python fails")
+export CONDA_LACKS := $(shell "$$CONDA_PREFIX/bin/python" -E lib/environment.py lacks $(LOCK) 2>/dev/null || echo "its Python fails")
 ifeq ($(CONDA_LACKS),)
-PYTHON := "$(CONDA_PREFIX)/bin/python"
+PYTHON := "$$CONDA_PREFIX/bin/python"
 READY := conda-ready
 endif
 endif
@@ -87,7 +94,7 @@ conda-ready:
 
 conda-note:
 ifneq ($(CONDA_LACKS),)
-	@echo "Using .venv, not the active conda environment: $(CONDA_LACKS)."
+	@echo "Using .venv, not the active conda environment: $$CONDA_LACKS."
 else
 	@:
 endif
@@ -98,7 +105,7 @@ endif
 
 # --- targets -------------------------------------------------------------------------------------------------------
 
-.PHONY: help report extract audit train sweep lab configs setup clean test baseline bench mutation lock
+.PHONY: help report extract audit train sweep lab configs verify setup clean test baseline bench mutation lock
 
 # A target's line says what it does: after ## for users, after #: for developers.
 help: ## show this
@@ -115,68 +122,33 @@ help: ## show this
 	@echo "Every target first sets up .venv from $(LOCK), once. An active conda environment made from environment.yml"
 	@echo "is used instead. The README has examples."
 
-# The report is a chain of files: each notebook reads what the previous one wrote.
-RESULTS := reports/$(RUN)
-LIB := $(wildcard lib/ftstudy/*.py lib/ftstudy/*/*.py lib/ftstudy/*/*/*.py)
-PROFILE := $(wildcard $(INFERENCE))
-NOTEBOOK = $(PYTHON) -m ftstudy notebook --run "$(RUN)"
+STUDY := $(PYTHON) -m ftstudy
 
-report: $(RESULTS)/index.html ## run the study and write reports/RUN/index.html; without variables, on the demo
-	@echo "The report of this run: $(RESULTS)/index.html"
+# $(call flag,FORCE,--force): the option, unless FORCE is empty, 0 or no. $(call given,DATA,--data): the option with the
+# value, if it was set from outside.
+flag = $(if $(filter-out 0 no No NO,$($1)),$2)
+given = $(if $(filter override,$(origin $1)),$2="$$$1")
 
-$(RESULTS)/index.html: $(RESULTS)/04_compare.ipynb $(wildcard lib/ftstudy/report/templates/* $(RESULTS)/preferences.json) | $(READY)
-	@$(PYTHON) -m ftstudy report --run "$(RUN)"
+# `make -n` runs what begins with +, and says which stages would run, and why.
+DRY := $(findstring n,$(filter-out --%,$(firstword -$(MAKEFLAGS))))
+report: | $(READY) demo-data ## run the study and write reports/RUN/index.html; without variables, on the demo
+	+@$(if $(DRY),test ! -d .venv ||) $(STUDY) study --run="$$RUN" --source="$$SOURCE" --kind="$$KIND" --owner="$$OWNER" \
+	    --me="$$ME" --contacts="$$CONTACTS" --date-order="$$DATE_ORDER" --time-zone="$$ZONE" --region="$$REGION" --config="$$CONFIG" \
+	    --data="$$DATA" --model="$$MODEL" --inference="$$INFERENCE" --app="$$APP" --adapter="$$ADAPTER" \
+	    --fused="$$FUSED" --log="$$LOG" --also="$$ALSO" $(if $(ITERS),--iterations="$$ITERS") \
+	    $(call flag,FORCE,--force) $(call flag,SMOKE,--smoke) $(call flag,FULL,--full) $(call flag,STOCK,--stock) \
+	    $(UNMASKED) $(if $(DRY),--dry-run)
 
-$(RESULTS)/04_compare.ipynb: notebooks/04_compare.ipynb $(RESULTS)/02_format_audit.ipynb $(RESULTS)/03_train.ipynb $(PROFILE) | $(READY)
-ifneq ($(filter-out 0,$(FULL)),)
-	@$(PYTHON) -m ftstudy repeats --config "$(CONFIG)" --adapters "$(REPEATS)" --iterations $(or $(ITERS),0) $(TRAINING)
-endif
-ifneq ($(ALSO),)
-	@$(PYTHON) -m ftstudy sweep $(ALSO) $(TRAINING)
-endif
-	@$(PYTHON) -m ftstudy compare --run "$(RUN)" $(COMPARE)
-	@$(NOTEBOOK) 04_compare $(COMPARE)
+UNMASKED = $(if $(filter no No NO,$(MASK)),--no-mask)
 
-$(RESULTS)/03_train.ipynb: notebooks/03_train.ipynb $(RESULTS)/01_extract.ipynb $(wildcard $(CONFIG)) | $(READY)
-	@$(NOTEBOOK) 03_train -p config "$(CONFIG)" -p data "$(DATA)" -p model "$(MODEL)" $(TRAIN)
-
-$(RESULTS)/02_format_audit.ipynb: notebooks/02_format_audit.ipynb $(RESULTS)/01_extract.ipynb $(wildcard $(CONFIG)) \
-    $(PROFILE) | $(READY)
-	@$(NOTEBOOK) 02_format_audit -p config "$(CONFIG)" -p data "$(DATA)" -p model "$(MODEL)" -p owner "$(OWNER)" -p inference "$(INFERENCE)" $(AUDIT)
-
-$(RESULTS)/01_extract.ipynb: notebooks/01_extract.ipynb $(RESULTS)/variables $(LIB) | $(READY) demo-data
-	@$(PYTHON) -m ftstudy check --config "$(CONFIG)" --source "$(SOURCE)" --owner "$(OWNER)" --inference "$(INFERENCE)" \
-	    --model "$(MODEL)" --iterations "$(ITERS)"
-	@$(NOTEBOOK) 01_extract -p source "$(SOURCE)" -p kind "$(KIND)" -p owner "$(OWNER)" -p me "$(ME)" \
-	    -p contacts "$(CONTACTS)" -p date_order "$(DATE_ORDER)" -p time_zone "$(ZONE)" \
-	    -p mask $(if $(filter no No NO,$(MASK)),false,true) \
-	    -p config "$(if $(SOURCE),,$(CONFIG))" -p $(if $(SOURCE),out,data) "$(DATA)"
-
-# The notebooks' defaults suit the tiny sample, these a real model. Your own run has its own adapter folder, and
-# does not stage the original report's history.
-ADAPTED = $(or $(ADAPTER),$(if $(filter demo,$(RUN)),,data/adapters/$(RUN)/$(basename $(notdir $(CONFIG)))))
-AUDIT = -p app "$(APP)" -p fused "$(FUSED)" -p adapter "$(ADAPTED)" -p stage_history $(if $(filter data/demo/chat.db,$(SOURCE)),true,false)
-TRAIN = -p adapter "$(ADAPTED)" -p existing $(if $(ADAPTER),true,false) -p log "$(LOG)" -p iterations $(or $(ITERS),0) -p evaluate_every 0 -p force $(if $(FORCE),true,false) \
-    -p stock $(if $(filter yes Yes YES,$(STOCK)),true,false)
-COMPARE = -p config "$(CONFIG)" -p fused "$(FUSED)" -p owner "$(OWNER)" -p inference "$(INFERENCE)" -p replies 40 -p shots 4 -p longest 48 \
-    -p samples 6 -p every $(if $(filter-out 0,$(FULL)),true,false) -p also '[$(subst $(space),$(comma),$(strip $(ALSO)))]'
-REPEATS = data/adapters/$(RUN)/repeats
-comma := ,
-space := $(subst ,, )
-
-VARIABLES = $(SOURCE) $(KIND) $(ME) $(CONTACTS) $(DATE_ORDER) $(ZONE) $(MASK) $(OWNER) $(DATA) $(CONFIG) $(MODEL) $(INFERENCE) $(APP) $(ITERS) $(STOCK) $(FULL) $(ALSO) $(ADAPTER) $(FUSED) $(LOG)
-
-# Changes with the variables, so that the same RUN with another SOURCE runs again.
-$(RESULTS)/variables: always
-	@mkdir -p $(RESULTS)
-	@echo "$(VARIABLES)" | cmp -s - $@ || echo "$(VARIABLES)" > $@
-
-.PHONY: always demo-data
-always:
+.PHONY: demo-data
 demo-data: | $(READY)
-ifeq ($(SOURCE),data/demo/chat.db)
-	@$(PYTHON) -m ftstudy demo
+ifeq ($(SOURCE),$(DEMO))
+	@$(STUDY) demo
 endif
+
+verify: | $(READY) ## run a finished run again, elsewhere, and compare the results byte by byte: RUN=name
+	@$(STUDY) verify --run="$$RUN"
 
 test: | $(READY) #: run the tests, and compare the notebooks with their stored outputs
 	$(PYTHON) -m pytest tests notebooks --nbval --nbval-cell-timeout=120
@@ -191,29 +163,29 @@ bench: | $(READY) #: measure seconds, memory, ratios to other tools, and how man
 	$(PYTHON) bench/training.py
 	$(PYTHON) bench/comparison.py
 
-lab: | $(READY) ## explore in JupyterLab
-	$(PYTHON) -m jupyterlab --notebook-dir notebooks $(LAB)
+lab: | $(READY) ## explore in JupyterLab, on copies of the notebooks in reports/RUN/lab/
+	@set -f; $(STUDY) lab --run="$$RUN" -- $$LAB
 
 extract: | $(READY) demo-data ## chat history to training data: SOURCE=chat.db OWNER="My Name"
-	@$(PYTHON) -m ftstudy extract --source "$(SOURCE)" --kind "$(KIND)" --owner "$(OWNER)" --out "$(DATA)" \
-	    $(if $(ME),--me "$(ME)") $(if $(CONTACTS),--contacts "$(CONTACTS)") $(if $(DATE_ORDER),--date-order "$(DATE_ORDER)") \
-	    $(if $(ZONE),--time-zone "$(ZONE)") $(if $(filter no No NO,$(MASK)),--no-mask) $(if $(VARIANT),--variant "$(VARIANT)")
+	@$(STUDY) extract --source="$$SOURCE" --kind="$$KIND" --owner="$$OWNER" --out="$$DATA" $(UNMASKED) \
+	    $(if $(ME),--me="$$ME") $(if $(CONTACTS),--contacts="$$CONTACTS") $(if $(DATE_ORDER),--date-order="$$DATE_ORDER") \
+	    $(if $(ZONE),--time-zone="$$ZONE") $(if $(REGION),--region="$$REGION") $(if $(VARIANT),--variant="$$VARIANT")
 
 audit: | $(READY) ## check a run before training: CONFIG=my_config.yaml INFERENCE=my_app.yaml
-	@$(PYTHON) -m ftstudy audit --config "$(CONFIG)" $(if $(MODEL),--model "$(MODEL)") \
-	    $(if $(filter-out file,$(origin DATA)),--data "$(DATA)") $(if $(filter-out file,$(origin INFERENCE)),--inference "$(INFERENCE)") \
-	    $(if $(filter-out file,$(origin OWNER)),--owner "$(OWNER)") $(if $(APP),--app "$(APP)") $(if $(FUSED),--fused "$(FUSED)")
+	@$(STUDY) audit --config="$$CONFIG" $(if $(MODEL),--model="$$MODEL") $(if $(APP),--app="$$APP") \
+	    $(if $(FUSED),--fused="$$FUSED") $(call given,DATA,--data) $(call given,INFERENCE,--inference) $(call given,OWNER,--owner)
 
-TRAINING = --run "$(RUN)" $(if $(DATA),--data "$(DATA)") $(if $(MODEL),--model "$(MODEL)") $(if $(SMOKE),--smoke) $(if $(FORCE),--force)
+TRAINING = --run="$$RUN" $(if $(DATA),--data="$$DATA") $(if $(MODEL),--model="$$MODEL") $(call flag,SMOKE,--smoke) \
+    $(call flag,FORCE,--force)
 
 train: | $(READY) ## train one config, or resume it: CONFIG=my_config.yaml
-	@$(PYTHON) -m ftstudy train --config "$(CONFIG)" $(TRAINING) $(if $(HOSTS),--hosts "$(HOSTS)")
+	@$(STUDY) train --config="$$CONFIG" $(TRAINING) $(if $(HOSTS),--hosts="$$HOSTS")
 
 sweep: | $(READY) ## train several configs into one table: CONFIGS="a.yaml b.yaml"
-	@$(PYTHON) -m ftstudy sweep $(CONFIGS) $(TRAINING)
+	@set -f; $(STUDY) sweep $(TRAINING) -- $$CONFIGS
 
 configs: | $(READY) ## write ft_configs/generated/: every model, method and variant; for your data: DATA=data/anna
-	@$(PYTHON) -m ftstudy configs $(if $(filter-out file,$(origin DATA)),--data "$(DATA)")
+	@$(STUDY) configs $(call given,DATA,--data)
 
 setup: | $(READY) ## only set up the environment
 
@@ -227,7 +199,7 @@ mutation: | $(READY) #: change the code at random and list the changes no test n
 	@test -x .mutation/venv/bin/mutmut || { $(PYTHON) -m venv .mutation/venv && \
 	    $(PYTHON) $(SITE) > "$$(.mutation/venv/bin/python $(SITE))/study.pth" && \
 	    .mutation/venv/bin/python -m pip install --quiet mutmut==3.8.1; }
-	@cd .mutation && export PYTHONPATH="$$PWD/mutants/src" && venv/bin/mutmut run $(MUTANTS) && venv/bin/mutmut results
+	@set -f; cd .mutation && export PYTHONPATH="$$PWD/mutants/src" && venv/bin/mutmut run $$MUTANTS && venv/bin/mutmut results
 
 # Pins stay where they still fit; `make lock UPGRADE=1` takes the newest versions.
 # The second lock starts from the first, so that both pin the same versions.

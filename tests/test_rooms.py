@@ -25,7 +25,7 @@ ROOMS = [
     "training",
     "compare",
 ]
-ROOMS += ["original_report", "report", "repetition", "cli"]
+ROOMS += ["original_report", "report", "stages", "repetition", "cli"]
 
 
 def imports():

@@ -22,15 +22,16 @@ def start(run: str) -> Path:
 
 
 def _leave_notebook_folder() -> None:
-    """From notebooks/ or reports/<run>/, where Jupyter starts a notebook, to the folder above.
+    """From notebooks/, reports/<run>/ or reports/<run>/lab/, where Jupyter starts a notebook, to the folder above.
 
     `make` and `ftstudy` start notebooks where the user stands, and this changes nothing.
     """
     here = Path.cwd()
     if here.name == "notebooks":
         os.chdir(here.parent)
-    elif here.parent.name == "reports":
-        os.chdir(here.parent.parent)
+    for folder in (here, here.parent if here.name == "lab" else here):
+        if folder.parent.name == "reports":
+            os.chdir(folder.parent.parent)
 
 
 def _log_no_shutdown() -> None:

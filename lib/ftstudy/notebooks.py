@@ -1,6 +1,7 @@
 """Run the study's notebooks: into a run's folder, or on the sample to store their outputs."""
 
 import ast
+import hashlib
 import os
 import re
 import sys
@@ -17,6 +18,7 @@ from traitlets.config import Config
 
 from . import failures
 from .errors import StudyError
+from .files import read_json, write_json, write_text
 from .folders import keep_private, new_folder, scratch
 from .headless_kernel import Manager
 from .paths import NOTEBOOKS, shown
@@ -133,6 +135,34 @@ def store_outputs(name: str) -> None:
             cell.outputs = []
             cell.execution_count = None
     nbformat.write(notebook, path)
+
+
+def copies(run: Path) -> tuple[Path, list[Path]]:
+    """Copies of the notebooks to work on, in the run's folder `lab`, and those of them that were edited.
+
+    Each is a copy of the notebook as it ran, or else of the study's own without its outputs, which are the sample's.
+    An edited copy stays as it is.
+    """
+    folder, written = run / "lab", run / "stamps" / "lab.json"
+    known = read_json(written) if written.is_file() else {}
+    edited = []
+    for name in names():
+        path, ran = folder / f"{name}.ipynb", run / f"{name}.ipynb"
+        if path.is_file() and known.get(name) != _digest(path):
+            edited.append(path)
+            continue
+        notebook = nbformat.read(ran if ran.is_file() else _source(name), as_version=4)
+        for cell in notebook.cells if not ran.is_file() else []:
+            if cell.cell_type == "code":
+                cell.outputs, cell.execution_count = [], None
+        write_text(path, nbformat.writes(notebook))
+        known[name] = _digest(path)
+    write_json(written, known)
+    return folder, edited
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def names() -> list[str]:

@@ -5,6 +5,7 @@ runs at the repository root; a notebook leaves its own folder first (`kernel.sta
 """
 
 import os
+import re
 from pathlib import Path
 
 from .errors import StudyError
@@ -37,9 +38,9 @@ def shown(path: str | Path) -> str:
 
 def run_folder(run: str) -> Path:
     """The folder of one run's results. Raises StudyError if the name cannot be a folder name."""
-    if not run or run != Path(run).name or run.startswith("."):
+    if not re.fullmatch(r"[^\W_][\w.-]*", run):
         raise StudyError(
-            f"{run!r} is not a valid run name. RUN becomes a folder in reports/, so use one plain word such as "
-            "`personal`."
+            f"{run!r} is not a valid run name. RUN becomes a folder in reports/: use one word of letters, digits, dots, "
+            "- and _ that begins with a letter or a digit, such as `personal`."
         )
     return absolute("reports") / run

@@ -45,10 +45,13 @@ def audit(config, data_folder=None, model=None, inference=None, owner=None, app=
     return check(read(config, data_folder, model, inference, owner), app, fused)
 
 
-def check(inputs: RunInputs, app=None, fused=None) -> dict:
-    """All findings on inputs that were read already. `app`, `fused`: as for `audit`."""
-    more = (partial(app_code.findings, folder=app), partial(fused_model.findings, fused=fused))
-    return report(_found(inputs, [*(family.check for family in FAMILIES), *more]))
+def check(inputs: RunInputs, app=None, fused=None, existing: bool = True) -> dict:
+    """All findings on inputs that were read already. `app`, `fused`: as for `audit`. `existing`: also on the adapter
+    that is there; without, a run that replaces it has the same findings however often it is repeated."""
+    families = [family.check for family in (FAMILIES if existing else (*BEFORE_TRAINING, parity))]
+    more = [] if existing else [adapters.check_resumed]
+    more += [partial(app_code.findings, folder=app), partial(fused_model.findings, fused=fused)]
+    return report(_found(inputs, [*families, *more]))
 
 
 def check_before_training(inputs: RunInputs) -> dict:

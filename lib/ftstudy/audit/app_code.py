@@ -54,7 +54,7 @@ def check(folder: str | Path, tokenizer=None) -> list[Finding]:
         raise StudyError(f"There is no folder {shown(root)} with the app's code; correct its path.")
     places = [
         (f"{path.relative_to(root).as_posix() if path != root else path.name}:{line}", tokens)
-        for path in _files(root)
+        for path in files(root)
         for line, tokens in _in_file(path, tokenizer)
     ]
     return _finding(places, shown(root))
@@ -108,7 +108,8 @@ def _finding(places: list[tuple[str, str]], where: str) -> list[Finding]:
     return [HARD_CODED_TOKENS.found("warning", title, evidence=evidence, where=where)]
 
 
-def _files(root: Path) -> Iterator[Path]:
+def files(root: Path) -> Iterator[Path]:
+    """The files in which code is looked for: `root` itself, or those in it that may be code."""
     if root.is_file():
         yield root
         return

@@ -17,17 +17,17 @@ from . import (
     archaeology,
     audit,
     baseline,
-    check,
     checks,
     compare,
     configs,
     demo,
     diagnose,
     extract,
+    lab,
     notebook,
     record,
-    repeats,
     report,
+    study,
     sweep,
     train,
     verify,
@@ -36,7 +36,7 @@ from .arguments import EXIT_CODES
 
 # In the order in which a person meets them; what only `make` and the tests call comes last.
 VERBS = (diagnose, extract, audit, checks, train, sweep, compare, report, verify, archaeology, record, configs)
-VERBS += (demo, check, notebook, repeats, baseline)
+VERBS += (study, lab, demo, notebook, baseline)
 
 
 def main(arguments: list[str] | None = None) -> None:

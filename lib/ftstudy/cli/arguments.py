@@ -4,7 +4,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .. import locks
-from ..errors import StudyError
 from ..paths import absolute, shown
 
 EXIT_CODES = "Exit status: 0 no error found; 1 at least one error found; 2 could not run, with the reason on stderr."
@@ -22,15 +21,6 @@ def number(least: float, kind=int, most: float = float("inf")):
     # argparse names the type in its error: "invalid number of at least 1 value: '0'"
     parsed.__name__ = f"number from {least} to {most}" if most < float("inf") else f"number of at least {least}"
     return parsed
-
-
-def check_owner(options) -> None:
-    """StudyError if `--owner` is blank."""
-    if not options.owner.strip():
-        raise StudyError(
-            f"The owner of {options.source} has no name. Set OWNER=… or --owner to the name that the prompts should "
-            "use for the person whose replies are learned."
-        )
 
 
 def add_training(parser) -> None:

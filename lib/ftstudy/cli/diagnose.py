@@ -1,13 +1,11 @@
 """`ftstudy diagnose`: the debug report of a fine-tune that exists already."""
 
+import re
 import sys
 from pathlib import Path
 
-from ..errors import StudyError
 from ..paths import absolute, run_folder, shown
 from .arguments import EXIT_CODES, number, only_one
-
-RESULTS = ("extraction", "findings", "format_audit", "training", "comparison", "cost")
 
 
 def add(parsers):
@@ -38,60 +36,20 @@ def add(parsers):
 
 def run(options) -> int:
     """Runs the notebooks into reports/<run>/, as far as there is something to measure."""
-    from .. import chat_format, configs
-    from ..models import base_models
-
-    if options.inference:
-        chat_format.load_profile(options.inference)  # a wrong path is reported now, not after two notebooks
-    if options.log and not options.log.is_file():
-        raise StudyError(
-            f"There is no log {shown(options.log)}. Name a file with what mlx_lm.lora printed, or leave --log out."
-        )
-    if options.fused and not options.fused.is_dir():
-        raise StudyError(
-            f"There is no fused model at {shown(options.fused)}. Name the folder that mlx_lm.fuse saved to."
-        )
-    config = configs.load(options.config, data=options.data, model=options.model)
-    base_models.resolve(config["model"])  # without it nothing can be said, so nothing is written
-    folder = run_folder(options.run or options.config.stem)
-    adapter = _adapter(options, config)
-    with only_one(folder):
-        return _diagnose(options, config, folder, adapter)
-
-
-def _diagnose(options, config: dict, folder: Path, adapter: str) -> int:
-    from .. import notebooks
+    from .. import configs
     from ..files import read_json
-    from ..report import page
+    from ..stages import study
 
-    for name in RESULTS:  # of an earlier diagnosis
-        (folder / f"{name}.json").unlink(missing_ok=True)
-    given = {"run": folder.name, "config": shown(options.config), "data": _text(options.data), "model": options.model}
-    asked = {"owner": options.owner, "inference": options.inference}
-
-    def notebook(name: str, **parameters) -> None:
-        print(f"{name}: running into {shown(folder)}", flush=True)
-        notebooks.execute(name, folder, parameters)
-
-    notebook("01_extract", run=folder.name, source="", data=config["data"], config=given["config"])
-    audited = {"adapter": adapter, "app": _text(options.app), "fused": _text(options.fused), "stage_history": "false"}
-    exists = absolute(adapter).is_dir()
-    notebook("02_format_audit", **given, **asked, **audited)
-    failed = ""
-    if not exists:
-        failed = f"There is no adapter in {adapter}. Name its folder with --adapter to have it measured."
-    else:
-        try:
-            taken = {"existing": "true", "log": _text(options.log), "iterations": "0", "evaluate_every": "0"}
-            notebook("03_train", **given, adapter=adapter, stock="false", **taken)
-            sizes = {"replies": str(options.replies), "shots": "4", "longest": "48", "samples": "6"}
-            compared = {key: given[key] for key in ("run", "config")} | asked | {"fused": _text(options.fused)}
-            notebook("04_compare", **compared, **sizes)
-        except StudyError as error:
-            failed = f"The models could not be compared. {error}"
-    built = page.build(folder, failed)
+    config = configs.load(options.config, data=options.data, model=options.model)
+    folder = run_folder(options.run or _plain(options.config.stem))
+    given = {name: shown(path) for name, path in vars(options).items() if isinstance(path, Path)}
+    given |= {name: getattr(options, name) for name in ("model", "owner", "inference", "replies")}
+    choices = study.CHOICES | {name: value for name, value in given.items() if name in study.CHOICES}
+    choices |= {"run": folder.name, "existing": True, "adapter": _adapter(options, config)}
+    with only_one(folder):
+        failed = study.run(choices)
     summary = read_json(folder / "findings.json")["summary"]
-    print(f"The report: {shown(built)}. Open it in a browser.")
+    print(f"The report: {shown(folder / 'index.html')}. Open it in a browser.")
     if failed:
         print(f"ftstudy: {failed}", file=sys.stderr)
     return 1 if summary["error"] else 2 if failed else 0
@@ -108,5 +66,6 @@ def _adapter(options, config: dict) -> str:
     return shown(beside if beside.is_dir() and not absolute(name).is_dir() else name)
 
 
-def _text(path: Path | None) -> str:
-    return shown(path) if path else ""
+def _plain(name: str) -> str:
+    """A file's name as the name of a run: `my config (2).yaml` gives my-config-2."""
+    return re.sub(r"^[\W_]+|\W+$", "", re.sub(r"[^\w.]+", "-", name)) or "run"

@@ -1,7 +1,7 @@
 """`ftstudy extract`: a chat history becomes train, valid and test rows."""
 
 from ..paths import absolute, shown
-from .arguments import check_owner, number
+from .arguments import number
 
 FEW = 10  # rows in a split, below which its measurements mean little
 
@@ -52,7 +52,7 @@ def run(options) -> None:
     def given(*names) -> dict:
         return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
 
-    check_owner(options)
+    sources.check_owner(options.source, options.owner)
     regions.check_region(options.region)
     for variant in options.variant or []:
         variants.parameters_of(variant)  # fail on a misspelt variant before a long history is read

@@ -54,6 +54,19 @@ def resolve(name: str | Path) -> Path:
     )
 
 
+def local(name: str | Path) -> Path | None:
+    """The folder that `resolve` would return, if it is there: nothing is built or downloaded."""
+    from huggingface_hub import snapshot_download
+
+    folder = absolute(name)
+    built = [paths.MODELS / model for model in BUILT_HERE if str(name).lower() == model.lower()]
+    try:
+        there = next((one for one in [*built, folder] if one.is_dir()), None)
+        return there or Path(snapshot_download(str(name), local_files_only=True))
+    except (OSError, ValueError):  # not in the hub's cache, or no name of a model on the hub
+        return None
+
+
 def load(name_or_path: str | Path, adapter: str | Path | None = None, to_ask: bool = False) -> tuple:
     """(model, tokenizer) as `mlx_lm.load` returns them, with the weights of an adapter, mlx-lm's or PEFT's, if given.
 

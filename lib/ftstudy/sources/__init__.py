@@ -127,6 +127,15 @@ def _owner_missing(file: Path, table: pandas.DataFrame, me) -> StudyError:
     )
 
 
+def check_owner(source: str | Path, owner: str) -> None:
+    """StudyError if the owner of a source has a blank name."""
+    if not owner.strip():
+        raise StudyError(
+            f"The owner of {source} has no name. Set OWNER=… or --owner to the name that the prompts should use for "
+            "the person whose replies are learned."
+        )
+
+
 def kind_of(file: Path) -> str:
     """The reader for a source, from its name and first bytes. StudyError: not recognized."""
     if os.path.isdir(file):  # unlike Path.is_dir, no error without permission

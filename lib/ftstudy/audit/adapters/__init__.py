@@ -22,8 +22,7 @@ CHECKS = tuple(check for subject in (files, settings, tensors, weights) for chec
 
 def check(inputs) -> list[Finding]:
     """Findings on the adapter at `adapter_path` and on the one to resume from, if there are any."""
-    found = []
-    folder, resumed = (_path(inputs.config.get(key)) for key in ("adapter_path", "resume_adapter_file"))
+    found, folder = [], _path(inputs.config.get("adapter_path"))
     if folder and (other := files.other_format(folder)):
         found.append(other)
     elif folder and any((folder / name).is_file() for name in (WEIGHTS, CONFIG)):
@@ -36,8 +35,20 @@ def check(inputs) -> list[Finding]:
                 found += weights.has_effect(inputs, folder)
             except StudyError as error:
                 found.append(files.unreadable(folder, error))
-    if resumed and resumed.is_file() and not (folder and resumed == folder / WEIGHTS):
-        found += _check(inputs, resumed.parent, resumed, settings.STRUCTURE)
+    if not folder or _path(inputs.config.get("resume_adapter_file")) != folder / WEIGHTS:
+        found += check_resumed(inputs)
+    return _on_one_line(found)
+
+
+def check_resumed(inputs) -> list[Finding]:
+    """Findings on the adapter to resume from, if there is one."""
+    resumed = _path(inputs.config.get("resume_adapter_file"))
+    if not resumed or not resumed.is_file():
+        return []
+    return _on_one_line(_check(inputs, resumed.parent, resumed, settings.STRUCTURE))
+
+
+def _on_one_line(found: list[Finding]) -> list[Finding]:
     return [replace(item, title=_clean(item.title), evidence=listed([*map(_clean, item.evidence)])) for item in found]
 
 

@@ -1,0 +1,71 @@
+"""`ftstudy study`: all notebooks of a run and its report, as `make report` runs them."""
+
+import shlex
+from pathlib import Path
+
+from ..errors import StudyError
+from .arguments import add_run, number, only_one
+
+
+def add(parsers):
+    parser = parsers.add_parser("study", help="run all notebooks that must run again, and build the report")
+    add_run(parser)
+    for name, meaning in {
+        "source": "your chat history; without it, the config's own rows are studied",
+        "kind": "the app that wrote it (detected)",
+        "owner": "your name, as the prompts say it",
+        "me": "your name in the chat history, if different",
+        "contacts": "your address book, vCard or CSV",
+        "date-order": "order of ambiguous dates, like dmy",
+        "time-zone": "their time zone, like Europe/Berlin",
+        "region": "country of phone numbers without a country code, like DE (as most of the others)",
+        "config": "the mlx-lm config to train",
+        "data": "folder for the training data, or with it",
+        "model": "base model, instead of the config's",
+        "inference": "how your app builds its prompt: a profile, Modelfile, GGUF, recording, or a name",
+        "app": "your app's code, searched for special tokens typed into it",
+        "adapter": "your adapter's folder, to be measured instead of training one",
+        "fused": "the fused model, if you serve that",
+        "log": "the training's saved output, for the loss curve",
+        "also": "more configs to train and compare, separated by spaces",
+    }.items():
+        parser.add_argument(f"--{name}", default="", help=meaning)
+    for name, meaning in {
+        "no-mask": "keep names, numbers, addresses and links",
+        "stock": "also train as stock mlx-lm does",
+        "force": "train even if the audit finds errors",
+        "smoke": "train the configs of --also for 100 iterations only",
+        "full": "train option A too, both with three seeds, and combine all faults",
+        "dry-run": "only say which stages would run, and why",
+    }.items():
+        parser.add_argument(f"--{name}", action="store_true", help=meaning)
+    parser.add_argument("--iterations", type=number(0), default=0, help="iterations, instead of the config's")
+    return parser
+
+
+def run(options) -> None:
+    from ..paths import run_folder, shown
+    from ..stages import stamps, study
+
+    given = {name: value for name, value in vars(options).items() if name in study.CHOICES}
+    choices = study.CHOICES | given | {"mask": not options.no_mask, "also": _words(options.also)}
+    choices |= {"kind": choices["kind"] or "auto", "existing": bool(choices["adapter"])}
+    if not choices["existing"] and options.run != "demo":  # each run trains into a folder of its own
+        choices["adapter"] = f"data/adapters/{options.run}/{Path(choices['config']).stem}"
+    folder = run_folder(options.run)
+    if options.dry_run:
+        print(*stamps.planned(folder, [*study.stages(choices), study.page(choices)]), sep="\n")
+        return
+    with only_one(folder):
+        failed = study.run(choices)
+    print(f"The report of this run: {shown(folder / 'index.html')}")
+    if failed:
+        raise StudyError(failed)
+
+
+def _words(text: str) -> list[str]:
+    """The paths in a text, separated by spaces; quotes keep spaces in them, as in a shell."""
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise StudyError(f"ALSO={text!r} cannot be split into paths: {error}. Close the quotation mark.") from error

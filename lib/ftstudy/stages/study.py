@@ -1,0 +1,286 @@
+"""The stages of a study: what each notebook is given, what it reads and what it writes.
+
+choices = CHOICES | {"run": "personal", "config": "my.yaml", …}
+stamps.run(paths.run_folder("personal"), stages(choices))
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from .. import chat_format, notebooks
+from ..audit import app_code
+from ..compare import plan, repeats
+from ..demo import build
+from ..errors import StudyError
+from ..extract import variants
+from ..models import base_models
+from ..paths import absolute, run_folder, shown
+from ..progress import remaining, watched
+from ..sources import check_owner
+from ..training import remove_result, sweep
+from . import stamps
+from .reads import (
+    adapters_of,
+    compared_too,
+    config_of,
+    data_of,
+    entries_of,
+    inputs_of,
+    json_in,
+    results_in,
+    rows_in,
+)
+from .stamps import read_from
+
+CHOICES = {
+    "run": "demo",
+    "source": "",  # the chat history; without one, the config's rows are studied as they are
+    "kind": "auto",
+    "owner": "",
+    "me": "",
+    "contacts": "",
+    "date_order": "",
+    "time_zone": "",
+    "mask": True,
+    "region": "",
+    "config": "",
+    "data": "",
+    "model": "",
+    "inference": "",
+    "app": "",
+    "adapter": "",  # the adapter's folder
+    "existing": False,  # take the adapter as it is, and train nothing
+    "fused": "",
+    "log": "",
+    "iterations": 0,  # 0: the config's
+    "stock": False,
+    "force": False,
+    "smoke": False,
+    "full": False,  # train the repeats too, and combine all faults
+    "also": [],  # more configs to train and compare
+    "replies": 40,
+}
+
+
+def check(choices: dict) -> None:
+    """StudyError if an input of the study is not there or can't be read: asked before minutes are spent on it."""
+    if not choices["config"]:
+        raise StudyError(
+            "There is nothing to study yet. Name your chat history with SOURCE=… and OWNER=…, or the config of a "
+            "fine-tune that exists with CONFIG=…, and its adapter with ADAPTER=…."
+        )
+    if choices["source"]:
+        check_owner(choices["source"], choices["owner"])
+    if choices["source"] and not absolute(choices["source"]).exists():
+        raise StudyError(
+            f"No chat history at {shown(choices['source'])}. Correct SOURCE=…; on a Mac it is "
+            "~/Library/Messages/chat.db."
+        )
+    if choices["inference"]:
+        chat_format.load_profile(choices["inference"], choices["owner"])
+    for name in ("contacts", "log"):
+        if choices[name] and not absolute(choices[name]).is_file():
+            raise StudyError(f"There is no file {shown(choices[name])}. Correct {name.upper()}=… or --{name}.")
+    if choices["fused"] and not absolute(choices["fused"]).is_dir():
+        raise StudyError(
+            f"There is no fused model at {shown(choices['fused'])}. Name the folder that mlx_lm.fuse saved to."
+        )
+    base_models.resolve(config_of(choices)["model"])  # without it nothing can be said
+
+
+def run(choices: dict, tell: Callable[[str], None] = print) -> str:
+    """Run the stages that must run, and build the report. Returns why no model was compared; "" if they were.
+
+    Raises StudyError if an input can't be used, or nothing can be said of the data and the prompts.
+    """
+    check(choices)
+    folder, planned, failed = run_folder(choices["run"]), stages(choices), ""
+    stamps.run(folder, planned[:2], tell)
+    try:
+        stamps.run(folder, planned[2:], tell)
+    except StudyError as error:
+        failed = f"The models could not be compared. {error}"
+    stamps.run(folder, [page(choices, failed)], tell)
+    return failed
+
+
+def stages(choices: dict) -> list[dict]:
+    """The stages, in order, as `stamps.run` takes them. `choices`: all keys of CHOICES."""
+    folder = run_folder(choices["run"])
+    made = [_extract(choices, folder), _audit(choices, folder), _train(choices, folder)]
+    made += [_train_more(choices, folder)] if choices["full"] or choices["also"] else []
+    return [*made, _compare(choices, folder)]
+
+
+def page(choices: dict, not_measured: str = "") -> dict:
+    """The stage that builds the report. `not_measured`: why no model was compared, if none was."""
+    from ..report import page
+
+    folder = run_folder(choices["run"])
+    return {
+        "name": "report",
+        "given": {"not measured": not_measured},
+        "reads": lambda: {path.name: path for path in sorted(folder.glob("*.json")) if path.name != "sweep.json"},
+        "writes": lambda: {shown(folder / "index.html"): folder / "index.html"},
+        "do": lambda: page.build(folder, not_measured),
+        "forget": lambda: None,  # a report that cannot be built anew stays
+    }
+
+
+def measure(run: str, parameters: dict[str, str]) -> None:
+    """Measure what notebook 04 shows when it gets these parameters, telling how far it is."""
+    given = notebooks.parameters("04_compare", {"run": run, **parameters})
+    choices = {name: given[name] for name in ("replies", "shots", "also", "every", "fused")}
+    planned = plan.plan(run_folder(run), given["config"], given["owner"], given["inference"], **choices)
+
+    def tell(arm: str, done: int, total: int, seconds: float) -> None:
+        if not watched():  # in a terminal the progress bar says it
+            print(f"  {arm}: {remaining(done, total, seconds)}", flush=True)
+
+    writing = {name: given[name] for name in ("longest", "temperature", "seed")}
+    print(f"comparing {len(planned['models'])} models; earlier measurements are kept", flush=True)
+    measured = plan.measure(planned, tell=tell, **writing)
+    print(f"{len(measured['scores'])} arms measured, {len(measured['left_out'])} left out", flush=True)
+
+
+# --- each stage ------------------------------------------------------------------------------------------------------
+
+
+def _extract(choices: dict, folder: Path) -> dict:
+    source = choices["source"]
+    shared = ("kind", "owner", "me", "contacts", "date_order", "time_zone", "mask", "region")
+    if source:
+        given = {"source": source, "out": choices["data"]} | {name: choices[name] for name in shared}
+        rows = [absolute(choices["data"]) / name / "train.jsonl" for name in variants.VARIANTS]
+    else:
+        given, rows = {"source": "", "config": choices["config"], "data": choices["data"]}, []
+    return _notebook(
+        "01_extract",
+        folder,
+        given,
+        # Where rows have been edited since, the later stages read them as they are.
+        writes=lambda: results_in(folder, "extraction") | {shown(path): path.is_file() or None for path in rows},
+        reads=lambda: (
+            read_from(source, choices["contacts"], media=False) if source else inputs_of(choices, model=False)
+        ),
+    )
+
+
+def _audit(choices: dict, folder: Path) -> dict:
+    history = bool(choices["source"]) and absolute(choices["source"]) == build.DEMO
+    names = ("config", "data", "model", "owner", "inference", "app", "fused", "adapter", "existing")
+    given = {name: choices[name] for name in names} | {"stage_history": history}
+
+    def reads() -> dict:
+        found = inputs_of(choices, profile=True) | read_from(choices["fused"])
+        if choices["fused"]:  # is compared with the adapter
+            found |= read_from(choices["adapter"] or str(config_of(choices)["adapter_path"]))
+        if choices["app"]:
+            found |= {shown(file): file for file in app_code.files(absolute(choices["app"]))}
+        return found | (rows_in(data_of(choices).parent.glob("*/")) if history else {})
+
+    return _notebook("02_format_audit", folder, given, reads, lambda: results_in(folder, "findings", "format_audit"))
+
+
+def _train(choices: dict, folder: Path) -> dict:
+    names = ("config", "data", "model", "adapter", "existing", "log", "iterations", "force", "stock")
+    given = {name: choices[name] for name in names} | {"evaluate_every": 0}
+
+    def writes() -> dict:
+        wrote = entries_of(folder, [choices["config"]])
+        return wrote if choices["existing"] else wrote | adapters_of(wrote)
+
+    def do() -> None:
+        if choices["existing"] and not absolute(choices["adapter"]).is_dir():
+            raise StudyError(f"There is no adapter in {choices['adapter']}. Name its folder to have it measured.")
+        _execute("03_train", folder, given)
+
+    made = _notebook("03_train", folder, given, lambda: inputs_of(choices) | read_from(choices["log"]), writes)
+    return made | {"do": do, "forget": lambda: remove_result(folder, Path(choices["config"]).stem)}
+
+
+def _train_more(choices: dict, folder: Path) -> dict:
+    """The repeats of a full comparison, and other configs."""
+    flags = [f"--{name}" for name in ("smoke", "force") if choices[name]]
+    given = {name: choices[name] for name in ("config", "data", "model", "iterations", "full", "also")} | {
+        "flags": flags
+    }
+
+    def do() -> None:
+        if choices["full"]:
+            wanted = (choices["config"], choices["data"], choices["model"], folder)
+            written = repeats.write(*wanted, absolute("data/adapters") / folder.name / "repeats", choices["iterations"])
+            print(sweep.table(sweep.sweep(written, folder, None, None, [flag for flag in flags if flag == "--force"])))
+        if choices["also"]:
+            paths = [absolute(config) for config in choices["also"]]
+            print(sweep.table(sweep.sweep(paths, folder, choices["data"] or None, choices["model"] or None, flags)))
+
+    def reads() -> dict:
+        found = {}
+        for config in [choices["config"], *choices["also"]]:
+            found |= inputs_of(choices | {"config": config, "existing": False})
+        return found | (rows_in([data_of(choices).parent / repeats.OPTION_A]) if choices["full"] else {})
+
+    def writes() -> dict:
+        # Those that are missing failed, and are left out of the comparison, which says so.
+        wrote = {name: entry for name, entry in entries_of(folder, compared_too(choices)).items() if entry}
+        return wrote | adapters_of(wrote)
+
+    # A training that has finished is kept by the sweep itself, if it is still what would be trained.
+    return {
+        "name": "more_training",
+        "given": given,
+        "reads": reads,
+        "writes": writes,
+        "do": do,
+        "forget": lambda: None,
+    }
+
+
+def _compare(choices: dict, folder: Path) -> dict:
+    names = ("config", "owner", "inference", "fused", "replies", "also")
+    sizes = {"every": choices["full"], "shots": 4, "longest": 48, "samples": 6}
+    given = {name: choices[name] for name in names} | sizes
+
+    def reads() -> dict:
+        entries = entries_of(folder, [choices["config"], *compared_too(choices)])
+        found = inputs_of(choices, profile=True) | entries | adapters_of(entries) | read_from(choices["fused"])
+        audited = json_in(folder / "format_audit.json")
+        if audited.get("staged"):  # then the claims of the original report are tested, on these
+            found |= {f"{key} of format_audit.json": audited.get(key) for key in ("staged", "inference", "parity")}
+            found |= results_in(folder, "extraction")
+        return found
+
+    def do() -> None:
+        measure(folder.name, _texts(given))
+        _execute("04_compare", folder, given)
+
+    return _notebook("04_compare", folder, given, reads, lambda: results_in(folder, "comparison")) | {"do": do}
+
+
+def _notebook(name: str, folder: Path, given: dict, reads, writes) -> dict:
+    notebook = folder / f"{name}.ipynb"
+
+    def forget() -> None:
+        for path in writes().values():
+            if isinstance(path, Path):
+                path.unlink(missing_ok=True)
+
+    return {
+        "name": name,
+        "given": given,
+        "reads": reads,
+        "writes": lambda: {shown(notebook): notebook.is_file() or None} | writes(),
+        "do": lambda: _execute(name, folder, given),
+        "forget": forget,
+    }
+
+
+def _execute(name: str, folder: Path, given: dict) -> None:
+    notebooks.execute(name, folder, {"run": folder.name} | _texts(given))
+
+
+def _texts(given: dict) -> dict[str, str]:
+    """Parameters as `notebooks.execute` takes them."""
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in given.items()}
