@@ -173,26 +173,34 @@ def test_training_on_a_missing_folder_is_refused(config, tmp_path):
 @pytest.mark.parametrize(
     "changed, words",
     [
-        ({"--owner": " "}, ["OWNER", "chat.db"]),
-        ({"--source": "data/nowhere.db"}, ["data/nowhere.db", "SOURCE"]),
-        ({"--config": "ft_configs/none.yaml"}, ["ft_configs/none.yaml"]),
-        ({"--inference": "none.yaml"}, ["none.yaml"]),
-        ({"--model": "data/models/typo"}, ["data/models/typo"]),
-        ({"--iterations": "abc"}, ["ITERS=abc"]),
+        ({"owner": " "}, ["OWNER", "chat.db"]),
+        ({"source": "data/nowhere.db"}, ["data/nowhere.db", "SOURCE"]),
+        ({"config": "ft_configs/none.yaml"}, ["ft_configs/none.yaml"]),
+        ({"config": ""}, ["CONFIG=…", "SOURCE=…"]),
+        ({"inference": "none.yaml"}, ["none.yaml"]),
+        ({"model": "data/models/typo"}, ["data/models/typo"]),
+        ({"contacts": "nobody.vcf"}, ["nobody.vcf", "CONTACTS"]),
+        ({"log": "none.log"}, ["none.log"]),
+        ({"fused": "none"}, ["none", "mlx_lm.fuse"]),
     ],
 )
-def test_check_refuses_bad_inputs_of_a_run(changed, words):
-    inputs = {
-        "--source": SAMPLE,
-        "--owner": "Sam",
-        "--config": "ft_configs/sample_tiny_lora_variable.yaml",
-        "--inference": "historical",
-        "--model": "tiny",
-        "--iterations": "5",
+def test_bad_inputs_of_a_study_are_refused_before_anything_runs(changed, words):
+    inputs = study.CHOICES | {
+        "source": str(SAMPLE),
+        "owner": "Sam",
+        "config": "ft_configs/sample_tiny_lora_variable.yaml",
+        "inference": "historical",
+        "model": "tiny",
     }
-    check = lambda options: ftstudy("check", *[part for pair in options.items() for part in pair])  # noqa: E731
-    assert check(inputs).returncode == 0
-    refused(check(inputs | changed), *words)
+    study.check(inputs)
+    with pytest.raises(StudyError) as caught:
+        study.check(inputs | changed)
+    assert all(word in str(caught.value) for word in words)
+
+
+def test_iterations_of_a_study_are_a_number(capsys):
+    assert status("study", "--iterations", "abc") == 2
+    assert "--iterations" in capsys.readouterr().err
 
 
 def test_historical_prompt_uses_the_owner_from_the_data(config):
