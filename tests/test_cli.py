@@ -8,6 +8,8 @@ from conftest import ftstudy
 from ftstudy import cli, paths, training
 from ftstudy.cli import audit, configs
 from ftstudy.demo import build
+from ftstudy.errors import StudyError
+from ftstudy.stages import study
 
 SAMPLE = paths.DATA / "sample" / "chat.db"
 

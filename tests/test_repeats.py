@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 from conftest import example, refused
-from ftstudy import chat_format, configs, paths, training
+from ftstudy import chat_format, cli, configs, paths, training
 from ftstudy.compare import generation, plan, repeats, results
 from ftstudy.report import tables
 from ftstudy.training import sweep

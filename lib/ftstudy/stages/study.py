@@ -193,7 +193,7 @@ def _train(choices: dict, folder: Path) -> dict:
 
     def do() -> None:
         if choices["existing"] and not absolute(choices["adapter"]).is_dir():
-            raise StudyError(f"There is no adapter in {choices['adapter']}. Name its folder to have it measured.")
+            raise StudyError(f"There is no adapter in {choices['adapter']}. Name its folder with ADAPTER=… or --adapter.")
         _execute("03_train", folder, given)
 
     made = _notebook("03_train", folder, given, lambda: inputs_of(choices) | read_from(choices["log"]), writes)
