@@ -195,8 +195,7 @@ def test_file_without_read_permission(tmp_path, capsys, monkeypatch):
     def denied(*_, **__):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("pathlib.Path.read_bytes", denied)
-    monkeypatch.setattr("pathlib.Path.open", denied)
+    monkeypatch.setattr("os.open", denied)
     assert "Permission denied" in refused(source, tmp_path / "out", capsys)
 
 

@@ -204,11 +204,11 @@ def test_missing_file_folder_and_denied_file(tmp_path, monkeypatch):
     refused(lambda: contacts.load(tmp_path / "none.vcf"), "There is no", "none.vcf")
     refused(lambda: contacts.load(tmp_path), "is a folder")
 
-    def denied(*_):
+    def denied(*_, **__):
         raise PermissionError(13, "Permission denied")
 
     (tmp_path / "a.vcf").write_text("x")
-    monkeypatch.setattr("pathlib.Path.read_bytes", denied)
+    monkeypatch.setattr("os.open", denied)
     refused(lambda: contacts.load(tmp_path / "a.vcf"), "a.vcf cannot be read", "Permission denied")
 
 

@@ -6,8 +6,10 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, Field, ValidationError
 
+from . import yaml_files
 from .errors import StudyError
 from .paths import absolute, shown
+from .reading import SETTINGS, read_text, why
 
 
 class GaLore(BaseModel, strict=True, extra="forbid"):
@@ -75,13 +77,13 @@ def given(path: str | Path) -> dict:
             "ft_configs/*.yaml (CONFIG=… or --config)."
         )
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path, SETTINGS)
     except (OSError, UnicodeDecodeError) as error:
         raise StudyError(
-            f"Cannot read {shown(path)}: {error}. A config must be UTF-8 text; save it as UTF-8."
+            f"Cannot read {shown(path)}: {why(error)}. A config must be UTF-8 text; save it as UTF-8."
         ) from error
     try:
-        found = yaml.load(text, _loader())
+        found = yaml_files.parse(text, _loader())
     except (yaml.YAMLError, RecursionError) as error:
         reason = " ".join(str(error).replace(' in "<unicode string>",', " in").split())
         raise StudyError(f"{shown(path)} is not valid YAML: {reason}. {_yaml_fix(error, text)}") from error

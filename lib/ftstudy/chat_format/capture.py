@@ -26,6 +26,7 @@ from pathlib import Path
 from ..errors import StudyError
 from ..files import replace_file
 from ..paths import absolute, shown
+from ..reading import read_bytes, why
 from .prompts import Prompt, as_prompt, is_text
 
 STEPS = ("generate_step", "speculative_generate_step")
@@ -151,11 +152,10 @@ def captured_rows(path: Path) -> dict:
     """`rows`: (split, row) -> prompt; `broken`: "line 3: why" for each line that cannot be used; `stop` and `notes`:
     the stop texts of the app's requests, and what the recording could not know."""
     try:
-        lines = path.read_bytes().split(b"\n")
+        lines = read_bytes(path).split(b"\n")
     except (OSError, ValueError) as error:
         raise StudyError(
-            f"Cannot read the captured prompts {shown(path)} ({getattr(error, 'strerror', None) or error}). "
-            "Record them again or correct `file:`."
+            f"Cannot read the captured prompts {shown(path)} ({why(error)}). Record them again or correct `file:`."
         ) from error
     rows, broken, said = {}, [], {"stop": {}, "notes": {}}
     for number, line in enumerate(lines, 1):

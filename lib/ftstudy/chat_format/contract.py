@@ -19,7 +19,6 @@ and found no error:
 the golden ids. The golden texts are somebody's messages: the folder stays local.
 """
 
-import json
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -28,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from ..errors import StudyError
 from ..paths import absolute, shown
+from ..reading import LARGEST, read_json, why
 from . import user_form
 from .identity import model_identity, template_identity, tokenizer_identity
 from .prompts import Prompt, as_prompt, encoded
@@ -87,14 +87,14 @@ def load(folder: str | Path) -> dict:
     path = absolute(folder) / NAME
     again = "Train again, or audit again with --inference: both write it."
     try:
-        contract = json.loads(path.read_text(encoding="utf-8"))
+        contract = read_json(path, LARGEST)
         Contract.model_validate(contract)
     except ValidationError as error:  # before ValueError, which it also is
         keys = sorted({str(one["loc"][0]) for one in error.errors() if one["loc"]})
         damaged = f"missing or wrong: {', '.join(keys)}" if keys else "not a JSON object"
         raise StudyError(f"{shown(path)} is not a contract of version {VERSION} ({damaged}). {again}") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise StudyError(f"Cannot read {shown(path)} ({error}). {again}") from error
+    except (OSError, ValueError) as error:
+        raise StudyError(f"Cannot read {shown(path)} ({why(error)}). {again}") from error
     return contract
 
 

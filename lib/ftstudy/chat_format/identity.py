@@ -5,6 +5,7 @@ import json
 from functools import lru_cache
 from pathlib import Path
 
+from ..reading import opened, read_bytes
 from .tokens import unwrapped
 
 PIECES, PIECE = 16, 4096  # of a weights file
@@ -39,14 +40,14 @@ def model_identity(folder: Path | None) -> dict | None:
         return None
     config = folder / "config.json"
     return {
-        "config_sha256": _sha256(config.read_bytes()) if config.is_file() else None,
-        "weights": [_weights(path) for path in sorted(folder.glob("*.safetensors"))],
+        "config_sha256": _sha256(read_bytes(config)) if config.is_file() else None,
+        "weights": [_weights(path) for path in sorted(folder.glob("*.safetensors")) if path.is_file()],
     }
 
 
 def _weights(path: Path) -> dict:
     size, digest = path.stat().st_size, hashlib.sha256()
-    with path.open("rb") as file:
+    with opened(path) as file:
         length = file.read(8)
         digest.update(length + file.read(min(int.from_bytes(length, "little"), size)))
         for number in range(PIECES):

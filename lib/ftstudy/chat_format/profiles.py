@@ -25,12 +25,13 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
+from .. import yaml_files
 from ..errors import StudyError
 from ..paths import absolute, shown
+from ..reading import SETTINGS, read_text, why
 from ..wording import FORMATS
 from . import gguf, modelfile
 from .capture import captured_rows
@@ -85,11 +86,9 @@ def load_profile(source: str | Path | dict, owner: str = "") -> dict:
     if kind := _kind_of(path):
         return _with_file({"name": path.name, "kind": kind, "file": shown(path)}, path.parent)
     try:
-        profile = yaml.safe_load(path.read_text(encoding="utf-8"))
+        profile = yaml_files.parse(read_text(path, SETTINGS))
     except Exception as error:  # the parser's own, and what its constructors raise for odd values
-        raise StudyError(
-            f"{shown(path)} is not readable YAML ({' '.join(str(error).split())}); correct that line."
-        ) from error
+        raise StudyError(f"{shown(path)} is not readable YAML ({why(error)}); correct that line.") from error
     profile = _with_file(_checked(profile, shown(path)), path.parent)
     if profile["kind"] == "callable" and str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))  # the app's module may be next to its profile

@@ -22,6 +22,7 @@ from ..files import write_json
 from ..models import adapters, base_models
 from ..paths import absolute
 from ..progress import bar
+from ..reading import read_json
 from . import faults, generation, likelihood
 
 FORM = 1  # of the stored files; raise it to ignore older ones
@@ -195,7 +196,7 @@ def _kept(folder: Path, key: list, measure: Callable) -> dict:
     """The result of `measure` with its `cost`, from the folder if it is stored there."""
     path = folder / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:24]}.json"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
     except (OSError, ValueError):
         pass  # not measured yet, or the file is damaged
     mx.reset_peak_memory()

@@ -10,6 +10,7 @@ from itertools import combinations
 from pathlib import Path
 
 from .. import chat_format
+from ..reading import read_text
 
 SHORT, LONG = 12, 30  # characters of a line: shorter ones say nothing; two of these link two rows, or one long one
 WINDOW = 20  # a line in more rows than this is a stock phrase: a window of 8 messages repeats a line in fewer
@@ -29,7 +30,7 @@ def of_split(folder: Path, name: str, rows: list[dict]) -> tuple[list[str], dict
 def _recorded(folder: Path, name: str, rows: int) -> list[str] | None:
     """From `meta.jsonl`; None without that file, or if it isn't ours."""
     try:
-        meta = [json.loads(line) for line in (folder / "meta.jsonl").read_text(encoding="utf-8").splitlines()]
+        meta = [json.loads(line) for line in read_text(folder / "meta.jsonl").splitlines()]
         known = {item["row"]: item["conversation"] for item in meta if item["split"] == name}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -19,6 +19,7 @@ from ..errors import StudyError
 from ..files import write_json, write_jsonl
 from ..folders import IGNORE, replace_folder
 from ..paths import shown
+from ..reading import SETTINGS, opened, read_json
 
 SPLITS = ("train", "valid", "test")
 HELDOUT = "heldout"
@@ -51,12 +52,12 @@ def check_origin(target: Path, origin: dict) -> None:
 def origin_of(folder: Path) -> dict:
     """What a variant was made from (`source`, `owner`, `kind`, …); {} if that is not recorded."""
     try:
-        found = json.loads((folder / "origin.json").read_text(encoding="utf-8"))
+        found = read_json(folder / "origin.json", SETTINGS)
         if not isinstance(found, dict):
             return {}
         found.get("owner", "").encode()  # fails unless it is text without lone surrogates
         return found
-    except (OSError, ValueError, AttributeError, RecursionError):
+    except (OSError, ValueError, AttributeError):
         return {}
 
 
@@ -113,7 +114,7 @@ def extracted(folder: Path, name: str) -> dict[int, dict]:
     """Row number -> its `context` and `last_message` from `meta.jsonl`; {} for rows of another origin."""
     found = {}
     try:
-        with (folder / "meta.jsonl").open(encoding="utf-8") as lines:
+        with opened(folder / "meta.jsonl") as lines:
             for line in lines:
                 item = json.loads(line)
                 texts = {key: item[key] for key in ("context", "last_message")}

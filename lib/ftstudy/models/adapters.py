@@ -11,10 +11,12 @@ from typing import NamedTuple
 
 from ..errors import StudyError
 from ..paths import shown
+from ..reading import SETTINGS, opened, parse_json, read_json
 from . import peft
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapters.safetensors"
 RUN = "ftstudy_run"  # the run's id, in an adapter's config and in its weights' metadata
+LONGEST_HEADER = 100_000_000  # bytes, by the format's own rule
 PARTS = ("lora_a", "lora_b", "m")  # of an adapted module; m: DoRA's magnitudes
 
 
@@ -30,8 +32,8 @@ class Trouble(NamedTuple):
 def read_config(folder: Path) -> dict | None:
     """adapter_config.json as it is; None if it is missing, damaged or not a JSON object."""
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        config = read_json(folder / CONFIG, SETTINGS)
+    except (OSError, ValueError):
         return None
     return config if isinstance(config, dict) else None
 
@@ -155,9 +157,9 @@ def run_of(adapter: Path) -> str | None:
     Raises StudyError if config and weights have different ids.
     """
     try:
-        config = json.loads((adapter / CONFIG).read_text(encoding="utf-8")).get(RUN)
+        config = read_json(adapter / CONFIG, SETTINGS).get(RUN)
         weights = _header(adapter / WEIGHTS).get("__metadata__", {}).get(RUN)
-    except (OSError, ValueError, AttributeError, MemoryError, OverflowError):  # loading it reports the reason
+    except (OSError, ValueError, AttributeError):  # loading it reports the reason
         return None
     if config != weights:
         raise StudyError(
@@ -177,14 +179,18 @@ def identity(adapter: Path) -> str | None:
         return None
     known = run_of(adapter)
     if known is None:
-        with file.open("rb") as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest()[:12]
+        with opened(file) as weights:
+            return hashlib.file_digest(weights, "sha256").hexdigest()[:12]
     return known
 
 
 def _header(weights: Path) -> dict:
-    with open(weights, "rb") as file:
-        return json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    """The header of a .safetensors file. Raises OSError or ValueError if it has none."""
+    with opened(weights) as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > LONGEST_HEADER:
+            raise ValueError("its header would be longer than any real one")
+        return parse_json(file.read(length).decode())
 
 
 # --- on a model -------------------------------------------------------------------------------

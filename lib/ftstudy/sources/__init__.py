@@ -40,6 +40,7 @@ import pandas
 
 from ..errors import StudyError
 from ..paths import absolute, shown
+from ..reading import opened
 
 COLUMNS = ["conversation", "is_group", "sender", "is_owner", "timestamp", "text", "kind", "message_id", "reply_to"]
 OWNER_SENDER = "me"
@@ -141,8 +142,8 @@ def kind_of(file: Path) -> str:
     if os.path.isdir(file):  # unlike Path.is_dir, no error without permission
         return _kind_of_folder(file)
     try:
-        with file.open("rb") as opened:
-            head = opened.read(2000)
+        with opened(file) as source:
+            head = source.read(2000)
     except OSError:  # missing or not permitted: the reader explains what to do
         return "imessage" if file.suffix in (".db", "") else "table"
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")

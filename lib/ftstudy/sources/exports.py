@@ -6,32 +6,34 @@ from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from .. import reading
 from ..errors import StudyError
 from ..paths import shown
+from ..reading import LARGEST, refuse_special
 from . import ATTACHMENT, OWNER_SENDER, PHOTO
 
 IMAGE = re.compile(r".+\.(?:jpe?g|png|gif|webp|heic|heif|avif|bmp|tiff?)", re.IGNORECASE | re.DOTALL)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-LARGEST = 1 << 30  # bytes; a million messages take about a tenth of that
 
 
 def read_bytes(file: Path) -> bytes:
     """A file's bytes. StudyError: missing, a folder, empty, not permitted, or larger than LARGEST."""
     try:
+        refuse_special(file)
         size = file.stat().st_size
         if size > LARGEST:
             raise StudyError(
                 f"{shown(file)} is too large: {size:,} bytes; at most {LARGEST:,} are read at once. Export the chats one "
                 "by one, without media."
             )
-        data = file.read_bytes()
+        data = reading.read_bytes(file, LARGEST)
     except FileNotFoundError as error:
         raise StudyError(f"There is no {shown(file)}. Check the path.") from error
     except IsADirectoryError as error:
         raise StudyError(f"{shown(file)} is a folder. Give the exported file in it.") from error
     except OSError as error:
         raise StudyError(
-            f"{shown(file)} cannot be read: {error.strerror or error}. Give yourself read permission, close the program "
+            f"{shown(file)} cannot be read: {reading.why(error)}. Give yourself read permission, close the program "
             "that uses the file, or read a copy of it."
         ) from error
     if not data:

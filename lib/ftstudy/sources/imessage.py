@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import sqlite3
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,12 +18,23 @@ import pandas
 from ..errors import StudyError
 from ..folders import scratch
 from ..paths import absolute, shown
+from ..reading import refuse_special, why
 from . import ATTACHMENT, OWNER_SENDER, PHOTO, make_table
 
 BUSY_SECONDS = 5.0
 PAGE = 20_000  # messages per query; SQLite allows 32,766 values in one query
 PLACEHOLDER = "\ufffc"  # marks the place of an attachment in a text
 LINK_PREVIEW = "com.apple.messages.URLBalloonProvider"
+SECONDS, BYTES_PER_SECOND = 60, 1_000_000  # how long the reading may take: so many, and more for a large file
+TABLES = {
+    *("message", "chat", "handle", "attachment"),
+    *("chat_message_join", "chat_handle_join", "message_attachment_join"),
+}
+# imessage_chatdb's names for the columns that it takes as numbers.
+NUMBERS = {
+    *("date", "date_read", "date_delivered", "date_edited", "date_retracted", "handle_rowid", "chat_rowid"),
+    *("chat_style", "assoc_type", "item_type", "group_action_type", "filter_action", "is_spam", "total_bytes"),
+}
 APPLE_EPOCH = 978_307_200_000_000  # 2001-01-01 in microseconds since 1970
 
 # A reaction from or to somebody without iMessage arrives as text. The whole message must have one of
@@ -87,6 +99,11 @@ def read(path: str | Path) -> pandas.DataFrame:
         ) from error
     except (imessage_chatdb.ChatDBAccessError, sqlite3.Error, OSError) as error:
         raise _unreadable(file, getattr(error, "reason", str(error))) from error
+    except (TypeError, ValueError, OverflowError, MemoryError) as error:  # of values that no Messages database has
+        raise StudyError(
+            f"{shown(file)} is damaged: a value in it is not what Messages writes there ({why(error)}). Copy the "
+            "original again, together with its -wal and -shm files."
+        ) from error
     if table.empty:
         raise StudyError(
             f"{shown(file)} has no messages. If it is a copy, copy chat.db-wal and chat.db-shm too: they contain the "
@@ -98,26 +115,65 @@ def read(path: str | Path) -> pandas.DataFrame:
 def _read(file: Path) -> pandas.DataFrame:
     database = imessage_chatdb.ChatDB(file, timeout=BUSY_SECONDS)
     with database.connection() as connection:
-        # By default one text that is not UTF-8 would abort the reading; this way it costs only that message.
+        _bound(connection, file)
+        # By default one text that is not UTF-8, or one date that is no number, would abort the reading; this way it
+        # costs only that message.
         connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
+        connection.row_factory = _row_with_numbers
         people = _people(database, connection)
         return make_table(
             _row(message, files.get(message.rowid, []), people) for page, files in _pages(database) for message in page
         )
 
 
+def _bound(connection: sqlite3.Connection, file: Path) -> None:
+    """Nothing is read that is computed and not stored, and no more than the file can hold. Raises StudyError for a
+    table that is no table, since views and generated columns need never end."""
+    size = sum(part.stat().st_size for part in _parts(file))
+    deadline = time.monotonic() + SECONDS + size / BYTES_PER_SECOND
+    connection.set_progress_handler(lambda: time.monotonic() > deadline, 100_000)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, max(size, 1 << 20))
+    found = connection.execute("SELECT type, name, sql FROM sqlite_master WHERE type IN ('table', 'view')").fetchall()
+    for kind, name, sql in found:
+        if str(name).lower() not in TABLES:
+            continue
+        is_virtual = kind == "view" or re.match(r"\s*create\s+virtual", str(sql), re.IGNORECASE)
+        if is_virtual or any(column[6] for column in connection.execute(f"PRAGMA table_xinfo({str(name).lower()})")):
+            raise StudyError(
+                f"{shown(file)} is not a Messages database as macOS writes it: its {name} is computed when it is read, "
+                "which need not end. Use the chat.db of Messages, or a copy of it."
+            )
+
+
+def _row_with_numbers(cursor: sqlite3.Cursor, values: tuple) -> sqlite3.Row:
+    """A row in which a column of numbers has only whole ones, or None."""
+    cleaned = [
+        None if names[0] in NUMBERS and not isinstance(value, int) and not _is_whole(value) else value
+        for names, value in zip(cursor.description, values)
+    ]
+    return sqlite3.Row(cursor, tuple(cleaned))
+
+
+def _is_whole(value) -> bool:
+    return isinstance(value, float) and abs(value) < 2**63
+
+
+def _parts(file: Path) -> list[Path]:
+    """The files of a database that exist."""
+    return [part for part in (file, file.with_name(f"{file.name}-wal")) if part.is_file()]
+
+
 @contextmanager
 def _copy_of(file: Path):
     with scratch() as folder:
-        for suffix in ("", "-wal"):
-            part = file.with_name(file.name + suffix)
-            if part.exists():
-                shutil.copyfile(part, folder / part.name)
+        for part in _parts(file):
+            shutil.copyfile(part, folder / part.name)
         yield folder / file.name
 
 
 def _check_readable(file: Path) -> None:
     try:
+        refuse_special(file)
         if file.stat().st_size == 0:
             raise StudyError(
                 f"{shown(file)} is empty (0 bytes). Copy the original again, together with its -wal and -shm files."
@@ -133,6 +189,8 @@ def _check_readable(file: Path) -> None:
 def _unreadable(file: Path, reason: str) -> StudyError:
     if "not a database" in reason:
         fix = "Use the chat.db of Messages, not an export or a backup archive of it."
+    elif "interrupted" in reason:
+        reason, fix = "it takes longer than a database of its size can", "Copy the original again; this one is damaged."
     elif file.parent.parts[-2:] == ("Library", "Messages"):
         fix = (
             "macOS protects this folder: allow the program that runs Python (the terminal or the editor) under System "
@@ -155,6 +213,8 @@ def _pages(database):
         if full:
             # A message has one row for each of its chats, and the last one may continue on the next page.
             page = [message for message in page if message.rowid < page[-1].rowid]
+            if not page or page[-1].rowid <= last:
+                raise sqlite3.DatabaseError("its messages are not in order, so the file is damaged")
         page.sort(key=lambda message: (message.rowid, message.chat_rowid or 0))
         yield page, database.attachments_for(m.rowid for m in page if m.has_attachments)
         if not full:
@@ -171,7 +231,7 @@ def _people(database, connection) -> dict[str, str]:
     column = "person_centric_id" if database.schema.has("handle", "person_centric_id") else "NULL"
     handles = connection.execute(f"SELECT id, {column} FROM handle ORDER BY ROWID").fetchall()
     person_of = {}
-    for address, person in handles:
+    for address, person in ((address, person) for address, person in handles if isinstance(address, str)):
         if person or _plain(address) not in person_of:
             person_of[_plain(address)] = person or _plain(address)
     addresses = {}

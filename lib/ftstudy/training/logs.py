@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..errors import StudyError
 from ..paths import shown
+from ..reading import read_text, why
 
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")  # colours, and moves of the cursor
 NUMBER = r"(nan|inf|[\d.]+)"
@@ -23,10 +24,10 @@ def curve(path: Path) -> list[dict]:
     Of a log with several runs, the last counts. Raises StudyError if the file is missing or has no loss in it.
     """
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = read_text(path, errors="replace")
     except OSError as error:
         raise StudyError(
-            f"The log {shown(path)} cannot be read: {error.strerror}. Name a file with what mlx_lm.lora printed, or "
+            f"The log {shown(path)} cannot be read: {why(error)}. Name a file with what mlx_lm.lora printed, or "
             "leave LOG (--log) out."
         ) from error
     rows = []

@@ -1,6 +1,5 @@
 """An adapter's files: can they be read, and do they belong together?"""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from ...chat_format import contract
 from ...errors import StudyError
 from ...models import adapters, checkpoints, peft
 from ...paths import shown
+from ...reading import SETTINGS, read_json, refuse_special, why
 from ..evidence import listed
 from ..findings import Check, Finding
 
@@ -78,7 +78,7 @@ NEWER = 10  # seconds; copying a folder sets times that are close together, in a
 
 
 def unreadable(path: Path, error: Exception) -> Finding:
-    reason = "it does not exist" if isinstance(error, FileNotFoundError) else " ".join(str(error).split())
+    reason = "it does not exist" if isinstance(error, FileNotFoundError) else why(error)
     title = f"{shown(path)} cannot be read"
     return UNREADABLE.found("error", title, evidence=f"{path.name}: {reason}", where=shown(path))
 
@@ -140,17 +140,18 @@ def made_with(folder: Path) -> tuple[dict | None, list[Finding]]:
     """What adapter_config.json says the adapter was trained with; None and a finding if it can't be read."""
     path = folder / CONFIG
     try:
-        made = json.loads(path.read_text(encoding="utf-8"))
+        made = read_json(path, SETTINGS)
         if not isinstance(made, dict):
             raise ValueError("it is not a JSON object")
         return made, []
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         return None, [unreadable(path, error)]
 
 
 def load(file: Path) -> dict[str, mx.array] | Finding:
     """The tensors by mlx-lm's names, not read yet; a finding if the file isn't valid."""
     try:
+        refuse_special(file)
         return peft.tensors(file.parent) if file.name == peft.WEIGHTS else dict(mx.load(str(file)))
     except Exception as error:  # mlx raises several kinds, including plain RuntimeError
         return unreadable(file, error)

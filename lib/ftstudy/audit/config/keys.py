@@ -10,6 +10,7 @@ import yaml
 from ...configs import ADAPTER_CONFIG
 from ...configs import STUDY as OUR_KEYS
 from ...paths import absolute
+from ...reading import SETTINGS, read_text
 from ..evidence import listed
 from ..findings import Check, Finding
 from .trainer_keys import installed, optimizer_options
@@ -337,7 +338,7 @@ def _repeated(inputs) -> list[tuple[str, list]]:
 
     try:
         # Nodes, because reading them into a mapping drops all but one.
-        root = yaml.compose(absolute(inputs.where).read_text(encoding="utf-8"), yaml_loader)
+        root = yaml.compose(read_text(absolute(inputs.where), SETTINGS), yaml_loader)
     except (yaml.YAMLError, OSError, RecursionError, ValueError):
         return []  # an unreadable file was rejected before; it may also have been deleted since
     found, waiting, seen = [], deque([("", root)]), set()

@@ -10,6 +10,7 @@ from collections import defaultdict
 from ...chat_format.rows import Split, read_split
 from ...extract.variant_folder import HELDOUT
 from ...paths import shown
+from ...reading import opened
 from ..evidence import counted, listed, quoted
 from ..findings import Check, Finding
 from ..run_inputs import RunInputs
@@ -83,10 +84,10 @@ def _meta(inputs: RunInputs, splits: dict[str, Split]) -> dict[str, dict]:
         return known.setdefault(key, key)
 
     try:
-        with (inputs.folder / "meta.jsonl").open(encoding="utf-8", errors="replace") as file:
+        with opened(inputs.folder / "meta.jsonl") as file:
             for line in file:
                 try:
-                    item = json.loads(line)
+                    item = json.loads(line.decode("utf-8", "replace"))
                     conversation = str(item["conversation"])
                     ids = {key: [same((conversation, str(one))) for one in item[key]] for key in IDS}
                     place = {"conversation": conversation, "session": same((conversation, str(item["session"])))}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ...errors import StudyError
 from ...paths import shown
+from ...reading import opened
 from .. import exports
 from .phrases import TITLES
 
@@ -37,8 +38,8 @@ def files(file: Path) -> list[Path]:
 def text_of(file: Path) -> tuple[str, str]:
     """The text of an export, with "\\n" as line ends, and the chat's name."""
     try:
-        with file.open("rb") as opened:
-            is_zip = opened.read(2) == b"PK"
+        with opened(file) as export:
+            is_zip = export.read(2) == b"PK"
     except OSError:  # `read_bytes` below explains what is wrong
         is_zip = False
     names = [file.parent.name if file.name == "_chat.txt" else file.stem]
@@ -63,8 +64,8 @@ def _unzipped(file: Path) -> tuple[bytes, str]:
             if chat.file_size > exports.LARGEST:
                 raise _refusal(file, f"the text in it has more than {exports.LARGEST:,} bytes")
             # Read in pieces, `zipfile` unpacks no more than the declared size, even from a zip bomb.
-            with archive.open(chat) as opened:
-                return b"".join(iter(lambda: opened.read(1 << 20), b"")), Path(chat.filename).stem
+            with archive.open(chat) as text:
+                return b"".join(iter(lambda: text.read(1 << 20), b"")), Path(chat.filename).stem
     except DAMAGED as error:
         raise _refusal(file, f"the zip is damaged or incomplete ({error})") from error
 
