@@ -246,6 +246,12 @@ def test_a_reply_that_the_template_rewrites_begins_where_prompt_and_whole_part()
     assert replies_of(shouted + header, chat(("u", "hey"), ("a", "at home then")))[2] == "AT HOME THEN<|im_end|>"
 
 
+def test_a_reply_after_another_header_than_the_prompts_begins_with_its_own_text():
+    said = TURNS.replace("message['role']", "message['role'] + (', said' if message['role'] == 'assistant' else '')")
+    header = "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    assert replies_of(said + header, chat(("u", "hey"), ("a", "at home then")))[2] == "at home then<|im_end|>"
+
+
 def test_common_prefix_counts_the_leading_items_that_are_equal():
     assert [tokens.common_prefix(*pair) for pair in (("abc", "abd"), ("a", "ab"), ("ab", "ab"), ("", "a"), ("b", "a"))] == [
         2, 1, 2, 0, 0,

@@ -12,7 +12,7 @@ from pathlib import Path
 import mlx.core as mx
 import numpy as np
 import pytest
-from conftest import example
+from conftest import example, refused
 from ftstudy import audit, chat_format, training
 from ftstudy.chat_format import contract
 from ftstudy.engine import cpu_math, reply_logits
@@ -166,6 +166,11 @@ def test_missing_data_error_names_the_folder(make_run, tmp_path):
     made.config["data"] = str(tmp_path / "nowhere")
     with pytest.raises(StudyError, match="nowhere"):
         trained(made, tmp_path)
+
+
+@pytest.mark.parametrize("settings", [{}, STUDY], ids=["stock", "study"])
+def test_an_empty_training_file_is_refused(make_run, tmp_path, settings):
+    refused(lambda: trained(make_run(rows=[], **settings), tmp_path), "to train on in", "train.jsonl")
 
 
 @pytest.mark.parametrize("settings", [{}, STUDY], ids=["stock", "study"])
@@ -439,9 +444,9 @@ def test_rows_are_cut_at_max_seq_length_and_left_out_without_a_reply(make_run):
 def test_stock_batches_of_long_rows_are_mlx_lms_without_its_warnings(tokenizer, capsys):
     dataset = datasets.ChatDataset(ROWS, tokenizer, mask_prompt=True)
     ours = batches.stock(dataset, 2, 40, seed=0)
-    found = [next(ours) for _ in range(6)]
+    found = [next(ours) for _ in ROWS]  # twice as many as an epoch has
     assert not capsys.readouterr().out
-    theirs = trainer.iterate_batches(datasets.CacheDataset(dataset), 2, 40, seed=0)
+    theirs = trainer.iterate_batches(datasets.CacheDataset(dataset), 2, 40, loop=True, seed=0)
     for rows, (ids, _) in zip(found, theirs):
         assert all(row.tolist() == own[: len(row)] for (row, _), own in zip(rows, ids.tolist()))
     assert max(len(row) for rows in found for row, _ in rows) == 40

@@ -45,6 +45,9 @@ def read(inputs: audit.RunInputs, tokenizer) -> Batches:
         chosen = sorted(spread(valid, config["val_batches"], size), key=lambda row: len(row[0]))
         validation = [chosen[at : at + size] for at in range(0, len(chosen), size)]
         return Batches(lambda skip: by_length(rows, size, seed, skip), validation, rows + valid)
+    split = inputs.splits["train"]
+    if not split.rows and not config.get("hf_dataset"):
+        raise StudyError(f"No row to train on in {split.where}. Extract it again.")
     arguments = types.SimpleNamespace(**{**config, "data": str(inputs.folder), "train": True, "test": False})
     train_set, valid_set, _ = datasets.load_dataset(arguments, tokenizer)
     validation = stock_once(valid_set, size, limit, config["val_batches"]) if len(valid_set) else []
