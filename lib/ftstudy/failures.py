@@ -30,13 +30,14 @@ REASONS = {
     EPERM: ("not permitted", OTHER),
     EIO: ("the disk reports an error", "Choose a folder on another disk"),
     ENOMEM: ("memory ran out", MEMORY),
-    EMFILE: ("too many files are open", FILES),
     ENFILE: ("too many files are open on this machine", FILES),
+    EMFILE: ("too many files are open", FILES),  # after the other, whose text begins like this one's
 }
 # As libraries say it, besides the system's own texts.
 SAID = {
     ENOSPC: r"database or disk is full|Unable to write \d+ bytes to file",
     EACCES: "No usable temporary directory",
+    EIO: "disk I/O error",
     EROFS: "attempt to write a readonly database",
     ENOMEM: r"MemoryError|bad_alloc|Unable to allocate|Attempting to allocate",
 }
@@ -57,7 +58,7 @@ def explained(texts: Iterable[str]) -> str | None:
             continue
         found, (what, fix) = NAMED.search(text), REASONS[number]
         name = found and (found[4] or found[2])  # of two, the second is the one the user named
-        if name and number in (ENOSPC, EDQUOT, EROFS, EACCES) and _is_temporary(name):
+        if name and number in (ENOSPC, EDQUOT, EFBIG, EROFS, EACCES) and _is_temporary(name):
             fix += ", or set TMPDIR to another folder"
         subject = f"Cannot use {shown(name)}: {what}" if name else f"Stopped, because {what}"
         return f"{subject}. {fix}. Finished steps are kept: run the same command again to continue."

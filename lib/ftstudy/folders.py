@@ -62,9 +62,11 @@ def new_folder(target: Path) -> Iterator[Path]:
         ignore(new, *EVERYTHING.splitlines())
         yield new
     except OSError as error:
-        name = error.filename
-        unnamed = name is None or new is None or isinstance(name, (str, bytes)) and _is_in(os.fsdecode(name), new)
-        if unnamed and error.errno:
+        for key in ("filename", "filename2"):
+            name = getattr(error, key)
+            if isinstance(name, (str, bytes)) and (new is None or _is_in(os.fsdecode(name), new)):
+                setattr(error, key, str(target))
+        if error.errno and error.filename is None:
             error.filename = str(target)
         raise
     finally:

@@ -35,8 +35,9 @@ def held(path: Path, busy: str = "", instead: str = "") -> Iterator[None]:
 
 def _taken(path: Path, busy: str, instead: str) -> tuple[int, bool]:
     """An open handle that locks the file, and whether its folder was made for it."""
+    made = False
     while True:
-        made = not path.parent.exists()
+        made = made or not path.parent.exists()
         make_folder(path.parent)
         try:
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
