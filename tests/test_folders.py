@@ -105,6 +105,21 @@ def test_neither_the_current_folder_nor_one_of_somebody_elses_in_reports_is_clos
         assert folder.stat().st_mode & 0o777 == 0o755
 
 
+def test_a_folder_that_everybody_may_write_is_never_closed(project):
+    """As root, the system's temporary folder, in which anybody can put a file that looks like ours."""
+    project.chmod(0o1777)
+    (project / ".gitignore").write_text(folders.EVERYTHING)
+    files.write_json(project / "one.json", {})
+    assert project.stat().st_mode & 0o7777 == 0o1777
+
+
+def test_a_pipe_in_the_place_of_an_ignore_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / ".gitignore")
+    files.write_json(tmp_path / "one.json", {})
+    folders.ignore(tmp_path, "one.json")
+    assert {path.name for path in tmp_path.iterdir()} == {".gitignore", "one.json"}
+
+
 def test_importing_the_package_changes_no_umask_and_the_command_line_closes_it(tmp_path):
     script = "import os, ftstudy, ftstudy.cli, ftstudy.files; print(oct(os.umask(0)))"
     assert python(script, cwd=tmp_path).stdout == "0o22\n"

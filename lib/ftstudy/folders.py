@@ -9,6 +9,7 @@ import fcntl
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -112,7 +113,9 @@ def scratch() -> Iterator[Path]:
 def ignore(folder: Path, *names: str) -> None:
     """Have git ignore these files in a folder that may be somebody's own: what its ignore file says stays."""
     path = folder / IGNORE
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n") if path.is_file() else [""]
+    if path.exists() and not path.is_file():  # a folder or a pipe of that name, which git ignores
+        return
+    lines = _ignore_file(folder).split("\n")
     missing = [name for name in names if name not in lines and "*" not in lines]
     if missing:
         with open(path, "a", encoding="utf-8", opener=private) as file:
@@ -129,7 +132,7 @@ def close_files(folder: Path) -> None:
 def close_folder(folder: Path) -> None:
     """Let only the owner enter a folder of ours, which an earlier version left open, unless the user stands in it."""
     found = folder.stat()
-    open_to_others = found.st_mode & 0o077 and found.st_uid == os.getuid()
+    open_to_others = found.st_mode & 0o077 and not found.st_mode & stat.S_IWOTH and found.st_uid == os.getuid()
     if open_to_others and not any(_is_in(place, folder.resolve()) for place in (Path.cwd(), Path.home())):
         ignore(folder, "*")
         folder.chmod(0o700)
@@ -151,8 +154,9 @@ def private(path: str, flags: int) -> int:
 
 
 def _ignore_file(folder: Path) -> str:
+    path = folder / IGNORE
     try:
-        return (folder / IGNORE).read_text(encoding="utf-8", errors="replace")
+        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     except OSError:
         return ""
 
