@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mlx_lm.tuner import datasets
 from mlx_lm.tuner.trainer import iterate_batches
+from test_masking_table import MUST, MUST_NOT
 
 SPLITS = ("train", "valid", "test")
 TOPICS = "tent ladder invoice ticket passport lasagne charger projector tulips folder camera bike".split()
@@ -377,13 +378,55 @@ def test_labels_and_times_are_not_speakers(texts, reply):
         ("你是小明。", "妈妈：吃了吗", "小明", "小明：吃了"),
         ("You are jo, a nurse.", "hey", "the owner", "jo: hi"),
         ("Write as Maria would.", "hey", "the owner", "Maria: hi"),
-        ("Short texts.", "+1 212 555 0101: hey", "the owner", "+1 212 555 0101: hi"),
     ],
 )
 def test_speakers_with_any_name(texts, system, user, owner, reply):
     rows = [example(system, f"{user} {at}", f"hm {at}") for at in range(10)]
     assert texts(rows, owner) == set()
     assert texts([*rows, example(system, user, reply)], owner) == {("data.speaker_tag", "error")}
+
+
+def test_a_speaker_who_is_a_number_is_an_identifier_too(texts):
+    system, user, reply = "Short texts.", "+1 212 555 0101: hey", "+1 212 555 0101: hi"
+    rows = [example(system, f"{user} {at}", f"hm {at}") for at in range(10)]
+    number = ("data.identifiers", "warning")
+    assert texts(rows, "the owner") == {number}
+    assert texts([*rows, example(system, user, reply)], "the owner") == {("data.speaker_tag", "error"), number}
+
+
+@pytest.mark.parametrize(
+    "text, shown",
+    [
+        ("call +49 176 12345678 later", 'long number, assistant: "+49 ••• ••••••78"'),
+        ("ruf 0176‑12345678 an", 'long number, assistant: "01••‑••••••78"'),
+        ("رقمي ٠١٠٠ ١٢٣ ٤٥٦٧", "٠١•• ••• ••٦٧"),
+        ("anna.b@mail.example.org", 'e-mail address, assistant: "a•••••@••••••••••••.org"'),
+        ("sk-proj-abcDEF1234567890abcDEF1234567890", 'key, assistant: "sk-'),
+        ("see https://example.org/?token=abcdef123", "secret in a link"),
+        ("DE89 3704 0044 0532 0130 00", 'account number, assistant: "DE•• ••••'),
+        ("4111 1111 1111 1111", 'long number, assistant: "41•• •••• •••• ••11"'),
+        ("ssh 93.184.216.34", 'network address, assistant: "93.•••'),
+        ("at 52.520008, 13.404954", "coordinates"),
+        ("https://example.org/d/1BxiMVs0XRA5nFMdKvBdBZjgmUUqptlbs74OgVE2upms", "random text"),
+    ],
+)
+def test_identifiers_are_counted_and_never_shown_whole(texts, text, shown):
+    assert texts([*ROWS, example(reply=text)]) == {("data.identifiers", "warning")}
+    (found,) = texts.found
+    assert shown.replace('"', "") in "\n".join(found.evidence).replace('"', "") and "•" in found.evidence[0]
+    assert text not in str(found) and "MASK=no" in found.fix and "your rows" in found.fix
+    assert all(
+        part not in "".join(found.evidence) for part in ("12345678", "١٢٣", "mail.example", "abcdef", "3704", "184")
+    )
+
+
+@pytest.mark.parametrize("text", [one for _, _, one, _ in MUST_NOT])
+def test_what_identifies_nobody_is_not_counted(text):
+    assert content.identifiers.identifiers(text) == ()
+
+
+def test_masked_rows_have_no_identifier_left():
+    assert not [masked for *_, masked in MUST if content.identifiers.identifiers(masked)]
 
 
 @pytest.mark.parametrize("reply", ["Sam - yo", "Sam — yo", "Sam | yo", "SAM: yo", "assistant\nyo"])

@@ -177,3 +177,18 @@ def cases():
         "data.odd_characters",
         "warning",
     )
+    for what, study, text, share, splits in (
+        ("a phone number in 3 replies", PLAIN, "{} or call +49 176 12345678", FEW, ("train",)),
+        ("an e-mail address in the system text", "formal-smollm2", "{} Write to e.whitcombe@example.org.", EVERY, ALL),
+        (
+            "a key in one question of valid",
+            "stock-chatml",
+            "{} ghp_16C7e42F292c6912E7710c838347Ae178B4a",
+            1,
+            ("valid",),
+        ),
+        ("a number in other digits", "persian-gemma", "{} ۰۹۱۲۳۴۵۶۷۸۹", FEW, ("train",)),
+    ):
+        role = "system" if "system" in what else "user" if "question" in what else "reply"
+        follows = ("parity.system", "parity.user_wrapper", "parity.captured_rows")
+        yield what, study, in_text(role, text.format, share, splits), "data.identifiers", "warning", follows

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import cycle, islice
 
+from ..service_keys import find_keys
 from .addresses import find_emails, find_streets
 from .birthdays import find_birthdays
 from .codes import find_codes
 from .ids import find_ids
-from .keys import find_keys
 from .links import find_links
 from .masked_view import MaskedView, Span
 from .names import Known, find_names, lookup, may_name

@@ -1,15 +1,15 @@
 """The content of the rows: here who speaks, and whether anything is said.
 
 Sister modules look for names before a reply (`speakers`), for what repeats too often or should repeat and doesn't
-(`sameness`), for the layout of user turns (`user_form`), for rendered templates (`control_tokens`), and for odd
-characters (`characters`).
+(`sameness`), for the layout of user turns (`user_form`), for rendered templates (`control_tokens`), for odd
+characters (`characters`), and for what identifies somebody (`identifiers`).
 """
 
 from ...errors import StudyError
 from ..evidence import in_rows, quoted
 from ..findings import Check, Finding
 from ..run_inputs import RunInputs
-from . import characters, control_tokens, sameness, speakers, user_form
+from . import characters, control_tokens, identifiers, sameness, speakers, user_form
 
 ROLES = {"system", "user", "assistant", "tool"}
 BAD_ROLES = Check(
@@ -59,6 +59,7 @@ CHECKS = (
     *control_tokens.CHECKS,
     *characters.CHECKS,
     *user_form.CHECKS,
+    *identifiers.CHECKS,
 )
 
 
@@ -75,6 +76,7 @@ def check(inputs: RunInputs) -> list[Finding]:
         *user_form.check(inputs, chats),
         *control_tokens.check(inputs, chats, tokenizer),
         *characters.check(inputs, chats),
+        *identifiers.check(inputs, chats),
     ]
 
 
