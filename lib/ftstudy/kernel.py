@@ -2,10 +2,12 @@
 
 import logging
 import os
+import sys
 from pathlib import Path
 
 from .folders import keep_private
 from .paths import run_folder
+from .printable import wrap_streams
 
 
 def start(run: str) -> Path:
@@ -18,6 +20,8 @@ def start(run: str) -> Path:
     _leave_notebook_folder()
     _skip_cells()
     _log_no_shutdown()
+    if "ipykernel" in sys.modules:
+        wrap_streams()
     return run_folder(run)
 
 

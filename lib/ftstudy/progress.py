@@ -7,9 +7,13 @@ from contextlib import contextmanager
 
 from tqdm.auto import tqdm
 
+from .printable import one_line
+
 
 def bar(iterable=None, **options):
     """A tqdm bar, hidden if nobody is watching: in papermill, nbval, pipes and logs."""
+    if options.get("desc"):
+        options["desc"] = one_line(options["desc"])
     return tqdm(iterable, disable=not watched(), leave=False, **options)
 
 

@@ -1,11 +1,11 @@
 """How checks show what they found: few lines, short, and safe to write to a file."""
 
 import json
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 
 from ..paths import shown
+from ..printable import one_line
 from .findings import Check, Finding
 from .run_inputs import RunInputs
 
@@ -20,18 +20,7 @@ def listed(lines: Sequence[str]) -> list[str]:
 
 def quoted(text: str, most: int = 120) -> str:
     """A text on one line, in quotes, with invisible and unwritable characters escaped."""
-    shown_text = json.dumps(text if len(text) <= most else text[:most] + "…", ensure_ascii=False)
-    if shown_text.isprintable():
-        return shown_text
-    parts = []
-    for at, character in enumerate(shown_text):
-        # Emoji and several scripts join the characters on both sides.
-        joins = character in "\u200c\u200d" and not (shown_text[at - 1] + shown_text[at + 1]).isascii()
-        if joins or character.isprintable() or unicodedata.category(character) == "Zs":
-            parts.append(character)
-        else:
-            parts.append(rf"\u{ord(character):04x}" if ord(character) < 0x10000 else rf"\U{ord(character):08x}")
-    return "".join(parts)
+    return one_line(json.dumps(text if len(text) <= most else text[:most] + "…", ensure_ascii=False))
 
 
 def around(text: str, start: int, end: int) -> str:

@@ -13,6 +13,7 @@ from .. import failures
 from ..errors import StudyError
 from ..folders import keep_private
 from ..paths import shown
+from ..printable import one_line, streams
 from . import (
     archaeology,
     audit,
@@ -41,6 +42,12 @@ VERBS += (study, lab, demo, notebook, baseline)
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one verb and exit: 0 done, 1 done with an error found, 2 could not run, 130 interrupted."""
+    with streams():
+        status = _run(arguments)
+    sys.exit(status)
+
+
+def _run(arguments: list[str] | None) -> int:
     keep_private()
     try:
         options = _parser().parse_args(arguments)
@@ -61,12 +68,12 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         status = _failed(failures.explain(error) or _refused_path(error) or failures.unexpected(error))
     _drop_output()
-    sys.exit(status or 0)
+    return status or 0
 
 
 def _failed(message: str) -> int:
     with suppress(OSError):
-        print(f"ftstudy: {message}", file=sys.stderr, flush=True)
+        print(one_line(f"ftstudy: {message}"), file=sys.stderr, flush=True)
     return 2
 
 
@@ -86,8 +93,13 @@ def _drop_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str):
+        super().error(one_line(message))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="ftstudy",
         description="Find out why a fine-tuned chat model disappoints, from its data to its replies.",
         epilog=EXIT_CODES,

@@ -1,6 +1,7 @@
 """`ftstudy audit`: would this run be wasted?"""
 
 from ..paths import absolute
+from ..printable import one_line
 from .arguments import EXIT_CODES
 
 
@@ -44,10 +45,12 @@ def listing(result: dict) -> str:
     for item in result["findings"]:
         if item["severity"] == "info":
             continue
-        lines.append(f"{item['severity'].upper()}  {item['check']}  {item['title']}")
-        lines += [f"    {line}" for line in item["evidence"]]
-        lines += [f"    cause: {item['cause']}", f"    fix:   {item['fix']}", ""]
-    facts = [f"  {item['check']}  {item['title']}" for item in result["findings"] if item["severity"] == "info"]
+        lines.append(one_line(f"{item['severity'].upper()}  {item['check']}  {item['title']}"))
+        lines += [f"    {one_line(line)}" for line in item["evidence"]]
+        lines += [one_line(f"    cause: {item['cause']}"), one_line(f"    fix:   {item['fix']}"), ""]
+    facts = [
+        one_line(f"  {item['check']}  {item['title']}") for item in result["findings"] if item["severity"] == "info"
+    ]
     if facts:
         lines += ["Facts about this run (no action needed)", *facts, ""]
     nouns = {"error": "error", "warning": "warning", "info": "fact"}

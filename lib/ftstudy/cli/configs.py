@@ -1,6 +1,7 @@
 """`ftstudy configs`: write configs for every model, method and variant of the matrix."""
 
 from ..paths import ROOT, absolute, shown
+from ..printable import one_line
 
 FOLDER = ROOT / "ft_configs"
 
@@ -24,4 +25,4 @@ def run(options) -> None:
         config_matrix.write_examples(FOLDER)
         history.write_config(FOLDER)
         written = config_matrix.write_all(generated)
-    print(f"{shown(generated)}: {len(written)} files")
+    print(one_line(f"{shown(generated)}: {len(written)} files"))

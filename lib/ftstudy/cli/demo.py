@@ -1,6 +1,7 @@
 """`ftstudy demo`: build the demo's chat history."""
 
 from ..paths import shown
+from ..printable import one_line
 
 
 def add(parsers):
@@ -13,4 +14,4 @@ def run(options) -> None:
     from ..demo import build
 
     built = build.build_sample() if options.sample else build.build_demo()
-    print(f"{shown(built)}: {built.stat().st_size / 1e6:.1f} MB")
+    print(one_line(f"{shown(built)}: {built.stat().st_size / 1e6:.1f} MB"))

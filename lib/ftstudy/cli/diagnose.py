@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from ..paths import absolute, run_folder, shown
+from ..printable import one_line
 from .arguments import EXIT_CODES, number, only_one
 
 
@@ -49,9 +50,9 @@ def run(options) -> int:
     with only_one(folder):
         failed = study.run(choices)
     summary = read_json(folder / "findings.json")["summary"]
-    print(f"The report: {shown(folder / 'index.html')}. Open it in a browser.")
+    print(one_line(f"The report: {shown(folder / 'index.html')}. Open it in a browser."))
     if failed:
-        print(f"ftstudy: {failed}", file=sys.stderr)
+        print(one_line(f"ftstudy: {failed}"), file=sys.stderr)
     return 1 if summary["error"] else 2 if failed else 0
 
 

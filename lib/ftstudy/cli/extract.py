@@ -1,6 +1,7 @@
 """`ftstudy extract`: a chat history becomes train, valid and test rows."""
 
 from ..paths import absolute, shown
+from ..printable import one_line
 from .arguments import number
 
 FEW = 10  # rows in a split, below which its measurements mean little
@@ -63,7 +64,7 @@ def run(options) -> None:
     if not options.no_mask:
         messages, masked = privacy.mask(messages, privacy.people_of(messages, book, options.owner, me), options.region)
         print("masked: " + (", ".join(f"{count:,} {what}" for what, count in masked.items()) or "nothing"))
-    print(*messages.attrs["notes"], sep="\n")
+    print(*map(one_line, messages.attrs["notes"]), sep="\n")
     limits = given("context_messages", "context_bytes", "reply_bytes", "burst_minutes", "session_minutes")
     pairs, funnel = reply_pairs.build(messages, groups=options.groups, **limits)
     origin = {"source": messages.attrs["source"], "owner": options.owner, "kind": messages.attrs["kind"]}
@@ -78,7 +79,7 @@ def run(options) -> None:
 def _print_splits(folder: str, splits: dict) -> None:
     from ..extract.variant_folder import SPLITS
 
-    print(f"{folder}: " + ", ".join(f"{part['examples']:,} {name}" for name, part in splits.items()))
+    print(one_line(f"{folder}: ") + ", ".join(f"{part['examples']:,} {name}" for name, part in splits.items()))
     few = [name for name in SPLITS if splits[name]["examples"] < FEW]
     if few:
         print(f"  Too few rows in {', '.join(few)} to measure much. Add more chat history.")

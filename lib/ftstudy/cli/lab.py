@@ -5,6 +5,7 @@ import sys
 
 from ..errors import StudyError
 from ..paths import run_folder, shown
+from ..printable import one_line
 from .arguments import add_run
 
 
@@ -21,7 +22,9 @@ def run(options) -> int:
 
     folder, edited = notebooks.copies(run_folder(options.run))
     for path in edited:
-        print(f"{shown(path)} has changed since it was copied, and stays as it is. Delete it to get a new copy.")
+        print(
+            one_line(f"{shown(path)} has changed since it was copied, and stays as it is. Delete it to get a new copy.")
+        )
     try:
         return subprocess.run([sys.executable, "-m", "jupyterlab", *options.arguments], cwd=folder).returncode
     except OSError as error:

@@ -1,6 +1,7 @@
 """`ftstudy notebook`: run one notebook of the study."""
 
 from ..paths import run_folder, shown
+from ..printable import one_line
 from .arguments import add_parameters, add_run, only_one
 
 
@@ -17,5 +18,5 @@ def run(options) -> None:
 
     folder = run_folder(options.run)
     with only_one(folder):
-        print(f"{options.name}: running into {shown(folder)}", flush=True)
+        print(one_line(f"{options.name}: running into {shown(folder)}"), flush=True)
         notebooks.execute(options.name, folder, {"run": options.run, **dict(options.parameter)})

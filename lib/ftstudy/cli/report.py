@@ -1,6 +1,7 @@
 """`ftstudy report`: build the debug report from a run's results."""
 
 from ..paths import run_folder, shown
+from ..printable import one_line
 from .arguments import add_run
 
 
@@ -14,4 +15,4 @@ def run(options) -> None:
     from ..report import page
 
     built = page.build(run_folder(options.run))
-    print(f"The report: {shown(built)} ({built.stat().st_size / 1e6:.2f} MB). Open it in a browser.")
+    print(one_line(f"The report: {shown(built)} ({built.stat().st_size / 1e6:.2f} MB). Open it in a browser."))

@@ -4,6 +4,7 @@ import shlex
 from pathlib import Path
 
 from ..errors import StudyError
+from ..printable import one_line
 from .arguments import add_run, number, only_one
 
 
@@ -54,11 +55,11 @@ def run(options) -> None:
         choices["adapter"] = f"data/adapters/{options.run}/{Path(choices['config']).stem}"
     folder = run_folder(options.run)
     if options.dry_run:
-        print(*stamps.planned(folder, [*study.stages(choices), study.page(choices)]), sep="\n")
+        print(*map(one_line, stamps.planned(folder, [*study.stages(choices), study.page(choices)])), sep="\n")
         return
     with only_one(folder):
         failed = study.run(choices)
-    print(f"The report of this run: {shown(folder / 'index.html')}")
+    print(one_line(f"The report of this run: {shown(folder / 'index.html')}"))
     if failed:
         raise StudyError(failed)
 

@@ -2,6 +2,7 @@
 
 from ..errors import StudyError
 from ..paths import run_folder, shown
+from ..printable import one_line
 from ..wording import count
 from .arguments import add_run
 
@@ -36,7 +37,7 @@ def run(options) -> int:
         found = {path: differences.differences(path, copy / path) for path in files}
     for path, lines in found.items():
         for line in lines:
-            print(f"{shown(path)}  {line}")
+            print(one_line(f"{shown(path)}  {line}"))
     different = sum(map(bool, found.values()))
     if not found:
         raise StudyError(f"{shown(folder)} has no results to compare. Make its report again.")

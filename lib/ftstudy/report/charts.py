@@ -1,9 +1,12 @@
 """The study's pictures, as matplotlib figures."""
 
+import matplotlib
 from matplotlib.figure import Figure
 
+from ..printable import one_line
 from ..wording import arm_name, format_name
 
+matplotlib.rcParams["text.parse_math"] = False  # a $ in a name is a $
 COLOURS = {"base": "#8a8f98", "tuned": "#0b6e99"}
 
 
@@ -100,7 +103,10 @@ def quality(rows: list[dict]) -> Figure:
         if row["seconds"] is not None and row["bits_per_byte"] is not None:
             axes.plot(row["seconds"], row["bits_per_byte"], "o", color=COLOURS.get(row["model"], "#0b6e99"))
             axes.annotate(
-                row["model"], (row["seconds"], row["bits_per_byte"]), xytext=(6, 4), textcoords="offset points"
+                one_line(row["model"]),
+                (row["seconds"], row["bits_per_byte"]),
+                xytext=(6, 4),
+                textcoords="offset points",
             )
     axes.set(xlabel="training (seconds)", ylabel="bits per byte of the reply")
     axes.margins(0.2)
@@ -117,7 +123,7 @@ def _intervals(rows: list[tuple], colours: list[str], label: str) -> Figure:
             axes.plot(interval, [at, at], color=colour, linewidth=3, alpha=0.45, solid_capstyle="round")
         if value is not None:
             axes.plot([value], [at], "o", color=colour)
-    axes.set_yticks(range(len(rows)), [name for name, _, _ in reversed(rows)])
+    axes.set_yticks(range(len(rows)), [one_line(name) for name, _, _ in reversed(rows)])
     axes.set(xlabel=label)
     axes.margins(y=0.2)
     axes.grid(axis="x", alpha=0.25)

@@ -1,13 +1,15 @@
 """Results as HTML, for a notebook's cells and for the report alike; everything is escaped."""
 
 import base64
+import re
 from io import BytesIO
 from pathlib import Path
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from ..paths import shown
+from ..printable import printable
 from ..wording import count, format_name, interval, number, prompted
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -19,7 +21,20 @@ _environment = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
     undefined=jinja2.StrictUndefined,
+    # Whatever a template shows: a name may turn the direction of what comes after it.
+    finalize=lambda value: printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
 )
+
+
+def isolated(text: str) -> Markup:
+    """Names and other people's text: each line keeps the direction of its script to itself."""
+    lines = (Markup("<bdi>%s</bdi>") % printable(line) if line else "" for line in str(text).split("\n"))
+    return Markup("\n").join(lines)
+
+
+def quotes(text: str) -> Markup:
+    """A sentence of ours, with what it quotes isolated."""
+    return Markup(re.sub("“([^“”]*)”", r"“<bdi>\1</bdi>”", str(escape(printable(text)))))
 
 
 def visible(text: str) -> str:
@@ -37,6 +52,8 @@ _environment.filters.update(
     count=count,
     format_name=format_name,
     interval=interval,
+    isolated=isolated,
+    quotes=quotes,
     number=number,
     prompted=prompted,
     shown=shown,

@@ -16,6 +16,7 @@ from ..errors import StudyError
 from ..extract import variants
 from ..models import base_models
 from ..paths import absolute, run_folder, shown
+from ..printable import one_line
 from ..progress import remaining, watched
 from ..sources import check_owner
 from ..training import remove_result, sweep
@@ -136,7 +137,7 @@ def measure(run: str, parameters: dict[str, str]) -> None:
 
     def tell(arm: str, done: int, total: int, seconds: float) -> None:
         if not watched():  # in a terminal the progress bar says it
-            print(f"  {arm}: {remaining(done, total, seconds)}", flush=True)
+            print(one_line(f"  {arm}: {remaining(done, total, seconds)}"), flush=True)
 
     writing = {name: given[name] for name in ("longest", "temperature", "seed")}
     print(f"comparing {len(planned['models'])} models; earlier measurements are kept", flush=True)
@@ -193,7 +194,9 @@ def _train(choices: dict, folder: Path) -> dict:
 
     def do() -> None:
         if choices["existing"] and not absolute(choices["adapter"]).is_dir():
-            raise StudyError(f"There is no adapter in {choices['adapter']}. Name its folder with ADAPTER=… or --adapter.")
+            raise StudyError(
+                f"There is no adapter in {choices['adapter']}. Name its folder with ADAPTER=… or --adapter."
+            )
         _execute("03_train", folder, given)
 
     made = _notebook("03_train", folder, given, lambda: inputs_of(choices) | read_from(choices["log"]), writes)

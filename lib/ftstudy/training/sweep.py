@@ -10,6 +10,7 @@ from ..errors import StudyError
 from ..files import read_json, write_json
 from ..models import adapters
 from ..paths import absolute, shown
+from ..printable import one_line
 from . import find_result, read, run_id
 
 
@@ -23,7 +24,7 @@ def sweep(configs: Iterable[Path], run: Path, data: str | None, model: str | Non
     rows, seconds, trained, configs = [], 0.0, 0, list(configs)
     for at, config in enumerate(configs):
         left = f", about {seconds / trained * (len(configs) - at) / 60:.0f} min left" if trained else ""
-        print(f"== {shown(config)} ({at + 1} of {len(configs)}{left})", flush=True)
+        print(one_line(f"== {shown(config)} ({at + 1} of {len(configs)}{left})"), flush=True)
         started = cost.clock()
         rows.append({"config": config.stem} | _trained(config, run, data, model, flags))
         if rows[-1]["status"] != "kept from before":
@@ -94,8 +95,8 @@ def table(rows: list[dict]) -> str:
     cells = [list(COLUMNS.values()), *([_cell(row.get(key)) for key in COLUMNS] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in cells]
-    return "\n".join(lines + [f"{row['config']}: {row['why']}" for row in rows if row["why"]])
+    return "\n".join(lines + [one_line(f"{row['config']}: {row['why']}") for row in rows if row["why"]])
 
 
 def _cell(value) -> str:
-    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else one_line(str(value))

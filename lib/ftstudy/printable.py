@@ -1,0 +1,88 @@
+"""Everything that is printed, made printable: chats and files are named by other people.
+
+A name could move the cursor, recolour or retitle the terminal, hide what comes after it or turn its direction round.
+Letters of all scripts, their marks and emoji stay as they are.
+"""
+
+import re
+import sys
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+
+_JOINERS = "\u200c\u200d"  # between the parts of an emoji, and in Persian and Indian words
+_FLAG = re.compile("\U0001f3f4[\U000e0020-\U000e007e]{1,8}\U000e007f")  # England, Scotland, Wales
+_SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
+# What a progress bar writes: back to the start of the line, or to a line above.
+_BAR = re.compile(r"(\r?)(.*?)(\r?)", re.DOTALL)
+_MOVE = re.compile(r"\n*(?:\x1b\[A)*")
+
+
+def printable(text: str, keep: str = "\n\t") -> str:
+    """The text with every control, invisible or unwritable character as an escape, except for those in `keep`."""
+    if text.isprintable() or text.translate(_NOTHING if keep == "\n\t" else {}).isprintable():
+        return text
+    flags = {place for match in _FLAG.finditer(text) for place in range(*match.span())}
+    return "".join(
+        one
+        if one in keep or one.isprintable() or at in flags or _is_shown(one, text[max(0, at - 1) : at + 2])
+        else _escaped(one)
+        for at, one in enumerate(text)
+    )
+
+
+_NOTHING = str.maketrans("", "", "\n\t")
+
+
+def one_line(text: str) -> str:
+    """The text on one line: its line breaks and tabs are escaped too."""
+    return printable(text, keep="")
+
+
+def _is_shown(character: str, with_neighbours: str) -> bool:
+    """Whether a character that Python does not call printable is harmless: spaces, joiners, new emoji."""
+    if character in _JOINERS:
+        return len(with_neighbours) == 3 and not (with_neighbours[0] + with_neighbours[2]).isascii()
+    return unicodedata.category(character) in ("Zs", "Cn")
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return _SHORT.get(character) or (rf"\u{code:04x}" if code < 0x10000 else rf"\U{code:08x}")
+
+
+class _Stream:
+    """A stream that makes what is written to it printable, in its encoding too."""
+
+    def __init__(self, stream, has_bars: bool = False):
+        self._stream, self._has_bars = stream, has_bars
+
+    def write(self, text: str) -> int:
+        if self._has_bars and _MOVE.fullmatch(text):
+            self._stream.write(text)
+        else:
+            back, middle, end = _BAR.fullmatch(text).groups() if self._has_bars else ("", text, "")
+            encoding = getattr(self._stream, "encoding", None) or "utf-8"
+            shown = printable(middle).encode(encoding, "backslashreplace").decode(encoding)
+            self._stream.write(back + shown + end)
+        return len(text)
+
+    def writelines(self, lines) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str):
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def streams() -> Iterator[None]:
+    """What is printed meanwhile, also by libraries, is printable; progress bars may still move the cursor."""
+    with redirect_stdout(_Stream(sys.stdout)), redirect_stderr(_Stream(sys.stderr, has_bars=True)):
+        yield
+
+
+def wrap_streams() -> None:
+    """The same, for good: for a notebook's kernel. Twice is once."""
+    if not isinstance(sys.stdout, _Stream):
+        sys.stdout, sys.stderr = _Stream(sys.stdout), _Stream(sys.stderr, has_bars=True)
