@@ -3,12 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 
-from stdnum.br import cpf
-from stdnum.es import dni, nie
-from stdnum.fi import hetu
-from stdnum.fr import nir
-from stdnum.it import codicefiscale
-from stdnum.se import personnummer
+from .phones_and_cards import is_luhn
 
 _WORD = (
     r"(?:passport|reisepass|passeport|pasaporte|passaporto|passaporte|(?:personal)?ausweis|pass(?=-?(?:nr|nummer|no\b|number))"
@@ -33,19 +28,56 @@ _PLATE = re.compile(
 )
 
 
+def _digits(number: str) -> str:
+    return re.sub(r"\D", "", number)
+
+
 def _always(_: str) -> bool:
     return True
 
 
+def _is_dni(number: str) -> bool:
+    """Spain: a letter checks the digits; X, Y and Z stand for 0, 1 and 2."""
+    plain = number.replace("-", "")
+    digits = plain[:-1].translate(str.maketrans("XYZ", "012"))
+    return "TRWAGMYFPDXBNJZSQVHLCKE"[int(digits) % 23] == plain[-1]
+
+
+def _is_cpf(number: str) -> bool:
+    """Brazil: two digits check those before them, weighted down to 2."""
+    digits = list(map(int, _digits(number)))
+    return len(set(digits)) > 1 and all(
+        -sum(one * weight for one, weight in zip(digits, range(end + 1, 1, -1))) % 11 % 10 == digits[end]
+        for end in (9, 10)
+    )
+
+
+def _is_nir(number: str) -> bool:
+    """France: two digits check the others; Corsica's A and B count as numbers."""
+    plain = number.replace(" ", "").replace("2A", "19").replace("2B", "18")
+    return plain.isdecimal() and 97 - int(plain[:-2]) % 97 == int(plain[-2:])
+
+
+def _is_hetu(number: str) -> bool:
+    """Finland: a letter or digit checks the birthday and the number after it."""
+    return "0123456789ABCDEFHJKLMNPRSTUVWXY"[int(number[:6] + number[7:10]) % 31] == number[-1]
+
+
+def _is_personnummer(number: str) -> bool:
+    """Sweden: a birthday and a number; the days of some begin at 61."""
+    month, day = int(number[2:4]), int(number[4:6]) % 60
+    return 1 <= month <= 12 and 1 <= day <= 31 and is_luhn(_digits(number))
+
+
 # Numbers that their form gives away, nearly all with check digits.
 _UNNAMED: list[tuple[str, Callable[[str], bool]]] = [
-    (r"\d{8}-?[A-Z]", dni.is_valid),
-    (r"[XYZ]-?\d{7}-?[A-Z]", nie.is_valid),
-    (r"(?i:[A-Z]{6}\d\d[A-EHLMPRST]\d\d[A-Z]\d{3}[A-Z])", codicefiscale.is_valid),
-    (r"\d{3}\.\d{3}\.\d{3}-\d\d", cpf.is_valid),
-    (r"\d{6}[-+]\d{4}", personnummer.is_valid),
-    (r"\d{6}[-+A]\d{3}[0-9A-FHJ-NPR-Y]", hetu.is_valid),
-    (r"[12] ?\d\d ?(?:0[1-9]|1[0-2]) ?\d[\dAB] ?\d{3} ?\d{3} ?\d\d", nir.is_valid),
+    (r"\d{8}-?[A-Z]", _is_dni),
+    (r"[XYZ]-?\d{7}-?[A-Z]", _is_dni),
+    (r"(?i:[A-Z]{6}\d\d[A-EHLMPRST]\d\d[A-Z]\d{3}[A-Z])", _always),
+    (r"\d{3}\.\d{3}\.\d{3}-\d\d", _is_cpf),
+    (r"\d{6}[-+]\d{4}", _is_personnummer),
+    (r"\d{6}[-+A]\d{3}[0-9A-FHJ-NPR-Y]", _is_hetu),
+    (r"[12] ?\d\d ?(?:0[1-9]|1[0-2]) ?\d[\dAB] ?\d{3} ?\d{3} ?\d\d", _is_nir),
     (r"\d{3}-\d\d-\d{4}", _always),  # social security, USA
     (r"(?i:[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d\d ?\d\d ?\d\d ?[A-D])", _always),  # national insurance, Britain
 ]
