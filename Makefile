@@ -61,8 +61,7 @@ CONFIGS ?= $(wildcard ft_configs/demo_135m_*_variable.yaml)
 STOCK ?= $(if $(filter-out 0,$(FULL)),yes)
 export $(NAMES)
 
-# --- setup: $(PYTHON) is the Python to use, $(READY) the file that says it is ready ---------------------------------
-# List $(READY) after a bar (target: needs | $(READY)): it must exist, but does not make results out of date.
+# --- setup: $(PYTHON) is the Python to use, $(READY) a copy of the lock that it was set up from ----------------------
 
 LOCK := requirements.lock
 READY := .venv/.ready-cpu
@@ -72,8 +71,10 @@ READY := .venv/.ready-cuda
 endif
 PYTHON := .venv/bin/python
 
-# Rebuild a .venv whose Python has disappeared, as after an upgrade.
-$(shell .venv/bin/python -E -c pass 2>/dev/null || rm -f .venv/.ready-*)
+# Set up again if the Python has disappeared, as after an upgrade, or was set up from another lock.
+ifeq ($(shell .venv/bin/python -E -c pass 2>/dev/null && cmp -s $(LOCK) $(READY) && echo current),)
+.PHONY: $(READY)
+endif
 
 # Use an active conda environment instead of .venv if it has every package.
 ifneq ($(CONDA_PREFIX),)
@@ -99,9 +100,9 @@ else
 	@:
 endif
 
-.venv/.ready-cpu .venv/.ready-cuda: $(LOCK) | conda-note
+.venv/.ready-cpu .venv/.ready-cuda: | conda-note
 	@sh lib/setup.sh $(LOCK)
-	@touch $@
+	@cp $(LOCK) $@
 
 # --- targets -------------------------------------------------------------------------------------------------------
 
@@ -147,9 +148,6 @@ ifeq ($(SOURCE),$(DEMO))
 	@$(STUDY) demo
 endif
 
-verify: | $(READY) ## run a finished run again, elsewhere, and compare the results byte by byte: RUN=name
-	@$(STUDY) verify --run="$$RUN"
-
 test: | $(READY) #: run the tests, and compare the notebooks with their stored outputs
 	$(PYTHON) -m pytest tests notebooks --nbval --nbval-cell-timeout=120
 
@@ -186,6 +184,9 @@ sweep: | $(READY) ## train several configs into one table: CONFIGS="a.yaml b.yam
 
 configs: | $(READY) ## write ft_configs/generated/: every model, method and variant; for your data: DATA=data/anna
 	@$(STUDY) configs $(call given,DATA,--data)
+
+verify: | $(READY) ## run a finished run again, elsewhere, and compare the results byte by byte: RUN=name
+	@$(STUDY) verify --run="$$RUN"
 
 setup: | $(READY) ## only set up the environment
 

@@ -59,8 +59,6 @@ def clone(tmp_path_factory):
         program.parent.mkdir(parents=True, exist_ok=True)
         program.write_text(recorder)
         program.chmod(0o755)
-    for name in ("cpu", "cuda"):
-        (folder / ".venv" / f".ready-{name}").touch()
     (folder / "lib").mkdir()
     (folder / "lib" / "uv.sh").write_text("uv=./uv\n")
     (folder / "lib" / "setup.sh").write_text("")
@@ -71,9 +69,9 @@ def make(clone, *arguments, **environment):
     """The finished process, and what its programs were told."""
     told = clone / "told.jsonl"
     told.unlink(missing_ok=True)
-    (clone / ".venv").mkdir(exist_ok=True)
-    for name in ("cpu", "cuda"):
-        (clone / ".venv" / f".ready-{name}").touch()
+    for name, lock in {"cpu": "requirements.lock", "cuda": "requirements-cuda.lock"}.items():
+        for copy in (clone / lock, clone / ".venv" / f".ready-{name}"):
+            shutil.copy(ROOT / lock, copy)
     base = {"PATH": os.environ["PATH"], "HOME": str(clone)}
     made = subprocess.run(["make", *arguments], cwd=clone, env=base | environment, capture_output=True, text=True)
     lines = told.read_text().splitlines() if told.is_file() else []
@@ -158,6 +156,23 @@ def test_a_dry_run_asks_what_would_run_and_runs_nothing(clone):
     made, told = make(clone, "-n", "report")
     assert [call["arguments"][2:3] for call in told] == [["study"]] and told[0]["arguments"][-1] == "--dry-run"
     assert make(clone, "-n", "train", "CONFIG=a.yaml")[1] == []
+
+
+def test_another_lock_sets_up_again_whatever_the_dates(clone):
+    lock = clone / "requirements.lock"
+
+    def said(*arguments):
+        base = {"PATH": os.environ["PATH"], "HOME": str(clone)}
+        command = ["make", "-n", "setup", *arguments]
+        return subprocess.run(command, cwd=clone, env=base, capture_output=True, text=True).stdout
+
+    make(clone, "setup")
+    os.utime(lock, (4e9, 4e9))
+    assert "setup.sh" not in said()
+    lock.write_text(lock.read_text() + "one-more==1.0\n")
+    os.utime(lock, (0, 0))
+    assert "setup.sh requirements.lock" in said() and "setup.sh" not in said("CUDA=1")
+    shutil.copy(ROOT / lock.name, lock)
 
 
 def test_a_dry_run_before_the_setup_says_what_the_setup_would_do(clone):
