@@ -508,6 +508,16 @@ def test_archaeology_of_two_conversations():
     assert rejected == "This model's template rejects: z, no system message" and last == archaeology.summary(found)
     tied = archaeology.rank(base, {name: scores([2, 2]) for name in "xy"}, ["a", "b"])
     assert [row["first"] for row in tied] == [0.5, 0.5]
+    unmoved = archaeology.rank(base, {"x": scores([6, 8]), "y": scores([6, 7.5])}, ["a", "b"])
+    assert [(row["format"], row["gain"]) for row in unmoved] == [("y", 0.25), ("x", 0)]
+
+
+def test_the_candidates_are_the_studys_formats_and_the_apps(tmp_path):
+    (tmp_path / "mine.yaml").write_text("kind: messages\nuser: hi\n")
+    found = {one["name"]: one for one in archaeology.candidates("Sam", [tmp_path / "mine.yaml"])}
+    assert list(found) == [*chat_format.named_profiles("Sam"), "tagged", "no system", "mine", "no template"]
+    assert found["no system"]["profile"] == {"kind": "messages", "system": False}
+    assert found["no template"] == {"name": "no template", "faults": ["no template"]}
 
 
 def test_archaeology_ranks_by_gain_and_says_when_inconclusive():
@@ -518,12 +528,13 @@ def test_archaeology_ranks_by_gain_and_says_when_inconclusive():
     assert [row["format"] for row in clear] == ["x", "y", "z"] and clear[0]["first"] == 1
     assert archaeology.summary(clear).startswith("The adapter was trained under “x”")
     level = archaeology.rank(base, {name: scores(noise + 4) for name in "xy"}, names)
-    assert "not distinguishable" in archaeology.summary(level)
+    assert "measures, 1 of 1 other formats (y) are not distinguishable" in archaeology.summary(level)
     torn = archaeology.rank(base, {"x": scores(noise + 4), "z": scores(noise + 4.5)}, names)
     assert torn[0]["format"] == "z" and "lowest under “x”" in archaeology.summary(torn)
     nothing = archaeology.rank(base, {"x": scores(noise + 9)}, names)
     assert "none of the formats" in archaeology.summary(nothing)
     assert archaeology.rank(base, {}, names) == []
+    assert archaeology.summary([]) == "Inconclusive: the adapter was not measured."
 
 
 @settings(max_examples=40, deadline=None)
