@@ -11,11 +11,13 @@ import sys
 from pathlib import Path
 
 import mlx.core as mx
+import nbformat
 import numpy as np
 import pytest
 import safetensors.numpy
-from ftstudy import cli, failures, files, paths
+from ftstudy import cli, failures, files, notebooks, paths
 from ftstudy.cli import checks
+from ftstudy.errors import StudyError
 from ftstudy.models import adapters
 from ftstudy.sources import imessage
 
@@ -198,6 +200,43 @@ def test_output_onto_a_full_disk_is_an_error_and_into_a_closed_pipe_is_not():
     said = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
     os.close(writing)
     assert said.returncode == 0 and said.stderr == ""
+
+
+# --- in a notebook ----------------------------------------------------------------------------
+
+
+HIDDEN = """try:
+    open("x.json", "w")
+    raise OSError(28, "No space left on device", "reports/x.json")
+except OSError as error:
+    raise RuntimeError("the figure could not be saved") from error"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "code, says",
+    [
+        (HIDDEN, "Cannot use reports/x.json: the disk is full. "),
+        ("bytearray(1 << 60)", "Stopped, because memory ran out. "),
+        (
+            "import os; os.kill(os.getpid(), 9)",
+            "The process of notebook 05_fails was killed, most often because memory ran",
+        ),
+        ("{}['no such key']", "KeyError: 'no such key' "),
+    ],
+    ids=["hidden", "memory", "killed", "unexpected"],
+)
+def test_what_a_notebooks_process_fails_of_is_said_in_a_sentence(tmp_path, monkeypatch, code, says):
+    written = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    written.metadata["kernelspec"] = {"name": "python3", "language": "python", "display_name": "Python 3"}
+    nbformat.write(written, tmp_path / "05_fails.ipynb")
+    monkeypatch.setattr(notebooks, "NOTEBOOKS", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StudyError) as caught:
+        notebooks.execute("05_fails", tmp_path / "reports" / "mine", {})
+    assert str(caught.value).startswith(says) and "\n" not in str(caught.value)
+    left = {path.name for path in (tmp_path / "reports" / "mine").iterdir()}
+    assert left <= {".gitignore", "05_fails.failed.ipynb"}
 
 
 # --- a disk that is full ----------------------------------------------------------------------

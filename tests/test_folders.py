@@ -1,5 +1,6 @@
 """What is written is private, ignored by git and whole, at every moment, also when its writer is killed."""
 
+import ast
 import json
 import os
 import signal
@@ -375,3 +376,42 @@ def test_killed_training_leaves_nothing_that_git_sees_and_the_next_one_clears_it
     assert made == {".gitignore", "adapter_config.json", "adapters.safetensors", "prompt_contract.json"}
     assert [path.name for path in adapter.parent.iterdir() if path.name != ".gitignore"] == ["mine"]
     assert not [path for path in (project / "reports").rglob(".*") if path.name != ".gitignore"]
+
+
+# --- in one place -----------------------------------------------------------------------------
+
+# What makes a file or folder. `files` and `folders` do it for all others, except for these.
+MAKES = {"write_text", "write_bytes", "mkdir", "makedirs", "touch", "mkstemp", "mkdtemp", "TemporaryDirectory"}
+MAKES |= {"NamedTemporaryFile", "copyfile", "copy", "copytree", "savefig", "save_safetensors", "to_csv", "to_json"}
+EXCEPT = {
+    "engine/blas.py": "a library for everybody who uses the environment",
+    "engine/kernel_folder.py": "makes a private folder for MLX, before anything else is imported",
+    "models/recipes.py": "within base_models' new folder",
+    "models/base_models.py": "the folder of models, and a lock file",
+    "models/adapters.py": "tensors, into a new folder",
+    "chat_format/capture.py": "into replace_file's new file",
+    "original_report/history.py": "within replace_folder",
+    "repetition/again.py": "within scratch",
+    "sources/imessage.py": "within scratch",
+    "report/render.py": "a picture, into memory",
+    "audit/contract_writer.py": "a private folder of which only the contract is ignored",
+}
+
+
+def test_files_and_folders_are_made_in_one_place():
+    """Everything else would have to remember what is private, ignored, whole and cleared."""
+    package, found = LIB / "ftstudy", {}
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and _makes_a_file(node):
+                found.setdefault(path.relative_to(package).as_posix(), []).append(node.lineno)
+    assert found.keys() - {"files.py", "folders.py", "locks.py"} == EXCEPT.keys(), found
+
+
+def _makes_a_file(call):
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    modes = [one.value for one in call.args[:2] if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+    writes = name in ("open", "fdopen") and any(
+        set(mode) <= set("rwaxbt+") and set(mode) & set("wax") for mode in modes
+    )
+    return writes or name in MAKES and isinstance(call.func, ast.Attribute)
