@@ -10,20 +10,25 @@ from contextlib import contextmanager
 from io import RawIOBase
 from pathlib import Path
 
-from . import locks
+from . import locks, reading
 from .errors import StudyError
 from .folders import IGNORE, close_files, make_folder, new_folder, private
 from .paths import shown
 
 
 def read_json(path: Path):
-    """Read a result of an earlier step. Raises StudyError if the file is missing."""
+    """Read a result of an earlier step. Raises StudyError if the file is missing or damaged."""
     if not path.is_file():
         raise StudyError(
             f"{shown(path)} is missing. An earlier step of the study writes it: run the notebooks in order, or "
             f"`make report RUN={path.parent.name}`."
         )
-    return json.loads(path.read_text(encoding="utf-8"))
+    try:
+        return reading.read_json(path)
+    except (OSError, ValueError) as error:
+        raise StudyError(
+            f"{shown(path)} is damaged ({reading.why(error)}). Delete it, and run the step that writes it again."
+        ) from error
 
 
 def write_json(path: Path, value) -> None:

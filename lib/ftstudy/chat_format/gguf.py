@@ -1,6 +1,7 @@
 """The metadata of a GGUF file: its chat template, its special tokens, its names. The weights are not read."""
 
 import mmap
+import os
 import struct
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from ..reading import opened
 MAGIC = b"GGUF"
 NUMBERS = dict(enumerate("BbHhIif", 0)) | {7: "?", 10: "Q", 11: "q", 12: "d"}  # value type -> struct's letter
 TEXT, LIST = 8, 9
+MOST = 256 << 20  # bytes that the metadata can have; a large vocabulary takes 10 MB
 # By name, llama.cpp also ends a reply at these, whatever the file says.
 ALWAYS_END = {
     "<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<end_of_turn>", "<|endoftext|>", "<|eom_id|>",
@@ -30,7 +32,7 @@ def is_gguf(path: Path) -> bool:
 def read(path: Path) -> dict:
     """Metadata key -> value: numbers, texts and lists of them. StudyError: not a whole GGUF of version 2 or 3."""
     try:
-        with opened(path) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        with opened(path) as file, mmap.mmap(file.fileno(), min(_size(file), MOST), access=mmap.ACCESS_READ) as content:
             magic, version, _, count = struct.unpack_from("<4sIQQ", content)
             if magic != MAGIC or version not in (2, 3):
                 raise ValueError(f"it is of version {version}, and only 2 and 3 are read")
@@ -45,6 +47,10 @@ def read(path: Path) -> dict:
             f"{shown(path)} is not a readable GGUF file ({getattr(error, 'strerror', None) or error}). Copy or convert it "
             "again."
         ) from error
+
+
+def _size(file) -> int:
+    return os.fstat(file.fileno()).st_size
 
 
 def _value(content: mmap.mmap, at: int, kind: int):

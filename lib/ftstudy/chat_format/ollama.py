@@ -1,6 +1,6 @@
 """The prompt that Ollama builds from a model's template and an app's messages, as its server does."""
 
-from ..limits import limited
+from ..limits import SECONDS, limited
 from .go_rendering import render
 from .go_template import Node, fields, parse
 
@@ -14,7 +14,7 @@ def prompt(served: dict, messages: list[dict]) -> str:
         "The Modelfile's TEMPLATE loops or grows without end: it took too long, or 2 GB of memory, for one prompt. Use "
         "the template that the model was published with, or take out the loop."
     )
-    with limited(message, template=served["template"]):
+    with limited(message, SECONDS, template=served["template"]):
         return _prompt(served, messages)
 
 

@@ -15,6 +15,7 @@ import ctypes
 import math
 import os
 import re
+import stat
 import subprocess
 import sys
 import tempfile
@@ -132,7 +133,8 @@ def _renamed_copy(version: str) -> Path:
     name = f"libftstudy-openblas-{version}-{os.uname().machine}.so"
     folders = _cache_folders()
     for folder in folders:
-        if (folder / name).is_file():
+        is_own = folder == folders[0] or _is_own(folder) and _is_own(folder / name)
+        if (folder / name).is_file() and is_own:
             return folder / name
     failure = None
     for folder in folders:
@@ -157,6 +159,15 @@ def _cache_folders() -> list[Path]:
     """Where the copy may be: in the environment, or else in the user's cache."""
     user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return [Path(sys.prefix, "var", "cache", "ftstudy"), Path(user, "ftstudy")]
+
+
+def _is_own(path: Path) -> bool:
+    """Whether a file or folder is the user's or the administrator's, and not for everybody to write."""
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    return found.st_uid in (0, os.geteuid()) and not found.st_mode & stat.S_IWOTH
 
 
 def _rename_symbols(source: Path, workspace: Path) -> Path:

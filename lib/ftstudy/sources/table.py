@@ -18,6 +18,7 @@ import pyarrow
 from pyarrow import parquet
 
 from ..errors import StudyError
+from ..limits import limited
 from ..paths import absolute, shown
 from . import KINDS, OWNER_SENDER, make_table, skip
 from .exports import EPOCH, LARGEST, decode, microseconds, read_bytes, sender_of, word, zone
@@ -26,6 +27,7 @@ NEEDED = ("conversation", "sender", "timestamp", "text")
 OPTIONAL = ("is_owner", "is_group", "kind", "message_id", "reply_to")
 AMBIGUOUS = re.compile(r"\s*\d{1,2}[./-]\d{1,2}[./-]\d{2,4}\b")  # 20.02.2024, as spreadsheets write dates
 BATCH = 20_000  # rows of a Parquet file read at a time
+MOST_ROWS = 20_000_000  # a hundred times what a person writes in a life
 TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, 1: True, 0: False}
 # A number's unit follows from its size: seconds up to the year 5138, and the same range for each finer unit.
 UNITS = ((10**11, "seconds", 1_000_000, 1), (10**14, "milliseconds", 1000, 1), (10**17, "microseconds", 1, 1))
@@ -134,16 +136,28 @@ def _parquet(file: Path) -> Iterator[dict]:
         opened = parquet.ParquetFile(pyarrow.BufferReader(read_bytes(file)))
         there = opened.schema_arrow.names
         _demand_columns(there, file)
+        if opened.metadata.num_rows > MOST_ROWS:
+            raise StudyError(f"{shown(file)} has {opened.metadata.num_rows:,} rows; at most {MOST_ROWS:,} are read.")
         columns = [name for name in NEEDED + OPTIONAL if name in there]
-        for batch in opened.iter_batches(BATCH, columns=columns):
-            values = [_values(batch.column(name)) for name in columns]
-            for row in zip(*values):
-                yield dict(zip(columns, row))
+        batches = opened.iter_batches(BATCH, columns=columns)
+        for rows in iter(lambda: _next(batches, columns, file), None):
+            yield from rows
     except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())[:200].rstrip(".")
         raise StudyError(
             f"{shown(file)} is not a complete Parquet file with simple columns: {reason}. Write it again."
         ) from error
+
+
+def _next(batches: Iterator, columns: list[str], file: Path) -> list[dict] | None:
+    """The next rows; None at the end. Raises StudyError if a small file unpacks to far more than any chat has."""
+    message = f"{shown(file)} unpacks to more than 2 GB for {BATCH:,} rows, so it is no chat history. Write it again."
+    with limited(message, 120):
+        batch = next(batches, None)
+        if batch is None:
+            return None
+        values = [_values(batch.column(name)) for name in columns]
+        return [dict(zip(columns, row)) for row in zip(*values)]
 
 
 def _values(column: pyarrow.Array) -> list:

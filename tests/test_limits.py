@@ -1,0 +1,143 @@
+"""Templates and files that never end, or that grow without end, are stopped with a sentence."""
+
+import json
+import resource
+import threading
+import time
+
+import pytest
+import yaml
+from conftest import example, refused
+from ftstudy import audit, chat_format, configs, limits, yaml_files
+from ftstudy.chat_format import ollama, tokens
+from ftstudy.chat_format.rendering import render
+from ftstudy.errors import StudyError
+from ftstudy.models import base_models
+
+ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% set c = a * b %}{% endfor %}{% endfor %}"
+GROWING = (
+    "{% set ns = namespace(s='aaaaaaaa') %}{% for a in range(99) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}{{ ns.s }}"
+)
+HUGE = "{{ 'a' * 99999999999 }}"
+NESTED = "{{ range .Messages }}x{{ end }}"
+for _ in range(24):
+    NESTED = "{{ range $.Messages }}" + NESTED + "{{ end }}"
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Limits of a second."""
+    monkeypatch.setattr(tokens, "SECONDS", 1)
+    monkeypatch.setattr(ollama, "SECONDS", 1)
+    monkeypatch.setattr(limits, "_refused", set())
+
+
+def in_a_thread(use):
+    caught = []
+
+    def run():
+        try:
+            use()
+        except BaseException as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(60)
+    if caught:
+        raise caught[0]
+
+
+def count_for_ever():
+    number = 0
+    while True:
+        try:
+            number += 1
+        except Exception:
+            continue
+
+
+@pytest.mark.parametrize("start", [lambda use: use(), in_a_thread], ids=["main thread", "another thread"])
+def test_block_that_never_ends_is_stopped_in_any_thread(start):
+    def use():
+        with limits.limited("It never ends.", 0.3):
+            count_for_ever()
+
+    started = time.monotonic()
+    refused(lambda: start(use), "It never ends.")
+    assert time.monotonic() - started < 20
+
+
+def test_block_that_ends_is_left_alone_and_limits_are_lifted_after_it():
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    for _ in range(50):
+        with limits.limited("never", 0.5):
+            pass
+    time.sleep(0.7)  # nothing comes later
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
+    with pytest.raises(KeyError), limits.limited("never"):
+        raise KeyError
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
+
+
+@pytest.mark.parametrize("template", [ENDLESS, GROWING, HUGE], ids=["endless", "growing", "huge"])
+def test_chat_template_that_never_ends_is_refused_once_and_for_all(template, quick, tokenizer):
+    messages = example()["messages"]
+    own = getattr(tokenizer, "_tokenizer", tokenizer)
+    use = lambda: tokens.template_text(messages, own, chat_template=template)  # noqa: E731
+    refused(use, "chat template", "loops or grows without end")
+    started = time.monotonic()
+    refused(use, "loops or grows without end")
+    assert time.monotonic() - started < 0.5
+
+
+def test_audit_of_a_model_with_an_endless_template_ends_in_a_sentence(quick, tiny, tmp_path, write_split):
+    for name in ("train", "valid"):
+        write_split(tmp_path / "data", name, [example(reply=f"yes {at}") for at in range(40)])
+    path = tiny / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"chat_template": ENDLESS}))
+    (tiny / "chat_template.jinja").unlink(missing_ok=True)
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"model": str(tiny), "data": str(tmp_path / "data")}))
+    refused(lambda: audit.audit(tmp_path / "config.yaml"), "chat template", "without end")
+    rows = [(1, example())] * 30
+    refused(lambda: render(rows, base_models.load_tokenizer(tiny)), "without end")
+
+
+def test_modelfile_template_that_never_ends_is_refused(quick):
+    served = {"template": NESTED, "system": None, "messages": [], "parameters": {}, "stop": [], "gguf": None}
+    refused(lambda: ollama.prompt(served, example()["messages"]), "TEMPLATE", "without end")
+
+
+def laughs(levels):
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    return "\n".join([*lines, *(f"a{at}: &a{at} [{', '.join([f'*a{at - 1}'] * 10)}]" for at in range(1, levels))])
+
+
+def merges(levels):
+    lines = ["a0: &a0 {x: 1}"]
+    return "\n".join(
+        [*lines, *(f"a{at}: &a{at} {{<<: [{', '.join([f'*a{at - 1}'] * 10)}]}}" for at in range(1, levels))]
+    )
+
+
+@pytest.mark.parametrize("text", [laughs(9), merges(9)], ids=["aliases", "merged keys"])
+def test_yaml_whose_aliases_multiply_is_refused(text, tmp_path):
+    (tmp_path / "any.yaml").write_text(text, encoding="utf-8")
+    started = time.monotonic()
+    refused(lambda: configs.load(tmp_path / "any.yaml"), "any.yaml", "aliases")
+    refused(lambda: chat_format.load_profile(tmp_path / "any.yaml"), "any.yaml", "aliases")
+    assert time.monotonic() - started < 10
+
+
+def test_yaml_is_read_as_before():
+    for text in ("", "a: 1\nb: &b [1, 2]\nc: *b\n", "- x\n- {y: 2024-01-01}\n", "a: &a [*a]", "key: !!set {x}"):
+        assert repr(yaml_files.parse(text)) == repr(yaml.safe_load(text))
+    with pytest.raises(yaml.YAMLError):
+        yaml_files.parse("a: [")
+
+
+def test_files_larger_than_settings_can_be_are_refused(tmp_path):
+    (tmp_path / "big.yaml").write_bytes(b"a: " + b"x" * (5 << 20))
+    refused(lambda: configs.load(tmp_path / "big.yaml"), "big.yaml", "more than")
+    with pytest.raises(StudyError):
+        chat_format.load_profile(tmp_path / "big.yaml")
