@@ -8,6 +8,10 @@ import sys
 import numpy as np
 import pytest
 from ftstudy import paths
+from ftstudy.audit.parity.prompts import rows_of
+from ftstudy.audit.parity.rows import findings_of
+from ftstudy.chat_format.rendering import render
+from ftstudy.chat_format.template import Template
 from ftstudy.errors import StudyError
 from ftstudy.extract.reply_pairs import Message
 from ftstudy.models import base_models
@@ -82,6 +86,12 @@ def make_pair(*context, reply="ok", is_group=False):
         "bubbles": bubbles[-1:],
         "reply": reply,
     }
+
+
+def check_parity(examples, tokenizer, profile, where, mask_prompt=True):
+    """Findings on an app's prompts of these conversations, taken to be the file `where`."""
+    rows = rows_of("test", render(list(enumerate(examples, 1)), tokenizer))
+    return findings_of(rows, Template(tokenizer), profile, {"test": where}, mask_prompt)
 
 
 def scores(reply, tokens=1, end=np.nan):

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import example
+from conftest import check_parity, example
 from ftstudy import audit, chat_format, cli, paths
 from ftstudy.errors import StudyError
 from ftstudy.original_report import history
@@ -86,7 +86,7 @@ PROFILES = {
 
 
 def found(profile, tokenizer):
-    return {item.check for item in audit.parity.check_parity(ROWS, tokenizer, profile, "here")}
+    return {item.check for item in check_parity(ROWS, tokenizer, profile, "here")}
 
 
 def test_aligned_format_and_equal_template_have_no_findings(tokenizer):

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import example
+from conftest import check_parity, example
 from ftstudy import chat_format
 from ftstudy.audit import parity, run_inputs
 from ftstudy.audit.parity.checks import BY_ID
@@ -45,7 +45,7 @@ def asked(monkeypatch, function, name="chatml", rows=None, mask_prompt=True, exa
     monkeypatch.setitem(sys.modules, "my_app", types.SimpleNamespace(ask=function))
     rows = rows or [conversation(0, name=name), short(1, name=name)]
     profile = chat_format.load_profile({"kind": "callable", "function": "my_app:ask"})
-    found = parity.check_parity(rows, _loaded(name), profile, "here", mask_prompt=mask_prompt)
+    found = check_parity(rows, _loaded(name), profile, "here", mask_prompt=mask_prompt)
     assert all(len(item.evidence) <= 6 and all(len(line) <= 220 for line in item.evidence) for item in found)
     shown = [[line.partition(":")[2].strip() for line in item.evidence[1:3]] for item in found if item.evidence[2:]]
     assert all(training != inference for training, inference in shown)
@@ -323,7 +323,7 @@ def test_a_start_token_that_mlx_lm_adds_to_a_string(monkeypatch, tmp_path):
     settings_file.write_text(json.dumps(written))
     tokenizer = base_models.load_tokenizer(folder)
     profile = {"kind": "template", "template": chat_format.CHATML % "{context}"}
-    found = parity.check_parity([short()], tokenizer, profile, "here")
+    found = check_parity([short()], tokenizer, profile, "here")
     assert [item.check for item in found] == ["parity.bos"]
 
 
@@ -359,7 +359,7 @@ def test_the_markup_of_another_family(monkeypatch, name):
 
 def test_markup_of_another_family_hides_no_other_difference(monkeypatch):
     profile = chat_format.load_profile("historical", "Sam")
-    found = parity.check_parity([short()], _loaded("llama3"), profile, "here")
+    found = check_parity([short()], _loaded("llama3"), profile, "here")
     assert {item.check for item in found} == {"parity.role_header", "parity.system_text", "parity.user_wrapper"}
     no_system = lambda row: "".join(f"User: {turn['content']}\n" for turn in row["messages"][1:-1]) + "Assistant:"  # noqa: E731
     assert asked(monkeypatch, no_system, "llama3", [short()]) == errors("role_header", "default_system")
@@ -410,11 +410,9 @@ def test_tools_that_the_app_leaves_out(monkeypatch, tmp_path):
     (folder / "tokenizer_config.json").write_text(json.dumps(written))
     tokenizer = base_models.load_tokenizer(folder)
     row = short() | {"tools": [{"name": "call"}]}
-    assert parity.check_parity([row], tokenizer, {"kind": "messages"}, "here") == []
+    assert check_parity([row], tokenizer, {"kind": "messages"}, "here") == []
     profile = {"kind": "template", "template": chat_format.CHATML % "{context}"}
-    assert [item.check for item in parity.check_parity([row], tokenizer, profile, "here")] == [
-        "parity.template_arguments"
-    ]
+    assert [item.check for item in check_parity([row], tokenizer, profile, "here")] == ["parity.template_arguments"]
 
 
 # --- the whole check, on a config and its data ------------------------------------------------
@@ -582,7 +580,7 @@ def test_any_junk_as_a_profile_ends_in_a_finding_or_one_paragraph(tokenizer, tmp
     path.write_text(json.dumps(profile))
     try:
         loaded = chat_format.load_profile(path)
-        found = parity.check_parity([short()], tokenizer, loaded, "here")
+        found = check_parity([short()], tokenizer, loaded, "here")
     except StudyError:
         return
     assert all(item.check in BY_ID for item in found)
@@ -608,9 +606,9 @@ def test_any_texts_on_either_side_are_compared(name, contents, prompt):
     rows = [{"messages": [{"role": role, "content": content} for role, content in zip(roles, [*contents, "x"])]}]
     rows = [row for row in rows if row["messages"][-1]["role"] == "assistant"]
     profile = {"kind": "template", "template": prompt.replace("{", "") or "x"}
-    found = parity.check_parity(rows, _loaded(name), profile, "here")
+    found = check_parity(rows, _loaded(name), profile, "here")
     assert rows == [] or any(item.severity == "error" for item in found)
-    assert parity.check_parity(rows, _loaded(name), {"kind": "messages"}, "here") == []
+    assert check_parity(rows, _loaded(name), {"kind": "messages"}, "here") == []
 
 
 @settings(max_examples=100, deadline=None)
@@ -619,7 +617,7 @@ def test_another_system_text_is_never_taken_for_something_else(name, system, oth
     special = [token for text in (system, other, user) for token in ("<", "[INST]", "</s>", "\n\n") if token in text]
     if special or other.strip() == "" or system.strip() == "" or system.strip() == other.strip():
         return
-    found = parity.check_parity(
+    found = check_parity(
         [example(system, user)], _loaded(name), {"kind": "messages", "system": other.replace("{", "")}, "here"
     )
     assert {item.check for item in found} <= {"parity.system_text", "parity.default_system"}
@@ -646,7 +644,7 @@ def test_any_turns_on_either_side_are_compared(name, trained, sent, change):
     except Exception:  # the template's own, of an order of roles that it refuses
         return
     profile = {"kind": "captured", "file": "x", "rows": {("test", 0): text}, "broken": []}
-    found = parity.check_parity([row], _loaded(name), profile, "here")
+    found = check_parity([row], _loaded(name), profile, "here")
     assert {item.check for item in found} <= set(BY_ID)
     shown = [[line.partition(":")[2].strip() for line in item.evidence[1:3]] for item in found if item.evidence[2:]]
     assert all(training != inference for training, inference in shown)
@@ -662,7 +660,7 @@ def test_long_conversations_that_differ_in_every_turn_are_read():
             text_of({"messages": [*sent, {}]}, name)[:-6],
         ):
             profile = {"kind": "captured", "file": "x", "rows": {("test", 0): text}, "broken": []}
-            found = parity.check_parity([row], _loaded(name), profile, "here")
+            found = check_parity([row], _loaded(name), profile, "here")
             assert found and {item.check for item in found} <= set(BY_ID)
 
 
@@ -681,7 +679,7 @@ def test_difference_in_a_prompt_of_20000_tokens_is_as_small_as_it_is(turns):
     assert set(compared["differing"]) == {"user"} and compared["differing"]["user"] < 20
     for side in ("training", "inference"):
         assert [token for block in compared["blocks"] for token in block[side]] == compared[side]
-    (found,) = parity.check_parity([row], tokenizer, profile | {"broken": []}, "here")
+    (found,) = check_parity([row], tokenizer, profile | {"broken": []}, "here")
     assert found.check == "parity.user_wrapper"
 
 
@@ -706,7 +704,7 @@ def test_missing_and_added_turns_are_counted_once():
     ):
         text = text_of({"messages": [*with_turns(change)(row), {}]}, "chatml")
         profile = {"kind": "captured", "file": "x", "rows": {("test", 0): text}, "broken": []}
-        (found,) = parity.check_parity([row], tokenizer, profile, "here")
+        (found,) = check_parity([row], tokenizer, profile, "here")
         assert found.evidence[2].endswith(note), found.evidence
 
 
@@ -716,7 +714,7 @@ def test_same_text_in_different_tokens_is_found_in_its_turn():
     ids = plain(before, "chatml") + sum((plain(letter, "chatml") for letter in content), []) + plain(after, "chatml")
     profile = {"kind": "captured", "file": "x", "rows": {("test", 0): ids}, "broken": []}
     assert tokenizer.decode(ids) == text_of(row, "chatml")
-    (found,) = parity.check_parity([row], tokenizer, profile, "here")
+    (found,) = check_parity([row], tokenizer, profile, "here")
     assert found.check == "parity.user_wrapper" and "different tokens" in found.evidence[2]
 
 
@@ -736,5 +734,5 @@ def test_table_of_a_prompt_with_other_markup_has_each_text_in_its_region():
 def test_markup_within_a_message_is_not_taken_for_the_templates(text):
     row, tokenizer, profile = example(SYSTEM, f"Contact: {text}"), _loaded("chatml"), chat_format.load_profile("historical", "Sam")  # fmt: skip
     assert set(parity.compare(row, tokenizer, profile)["differing"]) == {"system", "user"}
-    found = parity.check_parity([row], tokenizer, profile, "here")
+    found = check_parity([row], tokenizer, profile, "here")
     assert {item.check for item in found} == {"parity.system_text", "parity.user_wrapper"}

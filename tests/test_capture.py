@@ -4,9 +4,8 @@ import importlib
 import json
 
 import pytest
-from conftest import example, refused
+from conftest import check_parity, example, refused
 from ftstudy import chat_format
-from ftstudy.audit import parity
 from ftstudy.chat_format import capture
 from ftstudy.models import base_models
 
@@ -67,7 +66,7 @@ def rows_in(path):
 
 def findings(path, tokenizer):
     profile = chat_format.load_profile({"kind": "captured", "file": str(path)})
-    return {item.check for item in parity.check_parity(ROWS, tokenizer, profile, "here")}
+    return {item.check for item in check_parity(ROWS, tokenizer, profile, "here")}
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -13,9 +13,8 @@ import time
 import httpx
 import pytest
 import uvicorn
-from conftest import example, refused
+from conftest import check_parity, example, refused
 from ftstudy import chat_format
-from ftstudy.audit import parity
 from ftstudy.chat_format.capture import captured_rows
 from ftstudy.cli import record
 from ftstudy.record import app_requests, matching, proxy, servers
@@ -125,7 +124,7 @@ def test_llama_cpp_is_asked_for_its_prompt(name, tmp_path, write_split):
     assert {key for _, _, key in upstream.seen} == {"Bearer key"}
     profile = chat_format.load_profile(tmp_path / "captures.jsonl")
     assert profile["kind"] == "captured" and profile["stop"] == ["User:"]
-    assert parity.check_parity(ROWS, tokenizer, profile, "here") == []
+    assert check_parity(ROWS, tokenizer, profile, "here") == []
 
 
 def test_requests_reach_the_server_unchanged_and_so_do_answers(tmp_path, write_split):
@@ -209,7 +208,7 @@ def test_messages_to_an_unknown_server_are_recorded_as_they_are(tmp_path, write_
     assert (
         profile["rows"][("test", 0)] == messages_of(ROWS[0])[1:] and "not one that ftstudy knows" in profile["notes"][0]
     )
-    checks = {finding.check for finding in parity.check_parity(ROWS[:2], tokenizer, profile, "here")}
+    checks = {finding.check for finding in check_parity(ROWS[:2], tokenizer, profile, "here")}
     assert checks == {"parity.default_system", "parity.captured_rows"}
 
 
@@ -455,5 +454,5 @@ def test_mlx_lm_server_recorded_by_the_command_and_audited(app_system, tiny, tok
     assert told.count("The prompt of mlx_lm.server was rebuilt") == 1
     assert out.stat().st_mode & 0o777 == 0o600
     profile = chat_format.load_profile(out)
-    checks = {finding.check for finding in parity.check_parity(ROWS, tokenizer, profile, "here")}
+    checks = {finding.check for finding in check_parity(ROWS, tokenizer, profile, "here")}
     assert checks == (set() if app_system == "as in training" else {"parity.system_text"})

@@ -2,13 +2,12 @@
 
 Every row's prompt is compared with what the inference profile would send (`prompts`). The first ones that differ
 are read as turns (`reading`, `other_markup`) that are paired (`turns`), and each kind of difference is a check
-(`differences`, `checks`), shown on the first row that has it (`rows`). Within these turns the tokens are aligned (`alignment`), which the notebook shows with
-`compare`, `key_differences` and `termination`.
+(`differences`, `checks`), shown on the first row that has it (`rows`). Within these turns the tokens are aligned
+(`alignment`), which the notebook shows with `compare`, `key_differences` and `termination`.
 """
 
 from itertools import chain, islice
 
-from ...chat_format.rendering import render
 from ...chat_format.template import Template
 from ...progress import bar
 from ..findings import Finding
@@ -21,7 +20,7 @@ from .rows import findings_of
 
 CALLS = 2000  # at most, of an app's function, spread evenly over the rows
 CHECKS = (*OF_PROMPTS, *serving.CHECKS, *last_messages.CHECKS)
-__all__ = ["CHECKS", "check", "check_parity", "compare", "key_differences", "termination"]
+__all__ = ["CHECKS", "check", "compare", "key_differences", "termination"]
 
 
 def check(inputs: RunInputs) -> list[Finding]:
@@ -54,11 +53,3 @@ def _has_conversations(inputs: RunInputs, name: str) -> bool:
     if split.schema == "text":
         return bool(inputs.conversations(name).numbers)
     return any(True for _ in split.chats())
-
-
-def check_parity(
-    examples: list[dict], tokenizer, profile: dict, where: str, split: str = "test", mask_prompt: bool = True
-) -> list[Finding]:
-    """Findings on some examples from the file `where`, which is the split `split`."""
-    rows = rows_of(split, render(list(enumerate(examples, 1)), tokenizer))
-    return findings_of(rows, Template(tokenizer), profile, {split: where}, mask_prompt)
