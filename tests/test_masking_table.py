@@ -4,8 +4,12 @@
 without a country code.
 """
 
+import itertools
+import time
+
 import pytest
 from ftstudy import privacy
+from hypothesis import given, settings, strategies
 
 PHONES = {
     "DE": """
@@ -407,3 +411,46 @@ def test_the_tables_are_large_enough_to_count(capsys):
     with capsys.disabled():
         print(f"\nmasked {hidden} of {len(MUST)} private texts; {kept} of {len(MUST_NOT)} other texts unchanged")
     assert hidden == len(MUST) >= 100 and kept == len(MUST_NOT) >= 100
+
+
+# --- nothing else changes, whatever the text
+
+KNOWN = [{"name": name, "given": "", "family": "", "nicknames": []} for name in itertools.chain(*NAMES)]
+PIECES = strategies.sampled_from([row[2] for row in MUST + MUST_NOT] + list("@.,:!()-+/1 \n\u200b\u2011\u0301ıßé"))
+TEXTS = strategies.lists(PIECES | strategies.text(max_size=6), max_size=5).flatmap(
+    lambda pieces: strategies.sampled_from(["", " ", "\u202f"]).map(lambda between: between.join(pieces))
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(TEXTS, strategies.sampled_from(["US", *PHONES]))
+def test_text_outside_the_masks_stays_and_masking_twice_changes_nothing(text, region):
+    known = privacy.lookup(KNOWN)
+    spans = privacy.find(text, known, region=region)
+    assert all(0 <= start < end <= len(text) for start, end, *_ in spans)
+    assert all(one.end <= two.start for one, two in itertools.pairwise(spans))
+    once, pieces, last = privacy.replace(text, spans), [], 0
+    for start, end, _, replacement in spans:
+        pieces += [text[last:start], replacement]
+        last = end
+    assert once == "".join([*pieces, text[last:]])
+    assert privacy.replace(once, privacy.find(once, known, region=region)) == once
+
+
+HOSTILE = """
+    sk-a1|ghp_|eyJa.eyJ|AKIA|-----BEGIN PRIVATE KEY-----|Bearer a|123456789:A|0x1|52.52000, |1.2.3.4 |1.2.3.4.|2001:db8::|aa:
+    passport |passport: A1 |Kennzeichen A |123-45-|birthday |12.05.|12 mai |insta |insta: |@foo_bar |u/a |a_|a#1234 |live:
+    0176 |٠١٠ |０９０－|1\u200b|a'b@|"a |a (at) |a(at)b.|N 52° |geo:|annalle |Annaa|é|@1234567
+"""
+
+
+@pytest.mark.parametrize(
+    "piece", [one for line in HOSTILE.strip("\n").splitlines() for one in line.lstrip().split("|")]
+)
+def test_long_hostile_texts_take_time_in_proportion(piece):
+    known, seconds = privacy.lookup(KNOWN), []
+    for size in (25_000, 100_000):
+        started = time.process_time()
+        privacy.find((piece * size)[:size], known)
+        seconds.append(time.process_time() - started)
+    assert seconds[1] < 8 * max(seconds[0], 0.1), seconds  # four times the text; squared would be sixteen
