@@ -39,6 +39,7 @@ SAID = {
     EACCES: "No usable temporary directory",
     EIO: "disk I/O error",
     EROFS: "attempt to write a readonly database",
+    EMFILE: "not allowed to raise maximum limit",  # mlx-lm wants to open 4096 files
     ENOMEM: r"MemoryError|bad_alloc|Unable to allocate|Attempting to allocate",
 }
 ERRNO = re.compile(r"(?:\[Errno |os error )(\d+)[\])]")
@@ -75,7 +76,7 @@ def _number(text: str) -> int | None:
 
 def _is_temporary(name: str) -> bool:
     given = [os.environ.get("TMPDIR"), "/tmp", "/var/tmp", tempfile.tempdir]
-    return any(absolute(name).is_relative_to(folder) for folder in given if folder)
+    return any(absolute(name).parent == absolute(folder) for folder in given if folder)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

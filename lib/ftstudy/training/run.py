@@ -128,9 +128,9 @@ def _train(inputs: audit.RunInputs, folder: Path, target: Path, metrics_file: Pa
             adapters.save(new / adapters.WEIGHTS, tensors, {adapters.RUN: run})
             with suppress(StudyError):  # rows of plain text have no prompt to agree on
                 contract_writer.write(inputs, [], new)
+            write_jsonl(metrics_file, progress["curve"])  # before the state goes, in case there is no room for it
             move_files(new, target)
             state.clear(target / "unfinished")
-            write_jsonl(metrics_file, progress["curve"])
     examples = len(inputs.splits["train"].rows)
     return {
         "config": config["config"],
