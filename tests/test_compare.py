@@ -535,6 +535,7 @@ def test_archaeology_ranks_by_gain_and_says_when_inconclusive():
     assert "none of the formats" in archaeology.summary(nothing)
     assert archaeology.rank(base, {}, names) == []
     assert archaeology.summary([]) == "Inconclusive: the adapter was not measured."
+    assert archaeology.summary(clear[:1]) == "Inconclusive: only one format was measured."
 
 
 @settings(max_examples=40, deadline=None)
@@ -654,6 +655,47 @@ def test_model_that_cannot_be_loaded_is_left_out(tmp_path, adapter):
     assert set(why) == {"of_another_model", "partial", "nowhere", "infinite, aligned"}
     assert "trained on this very model" in why["of_another_model"]
     assert "lacks 1 of" in why["partial"] and "nowhere" in why["nowhere"] and "not a number" in why["infinite, aligned"]
+
+
+def test_a_model_without_a_tokenizer_or_adapter_is_left_out_once(tmp_path):
+    base, nowhere = models_of(tmp_path / "nowhere")
+    gone = base | {"name": "gone", "model": str(tmp_path / "gone")}
+    formats = [faults.ALIGNED, {"name": "no system", "faults": ["no system"]}]
+    found = arms.measure(tmp_path / "arms", [base, gone, nowhere], formats, TESTED, HISTORICAL, "Sam", longest=2)
+    assert list(found["scores"]) == [("base", "aligned"), ("base", "no system")]
+    assert [one["arm"] for one in found["left_out"]] == ["gone", "nowhere"]
+
+
+def trained(name, model="m/one", **more):
+    return {"name": name, "model": model, "adapter": f"adapters/{name}"} | more
+
+
+def test_which_models_are_measured_and_write_in_which_formats():
+    runs = [
+        trained("mine", option="B", repeat=0),
+        trained("mine_seed2", option="B", repeat=1, label="tuned, seed 2"),
+        trained("mine_option_a", option="A", repeat=0, label="option A"),
+        trained("other", "m/two"),
+        trained("third", "n/two"),
+    ]
+    formats = [{"name": name} for name in ("aligned", "app", "user")]
+    made = arms.models(runs, formats, "app", "wrapped", fused="fused")
+    both = ["aligned", "app"]
+    assert [(one["name"], one["base"], one["formats"], one["writes"], one["own"]) for one in made] == [
+        ("base", None, None, ["aligned"], "aligned"),
+        ("tuned", "base", None, both, "aligned"),
+        ("tuned, seed 2", "base", both, [], "aligned"),
+        ("option A", "base", [*both, "wrapped"], both, "wrapped"),
+        ("base two", None, both, ["aligned"], "aligned"),
+        ("other", "base two", both, both, "aligned"),
+        ("base n/two", None, both, ["aligned"], "aligned"),
+        ("third", "base n/two", both, both, "aligned"),
+        ("fused", "base", both, both, "aligned"),
+    ]
+    assert (made[-1]["model"], made[-1]["adapter"], made[-1]["option"]) == ("fused", None, None)
+    all_three = [*both, "user"]
+    every = arms.models(runs[:2], formats, "app", "wrapped", every=True)
+    assert [(one["formats"], one["writes"]) for one in every] == [(None, all_three), (None, all_three), (None, [])]
 
 
 def test_error_says_why_no_arm_was_measured(tmp_path, monkeypatch):
