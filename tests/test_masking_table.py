@@ -33,6 +33,18 @@ PHONES = {
         @123456789012345 hi → @[phone] hi
         ruf @⁨+49 151 2345‑6789⁩ an → ruf @⁨[phone]⁩ an
         tel:+4915123456789 → tel:[phone]
+        0176 - 1234 5678 → [phone]
+        0176 / 123 456 78 → [phone]
+        +49176/12345678 → [phone]
+        (+49) 176 12345678 → [phone]
+        +49(0)176/1234567 → [phone]
+        + 49 176 12345678 → [phone]
+        0 176 12345678 → [phone]
+        0176 12 345 678, 0176 12345679 → [phone], [phone]
+        Nr: 0176-1234567-8 → Nr: [phone]
+        WhatsApp+4917612345678 → WhatsApp[phone]
+        ruf 017612345678!!! → ruf [phone]!!!
+        "0176 12345678" → "[phone]"
     """,
     "US": """
         (212) 664‑7665 → [phone]
@@ -48,6 +60,11 @@ PHONES = {
         +82 10‑2345‑6789 → [phone]
         call (212) 664-7665 x204 pls → call [phone] pls
         wa +1.212.664.7665! → wa [phone]!
+        (212)5550147 → [phone]
+        212 5550147 → [phone]
+        +1-212-555-0147 → [phone]
+        1 212 555 0147 → [phone]
+        sms:+12125550147 → sms:[phone]
     """,
     "FR": """
         06-12-34-56-78 → [phone]
@@ -55,12 +72,15 @@ PHONES = {
         06/12/34/56/78 → [phone]
         +33 6 12 34 56 78 → [phone]
         +33 (0)6 12 34 56 78 → [phone]
+        +33.6.12.34.56.78 → [phone]
+        06 1234 5678 → [phone]
     """,
     "GB": """
         07700900123 → [phone]
         07911 123 456 → [phone]
         (020) 7946 0018 → [phone]
         +44 7911 123456 → [phone]
+        0044 7911 123456 → [phone]
     """,
     "ES": """
         612345678 → [phone]
@@ -78,17 +98,22 @@ PHONES = {
         0532 123 45 67 → [phone]
         0(532) 123 45 67 → [phone]
         532 123 45 67 → [phone]
+        +90 (532) 123 45 67 → [phone]
+        05321234567 → [phone]
     """,
     "BR": """
         (11) 91234-5678 → [phone]
         11 91234 5678 → [phone]
         11912345678 → [phone]
+        +55 11 91234-5678 → [phone]
     """,
     "IN": """
         98765 43210 → [phone]
         ९८७६५४३२१० → [phone]
         ९८७६५ ४३२१० पर कॉल करो → [phone] पर कॉल करो
         09876543210 → [phone]
+        +91-98765-43210 → [phone]
+        ९८७६५-४३२१० → [phone]
     """,
     "EG": """
         ٠١٠٠١٢٣٤٥٦٧ → [phone]
@@ -110,6 +135,8 @@ PHONES = {
         8 912 345 67 89 → [phone]
         89123456789 → [phone]
         +7 912 345‑67‑89 → [phone]
+        +7 (912) 345 67 89 → [phone]
+        8-912-345-67-89 → [phone]
     """,
     "PL": """
         512 345 678 → [phone]
@@ -124,6 +151,50 @@ PHONES = {
     """,
     "NO": """
         412 34 567 → [phone]
+    """,
+    "MX": """
+        55 1234 5678 → [phone]
+    """,
+    "UA": """
+        067 123 45 67 → [phone]
+    """,
+    "NL": """
+        06-12345678 → [phone]
+        06 1234 5678 → [phone]
+    """,
+    "SE": """
+        070-123 45 67 → [phone]
+    """,
+    "CH": """
+        079 123 45 67 → [phone]
+    """,
+    "AT": """
+        0664 1234567 → [phone]
+    """,
+    "IL": """
+        052-123-4567 → [phone]
+    """,
+    "SA": """
+        ٠٥٠ ١٢٣ ٤٥٦٧ → [phone]
+    """,
+    "PK": """
+        0300-1234567 → [phone]
+    """,
+    "BD": """
+        ০১৭১২৩৪৫৬৭৮ → [phone]
+    """,
+    "TH": """
+        ๐๘๑-๒๓๔-๕๖๗๘ → [phone]
+    """,
+    "CN": """
+        138 1234 5678 → [phone]
+        13812345678 → [phone]
+    """,
+    "KR": """
+        010-1234-5678 → [phone]
+    """,
+    "AU": """
+        0412 345 678 → [phone]
     """,
 }
 
@@ -243,6 +314,79 @@ OTHER = """
     Lange Straße 5, 12345 Berlin → [address]
     12 rue de la Paix → [address]
     Calle Mayor 5 → [address]
+    wa.me/4917612345678 → [link]
+    insta - foo.bar → insta - [username]
+    insta foo.bar_99 → insta [username]
+    @foo_bar (insta) → [username] (insta)
+    my snap is foobar1 → my snap is [username]
+    my snap's foobar1 → my snap's [username]
+    add foo_bar on snap → add [username] on snap
+    mein Discord: foobar → mein Discord: [username]
+    tg: @foobar → tg: [username]
+    steam name foobar99 → steam name [username]
+    Instagram: @foo.bar. → Instagram: [username].
+    IG: foo.bar and snap: bar_foo → IG: [username] and snap: [username]
+    ig: annablume → ig: [username]
+    folgt mir auf insta: foo.bar → folgt mir auf insta: [username]
+    insta👉foo_bar → insta👉[username]
+    u/foo_bar99 posted it → [username] posted it
+    mon insta c'est foo.bar → mon insta c'est [username]
+    mi insta es foo.bar → mi insta es [username]
+    telegram -> @foobar → telegram -> [username]
+    52,520008 13,404954 → [location]
+    Lat: 52.5200, Long: 13.4050 → [location]
+    lat 52.52 lon 13.40 → [location]
+    (52.5200, 13.4050) → ([location])
+    N52.5200 E13.4050 → [location]
+    52.5200° N, 13.4050° E → [location]
+    52°31′12″N 13°24′18″E → [location]
+    9F4MGC2X+2X → [location]
+    https://maps.app.goo.gl/abc → [link]
+    https://www.google.de/maps/search/?api=1&query=52.5,13.4 → [link]
+    ip: 10.0.0.5 → ip: [ip]
+    fe80::1%en0 → [ip]%en0
+    connect to 8.8.8.8. → connect to [ip].
+    http://93.184.216.34/admin → [link]
+    api_key=abcdef1234567890 → api_key=[key]
+    token: 9f8a7b6c5d4e3f2a1b0c → token: [key]
+    export OPENAI_API_KEY=sk-proj-abcDEF1234567890abcDEF → export OPENAI_API_KEY=[key]
+    https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX → [link]
+    AKIAIOSFODNN7EXAMPLE. → [key].
+    "ghp_16C7e42F292c6912E7710c838347Ae178B4a" → "[key]"
+    wurde am 12.5.1990 geboren → wurde am [birthday] geboren
+    12/05/1990 is my dob → [birthday] is my dob
+    bday 5/12 → bday [birthday]
+    mein Geburtstag ist der 12. Mai → mein Geburtstag ist der [birthday]
+    Ich habe am 3. Juni Geburtstag → Ich habe am [birthday] Geburtstag
+    je suis née le 3 juin 1991 → je suis née le [birthday]
+    sono nato il 3 giugno 1991 → sono nato il [birthday]
+    nasci a 3 de junho de 1991 → nasci a [birthday]
+    doğum günüm 12.05.1990 → doğum günüm [birthday]
+    мой день рождения 12 мая 1990 → мой день рождения [birthday]
+    syntynyt 12.5.1990 → syntynyt [birthday]
+    urodziny mam 12 maja → urodziny mam [birthday]
+    паспорт 4509 123456 → паспорт [id]
+    pasaport no: U12345678 → pasaport no: [id]
+    paszport AB1234567 → paszport [id]
+    paspoort NX1234567 → paspoort [id]
+    TC kimlik no 10000000146 → TC kimlik no [id]
+    PESEL 44051401359 → PESEL [id]
+    Ausweisnr. L01X00T471 → Ausweisnr. [id]
+    Sozialversicherungsnummer 12 345678 A 123 → Sozialversicherungsnummer [id]
+    Steuernummer 12/345/67890 → Steuernummer [id]
+    pass nr C01X00T47 → pass nr [id]
+    my ssn: 536-90-4399 → my ssn: [id]
+    NI number QQ 12 34 56 C → NI number [id]
+    anna.müller+x@sub.example.co.uk → [email]
+    <anna@example.org> → <[email]>
+    anna@example.org,ben@example.org → [email],[email]
+    anna at example dot org → [email]
+    ＡＮＮＡ＠ＥＸＡＭＰＬＥ．ＯＲＧ → [email]
+    _anna_@example.org → [email]
+    DE 89 3704 0044 0532 0130 00 → [card]
+    IBAN:DE89370400440532013000 → IBAN:[card]
+    NL91ABNA0417164300 → [card]
+    de89 3704 0044 0532 0130 00 → [card]
 """
 
 NAMES = {
@@ -343,6 +487,10 @@ STAYS = {
         that was 2 good 2 be true | meet at 7 on main street | one way | 20 dollars for a drive | lol 😂 100%
         temperature dropped 12.3456 degrees | pi is 3.141592 and e is 2.718281 | rated 4.8571, 4.9123
         C3PO and R2D2 | MP3 | 4K HDR10 | H2O | B2B2C | A1B2 | 90s kid | 1080p60 | 3D | GTA5 | a4 paper | ps5 or xbox 360
+        token: one2three | the secret: be kind 2 others | api key is needed | pass nr. 3 on the trail | born 2 lose
+        on 12 May we celebrate | i was at home dot dot dot | insta - great stuff | the line is 2.5 m | signal is v2.1.3
+        in 20 2020 2021 2022 2023 we moved | my steam name is lame | lat 5 pm | snap's on fire | passport, 2 photos
+        http://localhost:8080/a | tokens: 1200 | 2 tokens = 10000000 | meet me at example dot the end | dob is a word
         call 911 | text 72933 | dial 112 | 100-200 people | 2023-2024 | 20:00-22:00 | 007 | 1-800 | +1 | +1000000 aura
     """,
     "FR": """

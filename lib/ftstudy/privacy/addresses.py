@@ -9,7 +9,8 @@ _EMAIL = re.compile(
 )
 # As people hide an address from robots.
 _HIDDEN = re.compile(
-    r"(?i)[\w.+-]{1,64} ?(?:\(at\)|\[at\]|\{at\}) ?[\w-]{1,63}(?:(?:\.| ?(?:\(dot\)|\[dot\]|\(punkt\)|\[punkt\]) ?)[\w-]{1,63}){1,8}(?!\w)"
+    r"(?i)\b[\w.+-]{1,64} at [\w-]{1,63}(?: dot [\w-]{1,63}){0,3}? dot (?:com|org|net|edu|eu|io|me|de|fr|es|it|pt|uk)(?!\w)"
+    r"|[\w.+-]{1,64} ?(?:\(at\)|\[at\]|\{at\}) ?[\w-]{1,63}(?:(?:\.| ?(?:\(dot\)|\[dot\]|\(punkt\)|\[punkt\]) ?)[\w-]{1,63}){1,8}(?!\w)"
 )
 
 # Before a house number, which is not part of an amount of money, a time or a longer number.

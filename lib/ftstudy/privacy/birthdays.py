@@ -1,11 +1,11 @@
-"""Finds dates that a text calls somebody's birthday (en, de, fr, es, it, pt)."""
+"""Finds dates that a text calls somebody's birthday (languages: LANGUAGES)."""
 
 import re
 from collections.abc import Iterator
 
 from babel import Locale
 
-LANGUAGES = ("en", "de", "fr", "es", "it", "pt")
+LANGUAGES = ("en", "de", "fr", "es", "it", "pt", "nl", "pl", "tr", "fi", "ru")
 
 
 def _months() -> str:
@@ -26,19 +26,19 @@ _DATE = (
 )
 _BIRTHDAY = (
     r"(?:birthdays?|b-?day|birth ?date|date of birth|d\.?o\.?b\.?|geburtstag|geburtsdatum|geb\.?|date de naissance"
-    r"|anniversaire|cumpleaños|cumple|fecha de nacimiento|compleanno|data di nascita|aniversário|data de nascimento)"
+    r"|anniversaire|cumpleaños|cumple|fecha de nacimiento|compleanno|data di nascita|aniversário|data de nascimento"
+    r"|verjaardag|geboortedatum|urodziny|data urodzenia|doğum (?:günü|tarihi)\w{0,3}|syntymäpäivä\w{0,4}|syntymäaika"
+    r"|день рождения|днюха|дата рождения)"
 )
-_BORN = r"(?:born|geboren|née?|nací|nacid[oa]|nat[oa](?= (?:il|l['’]))|nasci|nascid[oa])"
+_BORN = r"(?:born|geboren|née?|nací|nacid[oa]|nat[oa](?= (?:il|l['’]))|nasci|nascid[oa]|urodził[ao]?m? się|syntynyt|родил(?:ся|ась))"
 _ANY = re.compile(rf"(?i)\b(?:{_BIRTHDAY}|{_BORN})")  # a quick test
-_LINK = (
-    r"(?:['’]?s)?(?:\s?[:=,-]|\s(?:is|was|ist|war|est|es|è|é|era|on|am|le|il|el|em|a|no dia|o dia|the|den|der|l['’]))"
-)
+_LINK = r"(?:['’]?s)?(?:\s?[:=,-]|\s(?:is|was|ist|war|est|es|è|é|era|on|am|le|il|el|em|a|no dia|o dia|the|den|der|mam|op|to|l['’]))"
 _AFTER = re.compile(rf"(?i)(?<!\w)(?:{_BIRTHDAY}|{_BORN}){_LINK}{{0,3}}\s{{0,2}}(?P<date>{_DATE})")
 _WHOSE = (
     r"(?:my|his|her|their|your|mein|sein|ihr|dein|mon|son|ton|mi|su|tu|(?:il )?(?:mio|suo|tuo)|(?:o )?(?:meu|seu|teu))"
 )
 _BEFORE = re.compile(
-    rf"(?i)(?<![\w./-])(?P<date>{_DATE}),?(?: (?:is|ist|c['’]est|est|es|è|é))?(?: {_WHOSE})? {_BIRTHDAY}(?!\w)"
+    rf"(?i)(?<![\w./-])(?P<date>{_DATE}),?(?: (?:is|ist|c['’]est|est|es|è|é))?(?: {_WHOSE})? (?:{_BIRTHDAY}|geboren)(?!\w)"
 )
 
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from .phones_and_cards import is_luhn
 
 _WORD = (
-    r"(?:passport|reisepass|passeport|pasaporte|passaporto|passaporte|(?:personal)?ausweis|pass(?=-?(?:nr|nummer|no\b|number))"
+    r"(?:passport|паспорт\w{0,2}|pasaport|paszport|paspoort|(?:tc )?kimlik|pesel|reisepass|passeport|pasaporte|passaporto|passaporte|(?:personal)?ausweis|pass(?=[ -]?(?:nr|nummer|no\b|number))"
     r"|id[ -]card|identity card|carte (?:nationale )?d['’]identité|documento (?:nacional )?de identidad|carta d['’]identità"
     r"|bilhete de identidade|cartão de cidadão|dni|nie|nif|cpf|cnpj|rg|codice fiscale|partita iva|hetu|personnummer"
     r"|ssn|social(?:[ -]security)?(?=[ -](?:number|no|nr|security))|social security|national insurance|ni number|nino|nhs number"
-    r"|sozialversicherungs|krankenversicherten|steuer(?:[- ]?id|identifikations)?(?=[- ]?(?:id|nr|nummer|nummber))|steuer-?id"
+    r"|sozialversicherungs|krankenversicherten|steuer(?:[- ]?id|identifikations)?(?=[- ]?(?:id|nr|nummer))|steuer-?id"
     r"|(?:numéro de )?sécurité sociale|numéro fiscal|seguridad social|número de contribuinte|tax id|itin"
     r"|driv(?:er['’]?s|ing) licen[cs]e|führerschein|permis de conduire|permiso de conducir|carnet de conducir|patente di guida"
     r"|carteira de motorista)"
@@ -18,7 +18,7 @@ _WORD = (
 _LABEL = r"(?:[ -]?(?:number|num|no|nr|nummer|n[°ºo]|#|número|numéro|numero|id))?\.?"
 _IS = r"(?:\s?[:=#]\s?|\s(?:is|ist|lautet|est|es|è|é)(?:\s?:)?\s|\s)"
 _NAMED = re.compile(
-    rf"(?i)(?<!\w){_WORD}{_LABEL}{_IS}(?P<value>[a-z0-9]{{1,20}}(?:[ ./-][a-z]{{0,6}}\d[a-z0-9]{{0,12}}){{0,6}})(?!\w)"
+    rf"(?i)(?<!\w){_WORD}{_LABEL}{_IS}(?P<value>[a-z0-9]{{1,20}}(?:[ ./-](?:[a-z]{{0,6}}\d[a-z0-9]{{0,12}}|[a-z](?=[ ./-]\d))){{0,6}}(?-i: [B-HJ-Z](?!\w))?)(?!\w)"
 )
 # A number plate is short, so it needs its word and capitals: Kennzeichen B-AB 1234.
 _PLATE = re.compile(

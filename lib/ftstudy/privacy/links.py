@@ -20,7 +20,8 @@ _PARTS = re.compile(r"(?s)(?:[^/?#]*?://)?([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#(.*
 _INVITATION = re.compile(
     r"(?i)(?:[\w-]+\.)*(?:zoom\.us/(?:j|my|s|w)/|zoom\.com/j/|meet\.google\.com/|teams\.(?:microsoft|live)\.com/(?:l/)?meet"
     r"|webex\.com/meet/|whereby\.com/|meet\.jit\.si/|chat\.whatsapp\.com/|wa\.me/|t\.me/(?:\+|joinchat/)|signal\.group/"
-    r"|discord\.gg/|discord\.com/invite/"
+    r"|discord\.gg/|discord\.com/invite/|hooks\.slack\.com/services/|discord(?:app)?\.com/api/webhooks/"
+    r"|\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?/"
     r"|maps\.app\.goo\.gl/|goo\.gl/maps/|(?:maps\.)?google(?:\.\w{2,3}){1,2}/maps/|maps\.google(?:\.\w{2,3}){1,2}/"
     r"|maps\.apple(?:\.com/|/)|waze\.com/(?:ul|live-map)/|osm\.org/go/|yandex(?:\.\w{2,3}){1,2}/maps/|2gis\.\w{2,3}/"
     r"|share\.here\.com/|w3w\.co/|what3words\.com/)[^/\s]"

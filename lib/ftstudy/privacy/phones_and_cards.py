@@ -12,8 +12,10 @@ ALONE_AFTER = r"(?![\w%€$£]|[.,:/-]\d| ?(?:€|\$|£|EUR|USD|GBP))"
 # Groups of digits, as card numbers are written; one match may contain several numbers.
 _CARDS = re.compile(r"(?<![\d.,])\d{3,}(?:[ -]\d{2,})*")
 _DIGITS = re.compile(r"\d+")
-# An IBAN: in capitals with or without spaces, or in lower case without.
-_IBAN = re.compile(r"(?<!\w)(?:[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}|[a-z]{2}\d{2}[a-z0-9]{11,30})(?!\w)")
+# An IBAN: in capitals with or without spaces, in lower case without, or of digits alone.
+_IBAN = re.compile(
+    r"(?<!\w)(?:[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}|[a-z]{2}\d{2}[a-z0-9]{11,30}|(?i:[A-Z]{2}) ?\d{2}(?: ?\d){11,30})(?!\w)"
+)
 
 # Phone numbers as people write them in different countries.
 _PHONE = re.compile(
@@ -70,7 +72,7 @@ def _longest(text: str, start: int, end: int, most: int, is_valid: Callable[[str
 def _is_card(digits: str) -> bool:
     """True if Luhn's checksum fits, except for ISBNs and trivial numbers."""
     is_book = len(digits) == 13 and digits.startswith(("978", "979"))
-    if not 13 <= len(digits) <= 19 or is_book or len(set(digits)) == 1 or set(digits) <= set("01"):
+    if not 13 <= len(digits) <= 19 or digits[0] == "0" or is_book or len(set(digits)) == 1 or set(digits) <= set("01"):
         return False
     return is_luhn(digits)
 

@@ -5,8 +5,12 @@ from collections.abc import Iterator
 
 # Degrees with four decimals or more, which is a place to within 10 metres, as two numbers.
 _DECIMAL = re.compile(
-    r"(?<![\w.,])(?:geo:)?(?P<latitude>[+-]?\d{1,2}\.\d{4,})(?:°? ?[NS])?(?: ?[,;] ?| )"
-    r"(?P<longitude>[+-]?\d{1,3}\.\d{4,})(?:°? ?[EWO])?(?![\w.]\d|\w)"
+    r"(?<![\w.,])(?:geo:|[NS] ?)?(?P<latitude>[+-]?\d{1,2}[.,]\d{4,})(?:°? ?[NS])?(?: ?[,;] ?| )(?:[EWO] ?)?"
+    r"(?P<longitude>[+-]?\d{1,3}[.,]\d{4,})(?:°? ?[EWO])?(?![\w.]\d|\w)"
+)
+# With its words, any number of decimals: lat 52.52 lon 13.40.
+_SAID = re.compile(
+    r"(?i)\blat(?:itude)?\s?[:=]?\s?[+-]?\d{1,2}[.,]\d+°?[ ,;/]{1,3}lon(?:g|gitude)?\s?[:=]?\s?[+-]?\d{1,3}[.,]\d+°?(?!\w)"
 )
 _GEO = re.compile(r"(?i)\bgeo:-?\d{1,2}(?:\.\d+)?,-?\d{1,3}(?:\.\d+)?(?:[;?][\w=;,.&-]*)?")
 _DEGREES = r"\d{1,3}(?:\.\d+)? ?[°º](?: ?\d{1,2}(?:\.\d+)?(?: ?['′](?: ?\d{1,2}(?:\.\d+)? ?(?:[\"″”]|''))?)?)?"
@@ -22,12 +26,13 @@ def find_places(text: str) -> Iterator[tuple[int, int]]:
     for match in _DECIMAL.finditer(text):
         if _is_place(match["latitude"], match["longitude"]):
             yield match.span()
-    for pattern in (_GEO, _SEXAGESIMAL, _PLUS_CODE):
+    for pattern in (_GEO, _SAID, _SEXAGESIMAL, _PLUS_CODE):
         yield from (match.span() for match in pattern.finditer(text))
 
 
 def _is_place(latitude: str, longitude: str) -> bool:
     """False for two small numbers of four decimals, which may be ratings or prices."""
+    latitude, longitude = latitude.replace(",", "."), longitude.replace(",", ".")
     decimals = min(len(one.partition(".")[2]) for one in (latitude, longitude))
     north, east = abs(float(latitude)), abs(float(longitude))
     return north <= 90 and east <= 180 and (decimals > 4 or max(north, east) >= 10)

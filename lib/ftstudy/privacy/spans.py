@@ -42,7 +42,9 @@ _PLACEHOLDER = re.compile(rf"\[(?:{'|'.join(_PATTERNS)})\]")
 # Left by an earlier masking: a placeholder or a pseudonym.
 _MASKED = re.compile(rf"{_PLACEHOLDER.pattern}|(?i:person)\d+(?![\d@])")
 # A text without any of these can only contain names to mask.
-_SUSPICIOUS = re.compile(r"[\d@＠_]|\w ?[:=：＝]|[Ww]{3}\.|\w\.\w|[(\[{][Aa][Tt][)\]}]|[Bb]earer|glpat-|-----BEGIN")
+_SUSPICIOUS = re.compile(
+    r"[\d@＠_]|\w ?[:=：＝]|[Ww]{3}\.|\w\.\w|[(\[{][Aa][Tt][)\]}]| dot |[Bb]earer|glpat-|-----BEGIN"
+)
 
 
 def find(text: str, known: Known = UNKNOWN, partner: str | None = None, region: str = "US") -> list[Span]:

@@ -9,22 +9,23 @@ _APP = (
     r"|linkedin|venmo|cash ?app|paypal|reddit|youtube|bluesky|bsky|mastodon|github|gitlab|threema|bereal|spotify"
 )
 _WORD_TOO = r"ig|snap|tg|kik|line|signal|steam|threads|fb|yt|vk|dc"
-_LABEL = r"(?: ?(?:user ?name|name|id|handle|tag|account|acc|nick|konto|usuario|benutzername|pseudo|nom|nome))?"
-_IS = r"(?: ?[:=] ?| (?:is|ist|est|es|è|é)(?: ?:)? )"
+_SAYS = r"(?: ?(?:user ?name|name|id|handle|tag|account|acc|nick|konto|usuario|benutzername|pseudo|nom|nome))"
+_LABEL = f"{_SAYS}?"
+_IS = r"(?: ?(?:[:=👉→]|[-=]>) ?| [-–] | (?:is|ist|est|c['’]est|es|è|é)(?: ?:)? |['’]s )"
 _REST = r"(?:[\w-]|\.(?=\w)){1,38}(?:#\d{4})?(?!\w)"
 _AT = rf"@(?!(?:everyone|here|all|channel)\b)\w{_REST}"
 # Without an @, what ordinary words do not have: an underscore, a digit or a dot inside.
-_ODD = rf"(?:live:)?(?=[a-z-]{{0,38}}[_.\d#])[a-z_](?=[\w.#-]{{3}}){_REST}"
+_ODD = rf"(?:live:)?(?!v\d+\.)(?=[a-z-]{{0,38}}[_.\d#])[a-z_](?=[\w.#-]{{3}}){_REST}"
 _PLAIN = r"[a-z][\w-]{4,29}(?=\s{0,3}(?:\Z|[\n,;!?)|]|\.(?:\s|\Z)))"
 _ANY_APP = re.compile(rf"(?i)\b(?:{_APP}|{_WORD_TOO}|u/)")  # a quick test
 _NEAR = [
     re.compile(pattern)
     for pattern in (
-        rf"(?i)\b(?:{_APP}|{_WORD_TOO}){_LABEL}(?:{_IS}| [-–] | )(?P<name>{_AT})",
+        rf"(?i)\b(?:{_APP}|{_WORD_TOO}){_LABEL}(?:{_IS}| )(?P<name>{_AT})",
         rf"(?i)\b(?:{_APP}|{_WORD_TOO}){_LABEL}{_IS}(?P<name>{_ODD})",
-        rf"(?i)\b(?:{_APP}) (?P<name>{_ODD})",
+        rf"(?i)\b(?:{_APP}|(?:{_WORD_TOO}){_SAYS}) (?P<name>{_ODD})",
         rf"(?i)\b(?:{_APP}|{_WORD_TOO}){_LABEL} ?[:=] ?(?P<name>{_PLAIN})",
-        rf"(?i)(?<![\w.@])(?P<name>{_AT}|{_ODD}) (?:on|auf|bei|sur|en|su|no|na|via) (?:{_APP}|{_WORD_TOO})\b",
+        rf"(?i)(?<![\w.@])(?P<name>{_AT}|{_ODD}) (?:\(|(?:on|auf|bei|sur|en|su|no|na|via) )(?:{_APP}|{_WORD_TOO})\b",
         r"(?i)(?<![\w/.])/?(?P<name>u/[\w-]{3,20})(?![\w/])",
     )
 ]
