@@ -131,7 +131,10 @@ def close_files(folder: Path) -> None:
 
 def close_folder(folder: Path) -> None:
     """Let only the owner enter a folder of ours, which an earlier version left open, unless the user stands in it."""
-    found = folder.stat()
+    try:
+        found = folder.stat()
+    except FileNotFoundError:  # its last user has just removed it
+        return
     open_to_others = found.st_mode & 0o077 and not found.st_mode & stat.S_IWOTH and found.st_uid == os.getuid()
     if open_to_others and not any(_is_in(place, folder.resolve()) for place in (Path.cwd(), Path.home())):
         ignore(folder, "*")
@@ -185,22 +188,22 @@ def _lock(handle: int) -> bool | None:
 
 def _clear(target: Path) -> None:
     """Delete what killed processes left next to `target`; if one was about to replace a folder, put that back."""
-    for entry in os.scandir(target.parent):
-        found = UNFINISHED.fullmatch(entry.name)
-        if not found or not entry.is_dir(follow_symlinks=False):
-            continue
-        path, final = Path(entry.path), target.with_name(found["target"])
-        marked = _ignore_file(path) in (EVERYTHING, "*\n")
-        if entry.stat(follow_symlinks=False).st_uid != os.getuid() or not (marked or final == target):
-            continue
-        with suppress(OSError):  # gone already, or not ours to open
-            handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-            try:
-                if not _lock(handle):
-                    continue
-                if found["kind"] == "old" and not final.exists():
-                    path.rename(final)
-                else:
-                    shutil.rmtree(path, ignore_errors=True)
-            finally:
-                os.close(handle)
+    for name in os.listdir(target.parent):
+        if found := UNFINISHED.fullmatch(name):
+            with suppress(OSError):  # gone already, or somebody else's
+                _clear_one(target.with_name(name), target.with_name(found["target"]), target, found["kind"])
+
+
+def _clear_one(path: Path, final: Path, target: Path, kind: str) -> None:
+    """Raises OSError."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        ours = os.fstat(handle).st_uid == os.getuid() and (final == target or _ignore_file(path) in (EVERYTHING, "*\n"))
+        if not ours or not _lock(handle):
+            return
+        if kind == "old" and not final.exists():
+            path.rename(final)
+        else:
+            shutil.rmtree(path, ignore_errors=True)
+    finally:
+        os.close(handle)
