@@ -270,6 +270,14 @@ def test_any_recording(folder, data):
     json.dumps(found["broken"]).encode()
 
 
+@pytest.mark.parametrize("key", ["stop", "notes"])
+def test_line_of_a_recording_whose_lists_are_none_is_reported(key, tmp_path):
+    lines = [dumped(RECORDED[0] | {key: value}) for value in (True, "x", {"a": 1}, 1.5)]
+    (tmp_path / "any.jsonl").write_bytes(b"\n".join(lines))
+    found = capture.captured_rows(tmp_path / "any.jsonl")
+    assert not found["rows"] and len(found["broken"]) == 4 and all(key in line for line in found["broken"])
+
+
 @RUNS
 @given(data=st.data())
 def test_any_contract(folder, data):

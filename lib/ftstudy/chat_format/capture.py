@@ -181,6 +181,9 @@ def _captured_row(row) -> tuple[tuple[str, int], Prompt]:
         raise ValueError("only the end of a prompt whose start was in a prompt cache; record without the cache")
     if not isinstance(row.get("ids", []), list | None):
         raise ValueError(f"its `ids` are {repr(row['ids'])[:80]}, not a list of token ids")
+    for key in ("stop", "notes"):
+        if not isinstance(row.get(key) or [], list):
+            raise ValueError(f"its `{key}` is {repr(row[key])[:80]}, not a list of texts")
     if row.get("messages") is not None:  # what an app sent to a server whose template is not known
         return where, as_prompt(row["messages"], "this line")
     prompt = as_prompt(row["ids"] if row.get("ids") is not None else row.get("prompt"), "this line")
