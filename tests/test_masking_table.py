@@ -491,6 +491,7 @@ STAYS = {
         on 12 May we celebrate | i was at home dot dot dot | insta - great stuff | the line is 2.5 m | signal is v2.1.3
         in 20 2020 2021 2022 2023 we moved | my steam name is lame | lat 5 pm | snap's on fire | passport, 2 photos
         http://localhost:8080/a | tokens: 1200 | 2 tokens = 10000000 | meet me at example dot the end | dob is a word
+        0101010001000001 is binary | 010101000100 | 1111111111
         call 911 | text 72933 | dial 112 | 100-200 people | 2023-2024 | 20:00-22:00 | 007 | 1-800 | +1 | +1000000 aura
     """,
     "FR": """

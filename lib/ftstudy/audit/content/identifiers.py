@@ -130,7 +130,8 @@ def _is_number(number: str, before: str) -> bool:
         return False
     if _THOUSANDS.fullmatch(number) or _DATE.search(number) or _CLOCK.fullmatch(number) or _THING.search(before):
         return False
-    if all(map(_YEAR.fullmatch, groups)) and number[0] not in "(0" or digits.endswith("00000") or len(set(digits)) < 2:
+    years = all(map(_YEAR.fullmatch, groups)) and number[0] not in "(0"
+    if years or digits.endswith("00000") or len(set(digits)) < 2 or set(digits) <= set("01"):
         return False
     return 2 * len(groups) <= len(digits) + 1 and (number[0] in "(0" or max(map(len, groups)) > 2)
 
