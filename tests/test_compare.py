@@ -293,6 +293,14 @@ def test_missing_turns_are_faults_of_their_own(removed, expected, tokenizer):
             assert found.count("<|im_start|>") == found.count("<|im_end|>") + 1
 
 
+def test_a_missing_default_system_text_is_a_fault_of_the_system_text(tokenizer):
+    default = "<|im_start|>system\nYou are a tiny model with random weights<|im_end|>\n"
+    row = {"messages": LONG["messages"][1:]}
+    complete, prompts = apart(tokenizer, [row], lambda text: text.removeprefix(default))
+    (training,), (found,) = prompts[frozenset()], prompts[frozenset(["system"])]
+    assert complete["faults"] == ["system"] and training == default + found
+
+
 def test_prompts_that_cannot_be_read_are_counted_and_stay_whole(tokenizer):
     def change(text):
         return "> hey 3" if "hey 3" in text else ASPECTS["system"](text)

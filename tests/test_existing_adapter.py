@@ -213,9 +213,12 @@ def test_a_checkpoint_of_another_run_is_left_out(project):
     shutil.copy(
         base_models.resolve("tiny") / "model.safetensors", project / "adapters" / "0000005_adapters.safetensors"
     )
+    (project / "adapters" / "0000006_adapters.safetensors").write_bytes(b"cut off")
     found = scoring.score(read(project), 4)
-    assert [one["checkpoint"] for one in found["left_out"]] == ["0000005_adapters.safetensors"]
-    assert 5 not in [row["iteration"] for row in found["rows"]]
+    of_another_run, unreadable = found["left_out"]
+    assert of_another_run["checkpoint"] == "0000005_adapters.safetensors" and "another run" in of_another_run["why"]
+    assert unreadable["checkpoint"] == "0000006_adapters.safetensors" and unreadable["why"]
+    assert not {5, 6} & {row["iteration"] for row in found["rows"]}
 
 
 NAMES = [f"chat {at // 2}" for at in range(40)]
