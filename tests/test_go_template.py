@@ -28,6 +28,7 @@ def written(text, **changes):
         ("{{ .Prompt }}", "hey"),
         ("a {{- .Prompt -}} \n b", "aheyb"),
         ("a {{.Prompt}} b", "a hey b"),
+        ("{{ .Prompt -}} \n b {{ .Prompt }} c{{ .Prompt }}", "heyb hey chey"),
         ("{{- /* {{ .Prompt }} is not read */ -}} x", "x"),
         ("{{ if .System }}S{{ else }}N{{ end }}", "S"),
         ("{{ if .Tools }}T{{ else if .Response }}R{{ else }}N{{ end }}", "N"),
@@ -73,6 +74,7 @@ def test_template_is_rendered_as_go_does(template, text):
     [
         ('{{ template "turn" . }}', "{{ template }}"),
         ('{{ define "turn" }}x{{ end }}', "{{ define }}"),
+        ("{{ .Prompt ) }}", "')'"),
         ("{{ currentDate }}", "the function currentDate"),
         ('{{ printf "%05d" 3 }}', "printf"),
         ("{{ if .System }}x", "without an {{ end }}"),

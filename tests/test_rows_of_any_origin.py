@@ -126,6 +126,13 @@ def test_rows_are_loaded_with_what_the_extraction_recorded_of_them(tmp_path):
     refused(lambda: variant_folder.load_examples(tmp_path, "valid"), "There is no")
 
 
+def test_a_folder_of_other_files_is_not_replaced(tmp_path):
+    (tmp_path / ".gitignore").write_text("*")
+    variant_folder.check_origin(tmp_path, {"source": "a.db"})
+    write(tmp_path, train=[example()])
+    refused(lambda: variant_folder.check_origin(tmp_path, {"source": "a.db"}), "an unrecorded source", "a.db")
+
+
 def test_replies_are_held_out_from_the_first_split_with_rows(tmp_path):
     write(tmp_path, train=[example()], valid=[example()], test=["", " "])
     assert variant_folder.heldout_split(tmp_path) == "valid"
