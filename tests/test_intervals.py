@@ -1,7 +1,7 @@
 """Intervals, verdicts, seeds and the factorial, against values worked out by hand on small tables.
 
-With two conversations, each resample is one of them twice (a quarter of the time each) or both: the 95% interval
-runs from the mean of the one to the mean of the other.
+With three conversations of one reply each, Student's t has 2 degrees of freedom: t(0.975, 2) = 4.30265. Values
+0, 1 and 2 have mean 1 and standard deviation 1, so the interval is 1 ± 4.30265/√3 = 1 ± 2.48414.
 """
 
 import numpy as np
@@ -9,32 +9,62 @@ import pytest
 from conftest import scores
 from ftstudy.compare import attribution, intervals
 
-
-def test_resamples_are_of_whole_conversations():
-    drawn = intervals.weights(["a", "b", "a"])
-    assert drawn.shape == (2000, 3)
-    assert (drawn[:, 0] == drawn[:, 2]).all() and (drawn[:, 0] + drawn[:, 1] == 2).all()
-    assert np.mean(drawn[:, 1]) == pytest.approx(1, abs=0.05)
-    alone = intervals.weights(["a"] * 3)
-    assert (alone.sum(axis=1) == 3).all() and len({tuple(row) for row in alone}) == 10
+WIDTH = 2.48414
 
 
-def test_a_mean_is_per_token_and_its_interval_runs_from_one_conversation_to_the_other():
-    value, bounds = intervals.mean(np.array([2.0, 4.0, 12.0]), np.array([1, 1, 2]), ["a", "a", "b"])
-    assert value == 18 / 4 and bounds == [3.0, 6.0]
-    assert set(intervals.draws(np.array([1.0, 0.0]), np.array([1, 0]), ["a", "b"])) == {0.0, 1.0}
-    assert intervals.mean(np.zeros(2), np.zeros(2), ["a", "b"]) == (None, None)
-    assert intervals.mean(np.array([3.0]), np.array([2]), ["a"]) == (1.5, None)
+def test_a_mean_is_per_token_and_its_interval_is_students():
+    value, bounds = intervals.mean(np.array([0.0, 2.0, 4.0]), np.array([1, 1, 1]), list("abc"))
+    assert value == 2 and bounds == pytest.approx([2 - 2 * WIDTH, 2 + 2 * WIDTH], abs=1e-4)
+    assert intervals.mean(np.array([2.0, 4.0, 12.0]), np.array([1, 1, 2]), list("abc"))[0] == 18 / 4
+    assert intervals.mean(np.zeros(2), np.zeros(2), list("ab")) == (None, None)
 
 
-@pytest.mark.parametrize("conversations, hits", [(3, 3), (4, 3), (8, 3)])
-def test_an_interval_leaves_two_and_a_half_percent_on_each_side(conversations, hits):
-    """One conversation in n has the value 1. It is drawn k times with a binomial chance: of 3, three times in 3.7%;
-    of 4, three times or more in 5.1%, four times in 0.4%; of 8, three or more in 6.7%, four or more in 1.1%."""
-    nats = np.array([1.0] + [0.0] * (conversations - 1))
-    names, tokens = [str(at) for at in range(conversations)], np.ones(conversations)
-    assert intervals.mean(nats, tokens, names)[1] == pytest.approx([0, hits / conversations])
-    assert intervals.mean(-nats, tokens, names)[1] == pytest.approx([-hits / conversations, 0])
+def test_conversations_are_the_units_whatever_the_order_of_replies():
+    one = intervals.mean(np.array([0.0, 2.0, 4.0]), np.array([2, 2, 2]), list("abc"))
+    split = intervals.mean(np.array([1.0, 3.0, 0.0, 1.0, 1.0]), np.array([1, 1, 2, 1, 1]), list("ccabb"))
+    assert split == one == (1, pytest.approx([1 - WIDTH, 1 + WIDTH], abs=1e-4))
+
+
+def test_the_standard_error_of_conversations_of_unequal_length():
+    """Sums 1, 4, 7 of 1, 2 and 3 tokens: R = 2, residuals −1, 0, 1, so s² = 3/2 · 2 / 36. Shares 1/6, 1/3, 1/2: worth
+    36/14 conversations, and 22/14 degrees of freedom."""
+    value, error, freedom = intervals.estimate(np.array([1.0, 4.0, 7.0]), np.array([1, 2, 3]), list("abc"))
+    assert (value, error, freedom) == (2, pytest.approx(np.sqrt(3 / 36)), pytest.approx(22 / 14))
+
+
+@pytest.mark.parametrize(
+    "tokens, names", [([1], "a"), ([1, 1], "aa"), ([1, 1], "ab"), ([3, 5], "ab"), ([8, 1, 1], "abc"), ([1] * 4, "aabb")]
+)
+def test_two_conversations_or_what_is_worth_no_more_have_no_interval(tokens, names):
+    value, bounds = intervals.mean(np.arange(1.0, len(tokens) + 1), np.array(tokens), list(names))
+    assert value > 0 and bounds is None and intervals.verdict(bounds) == "not distinguishable"
+
+
+def covered(conversations: int, largest: float | None, alike: float, draws: int = 4000) -> float:
+    """The share of intervals that hold a true difference of zero. `largest`: the share of the replies that the first
+    conversation has; None for equal sizes. `alike`: how much of the variance is between conversations."""
+    generator = np.random.default_rng(conversations)
+    shares = np.full(conversations, 1 / conversations)
+    if largest:
+        shares = np.array([largest, *[(1 - largest) / (conversations - 1)] * (conversations - 1)])
+    cluster = np.repeat(np.arange(conversations), np.round(shares * 10 * conversations).astype(int))
+    names, hits = [str(at) for at in cluster], 0
+    for _ in range(draws):
+        tokens = np.maximum(1, np.round(np.exp(generator.normal(2, 0.7, len(cluster)))))
+        between, within = generator.normal(size=conversations), generator.normal(size=len(cluster))
+        nats = (np.sqrt(alike) * between[cluster] + np.sqrt(1 - alike) * within * np.sqrt(7.4 / tokens)) * tokens
+        low, high = intervals.mean(nats, tokens, names)[1]
+        hits += low <= 0 <= high
+    return hits / draws
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("alike", [0.02, 0.5])
+@pytest.mark.parametrize("largest", [None, 0.4])
+@pytest.mark.parametrize("conversations", [5, 9, 20, 40])
+def test_of_a_hundred_intervals_ninety_five_hold_the_truth(conversations, largest, alike):
+    """94 to 97%; chance in 4,000 draws is 0.35% either way, twice that is allowed."""
+    assert 0.933 <= covered(conversations, largest, alike) <= 0.977
 
 
 @pytest.mark.parametrize(
@@ -55,46 +85,76 @@ def test_a_verdict_needs_an_interval_without_zero(bounds, said):
 
 
 def test_a_difference_is_left_minus_right_for_replies_and_for_ends():
-    left = scores([1, 2, 9], [1, 1, 2], [5, 6, np.nan])
-    right = scores([3, 3, 5], [1, 1, 2], [1, 4, 2])
-    found = intervals.difference(left, right, ["a", "a", "b"])
-    assert found["nats_per_reply_token"] == 1 / 4 and found["interval"] == [-1.5, 2.0]
-    assert found["verdict"] == "not distinguishable"
+    """Replies differ by 10, 11 and 12 nats, ends by −4, −5 and −6."""
+    left, right = scores([11, 13, 15], 1, 0) | {"end": np.array([1, 1, 1])}, scores([1, 2, 3], 1, 0)
+    right["end"] = np.array([5, 6, 7])
+    found = intervals.difference(left, right, list("abc"))
+    assert found["nats_per_reply_token"] == 11 and found["verdict"] == "worse"
+    assert found["interval"] == pytest.approx([11 - WIDTH, 11 + WIDTH], abs=1e-4)
     end = found["end_of_turn"]
-    assert end["nats"] == 3 and end["interval"] == [2.0, 4.0] and end["verdict"] == "worse"
-    other = intervals.difference(right, left, ["a", "a", "b"])
-    assert other["end_of_turn"]["nats"] == -3 and other["end_of_turn"]["verdict"] == "better"
-    assert intervals.difference(scores([1, 2]), scores([2, 4]), ["a", "b"])["end_of_turn"] is None
+    assert end["nats"] == -5 and end["interval"] == pytest.approx([-5 - WIDTH, -5 + WIDTH], abs=1e-4)
+    assert end["verdict"] == "better"
+    other = intervals.difference(right, left, list("abc"))
+    assert other["end_of_turn"]["nats"] == 5 and other["end_of_turn"]["verdict"] == "worse"
+    assert other["verdict"] == "better"
 
 
-def test_share_lost_is_of_the_whole_gain_and_its_interval_runs_from_one_conversation_to_the_other():
-    """Training gains 1 nat in the one conversation and 3 in the other; fusing loses half a nat in the first only."""
-    base, tuned, fused = scores([5, 5]), scores([4, 2]), scores([4.5, 2])
-    assert intervals.share_lost(base, tuned, fused, ["a", "b"]) == (0.5 / 4, [0, 0.5])
-    alone = [{"reply": one["reply"][:1]} for one in (base, tuned, fused)]
-    assert intervals.share_lost(*alone, ["a"]) == (0.5, None)
+def test_ends_that_were_not_scored_do_not_count():
+    left, right = scores([1, 2, 3, 4]), scores([1, 2, 3, 4])
+    left["end"], right["end"] = np.array([3, 4, 5, np.nan]), np.array([1, 1, 1, 1])
+    end = intervals.difference(left, right, list("abcd"))["end_of_turn"]
+    assert end["nats"] == 3 and end["interval"] == pytest.approx([3 - WIDTH, 3 + WIDTH], abs=1e-4)
+    assert intervals.difference(scores([1, 2, 3]), scores([2, 4, 6]), list("abc"))["end_of_turn"] is None
+
+
+def test_share_lost_is_of_the_whole_gain():
+    """Training gains 1, 3 and 2 nats; fusing loses half of each, but for a nat more or less in two of them."""
+    base, tuned = scores([5, 5, 5]), scores([4, 2, 3])
+    value, bounds = intervals.share_lost(base, tuned, scores([4.5, 3.5, 4]), list("abc"))
+    assert value == 0.5 and bounds == pytest.approx([0.5, 0.5])
+    value, bounds = intervals.share_lost(base, tuned, scores([5.5, 2.5, 4]), list("abc"))
+    # residuals 1, −1, 0: s² = 3/2 · 2 / 36, and 36/14 − 1 degrees of freedom, as above
+    assert value == 0.5 and bounds[1] - value == pytest.approx(value - bounds[0])
+    assert (bounds[1] - value) / np.sqrt(3 / 36) == pytest.approx(intervals.stats.t.ppf(0.975, 22 / 14))
+    assert intervals.share_lost(scores([5]), scores([4]), scores([4.5]), ["a"]) == (0.5, None)
+
+
+def test_a_jackknife_of_a_mean_is_its_students_interval():
+    values = np.array([0.0, 2.0, 4.0])
+    without = [np.delete(values, at).mean() for at in range(3)]
+    assert intervals.jackknife(2, without, np.ones(3)) == pytest.approx([2 - 2 * WIDTH, 2 + 2 * WIDTH], abs=1e-4)
+    assert intervals.jackknife(2, [1.0, 3.0], np.ones(2)) is None and intervals.jackknife(2, [], np.ones(1)) is None
 
 
 def test_three_seeds_widen_the_interval_by_students_t():
-    """Every reply differs by 0, 1 and 2 nats: no chance in the replies. t(0.975, 2) = 4.303, times 1/√3 = 2.484."""
+    """Every reply differs by 0, 1 and 2 nats: no chance in the replies, and 2 degrees of freedom."""
     left, right = [scores([shift] * 4) for shift in (5, 6, 7)], [scores([5] * 4)] * 3
     found = intervals.over_seeds(left, right, list("abcd"))
     assert found["each_seed"] == [0, 1, 2] and found["nats_per_reply_token"] == 1 and found["seeds"] == 3
-    assert found["interval"] == pytest.approx([1 - 2.484, 1 + 2.484], abs=0.3)
+    assert found["interval"] == pytest.approx([1 - WIDTH, 1 + WIDTH], abs=1e-4)
     assert found["covers"] == "test replies and training seeds" and found["verdict"] == "not distinguishable"
 
 
 def test_five_seeds_have_four_degrees_of_freedom():
-    """Differences of 1 to 5 nats: sd 1.581, over √5 is 0.707, times t(0.975, 4) = 2.776 is 1.963."""
+    """Differences of 1 to 5 nats: sd 1.58114, over √5 is 0.70711, times t(0.975, 4) = 2.77645 is 1.96324."""
     left, right = [scores([shift] * 4) for shift in (1, 2, 3, 4, 5)], [scores([0] * 4)] * 5
     found = intervals.over_seeds(left, right, list("abcd"))
-    assert found["interval"] == pytest.approx([3 - 1.963, 3 + 1.963], abs=0.2) and found["verdict"] == "worse"
+    assert found["interval"] == pytest.approx([3 - 1.96324, 3 + 1.96324], abs=1e-4) and found["verdict"] == "worse"
+
+
+def test_chance_of_replies_and_of_seeds_adds_up():
+    """Replies differ by 0, 1, 2 in each seed, and seeds by −1, 0, 1: a variance of 1/3 each, both with 2 degrees of
+    freedom, so 2/3 with 4 (Satterthwaite): 1 ± 2.77645 · √(2/3)."""
+    left = [scores([shift, shift + 1, shift + 2]) for shift in (-1, 0, 1)]
+    found = intervals.over_seeds(left, [scores([0] * 3)] * 3, list("abc"))
+    width = 2.77645 * np.sqrt(2 / 3)
+    assert found["interval"] == pytest.approx([1 - width, 1 + width], abs=1e-4)
 
 
 def test_two_seeds_and_single_replies_say_what_they_cover():
-    left, right = [scores([1, 3]), scores([3, 5])], [scores([0, 0])] * 2
-    found = intervals.over_seeds(left, right, ["a", "b"])
-    assert found["interval"] == [2.0, 4.0] and found["covers"] == "test replies only"
+    found = intervals.over_seeds([scores([1, 3, 5])] * 2, [scores([0, 0, 0])] * 2, list("abc"))
+    assert found["interval"] == pytest.approx([3 - 2 * WIDTH, 3 + 2 * WIDTH], abs=1e-4)
+    assert found["covers"] == "test replies only"
     alone = intervals.over_seeds([scores([1])] * 3, [scores([0])] * 3, ["a"])
     assert alone["interval"] is None and alone["covers"] == "test replies only"
 
@@ -108,8 +168,8 @@ def test_the_factorial_of_three_faults():
         ("a" in one) + 2 * ("b" in one) + 4 * ("c" in one) + 6 * ({"a", "b"} <= one) + 12 * (len(one) == 3)
     )
     sets = attribution._subsets(["a", "b", "c"])
-    by_set = {one: scores([10 + value(one)] * 2, [1, 1]) for one in sets}
-    found = attribution.attribute(by_set, ["a", "b", "c"], ["x", "y"])
+    by_set = {one: scores([10 + value(one)] * 3) for one in sets}
+    found = attribution.attribute(by_set, ["a", "b", "c"], ["x", "y", "z"])
     nats = lambda rows: [row["nats_per_reply_token"] for row in rows]  # noqa: E731
     assert found["whole"]["nats_per_reply_token"] == 25
     assert nats(found["main"]) == pytest.approx([7, 8, 7])
@@ -121,8 +181,8 @@ def test_the_factorial_of_three_faults():
 
 
 def test_a_single_fault_costs_what_it_costs_alone():
-    by_set = {frozenset(): scores([1, 1]), frozenset("a"): scores([1.5, 1.5])}
-    found = attribution.attribute(by_set, ["a"], ["x", "y"])
+    by_set = {frozenset(): scores([1] * 3), frozenset("a"): scores([1.5] * 3)}
+    found = attribution.attribute(by_set, ["a"], ["x", "y", "z"])
     assert found["interactions"] == []
     for one in (found["whole"], *found["main"], *found["shares"]):
         assert one["nats_per_reply_token"] == 0.5 and one["interval"] == [0.5, 0.5]

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from ftstudy.compare import preference, style_similarity
+from ftstudy.compare import intervals, preference, style_similarity
 from ftstudy.report import blind_test
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -156,14 +156,35 @@ def test_one_reply_has_a_distance_and_no_interval():
     assert found["distance"] < 0 and found["interval"] is None and found["verdict"] == "not distinguishable"
 
 
-def test_a_paired_difference_resamples_conversations():
-    """With two conversations its interval runs from the one's difference to the other's."""
-    to, left, right = style_similarity.reference(OWN, 2), ["yeah idk", "Indeed."], ["Certainly.", "lol ok"]
-    total = lambda text: style_similarity.distance([text], to)["total"]  # noqa: E731
-    first, second = (total(ours) - total(theirs) for ours, theirs in zip(left, right))
-    found = style_similarity.distance_difference(left, right, ["a", "b"], to)
-    assert first < 0 < second and found["interval"] == pytest.approx([first, second])
-    assert found["verdict"] == "not distinguishable"
+def test_a_paired_difference_is_of_whole_conversations():
+    """Its interval is the jackknife's, from the differences without each conversation in turn."""
+    to = style_similarity.reference(OWN, 4)
+    left, right = ["yeah idk", "Indeed.", "lol ok", "k"], ["Certainly.", "lol ok", "I see.", "Very well, sir."]
+    found = style_similarity.distance_difference(left, right, list("abca"), to)
+    total = lambda texts: style_similarity.distance(texts, to)["total"]  # noqa: E731
+    without = [[1, 2], [0, 2, 3], [0, 1, 3]]
+    left_out = [total([left[at] for at in kept]) - total([right[at] for at in kept]) for kept in without]
+    assert found["distance"] == pytest.approx(total(left) - total(right))
+    spread = np.sqrt(2 / 3 * ((np.array(left_out) - np.mean(left_out)) ** 2).sum())
+    low, high = found["interval"]
+    assert (low + high) / 2 == pytest.approx(found["distance"])
+    # two replies, one and one: worth 16/6 conversations
+    assert (high - low) / 2 == pytest.approx(intervals.stats.t.ppf(0.975, 16 / 6 - 1) * spread)
+    assert style_similarity.distance_difference(left, right, list("abba"), to)["interval"] is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("conversations", [9, 20])
+def test_of_a_hundred_style_intervals_about_ninety_five_hold_the_truth(conversations):
+    """Two models that write in the same style, each conversation with habits of its own."""
+    to, generator, hits = style_similarity.reference(OWN, 4 * conversations), np.random.default_rng(0), 0
+    names = [str(at) for at in np.repeat(np.arange(conversations), 4)]
+    for _ in range(400):
+        habits = [generator.choice(OWN, 6) for _ in range(conversations)]
+        sides = [[str(generator.choice(habits[int(name)])) for name in names] for _ in "lr"]
+        low, high = style_similarity.distance_difference(*sides, names, to)["interval"]
+        hits += low <= 0 <= high
+    assert 0.92 <= hits / 400 <= 0.99
 
 
 # --- the blind test ---------------------------------------------------------------------------

@@ -7,7 +7,7 @@ heldout           which replies               faults       what can be wrong wit
 likelihood        nats of the true reply      pieces       a prompt read next to training's
 generation        replies that models write   attribution  what each fault costs
 style_similarity  how close they come         archaeology  which format an adapter was trained in
-intervals         bootstrap and verdicts      repeats      option A, and more seeds
+intervals         intervals and verdicts      repeats      option A, and more seeds
                                               preference   a blind test by eye
 """
 

@@ -38,7 +38,8 @@ def rank(base: dict, tuned: dict, conversations: list[str]) -> list[dict]:
     if not saved:
         return []
     tokens = next(iter(tuned.values()))["tokens"]
-    drawn = np.stack([intervals.draws(nats, tokens, conversations) for nats in saved.values()])
+    resamples = intervals.weights(conversations)
+    drawn = np.stack([(resamples @ nats) / np.maximum(resamples @ tokens, 1) for nats in saved.values()])
     winners = np.isclose(drawn, drawn.max(axis=0), rtol=0, atol=1e-9)
     first = (winners / winners.sum(axis=0)).mean(axis=1)
     rows = []

@@ -1,46 +1,68 @@
-"""Means per token, paired differences, their intervals and verdicts.
+"""Means per token, paired differences, their 95% intervals and verdicts.
 
-An interval is the 95% percentile interval of a bootstrap that resamples whole conversations
-(Efron & Tibshirani 1993, chapter 13), because replies in one conversation are not independent.
-If there is only one conversation, its replies are resampled instead: resampling conversations
-would give a width of zero, and false certainty. A single reply has no interval.
+Replies in one conversation are not independent, so conversations are the units: a mean's standard error comes from
+the sums of its linearised residuals over each conversation, and its interval from Student's t. The degrees of freedom
+are those of conversations of equal size that would say as much (one fewer than their effective number: Carter,
+Schnepel & Steigerwald 2017, Review of Economics and Statistics 99). `bench/intervals.py` measures how often such
+intervals hold the truth. Two conversations or fewer say nothing about how far conversations differ: no interval.
 """
 
 import numpy as np
+from scipy import stats
 
 RESAMPLES = 2000
-LEVELS = [2.5, 97.5]
+LEVEL = 0.95
 BETTER, WORSE, EQUAL = "better", "worse", "not distinguishable"
 
 
-def weights(conversations: list[str], resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
-    """How often each resample contains each reply, shape (resamples, replies)."""
-    names, cluster = np.unique(unit_of(conversations), return_inverse=True)
-    draws = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
-    return draws[:, cluster]
-
-
-def unit_of(conversations: list[str]) -> list[str]:
-    """The unit to resample for each reply: its conversation, or the reply itself if there is only one conversation."""
-    return conversations if len(set(conversations)) > 1 else [str(at) for at in range(len(conversations))]
-
-
 def mean(nats: np.ndarray, tokens: np.ndarray, conversations: list[str]) -> tuple[float | None, list[float] | None]:
-    """Sum of nats over sum of tokens, with its interval. Both None without tokens; no interval for a single reply."""
+    """Sum of nats over sum of tokens, with its interval. Both None without tokens; no interval if the conversations
+    are worth two or fewer of equal size."""
     if not tokens.sum():
         return None, None
-    value = float(nats.sum() / tokens.sum())
-    return value, None if len(conversations) < 2 else bounds(draws(nats, tokens, conversations))
+    value, error, freedom = estimate(nats, tokens, conversations)
+    return value, _around(value, error, freedom)
 
 
-def draws(nats: np.ndarray, tokens: np.ndarray, conversations: list[str]) -> np.ndarray:
-    """The mean in each resample."""
-    drawn = weights(conversations)
-    return (drawn @ nats) / np.maximum(drawn @ tokens, 1)
+def estimate(nats: np.ndarray, tokens: np.ndarray, conversations: list[str]) -> tuple[float, float, float]:
+    """Sum of nats over sum of tokens, its standard error, and the degrees of freedom of that.
+
+    For n conversations with sums x and t: R = Σx/Σt; s² = n/(n−1) Σ(x − Rt)² / (Σt)²; Σ(t/Σt)² is one over their
+    effective number. NaN and 0 for a single conversation.
+    """
+    names, cluster = np.unique(conversations, return_inverse=True)
+    x, t = (np.bincount(cluster, np.asarray(part, float), len(names)) for part in (nats, tokens))
+    value, total = float(x.sum() / t.sum()), t.sum()
+    if len(names) < 2:
+        return value, float("nan"), 0.0
+    error = np.sqrt(len(names) / (len(names) - 1) * ((x - value * t) ** 2).sum()) / abs(total)
+    return value, float(error), float(1 / ((t / total) ** 2).sum() - 1)
 
 
-def bounds(values: np.ndarray) -> list[float]:
-    return [float(value) for value in np.percentile(values, LEVELS)]
+def _around(value: float, error: float, freedom: float) -> list[float] | None:
+    if freedom <= 1 + 1e-9:
+        return None
+    width = stats.t.ppf((1 + LEVEL) / 2, freedom) * error
+    return [float(value - width), float(value + width)]
+
+
+def jackknife(value: float, without: list[float], sizes: np.ndarray) -> list[float] | None:
+    """The interval of any measure. `without`: the measure without each conversation; `sizes`: their replies.
+
+    s² = (n−1)/n Σ(wᵢ − w̄)² (Efron & Tibshirani 1993, chapter 11), with the degrees of freedom of `estimate`.
+    """
+    count = len(without)
+    if count < 2:
+        return None
+    error = np.sqrt((count - 1) / count * ((np.array(without) - np.mean(without)) ** 2).sum())
+    return _around(value, float(error), float(1 / ((sizes / sizes.sum()) ** 2).sum() - 1))
+
+
+def weights(conversations: list[str], resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+    """How often each bootstrap resample of whole conversations contains each reply, shape (resamples, replies)."""
+    names, cluster = np.unique(conversations, return_inverse=True)
+    draws = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
+    return draws[:, cluster]
 
 
 def verdict(interval: list[float] | None) -> str:
@@ -71,28 +93,29 @@ def share_lost(base: dict, tuned: dict, fused: dict, conversations: list[str]) -
     (fused − tuned) / (base − tuned), in nats: 0 if nothing is lost, 1 if all is, above 1 if the fused model is worse
     than the base. Only meaningful where the gain is distinguishable from zero.
     """
-    lost, gained = fused["reply"] - tuned["reply"], base["reply"] - tuned["reply"]
-    drawn = weights(conversations)
-    interval = None if len(conversations) < 2 else bounds((drawn @ lost) / (drawn @ gained))
-    return float(lost.sum() / gained.sum()), interval
+    return mean(fused["reply"] - tuned["reply"], base["reply"] - tuned["reply"], conversations)
 
 
 def over_seeds(left: list[dict], right: list[dict], conversations: list[str]) -> dict:
     """The mean difference between two ways of training, each trained with the same seeds in the same order.
 
-    Two sources of chance are added: the test replies (the bootstrap), and the seed (Student's t with one degree
-    of freedom fewer than seeds, times the standard error of the seeds' differences). So few seeds give a wide
-    interval. With fewer than three seeds the interval covers the test replies only; `covers` says which.
+    Two sources of chance are added: the test replies, and the seed (the standard error of the seeds' differences,
+    with one degree of freedom fewer than seeds). Their variances add, and Satterthwaite's formula gives the degrees
+    of freedom of the sum, so few seeds give a wide interval. With fewer than three seeds the interval covers the test
+    replies only; `covers` says which.
     """
     pairs = list(zip(left, right))
+    tokens = pairs[0][0]["tokens"]
     each = [mean(a["reply"] - b["reply"], a["tokens"], conversations)[0] for a, b in pairs]
     together = sum(a["reply"] - b["reply"] for a, b in pairs) / len(pairs)
-    value, interval = mean(together, pairs[0][0]["tokens"], conversations)
+    value, error, freedom = estimate(together, tokens, conversations)
+    interval = _around(value, error, freedom)
     enough = len(pairs) >= 3 and interval is not None
     if enough:
-        chance = np.random.default_rng(1).standard_t(len(pairs) - 1, size=RESAMPLES)
-        spread = np.std(each, ddof=1) / np.sqrt(len(pairs))
-        interval = bounds(draws(together, pairs[0][0]["tokens"], conversations) + chance * spread)
+        of_seeds = np.var(each, ddof=1) / len(pairs)
+        both = error**2 + of_seeds
+        freedom = both**2 / (error**4 / freedom + of_seeds**2 / (len(pairs) - 1)) if both else freedom
+        interval = _around(value, np.sqrt(both), freedom)
     return {
         "nats_per_reply_token": value,
         "interval": interval,

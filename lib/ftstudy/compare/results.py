@@ -5,7 +5,6 @@ import numpy as np
 from .. import chat_format
 from ..extract.variant_folder import spread
 from . import archaeology, intervals, preference, style_similarity
-from .intervals import RESAMPLES
 
 
 def arm(model: str, one: dict, scores: dict, heldout: dict) -> dict:
@@ -26,7 +25,6 @@ def arm(model: str, one: dict, scores: dict, heldout: dict) -> dict:
         "faults": one["faults"],
         "replies": len(conversations),
         "conversations": len(set(conversations)),
-        "resampled": "conversations" if len(set(conversations)) > 1 else "replies",
         "reply_tokens": int(scores["tokens"].sum()),
         "nats_per_reply_token": value,
         "interval": interval,
@@ -216,7 +214,6 @@ def summary(
         | {"leaked": sum(plan["heldout"]["leaked"])},
         "scaling": scaling(measured["scores"], plan["models"], app, plan["heldout"]),
         "fusing": fusing(measured["scores"], app, plan["heldout"]["conversations"]),
-        "resamples": RESAMPLES,
         "arms": arms,
         "differences": differences,
         "attribution": attribution,

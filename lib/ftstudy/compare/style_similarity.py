@@ -62,7 +62,12 @@ def reference(own: list[str], size: int, seed: int = 0) -> dict:
         _total(_distances([features[at] for at in generator.choice(len(other), size, replace=few)], made))
         for _ in range(DRAWS)
     ]
-    return made | {"ceiling": {"mean": float(np.mean(drawn)), "interval": intervals.bounds(np.array(drawn))}}
+    return made | {
+        "ceiling": {
+            "mean": float(np.mean(drawn)),
+            "interval": [float(one) for one in np.percentile(drawn, [2.5, 97.5])],
+        }
+    }
 
 
 def distance(replies: list[str], to: dict) -> dict:
@@ -73,14 +78,23 @@ def distance(replies: list[str], to: dict) -> dict:
 
 def distance_difference(left: list[str], right: list[str], conversations: list[str], to: dict) -> dict:
     """Left's distance minus right's for replies to the same prompts, with interval and verdict. Lower is better."""
-    features = [[_counts(text, to) for text in replies] for replies in (left, right)]
-    stacked = [[np.stack(part) for part in zip(*rows)] for rows in features]
-    drawn = []
-    for weights in intervals.weights(conversations, DRAWS):
-        ours, theirs = (_total(_between([weights @ part for part in parts], to)) for parts in stacked)
-        drawn.append(ours - theirs)
-    interval = intervals.bounds(np.array(drawn)) if len(left) > 1 else None
-    value = _total(_distances(features[0], to)) - _total(_distances(features[1], to))
+    names, place = np.unique(conversations, return_inverse=True)
+    sides = []
+    for replies in (left, right):  # the counts of each part by conversation
+        parts = [np.zeros((len(names), len(counts))) for counts in to["counts"]]
+        for at, text in zip(place, replies):
+            for part, counts in zip(parts, _counts(text, to)):
+                part[at] += counts
+        sides.append(parts)
+
+    def measured(kept: np.ndarray) -> float:
+        ours, theirs = (_total(_between([kept @ part for part in parts], to)) for parts in sides)
+        return ours - theirs
+
+    everything = np.ones(len(names))
+    value = measured(everything)
+    without = [measured(everything - one) for one in np.eye(len(names))] if len(names) > 1 else []
+    interval = intervals.jackknife(value, without, np.bincount(place))
     return {"distance": value, "interval": interval, "verdict": intervals.verdict(interval)}
 
 
