@@ -160,6 +160,7 @@ bench: | $(READY) #: measure seconds, memory, ratios to other tools, and how man
 	$(PYTHON) bench/audit.py
 	$(PYTHON) bench/training.py
 	$(PYTHON) bench/comparison.py
+	$(PYTHON) bench/intervals.py
 
 lab: | $(READY) ## explore in JupyterLab, on copies of the notebooks in reports/RUN/lab/
 	@set -f; $(STUDY) lab --run="$$RUN" -- $$LAB

@@ -500,24 +500,27 @@ def test_factors_change_tokens_and_can_be_combined(tokenizer):
 # --- archaeology ------------------------------------------------------------------------------
 
 
-def test_archaeology_of_two_conversations():
-    base = {"x": scores([6, 8]), "y": scores([6, 8]), "only here": scores([1, 1])}
-    found = archaeology.rank(base, {"y": scores([4, 8]), "x": scores([2, 2]), "not there": scores([1, 1])}, ["a", "b"])
-    even = {"nats_per_reply_token": 0, "interval": [0, 0], "verdict": "not distinguishable"}
-    x = {"format": "x", "gain": 5, "interval": [4, 6], "first": 1, "loss": 2, "behind": None, "above_lowest": even}
-    behind = {"nats_per_reply_token": 4, "interval": [2, 6]}
-    y = {"format": "y", "gain": 1, "interval": [0, 2], "first": 0, "loss": 6}
-    assert found == [x, y | {"behind": behind, "above_lowest": behind | {"verdict": "worse"}}]
-    first, _, rejected, last = archaeology.listing({"ranked": found, "refused": ["z", "no system"]}).splitlines()
+def test_archaeology_of_three_conversations():
+    """Gains of 4, 5 and 6 nats under x: mean 5, standard deviation 1, so 5 ± t(0.975, 2)/√3 = 5 ± 2.484."""
+    base = {"x": scores([6, 7, 8]), "y": scores([6, 7, 8]), "only here": scores([1, 1, 1])}
+    tuned = {"y": scores([6, 7, 7]), "x": scores([2, 2, 2]), "not there": scores([1, 1, 1])}
+    x, y = archaeology.rank(base, tuned, list("abc"))
+    assert (x["format"], x["gain"], x["first"], x["loss"], x["behind"]) == ("x", 5, 1, 2, None)
+    assert x["interval"] == pytest.approx([5 - 2.484, 5 + 2.484], abs=1e-3)
+    assert x["above_lowest"] == {"nats_per_reply_token": 0, "interval": [0, 0], "verdict": "not distinguishable"}
+    assert (y["format"], y["first"], y["loss"]) == ("y", 0, 20 / 3) and y["gain"] == pytest.approx(1 / 3)
+    assert y["behind"]["nats_per_reply_token"] == y["above_lowest"]["nats_per_reply_token"] == pytest.approx(14 / 3)
+    assert y["above_lowest"]["verdict"] == "worse"
+    first, _, rejected, last = archaeology.listing({"ranked": [x, y], "refused": ["z", "no system"]}).splitlines()
     assert first.startswith("x    ") and first.endswith(
-        " saves +5.000 nats per reply token (+4.000 to +6.000), ranked first in 100% of resamples; "
+        " saves +5.000 nats per reply token (+2.516 to +7.484), ranked first in 100% of resamples; "
         "2.000 nats with the adapter"
     )
-    assert rejected == "This model's template rejects: z, no system message" and last == archaeology.summary(found)
-    tied = archaeology.rank(base, {name: scores([2, 2]) for name in "xy"}, ["a", "b"])
+    assert rejected == "This model's template rejects: z, no system message" and last == archaeology.summary([x, y])
+    tied = archaeology.rank(base, {name: scores([2, 2, 2]) for name in "xy"}, list("abc"))
     assert [row["first"] for row in tied] == [0.5, 0.5]
-    unmoved = archaeology.rank(base, {"x": scores([6, 8]), "y": scores([6, 7.5])}, ["a", "b"])
-    assert [(row["format"], row["gain"]) for row in unmoved] == [("y", 0.25), ("x", 0)]
+    unmoved = archaeology.rank(base, {"x": scores([6, 7, 8]), "y": scores([6, 7, 7.5])}, list("abc"))
+    assert [row["format"] for row in unmoved] == ["y", "x"] and unmoved[1]["gain"] == 0
 
 
 def test_the_candidates_are_the_studys_formats_and_the_apps(tmp_path):
@@ -722,19 +725,19 @@ def test_comparison_works_with_a_single_row(tmp_path, adapter, tokenizer):
 
 
 def test_written_replies_are_compared_with_the_persons_own():
-    rows = [example(reply="yo"), example(reply="see you there")]
-    asked = {"examples": rows, "conversations": ["a", "b"]}
-    texts = {("base", "aligned"): ("Hello!", "I would be glad to."), ("tuned", "app"): ("yo", "see you there")}
+    own = ["yo", "see you there", "ok"]
+    asked = {"examples": [example(reply=reply) for reply in own], "conversations": list("abc")}
+    texts = {("base", "aligned"): ("Hello!", "I would be glad to.", "Yes, of course."), ("tuned", "app"): tuple(own)}
     written = {arm: [{"text": text, "stopped": at == 0} for at, text in enumerate(said)] for arm, said in texts.items()}
-    found = results.generated(written, asked, ["yo", "see you there"] * 4)
-    assert found["ceiling"]["measures"]["words"] == found["ceiling"]["measures"]["true_words"] == 2
+    found = results.generated(written, asked, own * 4)
+    assert found["ceiling"]["measures"]["words"] == found["ceiling"]["measures"]["true_words"] == 1
     assert found["ceiling"]["measures"]["end_of_turn_rate"] == 1
     base, tuned = found["arms"]
     assert [(arm["model"], arm["format"], arm["words"]) for arm in (base, tuned)] == [
         ("base", "aligned", 3),
-        ("tuned", "app", 2),
+        ("tuned", "app", 1),
     ]
-    assert base["end_of_turn_rate"] == 0.5 and base["end_of_turn_interval"] == [0, 1]
+    assert base["end_of_turn_rate"] == 1 / 3 and base["end_of_turn_interval"] == [0, 1]  # not below 0, not above 1
     assert base["to_floor"]["distance"] == 0 > tuned["to_floor"]["distance"]
     assert base["to_aligned"] is None and tuned["to_aligned"] is None  # tuned was not asked as in training
     (sample,) = results.samples(asked, written, 1)
@@ -762,11 +765,13 @@ def test_differences_worth_knowing():
 
 def test_options_are_compared_over_the_seeds_that_both_were_measured_with():
     models = [{"name": f"{option}{seed}", "option": option, "seed": seed} for option in "AB" for seed in (0, 1)]
-    found = {("A0", "wrapped"): scores([2, 5]), ("B0", "aligned"): scores([1, 3]), ("B1", "aligned"): scores([9, 9])}
-    (own,) = results.training_formats(found, models, ["a", "b"], "wrapped", "app").items()
-    assert own[0] == "own" and own[1]["each_seed"] == [-1.5] and own[1]["interval"] == [-2, -1]
+    found = {("A0", "wrapped"): scores([12, 13, 14]), ("B0", "aligned"): scores([1, 1, 1])}
+    found[("B1", "aligned")] = scores([9, 9, 9])
+    (own,) = results.training_formats(found, models, list("abc"), "wrapped", "app").items()
+    assert own[0] == "own" and own[1]["each_seed"] == [-12]
+    assert own[1]["interval"] == pytest.approx([-12 - 2.484, -12 + 2.484], abs=1e-3)
     assert own[1]["formats"] == {"A": "wrapped", "B": "aligned"} and own[1]["verdict"] == "better"
-    assert results.training_formats(found, models[2:], ["a", "b"], "wrapped", "app") is None
+    assert results.training_formats(found, models[2:], list("abc"), "wrapped", "app") is None
 
 
 # --- which replies ----------------------------------------------------------------------------

@@ -7,6 +7,7 @@ With three conversations of one reply each, Student's t has 2 degrees of freedom
 import numpy as np
 import pytest
 from conftest import scores
+from coverage_of_intervals import covered
 from ftstudy.compare import attribution, intervals
 
 WIDTH = 2.48414
@@ -40,31 +41,13 @@ def test_two_conversations_or_what_is_worth_no_more_have_no_interval(tokens, nam
     assert value > 0 and bounds is None and intervals.verdict(bounds) == "not distinguishable"
 
 
-def covered(conversations: int, largest: float | None, alike: float, draws: int = 4000) -> float:
-    """The share of intervals that hold a true difference of zero. `largest`: the share of the replies that the first
-    conversation has; None for equal sizes. `alike`: how much of the variance is between conversations."""
-    generator = np.random.default_rng(conversations)
-    shares = np.full(conversations, 1 / conversations)
-    if largest:
-        shares = np.array([largest, *[(1 - largest) / (conversations - 1)] * (conversations - 1)])
-    cluster = np.repeat(np.arange(conversations), np.round(shares * 10 * conversations).astype(int))
-    names, hits = [str(at) for at in cluster], 0
-    for _ in range(draws):
-        tokens = np.maximum(1, np.round(np.exp(generator.normal(2, 0.7, len(cluster)))))
-        between, within = generator.normal(size=conversations), generator.normal(size=len(cluster))
-        nats = (np.sqrt(alike) * between[cluster] + np.sqrt(1 - alike) * within * np.sqrt(7.4 / tokens)) * tokens
-        low, high = intervals.mean(nats, tokens, names)[1]
-        hits += low <= 0 <= high
-    return hits / draws
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("alike", [0.02, 0.5])
 @pytest.mark.parametrize("largest", [None, 0.4])
 @pytest.mark.parametrize("conversations", [5, 9, 20, 40])
 def test_of_a_hundred_intervals_ninety_five_hold_the_truth(conversations, largest, alike):
     """94 to 97%; chance in 4,000 draws is 0.35% either way, twice that is allowed."""
-    assert 0.933 <= covered(conversations, largest, alike) <= 0.977
+    assert 0.933 <= covered(conversations, largest, alike, draws=4000) <= 0.977
 
 
 @pytest.mark.parametrize(

@@ -178,11 +178,7 @@ def generated(written: dict, heldout: dict, own: list[str]) -> dict:
                 "model": model,
                 "format": name,
                 **style_similarity.measures(written[model, name], true, trained),
-                "end_of_turn_interval": intervals.mean(
-                    np.array([reply["stopped"] for reply in written[model, name]], float),
-                    np.ones(len(replies)),
-                    heldout["conversations"],
-                )[1],
+                "end_of_turn_interval": _share_interval(written[model, name], heldout["conversations"]),
                 "style_distance": style_similarity.distance(replies, to),
                 "to_floor": style_similarity.distance_difference(replies, floor, heldout["conversations"], to),
                 "to_aligned": None
@@ -194,6 +190,13 @@ def generated(written: dict, heldout: dict, own: list[str]) -> dict:
             for (model, name), replies in texts.items()
         ],
     }
+
+
+def _share_interval(replies: list[dict], conversations: list[str]) -> list[float] | None:
+    """The interval of the share of replies that end; a share is from 0 to 1."""
+    ended = np.array([reply["stopped"] for reply in replies], float)
+    _, interval = intervals.mean(ended, np.ones(len(ended)), conversations)
+    return interval and [min(max(bound, 0.0), 1.0) for bound in interval]
 
 
 def summary(
