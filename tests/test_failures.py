@@ -222,7 +222,7 @@ except OSError as error:
             "import os; os.kill(os.getpid(), 9)",
             "The process of notebook 05_fails was killed, most often because memory ran",
         ),
-        ("{}['no such key']", "KeyError: 'no such key' "),
+        ("{}['no such key']", "Cell 1 failed with KeyError; the notebook says why. "),
     ],
     ids=["hidden", "memory", "killed", "unexpected"],
 )

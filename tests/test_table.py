@@ -110,6 +110,19 @@ def test_missing_columns_are_listed(read, suffix):
     )
 
 
+def test_messages_in_the_place_of_names_and_kinds_are_not_quoted(tmp_path, read):
+    path = tmp_path / "chat.csv"
+    path.write_text("Anna,Sam,2024-05-01T10:00,a secret for you\n", encoding="utf-8")
+    with pytest.raises(StudyError, match="None of the 4 names in its first line is known") as without_header:
+        read_messages(path, "table")
+    path.write_text("text,sender,a secret for you\n", encoding="utf-8")
+    with pytest.raises(StudyError, match="Its columns are text, sender, …;") as damaged:
+        read_messages(path, "table")
+    with pytest.raises(StudyError, match="unknown kind, '…'") as shifted:
+        read(row(kind="a secret for you"))
+    assert not [error for error in (without_header, damaged, shifted) if "secret" in str(error.value)]
+
+
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_unknown_kind(read, suffix):
     refused(lambda: read(row(kind="poem"), suffix=suffix), "'poem'", "tapback")

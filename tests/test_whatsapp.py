@@ -646,7 +646,7 @@ def test_dates_without_a_common_order_are_refused(read):
 
 def test_date_not_in_given_order_is_named_with_its_line(read):
     text = lines("1/2/23, 10:00 - Anna: a", "more", "12/31/23, 10:00 - Anna: b")
-    refused(lambda: read(text, date_order="dmy"), "line 3", "12/31/23, 10:00 - Anna: b", "dmy")
+    refused(lambda: read(text, date_order="dmy"), "line 3", "'12/31/23'", "dmy")
 
 
 def test_unknown_order_or_zone(read):

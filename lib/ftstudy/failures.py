@@ -6,6 +6,7 @@ their own. So the text of the whole chain of exceptions is searched, whatever th
 
 import os
 import re
+import sys
 import tempfile
 import traceback
 from collections.abc import Iterable, Iterator
@@ -89,17 +90,18 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def unexpected(error: BaseException) -> str:
-    """One paragraph on an error that nobody foresaw. Its traceback is kept in a file for a bug report."""
+    """One paragraph on an error that nobody foresaw. Its traceback is kept in a file for a bug report; its text may
+    quote a message, and is only in that file."""
     last = traceback.extract_tb(error.__traceback__)[-1]
-    text = " ".join(f"{type(error).__name__}: {error}".split())
     path = CACHE / "traceback.txt"
     try:
         write_text(path, "".join(traceback.format_exception(error)))
         kept = f"the traceback in {shown(path)}, once you have looked whether it quotes a message"
     except Exception:
-        traceback.print_exception(error)
+        print("Traceback (most recent call last):", file=sys.stderr)
+        traceback.print_tb(error.__traceback__)
         kept = "the traceback above"
     return (
-        f"This is a bug in {package}: {text} ({Path(last.filename).name}, line {last.lineno}). Please report it, with "
-        f"{kept}."
+        f"This is a bug in {package}: {type(error).__name__} ({Path(last.filename).name}, line {last.lineno}). Please "
+        f"report it, with {kept}."
     )

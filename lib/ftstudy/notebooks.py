@@ -64,7 +64,8 @@ def _reason(error: PapermillExecutionError) -> str:
         return error.evalue
     plain = COLOURS.sub("", "\n".join(error.traceback)).splitlines()
     raised = [f"{error.ename}: {error.evalue}", *(line for line in plain if re.match(r"[\w.]+: ", line))]
-    return failures.explained(raised) or raised[0]
+    # What nobody foresaw may quote a message, and what is printed may end up anywhere.
+    return failures.explained(raised) or f"Cell {error.exec_count} failed with {error.ename}; the notebook says why."
 
 
 def _keep_failed(written: Path, failed: Path) -> None:
@@ -107,7 +108,8 @@ def _headless():
     before = keep_private()
     try:
         with scratch() as folder:
-            kernel = Config(KernelManager={"transport": "ipc", "ip": f"{folder}/kernel"})
+            files = {"ip": f"{folder}/kernel", "connection_file": f"{folder}/kernel.json"}
+            kernel = Config(KernelManager={"transport": "ipc"} | files)
             yield {"config": kernel, "kernel_manager_class": Manager, "skip_cells_with_tag": "explore"}
     finally:
         os.umask(before)

@@ -10,6 +10,9 @@ from . import charts, conclusions, render, tables
 
 RESULTS = ("extraction", "findings", "format_audit", "training", "comparison", "cost")
 
+# What notebook 03 adds to an entry of training.json, and `ftstudy train` does not measure.
+BY_NOTEBOOK = {"loss_tokens": None, "stock_loss_tokens": None, "stock": []}
+
 
 def build(run: Path, not_measured: str = "") -> Path:
     """Write `index.html` into the run's folder and return its path. What was not measured, the report leaves out.
@@ -28,6 +31,8 @@ def build(run: Path, not_measured: str = "") -> Path:
     comparison = results["comparison"]
     name = comparison["trained"] if comparison else None
     trained = next((entry for entry in entries if name in (None, entry["name"])), None)
+    if trained:
+        trained = BY_NOTEBOOK | trained
     findings = (results["format_audit"] or {"own_findings": []})["own_findings"]
     made, pictures = _comparison(comparison, results["cost"] or {}) if comparison else ({}, {})
     if trained and trained["curve"]:

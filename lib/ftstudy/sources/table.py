@@ -26,6 +26,7 @@ from .exports import EPOCH, LARGEST, decode, microseconds, read_bytes, sender_of
 NEEDED = ("conversation", "sender", "timestamp", "text")
 OPTIONAL = ("is_owner", "is_group", "kind", "message_id", "reply_to")
 AMBIGUOUS = re.compile(r"\s*\d{1,2}[./-]\d{1,2}[./-]\d{2,4}\b")  # 20.02.2024, as spreadsheets write dates
+NAME = re.compile(r"\w{1,30}")  # of a column or a kind; anything else may be a message, and is not quoted
 BATCH = 20_000  # rows of a Parquet file read at a time
 MOST_ROWS = 20_000_000  # a hundred times what a person writes in a life
 TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, 1: True, 0: False}
@@ -71,10 +72,17 @@ def _demand_columns(there, file: Path) -> None:
     missing = [name for name in NEEDED if name not in there]
     if missing:
         raise StudyError(
-            f"{shown(file)} has no column {' and no '.join(missing)}. Its columns are "
-            f"{', '.join(str(name)[:50] for name in list(there)[:20]) or 'none'}; required are {', '.join(NEEDED)}; "
+            f"{shown(file)} has no column {' and no '.join(missing)}. {_names(there)}; required are {', '.join(NEEDED)}; "
             f"{', '.join(OPTIONAL)} are optional. Rename its columns."
         )
+
+
+def _names(columns) -> str:
+    """The columns' names; without a header the first row takes their place, and messages are not quoted."""
+    if not set(columns) & {*NEEDED, *OPTIONAL}:
+        return f"None of the {len(list(columns))} names in its first line is known"
+    names = [str(name) if NAME.fullmatch(str(name)) else "…" for name in list(columns)[:20]]
+    return f"Its columns are {', '.join(names)}"
 
 
 def _json_lines(file: Path, skipped: dict) -> Iterator[dict]:
@@ -201,9 +209,10 @@ def _rows(records, file: Path, mine: set, time_zone, groups: dict, skipped: dict
         if is_owner is None:
             is_owner = sender in mine
         timestamp, taken_as = _time(record["timestamp"], time_zone)
-        if not timestamp and isinstance(record["timestamp"], str) and AMBIGUOUS.match(record["timestamp"]):
+        ambiguous = not timestamp and AMBIGUOUS.match(str(record["timestamp"]))
+        if ambiguous:
             raise StudyError(
-                f"{shown(file)} has an ambiguous date, {record['timestamp'][:40]!r}: it does not say which number is the "
+                f"{shown(file)} has an ambiguous date, {ambiguous[0].strip()!r}: it does not say which number is the "
                 "month. Write timestamps as 2024-02-20 17:03 (ISO 8601) or as Unix time."
             )
         how[taken_as] = how.get(taken_as, 0) + 1
@@ -258,7 +267,8 @@ def _kind(kind, text: str, file: Path) -> str:
         return "text" if text.strip() else "empty"
     if not isinstance(kind, str) or kind not in KINDS:
         raise StudyError(
-            f"{shown(file)} has an unknown kind, {str(kind)[:50]!r}. Use one of {', '.join(KINDS)}, or remove the column."
+            f"{shown(file)} has an unknown kind, {kind if NAME.fullmatch(str(kind)) else '…'!r}. Use one of "
+            f"{', '.join(KINDS)}, or remove the column."
         )
     return kind
 

@@ -38,7 +38,7 @@ def _trained(config: Path, run: Path, data: str | None, model: str | None, flags
         print("already trained with this config, data and model: kept", flush=True)
         return {"status": "kept from before", "why": None} | _figures(run, config.stem)
     given = [*(["--data", data] if data else []), *(["--model", model] if model else []), *flags]
-    command = [sys.executable, "-m", "ftstudy", "train", "--config", str(config), "--run", run.name, *given]
+    command = [sys.executable, "-P", "-m", "ftstudy", "train", "--config", str(config), "--run", run.name, *given]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     last = []
     for line in process.stderr:

@@ -135,7 +135,7 @@ def _check_order(file: Path, text: str, headers: list[Header], order: str) -> No
         if order not in header.readings:
             raise StudyError(
                 f"{shown(file)}, line {text.count(chr(10), 0, header.start) + 1:,}: "
-                f"{text[header.start : header.start + 60].partition(chr(10))[0]!r} is not a date in the order "
+                f"{'/'.join(header.numbers)!r} is not a date in the order "
                 f"{IN_WORDS[order]} ({order}). Use another DATE_ORDER or none; if the line was pasted into a message, put "
                 "a space before it."
             )
