@@ -36,7 +36,7 @@ _LOCAL = re.compile(r"\d{3}-\d{4}")
 # Seven digits or more in any grouping: where the library looks for phone numbers.
 _DIGITS_OF_PHONE = re.compile(r"[+(]?\d(?:[ \t().\-/+]{0,4}\d){6,}")
 # WhatsApp's mention of somebody: @ and the digits of the number, or of an id of WhatsApp's own.
-_MENTION = re.compile(r"(?<![\w.@])@(\d{7,20})(?!\w)")
+_MENTION = re.compile(r"(?<![^\W\d]|[.@])@(\d{7,20})(?!\w)")
 # A number after one of these words belongs to a thing, not a phone.
 _THING = re.compile(
     r"(?i)(?:\b(?:order|invoice|tracking|ticket|booking|reservation|reference|ref|case|isbn|account|id|version"
