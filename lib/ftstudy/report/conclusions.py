@@ -230,6 +230,8 @@ def gain(row: dict | None, name: str) -> str:
 def _found(row: dict, better: str, worse: str, neither: str = "not distinguishable") -> str:
     """A difference in words, and what its verdict means."""
     meaning = {"better": better, "worse": worse, "not distinguishable": neither}[row["verdict"]]
+    if row["interval"] is None:
+        meaning = "too few conversations for a verdict"
     return f"{effect(row['nats_per_reply_token'], row['interval'])}: {meaning}"
 
 
