@@ -8,10 +8,11 @@ import time
 import pytest
 import yaml
 from conftest import example, refused
-from ftstudy import audit, chat_format, configs, limits, yaml_files
+from ftstudy import audit, chat_format, configs
 from ftstudy.chat_format import ollama, tokens
 from ftstudy.chat_format.rendering import render
 from ftstudy.errors import StudyError
+from ftstudy.files import limits, yaml_files
 from ftstudy.models import base_models
 
 ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% set c = a * b %}{% endfor %}{% endfor %}"

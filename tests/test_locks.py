@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 from conftest import refused
-from ftstudy import cli, locks
+from ftstudy import cli
 from ftstudy.compare import preference
+from ftstudy.files import locks
 from ftstudy.models import adapters
 from ftstudy.record.captures import Captures
 from ftstudy.training import results
 
-LIB = Path(locks.__file__).parents[1]
+LIB = Path(locks.__file__).parents[2]
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.fspath(LIB)}
 
 
@@ -33,7 +34,7 @@ def started(folder, *command, **more):
     )
 
 
-HOLD = "import pathlib, sys, ftstudy.locks as l\nwith l.held(pathlib.Path(sys.argv[1])): print('held', flush=True); input()"
+HOLD = "import pathlib, sys, ftstudy.files.locks as l\nwith l.held(pathlib.Path(sys.argv[1])): print('held', flush=True); input()"
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ def test_the_folder_of_a_lock_goes_with_it_unless_something_was_written(tmp_path
 def test_a_lock_that_its_holder_removed_is_taken_by_one_of_those_who_wait(tmp_path):
     """Each of four processes adds to a number 25 times, in a folder that disappears between two of them."""
     script = (
-        "import pathlib, ftstudy.locks as locks\n"
+        "import pathlib, ftstudy.files.locks as locks\n"
         "for at in range(25):\n"
         "    with locks.held(pathlib.Path('run/.lock')):\n"
         "        number = int(pathlib.Path('number').read_text())\n"

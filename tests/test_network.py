@@ -113,7 +113,19 @@ def test_every_attempt_would_be_noticed(tmp_path):
 def test_modules_in_the_current_folder_are_not_imported(tmp_path):
     for name in ("pandas", "matplotlib", "yaml", "jinja2", "ftstudy"):
         (tmp_path / f"{name}.py").write_text("open('executed', 'a').write(__name__)")
-    notebook = ["notebook", "01_extract", "-p", "source", f"{SAMPLE}/chat.db", "-p", "contacts", "", "-p", "out", "data"]
+    notebook = [
+        "notebook",
+        "01_extract",
+        "-p",
+        "source",
+        f"{SAMPLE}/chat.db",
+        "-p",
+        "contacts",
+        "",
+        "-p",
+        "out",
+        "data",
+    ]
     found = watched(tmp_path, [sys.executable, "-P", "-m", "ftstudy", *notebook])  # as the command `ftstudy` starts
     assert found["codes"] == [0], found["said"]
     assert not (tmp_path / "executed").exists()

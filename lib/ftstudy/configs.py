@@ -6,10 +6,10 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, Field, ValidationError
 
-from . import yaml_files
 from .errors import StudyError
+from .files import yaml_files
+from .files.reading import SETTINGS, read_text, why
 from .paths import absolute, shown
-from .reading import SETTINGS, read_text, why
 
 
 class GaLore(BaseModel, strict=True, extra="forbid"):

@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from .folders import keep_private
+from .files.folders import keep_private
 from .paths import run_folder
 from .printable import wrap_streams
 

@@ -19,7 +19,7 @@ from traitlets.config import Config
 from . import failures
 from .errors import StudyError
 from .files import read_json, write_json, write_text
-from .folders import keep_private, new_folder, scratch
+from .files.folders import keep_private, new_folder, scratch
 from .headless_kernel import Manager
 from .paths import NOTEBOOKS, shown
 

@@ -12,9 +12,9 @@ from mlx.utils import tree_flatten
 from mlx_lm import utils
 from mlx_lm.tuner.utils import linear_to_lora_layers
 
-from ..limits import limited
+from ..files.limits import limited
+from ..files.reading import SETTINGS, read_json
 from ..models.loadable import is_endless
-from ..reading import SETTINGS, read_json
 
 
 def skeleton(folder: Path | None):

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from ..files.reading import SETTINGS, read_json
 from ..models import loadable
 from ..paths import shown
-from ..reading import SETTINGS, read_json
 from .evidence import listed
 from .findings import Check, Finding
 

@@ -13,7 +13,7 @@ from ..chat_format.contract import NAME, VERSION, problems
 from ..chat_format.template import Template
 from ..errors import StudyError
 from ..files import write_json
-from ..folders import ignore, make_folder
+from ..files.folders import ignore, make_folder
 from ..paths import absolute, shown
 from .run_inputs import RunInputs
 

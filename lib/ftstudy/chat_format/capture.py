@@ -25,8 +25,8 @@ from pathlib import Path
 
 from ..errors import StudyError
 from ..files import replace_file
+from ..files.reading import read_bytes, why
 from ..paths import absolute, shown
-from ..reading import read_bytes, why
 from .prompts import Prompt, as_prompt, is_text
 
 STEPS = ("generate_step", "speculative_generate_step")

@@ -26,8 +26,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from ..errors import StudyError
+from ..files.reading import LARGEST, read_json, why
 from ..paths import absolute, shown
-from ..reading import LARGEST, read_json, why
 from . import user_form
 from .identity import model_identity, template_identity, tokenizer_identity
 from .prompts import Prompt, as_prompt, encoded

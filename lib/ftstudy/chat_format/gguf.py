@@ -6,8 +6,8 @@ import struct
 from pathlib import Path
 
 from ..errors import StudyError
+from ..files.reading import opened
 from ..paths import shown
-from ..reading import opened
 
 MAGIC = b"GGUF"
 NUMBERS = dict(enumerate("BbHhIif", 0)) | {7: "?", 10: "Q", 11: "q", 12: "d"}  # value type -> struct's letter

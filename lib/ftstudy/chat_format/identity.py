@@ -5,7 +5,7 @@ import json
 from functools import lru_cache
 from pathlib import Path
 
-from ..reading import opened, read_bytes
+from ..files.reading import opened, read_bytes
 from .tokens import unwrapped
 
 PIECES, PIECE = 16, 4096  # of a weights file

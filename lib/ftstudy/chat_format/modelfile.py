@@ -9,8 +9,8 @@ import re
 from pathlib import Path
 
 from ..errors import StudyError
+from ..files.reading import SETTINGS, opened, read_text, why
 from ..paths import shown
-from ..reading import SETTINGS, opened, read_text, why
 from . import gguf, go_template
 
 WORDS = {

@@ -1,6 +1,6 @@
 """The prompt that Ollama builds from a model's template and an app's messages, as its server does."""
 
-from ..limits import SECONDS, limited
+from ..files.limits import SECONDS, limited
 from .go_rendering import render
 from .go_template import Node, fields, parse
 

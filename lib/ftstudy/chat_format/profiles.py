@@ -28,10 +28,10 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
-from .. import yaml_files
 from ..errors import StudyError
+from ..files import yaml_files
+from ..files.reading import SETTINGS, read_text, why
 from ..paths import absolute, shown
-from ..reading import SETTINGS, read_text, why
 from ..wording import FORMATS
 from . import gguf, modelfile
 from .capture import captured_rows

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy
 
-from ..limits import SECONDS, limited
+from ..files.limits import SECONDS, limited
 from ..paths import shown
 
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from .. import failures
 from ..errors import StudyError
-from ..folders import keep_private
+from ..files.folders import keep_private
 from ..paths import shown
 from ..printable import one_line, streams
 from . import (

@@ -3,7 +3,7 @@
 from contextlib import contextmanager
 from pathlib import Path
 
-from .. import locks
+from ..files import locks
 from ..paths import absolute, shown
 
 EXIT_CODES = "Exit status: 0 no error found; 1 at least one error found; 2 could not run, with the reason on stderr."

@@ -20,7 +20,7 @@ def add(parsers):
 
 
 def run(options) -> int:
-    from ..folders import scratch
+    from ..files.folders import scratch
     from ..repetition import again, differences
 
     folder = run_folder(options.run)

@@ -19,10 +19,10 @@ from .. import chat_format, cost
 from ..chat_format import contract
 from ..errors import StudyError
 from ..files import write_json
+from ..files.reading import read_json
 from ..models import adapters, base_models
 from ..paths import absolute
 from ..progress import bar
-from ..reading import read_json
 from . import faults, generation, likelihood
 
 FORM = 1  # of the stored files; raise it to ignore older ones

@@ -10,7 +10,7 @@ from itertools import combinations
 from pathlib import Path
 
 from .. import chat_format
-from ..reading import read_text
+from ..files.reading import read_text
 
 SHORT, LONG = 12, 30  # characters of a line: shorter ones say nothing; two of these link two rows, or one long one
 WINDOW = 20  # a line in more rows than this is a stock phrase: a window of 8 messages repeats a line in fewer

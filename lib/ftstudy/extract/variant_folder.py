@@ -17,9 +17,9 @@ from ..chat_format import EXTRACTED
 from ..chat_format.rows import read_split
 from ..errors import StudyError
 from ..files import write_json, write_jsonl
-from ..folders import IGNORE, replace_folder
+from ..files.folders import IGNORE, replace_folder
+from ..files.reading import SETTINGS, opened, read_json
 from ..paths import shown
-from ..reading import SETTINGS, opened, read_json
 
 SPLITS = ("train", "valid", "test")
 HELDOUT = "heldout"

@@ -16,8 +16,9 @@ from hashlib import sha256
 from itertools import accumulate
 from pathlib import Path
 
-from .. import chat_format, locks
+from .. import chat_format
 from ..errors import StudyError
+from ..files import locks
 from ..paths import shown
 from . import categories, style, variant_folder
 from .reply_pairs import keep

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import StudyError
+from ..files.reading import SETTINGS, opened, parse_json, read_json
 from ..paths import shown
-from ..reading import SETTINGS, opened, parse_json, read_json
 from . import peft
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapters.safetensors"

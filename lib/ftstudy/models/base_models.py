@@ -20,7 +20,7 @@ from pathlib import Path
 from .. import paths
 from ..errors import StudyError
 from ..files import write_json
-from ..folders import replace_folder
+from ..files.folders import replace_folder
 from ..paths import absolute, shown
 from . import adapters, loadable
 from .adapters import run_of

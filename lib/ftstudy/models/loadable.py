@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import StudyError
-from ..limits import limited
+from ..files.limits import limited
+from ..files.reading import SETTINGS, read_json, refuse_special, why
 from ..paths import shown
-from ..reading import SETTINGS, read_json, refuse_special, why
 
 INDEX = "model.safetensors.index.json"
 READ = ("*.json", "*.jsonl", "*.safetensors", "*.jinja", "*.model", "*.tiktoken", "*.txt")  # by mlx-lm and transformers

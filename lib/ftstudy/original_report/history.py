@@ -6,7 +6,7 @@ from pathlib import Path
 from .. import audit, configs
 from ..extract import variant_folder
 from ..files import write_text
-from ..folders import replace_folder
+from ..files.folders import replace_folder
 from ..paths import absolute, shown
 from ..training import config_matrix
 

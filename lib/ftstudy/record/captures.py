@@ -12,7 +12,7 @@ from pathlib import Path
 from ..chat_format.capture import captured_rows
 from ..errors import StudyError
 from ..files import append_row, open_private
-from ..folders import make_folder
+from ..files.folders import make_folder
 from ..paths import shown
 from .matching import Where
 

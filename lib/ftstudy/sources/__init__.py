@@ -39,8 +39,8 @@ import numpy
 import pandas
 
 from ..errors import StudyError
+from ..files.reading import opened
 from ..paths import absolute, shown
-from ..reading import opened
 
 COLUMNS = ["conversation", "is_group", "sender", "is_owner", "timestamp", "text", "kind", "message_id", "reply_to"]
 OWNER_SENDER = "me"

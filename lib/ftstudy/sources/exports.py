@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from .. import reading
 from ..errors import StudyError
+from ..files import reading
+from ..files.reading import LARGEST, refuse_special
 from ..paths import shown
-from ..reading import LARGEST, refuse_special
 from . import ATTACHMENT, OWNER_SENDER, PHOTO
 
 IMAGE = re.compile(r".+\.(?:jpe?g|png|gif|webp|heic|heif|avif|bmp|tiff?)", re.IGNORECASE | re.DOTALL)

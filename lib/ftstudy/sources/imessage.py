@@ -16,9 +16,9 @@ import imessage_chatdb
 import pandas
 
 from ..errors import StudyError
-from ..folders import scratch
+from ..files.folders import scratch
+from ..files.reading import refuse_special, why
 from ..paths import absolute, shown
-from ..reading import refuse_special, why
 from . import ATTACHMENT, OWNER_SENDER, PHOTO, make_table
 
 BUSY_SECONDS = 5.0

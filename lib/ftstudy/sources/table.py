@@ -18,7 +18,7 @@ import pyarrow
 from pyarrow import parquet
 
 from ..errors import StudyError
-from ..limits import limited
+from ..files.limits import limited
 from ..paths import absolute, shown
 from . import KINDS, OWNER_SENDER, make_table, skip
 from .exports import EPOCH, LARGEST, decode, microseconds, read_bytes, sender_of, word, zone

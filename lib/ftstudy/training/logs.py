@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from ..errors import StudyError
+from ..files.reading import read_text, why
 from ..paths import shown
-from ..reading import read_text, why
 
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")  # colours, and moves of the cursor
 NUMBER = r"(nan|inf|[\d.]+)"

@@ -11,13 +11,13 @@ import mlx.core as mx
 from mlx.utils import tree_flatten
 from mlx_lm.utils import save_config
 
-from .. import audit, locks
+from .. import audit
 from ..audit import contract_writer
 from ..chat_format.contract import NAME as CONTRACT
 from ..engine import blas, reply_logits
 from ..errors import StudyError
-from ..files import growing, move_files, write_jsonl
-from ..folders import close_folder, ignore, new_folder
+from ..files import growing, locks, move_files, write_jsonl
+from ..files.folders import close_folder, ignore, new_folder
 from ..models import adapters, base_models
 from ..paths import absolute, shown
 from ..progress import unwatched

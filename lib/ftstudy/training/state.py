@@ -13,7 +13,7 @@ import mlx.core as mx
 from mlx.utils import tree_flatten, tree_unflatten
 
 from ..files import replace_file
-from ..folders import make_folder
+from ..files.folders import make_folder
 from ..models import adapters
 
 

@@ -11,7 +11,7 @@ from ..chat_format.loss_mask import KINDS, loss_mask
 from ..chat_format.rendering import render
 from ..configs import study
 from ..engine import reply_logits
-from ..folders import new_folder
+from ..files.folders import new_folder
 from ..models import base_models
 from ..paths import absolute
 from . import batches, train

@@ -7,9 +7,9 @@ import mlx.core as mx
 
 from ...chat_format import contract
 from ...errors import StudyError
+from ...files.reading import SETTINGS, read_json, refuse_special, why
 from ...models import adapters, checkpoints, peft
 from ...paths import shown
-from ...reading import SETTINGS, read_json, refuse_special, why
 from ..evidence import listed
 from ..findings import Check, Finding
 

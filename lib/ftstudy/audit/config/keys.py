@@ -9,8 +9,8 @@ import yaml
 
 from ...configs import ADAPTER_CONFIG
 from ...configs import STUDY as OUR_KEYS
+from ...files.reading import SETTINGS, read_text
 from ...paths import absolute
-from ...reading import SETTINGS, read_text
 from ..evidence import listed
 from ..findings import Check, Finding
 from .trainer_keys import installed, optimizer_options

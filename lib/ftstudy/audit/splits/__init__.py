@@ -9,8 +9,8 @@ from collections import defaultdict
 
 from ...chat_format.rows import Split, read_split
 from ...extract.variant_folder import HELDOUT
+from ...files.reading import opened
 from ...paths import shown
-from ...reading import opened
 from ..evidence import counted, listed, quoted
 from ..findings import Check, Finding
 from ..run_inputs import RunInputs

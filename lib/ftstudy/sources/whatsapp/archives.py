@@ -8,8 +8,8 @@ from lzma import LZMAError
 from pathlib import Path
 
 from ...errors import StudyError
+from ...files.reading import opened
 from ...paths import shown
-from ...reading import opened
 from .. import exports
 from .phrases import TITLES
 

@@ -7,7 +7,7 @@ import threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .errors import StudyError
+from ..errors import StudyError
 
 SECONDS = 20
 BYTES = 2 << 30

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from io import RawIOBase
 from pathlib import Path
 
+from ..errors import StudyError
+from ..paths import shown
 from . import locks, reading
-from .errors import StudyError
 from .folders import IGNORE, close_files, make_folder, new_folder, private
-from .paths import shown
 
 
 def read_json(path: Path):

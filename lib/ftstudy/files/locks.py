@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .errors import StudyError
+from ..errors import StudyError
 from .folders import IGNORE, make_folder
 
 LOCK = ".lock"
