@@ -195,7 +195,8 @@ def test_every_file_of_a_whole_run_is_private_from_its_first_byte_and_ignored(pr
 # Writes in a process that kills itself at its n-th look at, or change of, the file system, for every n.
 KILLED = """
 import json, os, pathlib, signal, sys
-from ftstudy import files, folders
+from ftstudy import files
+from ftstudy.files import folders
 from ftstudy.extract import variant_folder
 
 def variant(number):
@@ -328,7 +329,7 @@ def test_leftovers_of_an_earlier_version_and_of_other_files_are_removed_and_stra
 
 def test_two_writers_of_one_folder_at_once_leave_one_of_the_two(tmp_path):
     script = (
-        "import sys, pathlib; from ftstudy import folders\n"
+        "import sys, pathlib; from ftstudy.files import folders\n"
         "for at in range(100):\n"
         "    with folders.replace_folder(pathlib.Path('rows')) as new:\n"
         "        [(new / name).write_text(sys.argv[1]) for name in ('train', 'valid')]\n"
