@@ -393,7 +393,7 @@ EXCEPT = {
     "models/adapters.py": "tensors, into a new folder",
     "chat_format/capture.py": "into replace_file's new file",
     "original_report/history.py": "within replace_folder",
-    "repetition/again.py": "within scratch",
+    "stages/again.py": "within scratch",
     "sources/imessage.py": "within scratch",
     "report/render.py": "a picture, into memory",
     "audit/contract_writer.py": "a private folder of which only the contract is ignored",

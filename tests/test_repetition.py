@@ -10,7 +10,7 @@ import mlx.core as mx
 import pytest
 from conftest import refused
 from ftstudy import paths
-from ftstudy.repetition import again, differences
+from ftstudy.stages import again, differences
 
 SAMPLE = paths.ROOT / "data" / "sample" / "chat.db"
 CONFIG = """

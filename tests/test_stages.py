@@ -6,10 +6,10 @@ import shutil
 
 import pytest
 import yaml
-from ftstudy import notebooks, paths
+from ftstudy import paths
 from ftstudy.errors import StudyError
 from ftstudy.models import base_models
-from ftstudy.stages import stamps, study
+from ftstudy.stages import notebooks, stamps, study
 
 SAMPLE = paths.ROOT / "ft_configs" / "sample_tiny_lora_variable.yaml"
 
@@ -282,7 +282,7 @@ def test_a_choice_in_the_blind_test_only_builds_the_report_again(whole):
 @pytest.mark.slow
 def test_the_reason_names_what_changed(whole):
     folder, choices = whole
-    assert "iterations is 4 and was 0" in again(choices | {"iterations": 4})["03_train"]
+    assert "iterations is 4, and was not set" in again(choices | {"iterations": 4})["03_train"]
     assert "code" in again(choices | {"app": str(folder / "code")})["02_format_audit"]
 
 

@@ -6,7 +6,7 @@ def add(parsers):
 
 
 def run(options) -> None:
-    from .. import notebooks
+    from ..stages import notebooks
 
     for name in notebooks.names():
         print(f"{name}: running on the sample", flush=True)

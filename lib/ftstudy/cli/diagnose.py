@@ -50,7 +50,7 @@ def run(options) -> int:
     with only_one(folder):
         failed = study.run(choices)
     summary = read_json(folder / "findings.json")["summary"]
-    print(one_line(f"The report: {shown(folder / 'index.html')}. Open it in a browser."))
+    print(*map(one_line, study.told(folder)), sep="\n")
     if failed:
         print(one_line(f"ftstudy: {failed}"), file=sys.stderr)
     return 1 if summary["error"] else 2 if failed else 0

@@ -1,9 +1,8 @@
 """`ftstudy lab`: a run's notebooks in JupyterLab."""
 
-import subprocess
+import os
 import sys
 
-from ..errors import StudyError
 from ..paths import run_folder, shown
 from ..printable import one_line
 from .arguments import add_run
@@ -16,16 +15,18 @@ def add(parsers):
     return parser
 
 
-def run(options) -> int:
+def run(options) -> None:
     """The notebooks of the study stay as they are: what JupyterLab saves, it saves in the run's own folder."""
-    from .. import notebooks
+    from ..stages import notebooks
 
-    folder, edited = notebooks.copies(run_folder(options.run))
+    run = run_folder(options.run)
+    if not run.is_dir():
+        print(f"There is no run {options.run} yet, so the notebooks have the parameters of the sample.")
+    folder, edited = notebooks.copies(run)
     for path in edited:
-        print(
-            one_line(f"{shown(path)} has changed since it was copied, and stays as it is. Delete it to get a new copy.")
-        )
-    try:
-        return subprocess.run([sys.executable, "-m", "jupyterlab", *options.arguments], cwd=folder).returncode
-    except OSError as error:
-        raise StudyError(f"JupyterLab does not start: {error.strerror}. Run `make setup` again.") from error
+        changed = f"{shown(path)} has changed since it was copied, and stays as it is. Delete it to get a new copy."
+        print(one_line(changed))
+    sys.stdout.flush()
+    os.chdir(folder)
+    # In place of this process, so that what ends this one ends JupyterLab.
+    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", *options.arguments])

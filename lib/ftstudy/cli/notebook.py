@@ -14,7 +14,7 @@ def add(parsers):
 
 
 def run(options) -> None:
-    from .. import notebooks
+    from ..stages import notebooks
 
     folder = run_folder(options.run)
     with only_one(folder):

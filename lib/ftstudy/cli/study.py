@@ -45,7 +45,7 @@ def add(parsers):
 
 
 def run(options) -> None:
-    from ..paths import run_folder, shown
+    from ..paths import run_folder
     from ..stages import stamps, study
 
     given = {name: value for name, value in vars(options).items() if name in study.CHOICES}
@@ -59,7 +59,7 @@ def run(options) -> None:
         return
     with only_one(folder):
         failed = study.run(choices)
-    print(one_line(f"The report of this run: {shown(folder / 'index.html')}"))
+    print(*map(one_line, study.told(folder)), sep="\n")
     if failed:
         raise StudyError(failed)
 

@@ -21,7 +21,7 @@ def add(parsers):
 
 def run(options) -> int:
     from ..files.folders import scratch
-    from ..repetition import again, differences
+    from ..stages import again, differences
 
     folder = run_folder(options.run)
     given = again.recorded(folder)

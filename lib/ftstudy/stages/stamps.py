@@ -37,7 +37,7 @@ def run(folder: Path, stages: Iterable[dict], tell: Callable[[str], None] = prin
         if not why:
             tell(f"{stage['name']}: nothing has changed, kept")
             continue
-        tell(f"{stage['name']}: running into {shown(folder)} ({why})")
+        tell(f"{stage['name']}: running, writes to {shown(folder)} ({why})")
         forget(folder, stage)
         try:
             stage["do"]()
@@ -73,7 +73,7 @@ def forget(folder: Path, stage: dict) -> None:
 
 def _stamp(stage: dict) -> dict:
     """All that the stage's results depend on."""
-    given = {name: value for name, value in stage["given"].items() if value not in ("", None, [])}
+    given = {name: value for name, value in stage["given"].items() if value not in ("", None, []) and str(value) != "0"}
     reads = _contents(stage["reads"])
     return {"form": FORM, "given": given, "reads": reads, "code": _code(), "packages": _packages()}
 
@@ -89,7 +89,7 @@ def _why(folder: Path, stage: dict, now: dict) -> str:
     except (StudyError, ValueError):
         before = None
     if not isinstance(before, dict) or before.get("form") != FORM:
-        return "it isn't known what its results were made from" if before else "it has not finished before"
+        return "it isn't known what its results were made from" if before else "first run"
     wrote = _contents(stage["writes"])
     if gone := [name for name, content in wrote.items() if content is None]:
         return f"{gone[0]} is gone"
@@ -101,7 +101,7 @@ def _why(folder: Path, stage: dict, now: dict) -> str:
         f"{name} {old or 'is new'}{' → ' if old else ', '}{new or 'gone'}"
         for name, old, new in _differences(before["packages"], now["packages"])
     ]
-    return "; ".join(changes[:3]) + (f"; and {len(changes) - 3} more changes" if len(changes) > 3 else "")
+    return "; ".join(changes[:3]) + (f"; and {len(changes) - 3} more" if len(changes) > 3 else "")
 
 
 def _differences(before: dict, now: dict) -> list[tuple]:
@@ -111,8 +111,8 @@ def _differences(before: dict, now: dict) -> list[tuple]:
 
 def _change(old, new) -> str:
     if old is None:
-        return f"is {new!r}"
-    return f"was {old!r}" if new is None else f"is {new!r} and was {old!r}"
+        return f"is {new!r}, and was not set"
+    return f"was {old!r}, and is not set" if new is None else f"is {new!r}, and was {old!r}"
 
 
 def _event(old, new) -> str:

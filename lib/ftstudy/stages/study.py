@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from .. import chat_format, notebooks
+from .. import chat_format
 from ..audit import app_code
 from ..compare import plan, repeats
 from ..demo import build
@@ -20,7 +20,7 @@ from ..printable import one_line
 from ..progress import remaining, watched
 from ..sources import check_owner
 from ..training import remove_result, sweep
-from . import stamps
+from . import notebooks, stamps
 from .reads import (
     adapters_of,
     compared_too,
@@ -104,6 +104,18 @@ def run(choices: dict, tell: Callable[[str], None] = print) -> str:
         failed = f"The models could not be compared. {error}"
     stamps.run(folder, [page(choices, failed)], tell)
     return failed
+
+
+def told(folder: Path) -> list[str]:
+    """What a finished study has found, in a few lines for the terminal."""
+    from ..report import conclusions
+
+    lines = []
+    if audited := json_in(folder / "format_audit.json"):
+        lines.append(f"Audit: {conclusions.audit(audited['own_findings'])}")
+    if compared := json_in(folder / "comparison.json"):
+        lines.append(f"Result: {conclusions.comparison(compared['differences'], compared['app'])}")
+    return [*lines, f"The report: {shown(folder / 'index.html')}. Open it in a browser."]
 
 
 def stages(choices: dict) -> list[dict]:

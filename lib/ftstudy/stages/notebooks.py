@@ -16,12 +16,12 @@ from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
-from . import failures
-from .errors import StudyError
-from .files import read_json, write_json, write_text
-from .files.folders import keep_private, new_folder, scratch
+from .. import failures
+from ..errors import StudyError
+from ..files import read_json, write_json, write_text
+from ..files.folders import keep_private, new_folder, scratch
+from ..paths import NOTEBOOKS, shown
 from .headless_kernel import Manager
-from .paths import NOTEBOOKS, shown
 
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import nbformat
 
-from .. import notebooks, training
+from .. import training
 from ..errors import StudyError
 from ..paths import absolute, shown
+from . import notebooks
 
 FIRST, LAST = ("01_extract", "02_format_audit"), ("04_compare",)
 
