@@ -6,7 +6,7 @@ import mlx.core as mx
 import numpy
 import pytest
 from conftest import example
-from ftstudy import chat_format
+from ftstudy import audit, chat_format
 from ftstudy.audit import loss, run_inputs
 from ftstudy.audit.loss.trained_tokens import masked_rows
 from ftstudy.chat_format.loss_mask import KINDS, loss_mask
@@ -510,3 +510,8 @@ def test_picture_marks_rows_that_are_left_out(audited):
     rows = [{"messages": row(0)["messages"] + row(1)["messages"][:1]}, row(1)]
     first, second = masked_rows(audited(rows, ftstudy='{"train_on": "last"}'))
     assert not first["in_batch"] and not any(token["trained"] for token in first["tokens"]) and second["in_batch"]
+
+
+def test_without_training_rows_none_are_shown(tmp_path):
+    (tmp_path / "valid.jsonl").write_text('{"text": "hi"}\n')
+    assert masked_rows(audit.read("ft_configs/sample_tiny_lora_variable.yaml", tmp_path)) == []

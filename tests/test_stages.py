@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 import yaml
-from ftstudy import paths
+from ftstudy import cli, paths
 from ftstudy.errors import StudyError
 from ftstudy.models import base_models
 from ftstudy.stages import notebooks, stamps, study
@@ -310,3 +310,23 @@ def test_a_config_that_cannot_be_read_is_said_before_anything_runs(tmp_path):
     with pytest.raises(StudyError, match="No config"):
         study.run(choices)
     assert not paths.run_folder("test-nothing").exists()
+
+
+@pytest.mark.parametrize(
+    "given, data, adapter",
+    [
+        (["--run", "anna", "--source", "a.txt"], "data/anna", "data/adapters/anna/mine"),
+        (["--run", "demo", "--source", "a.txt"], "data", ""),
+        (["--run", "anna", "--source", "a.txt", "--data", "rows"], "rows", "data/adapters/anna/mine"),
+        (["--run", "anna"], "", "data/adapters/anna/mine"),
+        (["--run", "anna", "--adapter", "theirs"], "", "theirs"),
+    ],
+)
+def test_a_run_extracts_and_trains_into_folders_of_its_own(monkeypatch, given, data, adapter):
+    asked = {}
+    monkeypatch.setattr(study, "stages", lambda choices: asked.update(choices) or [])
+    monkeypatch.setattr(study, "page", lambda choices: {})
+    monkeypatch.setattr(stamps, "planned", lambda folder, stages: [])
+    with pytest.raises(SystemExit):
+        cli.main(["study", *given, "--config", "mine.yaml", "--dry-run"])
+    assert (asked["data"], asked["adapter"], asked["existing"]) == (data, adapter, adapter == "theirs")

@@ -53,6 +53,8 @@ def run(options) -> None:
     choices |= {"kind": choices["kind"] or "auto", "existing": bool(choices["adapter"])}
     if not choices["existing"] and options.run != "demo":  # each run trains into a folder of its own
         choices["adapter"] = f"data/adapters/{options.run}/{Path(choices['config']).stem}"
+    if choices["source"] and not choices["data"]:
+        choices["data"] = "data" if options.run == "demo" else f"data/{options.run}"
     folder = run_folder(options.run)
     if options.dry_run:
         print(*map(one_line, stamps.planned(folder, [*study.stages(choices), study.page(choices)])), sep="\n")

@@ -13,7 +13,7 @@ def masked_rows(inputs: RunInputs, split: str = "train", count: int = 3) -> list
     of loss_mask.KINDS. `cut` counts the tokens that max_seq_length cuts off, `padding` the padding that is not
     trained (the one trained padding token is in `tokens`). Tokens that share a character form one piece of text.
     """
-    mask = inputs.loss_mask(split)
+    mask = inputs.loss_mask(split) if split in inputs.splits else None
     return [] if mask is None else [_masked(mask, row, inputs.tokenizer) for row in range(len(mask.lengths))[:count]]
 
 
