@@ -387,6 +387,27 @@ OTHER = """
     IBAN:DE89370400440532013000 → IBAN:[card]
     NL91ABNA0417164300 → [card]
     de89 3704 0044 0532 0130 00 → [card]
+    DE89-3704-0044-0532-0130-00 → [card]
+    FR14-2004-1010-0505-0001-3M02-606 → [card]
+    4111.1111.1111.1111 → [card]
+    amex 3782.822463.10005. → amex [card].
+    telegram t.me/zoemu99 → telegram [link]
+    my telegram is https://t.me/zoemu99 → my telegram is [link]
+    https://www.instagram.com/zoemu99/ ok → [link] ok
+    insta: instagram.com/zoemu99 → insta: [link]
+    https://instagram.com/stories/zoemu99/123 → [link]
+    snapchat.com/add/zoemu99 → [link]
+    https://www.linkedin.com/in/zoe-mu/ → [link]
+    x.com/zoemu99 → [link]
+    (https://m.facebook.com/zoe.mu.77) → ([link])
+    tiktok.com/@zoemu99 → [link]
+    https://chaos.social/@zoemu99 → [link]
+    reddit.com/user/zoemu99 → [link]
+    paypal.me/zoemu99 → [link]
+    AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY → AWS_SECRET_ACCESS_KEY=[key]
+    MY_AUTH_TOKEN="9f8a7b6c5d4e3f2a1b0c" → MY_AUTH_TOKEN="[key]"
+    secret is Zx81kkLm2049qqRt → secret is [key]
+    der api key lautet Zx81kkLm2049qqRt → der api key lautet [key]
 """
 
 NAMES = {
@@ -492,6 +513,10 @@ STAYS = {
         in 20 2020 2021 2022 2023 we moved | my steam name is lame | lat 5 pm | snap's on fire | passport, 2 photos
         http://localhost:8080/a | tokens: 1200 | 2 tokens = 10000000 | meet me at example dot the end | dob is a word
         0101010001000001 is binary | 010101000100 | 1111111111
+        https://www.instagram.com/p/CxYzAbC | instagram.com/explore/ | https://x.com/home | https://facebook.com/events
+        https://x.com/search | insta or instagram.com | https://t.me | https://example.org/a/@b/c | github.com/a/b
+        the secret is practice | my secret is 10000 hours of practice | the token is 2 euros | secret is 2hoursofpractice
+        1234.5678.9012.3456 | v4111.1111.1111 | 500.000.000.000.000 | MONKEY=wJalrXUtnFEMI2222222 is no name for it
         call 911 | text 72933 | dial 112 | 100-200 people | 2023-2024 | 20:00-22:00 | 007 | 1-800 | +1 | +1000000 aura
     """,
     "FR": """
@@ -590,6 +615,7 @@ HOSTILE = """
     sk-a1|ghp_|eyJa.eyJ|AKIA|-----BEGIN PRIVATE KEY-----|Bearer a|123456789:A|0x1|52.52000, |1.2.3.4 |1.2.3.4.|2001:db8::|aa:
     passport |passport: A1 |Kennzeichen A |123-45-|birthday |12.05.|12 mai |insta |insta: |@foo_bar |u/a |a_|a#1234 |live:
     0176 |٠١٠ |０９０－|1\u200b|a'b@|"a |a (at) |a(at)b.|N 52° |geo:|annalle |Annaa|é|@1234567
+    t.me/|t.me/a |a/@a|insta a.a|DE12-|DE12-3|1234.|secret is |secret is a1|secret_|a_token=1
 """
 
 

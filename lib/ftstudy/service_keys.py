@@ -23,8 +23,10 @@ _BEARER = re.compile(
     r"(?i)\bbearer\s{1,3}(?P<key>(?=[\w.~+/=-]{0,200}\d)[\w.~+/=-]{16,})|\bbasic\s{1,3}(?P<basic>[\w+/]{15,}={1,2})"
 )
 _NAMED = re.compile(
-    r"(?i)\b(?:api[ _-]?key|secret(?:[ _-]key)?|(?:access|auth|bot|refresh)?[ _-]?token|client[ _-]?secret)"
+    r"(?i)(?<![a-z0-9])(?:api[ _-]?key|secret(?:[ _-](?:access[ _-])?key)?|(?:account|private|access)[ _-]?key"
+    r"|(?:access|auth|bot|refresh)?[ _-]?token)(?:"
     r"['\"]?\s?[:=]\s?['\"]?(?P<key>(?=[\w.+/=~-]{0,200}\d)[\w.+/=~-]{12,})"
+    r"|\s(?:is|ist|lautet|est|es|è|é)\s(?P<said>(?=\d*[a-z])(?=(?:[a-z+/=_]{0,30}\d){3})[\w+/=]{12,}))"
 )
 _BLOCK = re.compile(
     r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----(?s:.*?)(?:-----END [A-Z0-9 ]{0,30}-----|\Z)"
@@ -35,7 +37,6 @@ def find_keys(text: str) -> Iterator[tuple[int, int]]:
     """Yield keys with a known beginning, what a text calls a token or key, and private keys."""
     if _LONG.search(text):
         yield from (match.span() for match in _KEY.finditer(text))
-    for match in _BEARER.finditer(text):
-        yield match.span(match.lastgroup)
-    yield from (match.span("key") for match in _NAMED.finditer(text))
+    for pattern in (_BEARER, _NAMED):
+        yield from (match.span(match.lastgroup) for match in pattern.finditer(text))
     yield from (match.span() for match in _BLOCK.finditer(text))

@@ -1,4 +1,4 @@
-"""Finds private links: those with a token, an account or an invitation."""
+"""Finds private links: those with a token, an account or an invitation, and those to a person's page."""
 
 import re
 from collections.abc import Iterator
@@ -25,6 +25,19 @@ _INVITATION = re.compile(
     r"|maps\.app\.goo\.gl/|goo\.gl/maps/|(?:maps\.)?google(?:\.\w{2,3}){1,2}/maps/|maps\.google(?:\.\w{2,3}){1,2}/"
     r"|maps\.apple(?:\.com/|/)|waze\.com/(?:ul|live-map)/|osm\.org/go/|yandex(?:\.\w{2,3}){1,2}/maps/|2gis\.\w{2,3}/"
     r"|share\.here\.com/|w3w\.co/|what3words\.com/)[^/\s]"
+)
+# Links to a person's page: they name somebody as a user name does. t.me/zoe99, instagram.com/zoe99, any.site/@zoe99
+_PROFILE = re.compile(
+    r"(?i)(?:[\w-]+\.)*(?:"
+    r"(?:(?:t|telegram)\.me/(?:s/|c/)?|(?:instagram|facebook|fb|twitter|x|venmo)\.com/(?:u/)?|instagr\.am/|(?:fb|m)\.me/)"
+    r"(?!(?:about|accounts|business|direct|download|events|explore|gaming|groups|hashtag|help|home|i|intent|jobs|legal|login"
+    r"|marketplace|messages|notifications|p|pages|policies|privacy|reels?|search|settings|share|signup|stories|terms|tos|tv"
+    r"|watch)(?:/|\Z))[\w.-]{2,50}"
+    r"|instagram\.com/stories/[\w.]{2,50}/\d*|snapchat\.com/(?:add|u|@)/?[\w.-]+|linkedin\.com/in/[\w%-]+"
+    r"|reddit\.com/u(?:ser)?/[\w-]+|steamcommunity\.com/(?:id|profiles)/[\w-]+|discord(?:app)?\.com/users/\d+"
+    r"|open\.spotify\.com/user/\w+|paypal\.me/\w+|paypal\.com/paypalme/\w+|cash\.app/\$\w+|bsky\.app/profile/[\w.:-]+"
+    r"|signal\.me/#\S+|[\w-]+(?:\.[\w-]+)*/@[\w.-]{2,50}"
+    r")/?"
 )
 # A percent-encoded character: %C3.
 _ESCAPE = re.compile(r"%[0-9a-fA-F]{2}")
@@ -61,7 +74,8 @@ def _without_punctuation(link: str) -> str:
 
 def _is_private(link: str) -> bool:
     host, path, query, fragment = _PARTS.fullmatch(link).groups(default="")
-    if "@" in host or _INVITATION.match(f"{host}{path}{'/#' + fragment if fragment else ''}".removeprefix("www.")):
+    address = f"{host}{path}{'/#' + fragment if fragment else ''}"
+    if "@" in host or _INVITATION.match(address.removeprefix("www.")) or _PROFILE.fullmatch(address):
         return True
     has_value = any("=" in part[:-1] for part in (query, fragment))
     return has_value or any(map(_is_random, (*path.split("/"), query, *fragment.split("/"))))

@@ -10,11 +10,11 @@ ALONE_BEFORE = r"(?<![\w+.,:/$€£#-])"
 ALONE_AFTER = r"(?![\w%€$£]|[.,:/-]\d| ?(?:€|\$|£|EUR|USD|GBP))"
 
 # Groups of digits, as card numbers are written; one match may contain several numbers.
-_CARDS = re.compile(r"(?<![\d.,])\d{3,}(?:[ -]\d{2,})*")
+_CARDS = re.compile(r"(?<![\d.,])(?:\d{4}(?:(?:\.\d{4}){3}|\.\d{6}\.\d{5})(?![\d.]\d)|\d{3,}(?:[ -]\d{2,})*)")
 _DIGITS = re.compile(r"\d+")
-# An IBAN: in capitals with or without spaces, in lower case without, or of digits alone.
+# An IBAN: in capitals with or without spaces or dashes, in lower case without, or of digits alone.
 _IBAN = re.compile(
-    r"(?<!\w)(?:[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}|[a-z]{2}\d{2}[a-z0-9]{11,30}|(?i:[A-Z]{2}) ?\d{2}(?: ?\d){11,30})(?!\w)"
+    r"(?<!\w)(?:[A-Z]{2}\d{2}(?:[ .-]?[A-Z0-9]){11,30}|[a-z]{2}\d{2}[a-z0-9]{11,30}|(?i:[A-Z]{2}) ?\d{2}(?:[ .-]?\d){11,30})(?!\w)"
 )
 
 # Phone numbers as people write them in different countries.
@@ -64,7 +64,7 @@ def _longest(text: str, start: int, end: int, most: int, is_valid: Callable[[str
     """The end of the longest valid number that starts at `start` and ends with a group of digits, or 0."""
     for n in range(min(end, start + most), start + 12, -1):
         ends_group = text[n - 1].isalnum() and not text[n : n + 1].isalnum()
-        if ends_group and is_valid(re.sub("[ -]", "", text[start:n])):
+        if ends_group and is_valid(re.sub("[ .-]", "", text[start:n])):
             return n
     return 0
 
