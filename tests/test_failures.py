@@ -15,11 +15,12 @@ import nbformat
 import numpy as np
 import pytest
 import safetensors.numpy
-from ftstudy import cli, failures, files, notebooks, paths
+from ftstudy import cli, failures, files, paths
 from ftstudy.cli import checks
 from ftstudy.errors import StudyError
 from ftstudy.models import adapters
 from ftstudy.sources import imessage
+from ftstudy.stages import notebooks
 
 LIB = Path(failures.__file__).parents[1]
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.fspath(LIB)}

@@ -14,9 +14,10 @@ import time
 
 import pytest
 import test_bad_input
-from ftstudy import failures, notebooks, paths
+from ftstudy import failures, paths
 from ftstudy.errors import StudyError
 from ftstudy.sources import read_messages
+from ftstudy.stages import notebooks
 from papermill.exceptions import PapermillExecutionError
 
 MARK = "qzvxplanted"
