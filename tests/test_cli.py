@@ -1,11 +1,12 @@
 """The command line: exit status, one paragraph per error, no half-written output."""
 
 import json
+import os
 import sqlite3
 
 import pytest
 from conftest import ftstudy
-from ftstudy import cli, paths, training
+from ftstudy import chat_format, cli, paths, sources, training
 from ftstudy.cli import audit, configs
 from ftstudy.demo import build
 from ftstudy.errors import StudyError
@@ -261,3 +262,48 @@ def status(*arguments):
     with pytest.raises(SystemExit) as ended:
         cli.main(list(arguments))
     return ended.value.code
+
+
+# --- arguments that name the wrong thing -------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["Sam\nEVIL: x", "Sam\x1b[2J", "Sam\u202e"])
+def test_a_name_that_would_change_the_prompts_is_refused(name, capsys, tmp_path):
+    given = (
+        ("extract", "--source", "chat.db", "--owner", name, "--out", str(tmp_path / "out")),
+        ("audit", "--config", "none.yaml", "--owner", name),
+        ("archaeology", "--adapter", "none", "--data", "none", "--owner", name),
+    )
+    for arguments in given:
+        assert status(*arguments) == 2
+        assert "owner's name has a line break" in capsys.readouterr().err
+    with pytest.raises(StudyError, match="owner's name has a line break"):
+        study.check(study.CHOICES | {"config": "none.yaml", "owner": name})
+    sources.check_owner("chat.db", "Zoë  O’Neill 👩‍👧")
+
+
+def test_a_source_that_is_no_regular_file_gets_its_own_advice(tmp_path):
+    os.mkfifo(tmp_path / "chat.db")
+    for source in (tmp_path / "chat.db", "/dev/zero"):
+        for kind in ("auto", "imessage", "whatsapp"):
+            with pytest.raises(StudyError, match="not a regular file. Save the chat history") as caught:
+                sources.read_messages(source, kind)
+            assert "-shm" not in str(caught.value)
+
+
+def test_a_device_in_a_profile_is_called_one(tmp_path):
+    (tmp_path / "profile.yaml").write_text("kind: gguf\nfile: /dev/zero\n")
+    with pytest.raises(StudyError, match="/dev/zero, which the inference profile names, is not a regular file"):
+        chat_format.load_profile(tmp_path / "profile.yaml", "")
+
+
+def test_arguments_are_refused_in_one_sentence_that_names_them(capsys, tmp_path):
+    assert status("diagnose", "config.yaml", "--replies", "abc") == 2
+    said = capsys.readouterr().err
+    assert said.startswith("ftstudy diagnose: --replies: must be a whole number from 1, not 'abc'. ")
+    assert len(said.splitlines()) == 1
+    assert status("extract", "--source", "x", "--owner", "x", "--out", "x", "--heldout-share", "0.6") == 2
+    assert "--heldout-share: must be a number from 0 to 0.5, not '0.6'" in capsys.readouterr().err
+    assert status("diagnose", str(tmp_path / "none.yaml")) == 2
+    said = capsys.readouterr().err
+    assert "No config at" in said and "--config" not in said

@@ -327,3 +327,24 @@ def test_a_notebook_runs_without_the_temporary_folder_that_was_named(extracted, 
     said = ftstudy(*arguments, folder=extracted, **full, TMPDIR=str(extracted / temporary))
     assert said.returncode == 0, said.stderr
     assert (extracted / "reports" / "tmp" / "01_extract.ipynb").is_file()
+
+
+def test_a_full_disk_without_a_name_names_the_folders_it_may_be(monkeypatch, tmp_path):
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "small"))
+    monkeypatch.setattr(failures, "CACHE", tmp_path / "cache")
+    said = failures.explain(RuntimeError("No space left on device"))
+    assert paths.shown(tmp_path / "small") in said and paths.shown(tmp_path / "cache") in said and "adapter" in said
+
+
+# --- closed streams ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_is_dev_null(tmp_path, closed):
+    command = f'exec "$0" -m ftstudy "$@" {closed}'
+    extract = ["extract", "--source", SAMPLE, "--owner", "Sam", "--out", "rows"]
+    for arguments, code in ((["checks"], 0), (extract, 0), (["audit", "--config", "none.yaml"], 2)):
+        run = ["sh", "-c", command, sys.executable, *map(str, arguments)]
+        said = subprocess.run(run, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True)
+        assert said.returncode == code and "Traceback" not in said.stderr, said.stderr
+    assert (tmp_path / "rows" / "raw_style_variable" / "train.jsonl").stat().st_size

@@ -74,7 +74,7 @@ def given(path: str | Path) -> dict:
         )
         raise StudyError(
             f"No config at {shown(path)}. {instead} A config is the YAML file that mlx-lm was trained with, or one of "
-            "ft_configs/*.yaml (CONFIG=… or --config)."
+            "ft_configs/*.yaml."
         )
     try:
         text = read_text(path, SETTINGS)

@@ -63,6 +63,8 @@ def explained(texts: Iterable[str]) -> str | None:
         if name and number in (ENOSPC, EDQUOT, EFBIG, EROFS, EACCES) and _is_temporary(name):
             fix += ", or set TMPDIR to another folder"
         subject = f"Cannot use {shown(name)}: {what}" if name else f"Stopped, because {what}"
+        if not name and number in (ENOSPC, EDQUOT):
+            subject += f". It is the disk of {_written_to()}"
         return f"{subject}. {fix}. Finished steps are kept: run the same command again to continue."
     return None
 
@@ -73,6 +75,13 @@ def _number(text: str) -> int | None:
         return int(found[1]) if int(found[1]) in REASONS else None
     said = lambda number: os.strerror(number) in text or re.search(SAID.get(number, "$^"), text)  # noqa: E731
     return next((number for number in REASONS if said(number)), None)
+
+
+def _written_to() -> str:
+    temporary = os.environ.get("TMPDIR") or tempfile.tempdir or "/tmp"
+    return (
+        f"{shown(temporary)} (TMPDIR), of {shown(CACHE)} (the cache), or of the folder for the results or the adapter"
+    )
 
 
 def _is_temporary(name: str) -> bool:

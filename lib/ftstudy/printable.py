@@ -4,6 +4,7 @@ A name could move the cursor, recolour or retitle the terminal, hide what comes 
 Letters of all scripts, their marks and emoji stay as they are.
 """
 
+import os
 import re
 import sys
 import unicodedata
@@ -77,9 +78,24 @@ class _Stream:
 
 @contextmanager
 def streams() -> Iterator[None]:
-    """What is printed meanwhile, also by libraries, is printable; progress bars may still move the cursor."""
-    with redirect_stdout(_Stream(sys.stdout)), redirect_stderr(_Stream(sys.stderr, has_bars=True)):
+    """What is printed meanwhile, also by libraries, is printable; progress bars may still move the cursor.
+
+    A stream that is closed, as by `>&-`, leads to /dev/null.
+    """
+    _open_closed_files()
+    out, err = (stream or open(os.devnull, "w", encoding="utf-8") for stream in (sys.stdout, sys.stderr))
+    with redirect_stdout(_Stream(out)), redirect_stderr(_Stream(err, has_bars=True)):
         yield
+
+
+def _open_closed_files() -> None:
+    """Otherwise the next file to be opened would get the number of the closed one, and what libraries print."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            if os.open(os.devnull, os.O_RDWR) == number:
+                os.set_inheritable(number, True)
 
 
 def wrap_streams() -> None:

@@ -118,6 +118,10 @@ def _with_file(profile: dict, folder: Path) -> dict:
         captured = captured_rows(path)
         stop = list(dict.fromkeys([*profile.get("stop", []), *captured.pop("stop", [])]))
         return profile | captured | ({"stop": stop} if stop else {})
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise StudyError(
+            f"{shown(path)}, which the inference profile names, is not a regular file. Correct the profile's `file:`."
+        )
     if not os.path.isfile(path):
         raise StudyError(f"There is no file {shown(path)}, which the inference profile names. Correct its `file:`.")
     return profile | {"served": gguf.served(path) if profile["kind"] == "gguf" else modelfile.read(path)}

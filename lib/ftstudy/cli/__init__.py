@@ -95,7 +95,8 @@ def _drop_output() -> None:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str):
-        super().error(one_line(message))
+        said = one_line(message.removeprefix("argument "))
+        self.exit(2, f"{self.prog}: {said}. `{self.prog} --help` describes the arguments.\n")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -17,7 +17,9 @@ def add(parsers):
 
 def run(options) -> None:
     from ..compare import archaeology
+    from ..sources import check_name
 
+    check_name(options.owner or "")
     rows = archaeology.candidates_ranked(
         options.adapter, options.data, options.model, options.owner, options.inference, options.replies
     )

@@ -1,5 +1,6 @@
 """What several verbs share: argument types, and the options of every verb that trains."""
 
+import argparse
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,13 +14,15 @@ def number(least: float, kind=int, most: float = float("inf")):
     """An argparse type: a `kind` from `least` to `most`."""
 
     def parsed(text: str):
-        value = kind(text)
-        if not least <= value <= most:
-            raise ValueError
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"must be {wanted}, not {text!r}")
         return value
 
-    # argparse names the type in its error: "invalid number of at least 1 value: '0'"
-    parsed.__name__ = f"number from {least} to {most}" if most < float("inf") else f"number of at least {least}"
+    wanted = f"a {'whole ' * (kind is int)}number from {least}" + (f" to {most}" if most < float("inf") else "")
     return parsed
 
 

@@ -27,7 +27,9 @@ def add(parsers):
 def run(options) -> int:
     from .. import audit
     from ..files import write_json
+    from ..sources import check_name
 
+    check_name(options.owner or "")
     inputs = audit.read(options.config, options.data, options.model, options.inference, options.owner)
     result = audit.check(inputs, options.app, options.fused)
     if options.json:

@@ -31,6 +31,7 @@ are settings that `read_messages` passes on.
 import inspect
 import os
 from collections.abc import Iterable
+from errno import EINVAL
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
@@ -39,8 +40,9 @@ import numpy
 import pandas
 
 from ..errors import StudyError
-from ..files.reading import opened
+from ..files.reading import opened, refuse_special, why
 from ..paths import absolute, shown
+from ..printable import one_line
 
 COLUMNS = ["conversation", "is_group", "sender", "is_owner", "timestamp", "text", "kind", "message_id", "reply_to"]
 OWNER_SENDER = "me"
@@ -95,6 +97,7 @@ def read_messages(source: str | Path, kind: str = "auto", **settings) -> pandas.
     wrong with the source.
     """
     file = absolute(source)
+    _refuse_special(file)
     kind = kind_of(file) if kind == "auto" else kind
     if kind not in READERS:
         raise StudyError(f"Unknown kind of chat history: {kind!r}. Use one of {', '.join(READERS)}.")
@@ -114,6 +117,18 @@ def read_messages(source: str | Path, kind: str = "auto", **settings) -> pandas.
     return table
 
 
+def _refuse_special(file: Path) -> None:
+    """StudyError for a pipe, a socket or a device. What else is wrong with a source, its reader explains."""
+    try:
+        refuse_special(file)
+    except OSError as error:
+        if error.errno == EINVAL:
+            raise StudyError(
+                f"{shown(file)} cannot be read: {why(error)}. Save the chat history to a file, and name that file "
+                "(SOURCE=… or --source)."
+            ) from error
+
+
 def _owner_missing(file: Path, table: pandas.DataFrame, me) -> StudyError:
     counts = table["sender"].value_counts()
     senders = ", ".join(f"{name} ({count:,})" for name, count in counts.head(8).items())
@@ -128,8 +143,18 @@ def _owner_missing(file: Path, table: pandas.DataFrame, me) -> StudyError:
     )
 
 
+def check_name(owner: str) -> None:
+    """StudyError if an owner's name would do more in a prompt than name somebody."""
+    if one_line(owner) != owner:
+        raise StudyError(
+            f"The owner's name has a line break or an invisible character: {owner!r}. It would change every prompt, for "
+            "example by a line of its own. Set OWNER=… or --owner to the name alone."
+        )
+
+
 def check_owner(source: str | Path, owner: str) -> None:
-    """StudyError if the owner of a source has a blank name."""
+    """StudyError if the owner of a source has a blank name, or one as `check_name` rejects."""
+    check_name(owner)
     if not owner.strip():
         raise StudyError(
             f"The owner of {source} has no name. Set OWNER=… or --owner to the name that the prompts should use for "

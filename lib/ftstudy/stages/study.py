@@ -18,7 +18,7 @@ from ..models import base_models
 from ..paths import absolute, run_folder, shown
 from ..printable import one_line
 from ..progress import remaining, watched
-from ..sources import check_owner
+from ..sources import check_name, check_owner
 from ..training import remove_result, sweep
 from . import notebooks, stamps
 from .reads import (
@@ -71,6 +71,7 @@ def check(choices: dict) -> None:
             "There is nothing to study yet. Name your chat history with SOURCE=… and OWNER=…, or the config of a "
             "fine-tune that exists with CONFIG=…, and its adapter with ADAPTER=…."
         )
+    check_name(choices["owner"])
     if choices["source"]:
         check_owner(choices["source"], choices["owner"])
     if choices["source"] and not absolute(choices["source"]).exists():

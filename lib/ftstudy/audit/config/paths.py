@@ -115,6 +115,9 @@ def _resumed(inputs):
             f"`resume_adapter_file: {shown_key(name)}` is a folder, not a file",
             fix=f"Name a file in it, such as {Path(name) / 'adapters.safetensors'}.",
         )
+    elif path and path.exists():
+        title = f"`resume_adapter_file: {shown_key(name)}` is not a regular file"
+        yield _found(inputs, "error", "resume_adapter_file", title)
     else:
         yield _found(inputs, "error", "resume_adapter_file", f"There is no file {shown_key(name)} to resume from")
 
