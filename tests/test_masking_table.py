@@ -44,6 +44,8 @@ PHONES = {
         Nr: 0176-1234567-8 → Nr: [phone]
         WhatsApp+4917612345678 → WhatsApp[phone]
         ruf 017612345678!!! → ruf [phone]!!!
+        0️⃣3️⃣0️⃣9️⃣0️⃣1️⃣8️⃣2️⃣0️⃣ ok → [phone] ok
+        ruf 0 1 7 1 2 3 4 5 6 7 8 an → ruf [phone] an
         "0176 12345678" → "[phone]"
     """,
     "US": """
@@ -387,6 +389,25 @@ OTHER = """
     IBAN:DE89370400440532013000 → IBAN:[card]
     NL91ABNA0417164300 → [card]
     de89 3704 0044 0532 0130 00 → [card]
+    001a.2b3c.4d5e → [mac]
+    zoe @ web.de → [email]
+    zoe@ gmail.com ok → [email] ok
+    zoe(a)web.de → [email]
+    sam dot jones at gmail dot com → [email]
+    zoe punkt mu ät web punkt de → [email]
+    Am Markt 7 → [address]
+    ich wohne am Markt 7. → ich wohne [address].
+    An der alten Mühle 17 → [address]
+    Unter den Linden 77, Berlin → [address], Berlin
+    Straße des 17. Juni 135 → [address]
+    rue de la Paix 10 → [address]
+    my birthday is May third → my birthday is [birthday]
+    born on the twenty-first of June, 1990 → born on the [birthday]
+    mein geburtstag ist am dritten mai → mein geburtstag ist am [birthday]
+    plate: AB12 CDE → plate: [id]
+    my plate is B-AB 1234 → my plate is [id]
+    license number D1234567 → license number [id]
+    der code lautet 48-29-13 → der code lautet [code]
     DE89-3704-0044-0532-0130-00 → [card]
     FR14-2004-1010-0505-0001-3M02-606 → [card]
     4111.1111.1111.1111 → [card]
@@ -487,6 +508,9 @@ STAYS = {
         ich bin 1,83 m groß | 12345 Schritte | 10 000 Schritte | 4 x 100 m | 37,5 °C | um 12 | 007 | A4 | B12 | U8
         Bus 200 | Raum 2.14 | 1. FC | 30.000 km | 24/7 | 50/50 | 1/2 | S. 12 ff. | 8-10 Leute | 12.5. | 100.000.000 Euro
         IPv4 und IPv6 | Geburtstag feiern | alles Gute zum Geburtstag! | Pass auf dich auf | der Pass ist zu
+        1️⃣2️⃣3️⃣4️⃣5️⃣6️⃣7️⃣8️⃣9️⃣ | 1️⃣ Mehl 2️⃣ Eier | 1 2 3 4 5 6 7 8 9 10 | 0 1 2 3 4 5 6 7 8 9 | 0 1 0 1 1 0 1 0 1 0 1
+        Am Montag 7 Uhr | Im Mai 2024 | In der Woche 12 | Am See 2 Tage | im Park 3 Hunde gesehen | Platz der Liga | Am Markt
+        um 7 am Markt | am Bahnhof 5 min | Straße der Zukunft 2030 | mein geburtstag ist am dritten | der dritte mai war toll
         insta ist voll doof | auf Insta gesehen | Instagram ist down | Telegram oder WhatsApp? | das ist snap
     """,
     "US": """
@@ -516,6 +540,8 @@ STAYS = {
         https://www.instagram.com/p/CxYzAbC | instagram.com/explore/ | https://x.com/home | https://facebook.com/events
         https://x.com/search | insta or instagram.com | https://t.me | https://example.org/a/@b/c | github.com/a/b
         the secret is practice | my secret is 10000 hours of practice | the token is 2 euros | secret is 2hoursofpractice
+        2001.2002.2003 | dead.beef.cafe | get it @ amazon.de | see f(a)b.c | look at web dot something | the May third party
+        plate: 12 | my plate is B12 | a license number | rue de la Paix 18h30 | place de la République | code of 48-29-13
         1234.5678.9012.3456 | v4111.1111.1111 | 500.000.000.000.000 | MONKEY=wJalrXUtnFEMI2222222 is no name for it
         call 911 | text 72933 | dial 112 | 100-200 people | 2023-2024 | 20:00-22:00 | 007 | 1-800 | +1 | +1000000 aura
     """,
@@ -615,7 +641,7 @@ HOSTILE = """
     sk-a1|ghp_|eyJa.eyJ|AKIA|-----BEGIN PRIVATE KEY-----|Bearer a|123456789:A|0x1|52.52000, |1.2.3.4 |1.2.3.4.|2001:db8::|aa:
     passport |passport: A1 |Kennzeichen A |123-45-|birthday |12.05.|12 mai |insta |insta: |@foo_bar |u/a |a_|a#1234 |live:
     0176 |٠١٠ |０９０－|1\u200b|a'b@|"a |a (at) |a(at)b.|N 52° |geo:|annalle |Annaa|é|@1234567
-    t.me/|t.me/a |a/@a|insta a.a|DE12-|DE12-3|1234.|secret is |secret is a1|secret_|a_token=1
+    t.me/|t.me/a |a/@a|insta a.a|DE12-|DE12-3|1234.|secret is |secret is a1|secret_|a_token=1|0 |0 1 |1️⃣|0️⃣|a dot |a @ |a(a)|Am Markt |am |An der |rue de la A |Straße der A |may third |plate: A1
 """
 
 

@@ -7,9 +7,16 @@ _HOST = r"[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}?\.(?:[^\W\d_]{2,24}|xn--[a-z0-9-]{1,
 _EMAIL = re.compile(
     rf"(?:(?<!\w)\"[^\"\s@][^\"\n@]{{0,62}}\"|[\w+%](?:[\w.+%'&=!#$?^{{|}}/-]{{0,62}}[\w+%-])?\.{{0,3}})@{_HOST}"
 )
+_DOT, _TOP = "(?:dot|punkt)", r"(?:com|org|net|edu|eu|io|me|de|fr|es|it|pt|uk|at|ch)(?!\w)"
+_MAIL = (
+    r"(?:web|gmx|gmail|googlemail|hotmail|outlook|live|msn|yahoo|icloud|me|mac|aol|proton|protonmail|t-online|posteo"
+    r"|mailbox|freenet|orange|laposte|libero|wanadoo|terra)"
+)
 # As people hide an address from robots.
 _HIDDEN = re.compile(
-    r"(?i)\b[\w.+-]{1,64} at [\w-]{1,63}(?: dot [\w-]{1,63}){0,3}? dot (?:com|org|net|edu|eu|io|me|de|fr|es|it|pt|uk)(?!\w)"
+    rf"(?i)\b[\w.+-]{{1,64}}(?: {_DOT} [\w+-]{{1,64}}){{0,3}} (?:at|ät) [\w-]{{1,63}}(?: {_DOT} [\w-]{{1,63}}){{0,3}}? {_DOT} {_TOP}"
+    rf"|\b[\w.+-]{{1,64}}\((?:a|ä|ät)\)[\w-]{{1,63}}(?:\.[\w-]{{1,63}}){{0,3}}?\.{_TOP}"
+    rf"|\b[\w.+-]{{1,64}}(?: @ ?|@ ){_MAIL}\.{_TOP}"
     r"|[\w.+-]{1,64} ?(?:\(at\)|\[at\]|\{at\}) ?[\w-]{1,63}(?:(?:\.| ?(?:\(dot\)|\[dot\]|\(punkt\)|\[punkt\]) ?)[\w-]{1,63}){1,8}(?!\w)"
 )
 
@@ -52,6 +59,24 @@ _STREETS = [
         r"[^\W\d_][\w-]{2,30}(?:straße|strasse|str\.|weg|gasse|allee|platz|damm|ufer|chaussee)"
         r"|(?-i:[A-ZÄÖÜ][\w-]{2,20} (?:Straße|Strasse|Str\.|Weg|Gasse|Allee|Platz|Damm|Ufer)))"
         rf" ?\d{{1,4}}(?!\d)(?: ?[a-h])?(?!\w){_NO_UNIT}(?-i:, ?\d{{5}} [A-ZÄÖÜ][\w-]{{2,30}})?"
+    ),
+    # Am Markt 7; An der alten Mühle 17; Unter den Linden 77; “am Markt 7” only where the number ends the phrase
+    re.compile(
+        r"(?<![\w-])(?:Am|Im|Zum|Zur|Beim|(?:An|Auf|Hinter|Vor|Bei|In|Unter|Zu) (?:der|den|dem)"
+        r"|(?:am|im|zum|zur|beim|(?:an|auf|hinter|vor|bei|in|unter) (?:der|den|dem))(?= (?:\w{1,20} )?\w{1,30} \d{1,3}[a-h]?[.,;!?)]{0,3}\s{0,3}(?:\Z|\n)))"
+        r" (?:[A-ZÄÖÜa-zäöü][a-zäöüß]{2,20} )?(?=[A-ZÄÖÜ])\w{0,20}(?i:markt|bach|berg|wald|park|hang|rain|see|bahnhof|anger|graben|tor|turm"
+        r"|teich|feld|felde|garten|hof|mühle|kirche|brücke|mauer|linden?|eichen?|buchen|wiesen?|aue|höhe|heide|burg|schloss|hafen"
+        rf"|kanal|friedhof|brunnen|weiher|acker|winkel|platz|weinberg|ufer) \d{{1,3}}(?!\d)(?: ?[a-h])?(?!\w){_NO_UNIT}(?! [A-ZÄÖÜ])"
+    ),
+    # Straße des 17. Juni 135; Platz der Republik 1
+    re.compile(
+        r"(?<![\w-])(?:Straße|Strasse|Str\.|Platz|Allee) (?:des|der) (?:\d{1,2}\. )?[A-ZÄÖÜ][\w-]{2,25}(?: [A-ZÄÖÜ][\w-]{2,25})?"
+        rf" \d{{1,3}}(?!\d)(?: ?[a-h])?(?!\w){_NO_UNIT}"
+    ),
+    # rue de la Paix 10
+    re.compile(
+        rf"(?<![\w-])(?i:rue|avenue|boulevard|chaussée|quai|place|chemin) {_OF_THE}{_CAPITALIZED}(?: {_CAPITALIZED}){{0,3}}"
+        rf",? \d{{1,3}}(?!\d)(?: ?(?:bis|ter))?(?!\w){_NO_UNIT}"
     ),
     # 12 bis rue Victor Hugo; 3 place de la République; not “3 place de parking”
     re.compile(

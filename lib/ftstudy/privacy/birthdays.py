@@ -19,10 +19,18 @@ def _months() -> str:
 
 
 _MONTH = rf"(?:{_months()})\b\.?"
+# The days in words, in English and German: third, twenty-first, dritten, einundzwanzigsten.
+_DAY = (
+    r"(?:(?:twenty|thirty)[ -]?)?(?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth)|(?:ten|eleven|thirteen"
+    r"|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen)th|twelfth|twentieth|thirtieth"
+    r"|(?:(?:ein|zwei|drei|vier|fünf|sechs|sieben|acht|neun)und)?(?:zwanzig|dreißig|dreissig)ste[nr]?"
+    r"|(?:ers|zwei|drit|vier|fünf|sechs|sieb|ach|neun|zehn|elf|zwölf|(?:drei|vier|fünf|sech|sieb|acht|neun)zehn)te[nr]?"
+)
 _DATE = (
     r"(?:\d{4}[-./]\d{1,2}[-./]\d{1,2}|\d{1,2}(?:\. ?|[/-])\d{1,2}(?:(?:\. ?|[/-])(?:\d{4}|\d{2})|\.)?"
     rf"|\d{{1,2}}(?:st|nd|rd|th|\.|er|º|°)?(?: (?:of|de|di))? {_MONTH}(?:,? (?:de |del |of )?\d{{4}})?"
-    rf"|{_MONTH} \d{{1,2}}(?:st|nd|rd|th)?(?:,? \d{{4}})?)(?!\w|[/-]\d)"
+    rf"|{_MONTH} \d{{1,2}}(?:st|nd|rd|th)?(?:,? \d{{4}})?"
+    rf"|(?:(?:{_DAY})(?: of)? {_MONTH}|{_MONTH}(?: the)? (?:{_DAY}))(?:,? \d{{4}})?)(?!\w|[/-]\d)"
 )
 _BIRTHDAY = (
     r"(?:birthdays?|b-?day|birth ?date|date of birth|d\.?o\.?b\.?|geburtstag|geburtsdatum|geb\.?|date de naissance"

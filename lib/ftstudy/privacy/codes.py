@@ -37,7 +37,7 @@ _YOUR_CODE = re.compile(
 _SAID_CODE = re.compile(
     rf"(?i)\b{_NAME}\b(?! (?:postale?|de [áa]rea|promo\w*|source)\b)"
     rf"(?:(?:[ \t]+[^\s\d]+){{0,5}}?[ \t]+{_IS}(?:[ \t]+(?:still|now|noch))?[ \t]*:?\s*|\s?[:=]\s*|[ \t]+(?!(?:19|20)\d\d\b))"
-    rf"(?P<code>{_CODE})(?! ?(?:lines?|zeilen|lignes|líneas|characters|words|bytes)\b)"
+    rf"(?P<code>{_CODE}|{ALONE_BEFORE}\d\d(?:[- ]\d\d){{2}}{ALONE_AFTER})(?! ?(?:lines?|zeilen|lignes|líneas|characters|words|bytes)\b)"
 )
 # Before “code”: codes that are not secret.
 _OTHER_CODE = re.compile(

@@ -12,7 +12,7 @@ _WORD = (
     r"|ssn|social(?:[ -]security)?(?=[ -](?:number|no|nr|security))|social security|national insurance|ni number|nino|nhs number"
     r"|sozialversicherungs|krankenversicherten|steuer(?:[- ]?id|identifikations)?(?=[- ]?(?:id|nr|nummer))|steuer-?id"
     r"|(?:numéro de )?sécurité sociale|numéro fiscal|seguridad social|número de contribuinte|tax id|itin"
-    r"|driv(?:er['’]?s|ing) licen[cs]e|führerschein|permis de conduire|permiso de conducir|carnet de conducir|patente di guida"
+    r"|driv(?:er['’]?s|ing) licen[cs]e|licen[cs]e(?=[ -](?:number|no\b|nr|\#))|führerschein|permis de conduire|permiso de conducir|carnet de conducir|patente di guida"
     r"|carteira de motorista)"
 )
 _LABEL = r"(?:[ -]?(?:number|num|no|nr|nummer|n[°ºo]|#|número|numéro|numero|id))?\.?"
@@ -21,10 +21,13 @@ _NAMED = re.compile(
     rf"(?i)(?<!\w){_WORD}{_LABEL}{_IS}(?P<value>[a-z0-9]{{1,20}}(?:[ ./-](?:[a-z]{{0,6}}\d[a-z0-9]{{0,12}}|[a-z](?=[ ./-]\d))){{0,6}}(?-i: [B-HJ-Z](?!\w))?)(?!\w)"
 )
 # A number plate is short, so it needs its word and capitals: Kennzeichen B-AB 1234.
+_PLATE_VALUE = r"(?=[A-ZÄÖÜ -]{0,8}\d)[A-ZÄÖÜ\d]{1,4}(?:[ -]?[A-ZÄÖÜ\d]{1,4}){1,3}"
 _PLATE = re.compile(
     r"(?i:(?<!\w)(?:(?:auto|kfz-?)?kennzeichen|(?:license|licence|number) plate|plaque d['’]immatriculation|immatriculation"
     r"|matrícula|targa|placa))(?i:\s?[:=]\s?|\s(?:is|ist|est|es|è|é)\s|\s)"
-    r"(?P<value>(?=[A-ZÄÖÜ -]{0,8}\d)[A-ZÄÖÜ\d]{1,4}(?:[ -]?[A-ZÄÖÜ\d]{1,4}){1,3})(?!\w)"
+    rf"(?P<value>{_PLATE_VALUE})(?!\w)"
+    r"|(?i:(?<!\w)(?:number )?plates?(?:\s?[:=]\s?|\s(?:is|are)\s))"
+    rf"(?P<short>(?=[A-Z\d -]{{6}})(?=[\d -]{{0,8}}[A-Z]){_PLATE_VALUE})(?!\w)"
 )
 
 
@@ -94,4 +97,4 @@ def find_ids(text: str) -> Iterator[tuple[int, int]]:
         for match in _ANY_UNNAMED.finditer(text):
             if _UNNAMED[match.lastindex - 1][1](match[0]):
                 yield match.span()
-    yield from (match.span("value") for match in _PLATE.finditer(text))
+    yield from (match.span(match.lastgroup) for match in _PLATE.finditer(text))

@@ -28,7 +28,7 @@ _INVITATION = re.compile(
 )
 # Links to a person's page: they name somebody as a user name does. t.me/zoe99, instagram.com/zoe99, any.site/@zoe99
 _PROFILE = re.compile(
-    r"(?i)(?:[\w-]+\.)*(?:"
+    r"(?i)(?:[\w-]{1,63}\.){0,3}(?:"
     r"(?:(?:t|telegram)\.me/(?:s/|c/)?|(?:instagram|facebook|fb|twitter|x|venmo)\.com/(?:u/)?|instagr\.am/|(?:fb|m)\.me/)"
     r"(?!(?:about|accounts|business|direct|download|events|explore|gaming|groups|hashtag|help|home|i|intent|jobs|legal|login"
     r"|marketplace|messages|notifications|p|pages|policies|privacy|reels?|search|settings|share|signup|stories|terms|tos|tv"
@@ -36,7 +36,7 @@ _PROFILE = re.compile(
     r"|instagram\.com/stories/[\w.]{2,50}/\d*|snapchat\.com/(?:add|u|@)/?[\w.-]+|linkedin\.com/in/[\w%-]+"
     r"|reddit\.com/u(?:ser)?/[\w-]+|steamcommunity\.com/(?:id|profiles)/[\w-]+|discord(?:app)?\.com/users/\d+"
     r"|open\.spotify\.com/user/\w+|paypal\.me/\w+|paypal\.com/paypalme/\w+|cash\.app/\$\w+|bsky\.app/profile/[\w.:-]+"
-    r"|signal\.me/#\S+|[\w-]+(?:\.[\w-]+)*/@[\w.-]{2,50}"
+    r"|signal\.me/#\S+|[\w-]{1,63}(?:\.[\w-]{1,63}){0,3}/@[\w.-]{2,50}"
     r")/?"
 )
 # A percent-encoded character: %C3.

@@ -6,7 +6,10 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 _FOUR = re.compile(r"(?<![\w.:/-])(\d{1,3}(?:\.\d{1,3}){3})(?::\d{1,5})?(?![\w-]|\.\d)")
 _SIX = re.compile(r"(?i)(?<![\w:.])(?=[23f][0-9a-f]{3}:)[0-9a-f]{4}:[0-9a-f:]{2,34}(?![\w:])")
-_MAC = re.compile(r"(?i)(?<![\w:-])[0-9a-f]{2}([:-])[0-9a-f]{2}(?:\1[0-9a-f]{2}){4}(?![\w:-])")
+_MAC = re.compile(
+    r"(?i)(?<![\w:-])[0-9a-f]{2}([:-])[0-9a-f]{2}(?:\1[0-9a-f]{2}){4}(?![\w:-])"
+    r"|(?<![\w.])(?=[0-9.]{0,12}[a-f])(?=[a-f.]{0,12}\d)[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}(?![\w-]|\.\w)"
+)
 # After one of these, four numbers are the number of something else.
 _VERSION = re.compile(
     r"(?i)(?:\b(?:v|ver|version|release|build|section|chapter|kapitel|abschnitt|firmware|driver)[ .:]{0,2})$"

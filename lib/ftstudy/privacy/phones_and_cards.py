@@ -35,6 +35,11 @@ _PHONE = re.compile(
 _LOCAL = re.compile(r"\d{3}-\d{4}")
 # Seven digits or more in any grouping: where the library looks for phone numbers.
 _DIGITS_OF_PHONE = re.compile(r"[+(]?\d(?:[ \t().\-/+]{0,4}\d){6,}")
+# Digits one by one, in emoji or with a space between two: 0️⃣3️⃣0️⃣…, 0 1 7 1 …
+_ONE_BY_ONE = re.compile(
+    rf"(?<!\ufe0f)(?<!\u20e3)(?:\d\ufe0f?\u20e3 ?){{6,14}}\d\ufe0f?\u20e3"
+    rf"|{ALONE_BEFORE}(?<!\d )0(?: \d){{9,12}}{ALONE_AFTER}(?! \d)"
+)
 # WhatsApp's mention of somebody: @ and the digits of the number, or of an id of WhatsApp's own.
 _MENTION = re.compile(r"(?<![^\W\d]|[.@])@(\d{7,20})(?!\w)")
 # A number after one of these words belongs to a thing, not a phone.
@@ -93,6 +98,10 @@ def _is_iban(iban: str) -> bool:
 def find_phones(text: str, region: str) -> Iterator[tuple[int, int]]:
     """Yield mentions by digits, phone numbers in the forms above, and those that are valid in `region`."""
     yield from (match.span(1) for match in _MENTION.finditer(text))
+    for match in _ONE_BY_ONE.finditer(text):
+        digits = "".join(_DIGITS.findall(match[0]))
+        if digits not in "01234567890" and len(set(digits)) > 3 and _is_valid(digits, region):
+            yield match.span()
     if not _DIGITS_OF_PHONE.search(text):
         return
     for start, end in (*_written_phones(text), *_library_phones(text, region)):
@@ -137,7 +146,11 @@ def _is_phone(number: str, before: str, after: str, region: str) -> bool:
     digits = re.sub(r"\D", "", number)
     if not number.startswith(("+", "(", "0", "8")) and len(_DIGITS.findall(number)) < 3:
         return False  # 12345678 may count anything
+    return _is_valid(("+" if number.startswith("+") else "") + digits, region)
+
+
+def _is_valid(number: str, region: str) -> bool:
     try:
-        return is_valid_number(parse(("+" if number.startswith("+") else "") + digits, region))
+        return is_valid_number(parse(number, region))
     except NumberParseException:
         return False

@@ -43,7 +43,7 @@ _PLACEHOLDER = re.compile(rf"\[(?:{'|'.join(_PATTERNS)})\]")
 _MASKED = re.compile(rf"{_PLACEHOLDER.pattern}|(?i:person)\d+(?![\d@])")
 # A text without any of these can only contain names to mask.
 _SUSPICIOUS = re.compile(
-    r"[\d@＠_]|\w ?[:=：＝]|[Ww]{3}\.|\w\.\w|[(\[{][Aa][Tt][)\]}]| dot |[Bb]earer|glpat-|-----BEGIN"
+    r"[\d@＠_]|\w ?[:=：＝]|[Ww]{3}\.|\w\.\w|[(\[{][Aa][Tt][)\]}]| (?:dot|punkt) |[Bb]irth|[Bb]day|[Gg]eb(?:urtstag|oren)|\u20e3|[Bb]earer|glpat-|-----BEGIN"
 )
 
 

@@ -15,7 +15,7 @@ _IS = r"(?: ?(?:[:=👉→]|[-=]>) ?| [-–] | (?:is|ist|est|c['’]est|es|è|é
 _REST = r"(?:[\w-]|\.(?=\w)){1,38}(?:#\d{4})?(?!\w)"
 _AT = rf"@(?!(?:everyone|here|all|channel)\b)\w{_REST}"
 # Without an @, what ordinary words do not have: an underscore, a digit or a dot inside.
-_ODD = rf"(?:live:)?(?!v\d+\.|[\w-]+(?:\.[\w-]+){{1,5}}/\S)(?=[a-z-]{{0,38}}[_.\d#])[a-z_](?=[\w.#-]{{3}}){_REST}"
+_ODD = rf"(?:live:)?(?!v\d+\.|[\w-]{{1,38}}(?:\.[\w-]{{1,38}}){{1,3}}/\S)(?=[a-z-]{{0,38}}[_.\d#])[a-z_](?=[\w.#-]{{3}}){_REST}"
 _PLAIN = r"[a-z][\w-]{4,29}(?=\s{0,3}(?:\Z|[\n,;!?)|]|\.(?:\s|\Z)))"
 _ANY_APP = re.compile(rf"(?i)\b(?:{_APP}|{_WORD_TOO}|u/)")  # a quick test
 _NEAR = [
