@@ -42,6 +42,28 @@ def count(amount: int, one: str, many: str = "") -> str:
     return f"{amount:,} {one if amount == 1 else many or f'{one}s'}"
 
 
+# The key of privacy.mask's counts for names that stay.
+NOT_MASKED = "names not masked because they are also ordinary words"
+_MASKED = {
+    "phone": ("phone number", ""),
+    "email": ("e-mail address", "e-mail addresses"),
+    "card": ("card or account number", ""),
+    "address": ("street address", "street addresses"),
+    "id": ("number of identity", "numbers of identity"),
+    "username": ("user name", ""),
+    "ip": ("IP address", "IP addresses"),
+    "mac": ("MAC address", "MAC addresses"),
+    NOT_MASKED: ("name not masked because it is also an ordinary word", NOT_MASKED),
+}
+
+
+def masked(counts: dict[str, int]) -> str:
+    """What was masked, from privacy.mask's counts: 5 names, 3 phone numbers; 1 name not masked because …"""
+    said = {what: count(amount, *_MASKED.get(what, (what, ""))) for what, amount in counts.items()}
+    left = said.pop(NOT_MASKED, "")
+    return "; ".join(filter(None, [", ".join(said.values()) or "nothing", left]))
+
+
 def listed(items: list[str]) -> str:
     """An enumeration: a, b and c."""
     return " and ".join(filter(None, [", ".join(items[:-1]), items[-1] if items else ""]))

@@ -46,7 +46,7 @@ def add(parsers):
 
 
 def run(options) -> None:
-    from .. import privacy, sources
+    from .. import privacy, sources, wording
     from ..extract import reply_pairs, variant_folder, variants
     from ..privacy import contacts, regions
 
@@ -63,7 +63,7 @@ def run(options) -> None:
     messages = contacts.apply(messages, book)
     if not options.no_mask:
         messages, masked = privacy.mask(messages, privacy.people_of(messages, book, options.owner, me), options.region)
-        print("masked: " + (", ".join(f"{count:,} {what}" for what, count in masked.items()) or "nothing"))
+        print(f"masked: {wording.masked(masked)}")
     print(*map(one_line, messages.attrs["notes"]), sep="\n")
     limits = given("context_messages", "context_bytes", "reply_bytes", "burst_minutes", "session_minutes")
     pairs, funnel = reply_pairs.build(messages, groups=options.groups, **limits)

@@ -15,6 +15,7 @@ from hashlib import blake2b
 import pandas
 
 from ..sources import check
+from ..wording import NOT_MASKED
 from . import contacts as address_book
 from . import regions
 from .codes import is_code_message
@@ -39,7 +40,7 @@ __all__ = [
 _EMAIL = re.compile(r"\w@\w")
 _NUMBER = re.compile(r"\d{7,}")
 _SEPARATOR = re.compile(r"[:|/#]")  # between the parts of an id
-LEFT = "names not masked because they are also ordinary words"
+LEFT = NOT_MASKED
 
 
 def mask(messages: pandas.DataFrame, names: list[dict], region: str = "") -> tuple[pandas.DataFrame, dict]:

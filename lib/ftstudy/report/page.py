@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from .. import wording
 from ..compare import preference, style_similarity
 from ..errors import StudyError
 from ..files import read_json, write_text
@@ -56,6 +57,7 @@ def build(run: Path, not_measured: str = "") -> Path:
         **results,
         trained=trained,
         say=conclusions,
+        masked=wording.masked,
         findings_of_data=[one for one in findings if one["check"].startswith("data.")],
         other_findings=[one for one in findings if not one["check"].startswith("data.")],
         between={(*row["left"], *row["right"]): row for row in (comparison or {"differences": []})["differences"]},
