@@ -1,19 +1,24 @@
 """Templates and files that never end, or that grow without end, are stopped with a sentence."""
 
+import errno
 import json
 import resource
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import yaml
 from conftest import example, refused
-from ftstudy import audit, chat_format, configs
+from ftstudy import audit, chat_format, configs, failures
+from ftstudy.audit import architecture
 from ftstudy.chat_format import ollama, tokens
 from ftstudy.chat_format.rendering import render
+from ftstudy.chat_format.template import Template
 from ftstudy.errors import StudyError
 from ftstudy.files import limits, yaml_files
-from ftstudy.models import base_models
+from ftstudy.models import base_models, loadable
+from mlx_lm import utils
 
 ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% set c = a * b %}{% endfor %}{% endfor %}"
 GROWING = (
@@ -142,3 +147,64 @@ def test_files_larger_than_settings_can_be_are_refused(tmp_path):
     refused(lambda: configs.load(tmp_path / "big.yaml"), "big.yaml", "more than")
     with pytest.raises(StudyError):
         chat_format.load_profile(tmp_path / "big.yaml")
+
+
+# --- a machine without memory -------------------------------------------------------------------
+
+
+def in_little_memory(use, raised=MemoryError, room=64 << 20):
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (limits._used() + room, before[1]))
+    try:
+        with pytest.raises(raised) as caught:
+            use()
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+    assert failures.explain(caught.value)
+    return caught.value
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux limits memory")
+def test_too_little_memory_is_not_the_templates_fault(monkeypatch):
+    monkeypatch.setattr(limits, "_refused", set())
+    tokenizer = base_models.load_tokenizer("tiny")
+    tokenizer.chat_template = "{{ 'a' * 500000000 }}"  # bytes; fewer than the limit of 2 GB
+    chat = [(1, example())]
+    in_little_memory(lambda: render(chat, tokenizer))
+    in_little_memory(lambda: Template(tokenizer).render(example()["messages"]))
+    assert not limits._refused
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux limits memory")
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("std::bad_alloc"),
+        OSError(errno.EMFILE, "Too many open files"),
+        RuntimeError("[malloc] Unable to allocate 8 bytes."),
+    ],
+    ids=["memory", "open files", "mlx"],
+)
+def test_what_the_machine_lacks_is_no_finding(monkeypatch, tmp_path, error):
+    def fail(*arguments, **options):
+        raise error
+
+    tokenizer, folder = base_models.load_tokenizer("tiny"), base_models.resolve("tiny")
+    monkeypatch.setattr(tokens, "limited", fail)
+    uses = [
+        lambda: render([(1, example())], tokenizer),
+        lambda: Template(tokenizer).render(example()["messages"]),
+    ]
+    for name in ("load_model", "_get_classes"):
+        monkeypatch.setattr(utils, name, fail)
+        uses.append(lambda: loadable.problem(folder))
+    monkeypatch.setattr(architecture, "model_config", lambda folder: {"model_type": "llama"})
+    uses.append(lambda: architecture.skeleton(tmp_path))
+    for use in uses:
+        assert in_little_memory(use, type(error)) is error
+
+
+def test_what_a_template_says_about_memory_is_its_own_refusal():
+    tokenizer = base_models.load_tokenizer("tiny")
+    tokenizer.chat_template = "{{ raise_exception('MemoryError: Unable to allocate') }}"
+    assert len(render([(1, example())], tokenizer).refused) == 1

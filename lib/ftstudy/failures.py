@@ -34,6 +34,7 @@ REASONS = {
     ENFILE: ("too many files are open on this machine", FILES),
     EMFILE: ("too many files are open", FILES),  # after the other, whose text begins like this one's
 }
+SCARCE = (ENOMEM, ENFILE, EMFILE, ENOSPC, EDQUOT)  # says nothing about the file in use
 # As libraries say it, besides the system's own texts.
 SAID = {
     ENOSPC: r"database or disk is full|Unable to write \d+ bytes to file",
@@ -41,7 +42,8 @@ SAID = {
     EIO: "disk I/O error",
     EROFS: "attempt to write a readonly database",
     EMFILE: "not allowed to raise maximum limit",  # mlx-lm wants to open 4096 files
-    ENOMEM: r"MemoryError|bad_alloc|Unable to allocate|Attempting to allocate",
+    ENOMEM: "MemoryError|bad_alloc|[Uu]nable to allocate|Attempting to allocate|failed to map segment|"
+    "can't start new thread",
 }
 ERRNO = re.compile(r"(?:\[Errno |os error )(\d+)[\])]")
 NAMED = re.compile(r"\[Errno \d+\] [^:\n]*: ?(['\"])(.+?)\1(?: -> (['\"])(.+?)\3)?$", re.MULTILINE)
@@ -67,6 +69,22 @@ def explained(texts: Iterable[str]) -> str | None:
             subject += f". It is the disk of {_written_to()}"
         return f"{subject}. {fix}. Finished steps are kept: run the same command again to continue."
     return None
+
+
+def pass_on(error: BaseException) -> None:
+    """Raise an error again that the machine's lack of memory, open files or room caused, so that it isn't blamed on the
+    file or the template in use. What a template or an app says in its own words doesn't count."""
+    if any(map(_is_of_the_machine, _chain(error))):
+        raise error
+
+
+def _is_of_the_machine(error: BaseException) -> bool:
+    if isinstance(error, MemoryError):
+        return True
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in SCARCE
+    said_by_library = isinstance(error, RuntimeError | ImportError) or type(error).__name__ == "SafetensorError"
+    return said_by_library and _number(str(error)) in SCARCE
 
 
 def _number(text: str) -> int | None:

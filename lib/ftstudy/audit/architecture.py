@@ -12,6 +12,7 @@ from mlx.utils import tree_flatten
 from mlx_lm import utils
 from mlx_lm.tuner.utils import linear_to_lora_layers
 
+from ..failures import pass_on
 from ..files.limits import limited
 from ..files.reading import SETTINGS, read_json
 from ..models.loadable import is_endless
@@ -30,7 +31,8 @@ def skeleton(folder: Path | None):
             model.freeze()
             len(model.layers)
             return model
-    except Exception:  # whatever the model's own constructor raises at an odd config
+    except Exception as error:  # whatever the model's own constructor raises at an odd config
+        pass_on(error)
         return None
 
 
@@ -40,7 +42,8 @@ def model_config(folder: Path | None) -> dict | None:
         return None
     try:
         config = read_json(folder / "config.json", SETTINGS)
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        pass_on(error)
         return None
     return config if isinstance(config, dict) else None
 

@@ -14,6 +14,7 @@ from ..chat_format.rows import Split, is_conversation, read_split
 from ..errors import StudyError
 from ..extract import variant_folder
 from ..extract.variant_folder import SPLITS, origin_of
+from ..failures import pass_on
 from ..models import base_models, loadable
 from ..paths import absolute
 
@@ -87,7 +88,8 @@ class RunInputs:
     def _gives_prompts(self, row: dict, place: tuple[str, int]) -> bool:
         try:
             return self.profile is None or bool(chat_format.prompt_ids(row, self.tokenizer, self.profile, place))
-        except Exception:  # the app's own, or the template's; `parity` reports it
+        except Exception as error:  # the app's own, or the template's; `parity` reports it
+            pass_on(error)
             return False
 
     def _conversations(self, name: str) -> Iterator[tuple[int, dict]]:

@@ -26,6 +26,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from ..errors import StudyError
+from ..failures import pass_on
 from ..files.reading import LARGEST, read_json, why
 from ..paths import absolute, shown
 from . import user_form
@@ -94,6 +95,7 @@ def load(folder: str | Path) -> dict:
         damaged = f"missing or wrong: {', '.join(keys)}" if keys else "not a JSON object"
         raise StudyError(f"{shown(path)} is not a contract of version {VERSION} ({damaged}). {again}") from None
     except (OSError, ValueError) as error:
+        pass_on(error)
         raise StudyError(f"Cannot read {shown(path)} ({why(error)}). {again}") from error
     return contract
 
@@ -125,7 +127,8 @@ def _renders_the_same(item: dict, tokenizer, contract: dict) -> bool:
         else:
             whole = template_ids(messages, tokenizer, tools)
             prompt = template_ids(messages[:-1], tokenizer, tools, prompt=True)
-    except Exception:  # a template raises what it likes
+    except Exception as error:  # a template raises what it likes
+        pass_on(error)
         return False
     return (whole, prompt) == (item["training_ids"], item["prompt_ids"])
 

@@ -29,6 +29,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import PydanticCustomError
 
 from ..errors import StudyError
+from ..failures import pass_on
 from ..files import yaml_files
 from ..files.reading import SETTINGS, read_text, why
 from ..paths import absolute, shown
@@ -88,6 +89,7 @@ def load_profile(source: str | Path | dict, owner: str = "") -> dict:
     try:
         profile = yaml_files.parse(read_text(path, SETTINGS))
     except Exception as error:  # the parser's own, and what its constructors raise for odd values
+        pass_on(error)
         raise StudyError(f"{shown(path)} is not readable YAML ({why(error)}); correct that line.") from error
     profile = _with_file(_checked(profile, shown(path)), path.parent)
     if profile["kind"] == "callable" and str(path.parent) not in sys.path:

@@ -6,6 +6,7 @@ import re
 import sys
 
 from ..errors import StudyError
+from ..failures import pass_on
 from . import ollama
 from .messages import EXTRACTED, fill, messages_for
 from .tokens import encode_prompt, template_ids, template_text, unwrapped
@@ -80,6 +81,7 @@ def llama_cpp_prompt(served: dict, messages: list[dict], tokenizer, example: dic
     try:
         text = template_text(messages, own, tools, prompt=True, chat_template=template, **texts)
     except Exception as error:  # a template raises what it likes
+        pass_on(error)
         raise StudyError(
             f"The GGUF's chat template does not take the app's messages ({type(error).__name__}: "
             f"{' '.join(str(error).split())})."
@@ -106,6 +108,7 @@ def _called(name: str, example: dict) -> Prompt:
     try:
         prompt = function(copy.deepcopy({key: example[key] for key in example if key != EXTRACTED}))
     except (Exception, SystemExit) as error:
+        pass_on(error)
         raise StudyError(
             f"The inference profile's function {name} raised {type(error).__name__}: {' '.join(str(error).split())}. "
             'It is called with one example, {"messages": [...]}.'
@@ -120,6 +123,7 @@ def function_of(name: str):
     try:
         function = getattr(importlib.import_module(module), attribute)
     except (Exception, SystemExit) as error:  # an app's module may do anything when it is imported
+        pass_on(error)
         raise StudyError(
             f"Cannot import the inference profile's function {name!r} ({type(error).__name__}: {error}). Write "
             "`module:name`; the module is next to the profile or installed in this environment."

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy
 
 from ..errors import StudyError
+from ..failures import pass_on
 from ..progress import bar
 from .tokens import encode, template_text, unwrapped
 
@@ -52,6 +53,7 @@ def _render(chats: Sequence[tuple[int, dict]], tokenizer, markers: "_Markers", f
     except StudyError:  # the template never ends, for whatever row
         raise
     except Exception as error:  # a template raises what it likes; jinja2's errors among it
+        pass_on(error)
         if len(chats) > 1:  # find the row by halving
             middle = len(chats) // 2
             _render(chats[:middle], tokenizer, markers, found)
@@ -76,7 +78,8 @@ def _one_line(error: Exception) -> str:
 def _takes_whole(row: dict, tokenizer) -> bool:
     try:
         return bool(encode([_whole(row, tokenizer)], tokenizer))
-    except Exception:
+    except Exception as error:
+        pass_on(error)
         return False
 
 

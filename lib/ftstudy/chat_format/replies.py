@@ -2,6 +2,7 @@
 
 import numpy
 
+from ..failures import pass_on
 from .rendering import Rendering
 from .tokens import common_prefix, encode, end_of_turn_ids, template_ids
 
@@ -40,7 +41,8 @@ def earlier_replies(rendering: Rendering, tokenizer) -> tuple[dict[int, list[tup
             try:
                 prompt = template_ids(messages[:at], tokenizer, chat.get("tools"), prompt=True)
                 whole = template_ids(messages[: at + 1], tokenizer, chat.get("tools"))
-            except Exception:  # a template raises what it likes
+            except Exception as error:  # a template raises what it likes
+                pass_on(error)
                 lost.append(row)
                 continue
             start, shared = common_prefix(ids, prompt), common_prefix(ids, whole)

@@ -9,6 +9,7 @@ from functools import cached_property
 
 from jinja2 import Environment, TemplateError, meta
 
+from ..failures import pass_on
 from .tokens import template_text
 
 ARGUMENTS = {"messages", "tools", "documents", "add_generation_prompt", "raise_exception", "strftime_now"}
@@ -44,7 +45,8 @@ class Template:
         """The text, or None if the template refuses these messages."""
         try:
             return template_text(messages, self.tokenizer, tools, prompt=prompt, **arguments)
-        except Exception:  # a template raises what it likes
+        except Exception as error:  # a template raises what it likes
+            pass_on(error)
             return None
 
     def skeleton(self, roles: tuple[str, ...], tools=None, **arguments) -> Skeleton | None:

@@ -15,6 +15,7 @@ import numpy as np
 from .. import chat_format
 from ..errors import StudyError
 from ..extract import variant_folder
+from ..failures import pass_on
 from ..files import read_json
 from ..models import base_models
 from ..progress import bar
@@ -123,7 +124,8 @@ def candidates_ranked(adapter: Path, data: Path, model, owner, inference: list[s
                 ]
             except StudyError:
                 raise
-            except Exception:  # a chat template can raise anything
+            except Exception as error:  # a chat template can raise anything
+                pass_on(error)
                 refused.append(one["name"])
                 continue
             if seen.setdefault(str(prompts), one["name"]) == one["name"]:  # identical prompts are one candidate

@@ -10,6 +10,7 @@ import mlx.core as mx
 import numpy as np
 
 from .. import audit, chat_format
+from ..failures import pass_on
 from ..models import adapters, base_models, checkpoints
 from ..paths import absolute
 from ..progress import bar
@@ -71,6 +72,7 @@ def _differs(file: Path, folder: Path) -> str | None:
             for path in (folder / adapters.WEIGHTS, file)
         )
     except Exception as error:  # mlx raises several kinds, including plain RuntimeError
+        pass_on(error)
         return " ".join(str(error).split())[:200]
     return None if ours == theirs else "its tensors are not those of adapters.safetensors, so another run saved it"
 

@@ -10,6 +10,7 @@ from itertools import chain, combinations, product
 
 from .. import chat_format
 from ..errors import StudyError
+from ..failures import pass_on
 from . import pieces
 
 FAULTS = {
@@ -87,6 +88,7 @@ def distinct(
                 for example, row in zip(heldout["examples"], heldout["places"])
             )
         except Exception as error:  # a chat template can raise anything
+            pass_on(error)
             text = " ".join(str(error).split())
             refused[one["name"]] = text if isinstance(error, StudyError) else f"{type(error).__name__}: {text}"
             continue
@@ -158,7 +160,8 @@ def _aspects(app: dict, example: dict, tokenizer, where) -> set[str]:
     """The aspects in which the app's prompt differs from training's; none if it fails, which `distinct` reports."""
     try:
         return {piece.aspect for piece in pieces.of_prompt(example, tokenizer, app, where)} - {""}
-    except Exception:  # a chat template can raise anything
+    except Exception as error:  # a chat template can raise anything
+        pass_on(error)
         return set()
 
 
@@ -233,5 +236,6 @@ def _same(left: dict, right: dict, app: dict, examples, tokenizer, rows) -> bool
             prompt_ids(example, tokenizer, left, app, row) == prompt_ids(example, tokenizer, right, app, row)
             for example, row in zip(examples, rows)
         )
-    except Exception:  # a chat template can raise anything; `distinct` reports it
+    except Exception as error:  # a chat template can raise anything; `distinct` reports it
+        pass_on(error)
         return False

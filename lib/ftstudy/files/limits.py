@@ -24,7 +24,8 @@ _refused: set[str] = set()
 def limited(message: str, seconds: float = SECONDS, size: int = BYTES, *, template: str = ""):
     """Raise StudyError(message) if the block takes longer than `seconds`, or allocates more than `size` bytes.
 
-    Works in every thread, so in a notebook and in an app too. A call into C is not interrupted, and memory is
+    MemoryError passes if the process may use less than `size` anyway: then the machine is short of memory, whatever the
+    block does. Works in every thread, so in a notebook and in an app too. A call into C is not interrupted, and memory is
     limited on Linux only. A `template` for which a block was stopped is refused at once the next time: callers
     go on with the next row.
     """
@@ -48,7 +49,9 @@ def limited(message: str, seconds: float = SECONDS, size: int = BYTES, *, templa
                 with lock:
                     ended = True
                 timer.cancel()
-    except (_Over, MemoryError):
+    except (_Over, MemoryError) as error:
+        if isinstance(error, MemoryError) and _is_tight(size):
+            raise
         _refused.update([template] if template else [])
         raise StudyError(message) from None
 
@@ -74,6 +77,14 @@ def _memory(size: int):
             if _inside == 0:
                 with suppress(OSError, ValueError):
                     resource.setrlimit(resource.RLIMIT_AS, _before)
+
+
+def _is_tight(size: int) -> bool:
+    """Whether less than `size` bytes are left to the process, by a limit that isn't this module's."""
+    limits = _before if _inside else resource.getrlimit(resource.RLIMIT_AS)
+    with suppress(OSError):
+        return _lowest(limits, _used() + size) < _used() + size
+    return False
 
 
 def _used() -> int:

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 SETTINGS = 4 << 20  # bytes; the most that a file of settings has
 LARGEST = 1 << 30  # … and any other file that is read as a whole; a million messages take about a tenth of that
+PIECE = 1 << 20
 KINDS = (
     (stat.S_ISFIFO, "a named pipe"),
     (stat.S_ISSOCK, "a socket"),
@@ -45,11 +46,13 @@ def refuse_special(path: Path | int) -> None:
 
 def read_bytes(path: Path, most: int = LARGEST) -> bytes:
     """A regular file's bytes. Raises OSError, also if there are more than `most`."""
+    data = bytearray()  # grows with what is there: `read(most)` would need memory for the most at once
     with opened(path) as file:
-        data = file.read(most + 1)
+        while len(data) <= most and (piece := file.read(PIECE)):
+            data += piece
     if len(data) > most:
         raise OSError(errno.EFBIG, f"it has more than {most:,} bytes, which is more than such a file can have")
-    return data
+    return bytes(data)
 
 
 def read_text(path: Path, most: int = LARGEST, encoding: str = "utf-8", errors: str = "strict") -> str:

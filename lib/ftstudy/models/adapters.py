@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import StudyError
+from ..failures import pass_on
 from ..files.reading import SETTINGS, opened, parse_json, read_json
 from ..paths import shown
 from . import peft
@@ -33,7 +34,8 @@ def read_config(folder: Path) -> dict | None:
     """adapter_config.json as it is; None if it is missing, damaged or not a JSON object."""
     try:
         config = read_json(folder / CONFIG, SETTINGS)
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        pass_on(error)
         return None
     return config if isinstance(config, dict) else None
 
@@ -137,7 +139,8 @@ def _settings_for(folder: Path, config: dict) -> str:
         shapes = {name: value.shape for name, value in mx.load(str(folder / WEIGHTS)).items()}
         rank = next(shape[-1] for name, shape in shapes.items() if name.endswith(".lora_a"))
         scale = f"{peft.scale_of(config, ''):g}"
-    except Exception:  # an unreadable file, or a config without rank or alpha
+    except Exception as error:  # an unreadable file, or a config without rank or alpha
+        pass_on(error)
         return '{"fine_tune_type": "lora", "num_layers": …, "lora_parameters": {"rank": …, "scale": …, "dropout": 0.0}}'
     return (
         f'{{"fine_tune_type": "lora", "num_layers": -1, "lora_parameters": {{"rank": {rank}, "scale": {scale}, '
@@ -159,7 +162,8 @@ def run_of(adapter: Path) -> str | None:
     try:
         config = read_json(adapter / CONFIG, SETTINGS).get(RUN)
         weights = _header(adapter / WEIGHTS).get("__metadata__", {}).get(RUN)
-    except (OSError, ValueError, AttributeError):  # loading it reports the reason
+    except (OSError, ValueError, AttributeError) as error:  # loading it reports the reason
+        pass_on(error)
         return None
     if config != weights:
         raise StudyError(

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from .. import paths
 from ..errors import StudyError
+from ..failures import pass_on
 from ..files import write_json
 from ..files.folders import replace_folder
 from ..paths import absolute, shown
@@ -63,7 +64,8 @@ def local(name: str | Path) -> Path | None:
     try:
         there = next((one for one in [*built, folder] if one.is_dir()), None)
         return there or Path(snapshot_download(str(name), local_files_only=True))
-    except (OSError, ValueError):  # not in the hub's cache, or no name of a model on the hub
+    except (OSError, ValueError) as error:  # not in the hub's cache, or no name of a model on the hub
+        pass_on(error)
         return None
 
 
@@ -94,6 +96,7 @@ def load(name_or_path: str | Path, adapter: str | Path | None = None, to_ask: bo
             cpu_math.dequantize(model)
         return model, tokenizer
     except (ValueError, RuntimeError, KeyError, AttributeError, TypeError) as error:
+        pass_on(error)
         what = shown(folder) + (f" with the adapter {shown(adapter)}" if adapter else "")
         reason = " ".join(str(error).split())[:300]
         raise StudyError(
@@ -119,6 +122,7 @@ def load_tokenizer(name_or_path: str | Path):
         # Replies end at the tokens that the model's config names, as in `utils.load`.
         return utils.load_tokenizer(folder, NO_CODE, eos_token_ids=utils.load_config(folder).get("eos_token_id"))
     except Exception as error:  # tokenizers raises plain Exceptions
+        pass_on(error)
         reason = " ".join(str(error).split())[:300]
         raise StudyError(
             f"The tokenizer of {shown(folder)} cannot be loaded: {reason}. Download the model again."
@@ -197,7 +201,8 @@ def _built(folder: Path, recipe: dict, build: Callable[[Path], None]) -> Path:
 def _is_current(folder: Path, recipe: dict) -> bool:
     try:
         return json.loads((folder / RECIPE).read_text()) == recipe and not _missing(folder)
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        pass_on(error)
         return False
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import StudyError
+from ..failures import pass_on
 from ..files.limits import limited
 from ..files.reading import SETTINGS, read_json, refuse_special, why
 from ..paths import shown
@@ -60,6 +61,7 @@ def special_file(folder: Path) -> str | None:
         try:
             refuse_special(path)
         except OSError as error:
+            pass_on(error)
             return f"{path.name}: {why(error)}"
     return None
 
@@ -76,6 +78,7 @@ def _config(folder: Path) -> Problem | None:
             if name == "config.json" or "not a JSON object" in str(error):  # mlx-lm ignores the other one if damaged
                 return Problem("damaged", f"{name} is not readable", [f"{name}: {why(error)}"])
         except OSError as error:
+            pass_on(error)
             return Problem("damaged", f"{name} is not readable", [f"{name}: {why(error)}"])
         if name == "generation_config.json":
             break
@@ -91,6 +94,7 @@ def _config(folder: Path) -> Problem | None:
         try:
             utils._get_classes(config=config)
         except Exception as error:  # also what importing an odd name raises
+            pass_on(error)
             return Problem(
                 "unsupported", f"mlx-lm has no model type {kind[:60]!r}", [f"model_type: {kind[:60]}: {why(error)}"]
             )
@@ -106,6 +110,7 @@ def _headers(folder: Path) -> Problem | None:
         try:
             mx.load(str(path))  # reads the header only
         except Exception as error:  # mlx raises several kinds
+            pass_on(error)
             reason = why(error).removeprefix("[load_safetensors] ")
             return Problem("damaged", f"{path.name} is not a whole file of weights", [f"{path.name}: {reason}"])
     return None
@@ -122,6 +127,7 @@ def _replayed(folder: Path) -> Problem | None:
     except StudyError:
         return Problem("unsupported", message, ["config.json"])
     except Exception as error:  # whatever the model's own constructor raises at an odd config
+        pass_on(error)
         return _explained(folder, error)
     return None
 
@@ -149,7 +155,8 @@ def _is_built(config: dict) -> bool:
     try:
         model_class, arguments = utils._get_classes(config=config)
         return model_class(arguments.from_dict(config)) is not None
-    except Exception:  # whatever the model's own constructor raises
+    except Exception as error:  # whatever the model's own constructor raises
+        pass_on(error)
         return False
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from .. import audit, configs
 from ..extract import variant_folder
+from ..failures import pass_on
 from ..files import write_text
 from ..files.folders import replace_folder
 from ..paths import absolute, shown
@@ -104,5 +105,6 @@ def trainer_on(folder: Path) -> str:
     try:
         train, _, _ = datasets.load_dataset(arguments, tokenizer=None)
     except Exception as error:  # whatever it raises is the measurement
+        pass_on(error)
         return f"{type(error).__name__}: {error}"
     return f"loads {len(train)} rows without an error"

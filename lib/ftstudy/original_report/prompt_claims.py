@@ -3,6 +3,7 @@
 from mlx_lm.tuner.datasets import ChatDataset
 
 from .. import chat_format
+from ..failures import pass_on
 from . import history
 from .verdicts import CONFIRMED, REFUTED, claim, describe, judge, too_wide, untestable
 
@@ -29,6 +30,7 @@ def _as_trained(examples: list[dict], tokenizer) -> list[dict]:
     try:
         rendered = chat_format.template_text(history.PRINTED_EXAMPLE["messages"], tokenizer)
     except Exception as error:  # a chat template can raise anything
+        pass_on(error)
         rendered = f"the template rejects it: {' '.join(str(error).split())}"
     same_text = rendered.rstrip("\n") == printed
     breaks = printed.count("\n<|im_end|>"), rendered.count("\n<|im_end|>")
@@ -128,6 +130,7 @@ def _template(examples: list[dict], tokenizer, profile: dict) -> dict:
             for row in examples
         ]
     except Exception as error:  # a chat template can raise anything
+        pass_on(error)
         return untestable(16, statement, f"this model's template rejects it: {' '.join(str(error).split())}")
     return claim(
         16,

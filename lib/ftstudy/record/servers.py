@@ -12,6 +12,7 @@ from ..chat_format import gguf, ollama
 from ..chat_format.prompts import Prompt, ollama_prompt
 from ..chat_format.tokens import encode, template_text
 from ..errors import StudyError
+from ..failures import pass_on
 from .app_requests import Asked
 
 UNKNOWN = (
@@ -94,6 +95,7 @@ async def _mlx(asked: Asked, headers, client, tokenizer, models) -> Rendered:
     try:
         text = template_text(list(asked.messages), tokenizer, asked.body.get("tools"), prompt=True, **arguments)
     except Exception as error:  # a template raises what it likes
+        pass_on(error)
         raise StudyError(f"The chat template does not take the app's messages ({error}).") from error
     return encode([text], tokenizer)[0].tolist(), [MLX]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import mlx.core as mx
 from mlx.utils import tree_flatten, tree_unflatten
 
+from ..failures import pass_on
 from ..files import replace_file
 from ..files.folders import make_folder
 from ..models import adapters
@@ -72,7 +73,8 @@ def _read(path: Path, run: str) -> tuple[dict, dict] | None:
     try:
         tensors, metadata = mx.load(str(path), return_metadata=True)
         progress = json.loads(metadata["progress"])
-    except (RuntimeError, ValueError, KeyError):  # not a file of ours
+    except (RuntimeError, ValueError, KeyError) as error:  # not a file of ours
+        pass_on(error)
         return None
     return (progress, tensors) if metadata.get("run") == run else None
 

@@ -7,6 +7,7 @@ import mlx.core as mx
 
 from ...chat_format import contract
 from ...errors import StudyError
+from ...failures import pass_on
 from ...files.reading import SETTINGS, read_json, refuse_special, why
 from ...models import adapters, checkpoints, peft
 from ...paths import shown
@@ -145,6 +146,7 @@ def made_with(folder: Path) -> tuple[dict | None, list[Finding]]:
             raise ValueError("it is not a JSON object")
         return made, []
     except (OSError, ValueError) as error:
+        pass_on(error)
         return None, [unreadable(path, error)]
 
 
@@ -154,6 +156,7 @@ def load(file: Path) -> dict[str, mx.array] | Finding:
         refuse_special(file)
         return peft.tensors(file.parent) if file.name == peft.WEIGHTS else dict(mx.load(str(file)))
     except Exception as error:  # mlx raises several kinds, including plain RuntimeError
+        pass_on(error)
         return unreadable(file, error)
 
 

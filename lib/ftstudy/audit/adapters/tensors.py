@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from ...failures import pass_on
 from ...models import adapters, peft
 from ...paths import shown
 from .. import architecture
@@ -99,7 +100,8 @@ def _expected(inputs, made: dict, shapes: dict[str, tuple]) -> dict[str, tuple] 
         return architecture.trained(
             model, settings.get("fine_tune_type", "lora"), settings["num_layers"], settings.get("lora_parameters")
         )
-    except Exception:  # settings that mlx-lm itself rejects
+    except Exception as error:  # settings that mlx-lm itself rejects
+        pass_on(error)
         return None
 
 

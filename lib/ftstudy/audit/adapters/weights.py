@@ -8,6 +8,7 @@ import numpy
 
 from ...chat_format.rendering import render
 from ...engine.reply_logits import logits_function
+from ...failures import pass_on
 from ...models import base_models, updates
 from ...paths import absolute, shown
 from ..config.values import sound
@@ -79,7 +80,8 @@ def _is_base(folder: Path | None, file: Path) -> bool:
     try:
         tensors = mx.load(str(file))
         base = {name: value for path in folder.glob("model*.safetensors") for name, value in mx.load(str(path)).items()}
-    except Exception:  # without a readable model it can't be known
+    except Exception as error:  # without a readable model it can't be known
+        pass_on(error)
         return False
     return bool(tensors) and all(
         name in base and base[name].shape == value.shape and mx.array_equal(base[name], value).item()
@@ -126,7 +128,8 @@ def _clearly_moves(model: Path, adapter: Path) -> bool:
     """
     try:
         sizes = [layer["relative"] for layer in updates.by_layer(updates.norms(model, adapter))]
-    except Exception:  # what MLX and mlx-lm raise for models and adapters that they can't read; loading them reports it
+    except Exception as error:  # what MLX and mlx-lm raise for what they can't read; loading it reports the reason
+        pass_on(error)
         return False
     return bool(sizes) and max(sizes) > SMALLEST_UPDATE and all(size < LARGEST_UPDATE for size in sizes)
 

@@ -11,6 +11,7 @@ from mlx_lm.tuner.utils import build_schedule
 
 from ...chat_format.rendering import render
 from ...configs import study
+from ...failures import pass_on
 from ..findings import Check, Finding
 from .keys import DEAD
 from .trainer_keys import installed, optimizer_options
@@ -165,6 +166,7 @@ def _schedule(inputs, values, schedule, updates: int):
         lengths = _lengths(schedule)
         rates = _curve(schedule, updates)
     except Exception as error:  # the schedule's own code raises all kinds at unsuitable arguments
+        pass_on(error)
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:150]}"
         yield invalid(f"mlx-lm cannot use `lr_schedule`: {reason}")
         return
@@ -342,6 +344,7 @@ def _tokens_per_row(inputs, longest: int) -> float | None:
     chats = list(inputs.splits["train"].chats())
     try:
         ids = render(chats[:: max(1, len(chats) // SAMPLE)], inputs.tokenizer).ids
-    except Exception:  # tokenizers raise all kinds at odd text, which has its own findings
+    except Exception as error:  # tokenizers raise all kinds at odd text, which has its own findings
+        pass_on(error)
         return None
     return sum(min(len(row), longest) for row in ids) / len(ids) if ids else None

@@ -4,6 +4,7 @@ import re
 
 from ... import chat_format
 from ...chat_format.tokens import unwrapped
+from ...failures import pass_on
 from ..evidence import around, in_rows
 from ..findings import Check, Finding
 from ..run_inputs import RunInputs
@@ -117,7 +118,8 @@ def turn_header(tokenizer) -> str | None:
         messages = [{"role": "user", "content": "(one)"}, {"role": "assistant", "content": "(two)"}]
         text = chat_format.template_text(messages, tokenizer)
         header = text.partition("(one)")[2].partition("(two)")[0].strip()
-    except Exception:  # no tokenizer or no template; another check reports one that rejects
+    except Exception as error:  # no tokenizer or no template; another check reports one that rejects
+        pass_on(error)
         return None
     return header if len(header) > 4 else None
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...errors import StudyError
+from ...failures import pass_on
 from ...models import adapters
 from ...paths import absolute, shown
 from ..findings import Finding
@@ -34,6 +35,7 @@ def _update(inputs, fused: Path) -> Iterator[Finding]:
     try:
         weights.load(fused)
     except Exception as error:  # mlx-lm raises several kinds
+        pass_on(error)
         yield folder.unreadable("error", f"mlx-lm cannot load {shown(fused)}", error)
         return
     adapter = absolute(str(inputs.config["adapter_path"]))
@@ -44,6 +46,7 @@ def _update(inputs, fused: Path) -> Iterator[Finding]:
         usable = adapters.trouble(adapter) is None
         yield from update.check(inputs.model, adapter if usable else None, fused, names)
     except Exception as error:
+        pass_on(error)
         title = f"{shown(fused)} cannot be compared with {names['model']} and {names['adapter']}"
         cause = "One of them cannot be loaded, or they don't fit."
         yield folder.unreadable("warning", title, error, cause=cause, fix="Fix the base model or the adapter.")

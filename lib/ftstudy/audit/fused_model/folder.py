@@ -7,6 +7,7 @@ import mlx.core as mx
 from mlx_lm import utils
 
 from ...errors import StudyError
+from ...failures import pass_on
 from ...models import base_models
 from ...models.adapters import CONFIG, WEIGHTS
 from ...paths import shown
@@ -92,7 +93,8 @@ def _left_in(folder: Path) -> Iterator[Finding]:
 def _tensors(folder: Path) -> list[str]:
     try:
         return [name for path in folder.glob("model*.safetensors") for name in mx.load(str(path))]
-    except Exception:  # mlx raises several kinds, including plain RuntimeError; loading the model reports it
+    except Exception as error:  # mlx raises several kinds, including plain RuntimeError; loading the model reports it
+        pass_on(error)
         return []
 
 
@@ -110,7 +112,8 @@ def _arguments(folder: Path) -> dict | None:
         return None
     try:
         return vars(utils._get_classes(config=config)[1].from_dict(config))
-    except Exception:  # whatever the model's own class raises at an odd config
+    except Exception as error:  # whatever the model's own class raises at an odd config
+        pass_on(error)
         return None
 
 

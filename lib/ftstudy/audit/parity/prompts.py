@@ -10,6 +10,7 @@ from ... import chat_format
 from ...chat_format.rendering import Rendering
 from ...chat_format.template import Template
 from ...errors import StudyError
+from ...failures import pass_on
 
 INSPECTED = 50  # prompts that differ: differences of format show in the first few
 ENCODED = 200  # texts: if all of these have other (or the same) tokens, so have the rest
@@ -96,6 +97,7 @@ def text_of(prompt, template: Template, tools, added: tuple[str, str]) -> str | 
     try:
         return chat_format.template_text(prompt, template.tokenizer, tools, prompt=True)
     except Exception as error:  # a template raises what it likes
+        pass_on(error)
         raise StudyError(f"The chat template does not take the app's messages ({error}).") from error
 
 
