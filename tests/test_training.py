@@ -13,7 +13,7 @@ import mlx.core as mx
 import numpy as np
 import pytest
 from conftest import example, refused
-from ftstudy import audit, chat_format, training
+from ftstudy import audit, chat_format, configs, training
 from ftstudy.chat_format import contract
 from ftstudy.engine import cpu_math, reply_logits
 from ftstudy.errors import StudyError
@@ -552,3 +552,13 @@ def test_smoke_is_100_iterations_evaluated_every_10(make_run, tmp_path):
     make_run()
     config = training.read(tmp_path / "tiny.yaml", smoke=True).config
     assert (config["iters"], config["steps_per_eval"]) == (100, 10)
+
+
+@pytest.mark.parametrize("block", [{"betas": 7}, {"eps": "small"}, {"betas": [0.9]}, None, 5])
+def test_options_that_an_optimizer_cannot_use_are_named_by_audit_and_training(block, tmp_path):
+    config = tmp_path / "mine.yaml"
+    config.write_text(json.dumps({"model": "tiny", "optimizer": "adam", "optimizer_config": {"adam": block}}))
+    found = audit.config.check(audit.read(config, tmp_path))
+    assert [one.evidence[0][:21] for one in found if one.check == "config.type"] == ["optimizer_config.adam"]
+    with pytest.raises(StudyError, match=r"The optimizer adam can't use its options in .*mine.yaml"):
+        methods._optimizer(1e-5, configs.load(config))

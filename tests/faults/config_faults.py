@@ -209,6 +209,9 @@ def _values():
         yield f"max_seq_length {length}", PLAIN, with_keys(max_seq_length=length), "config.type", error
     yield "iters 1e30", PLAIN, with_keys(iters=1e30), "config.type", error
     yield "learning_rate .nan", OTHERS[3], with_keys(learning_rate=float("nan")), "config.type", error
+    for name, option in (("adam", {"betas": 7}), ("adamw", {"eps": "small"}), ("sgd", {"nesterov": True})):
+        keys = with_keys(optimizer=name, optimizer_config={name: option})
+        yield f"{name} with {option}", PLAIN, keys, "config.type", error
     yield "keys of a norm", PLAIN, lora(keys=["input_layernorm"]), "config.lora_keys", error
     yield "scale 1e-06", OTHERS[1], lora(scale=1e-6), "config.lora_scale", "warning"
     yield "scale 256", PLAIN, lora(scale=256.0), "config.lora_scale", "warning"

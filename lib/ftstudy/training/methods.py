@@ -6,6 +6,7 @@ import mlx.core as mx
 import mlx.optimizers as optimizers
 from mlx_lm.tuner.utils import build_schedule, linear_to_lora_layers
 
+from ..audit.config.trainer_keys import installed, optimizer_refuses
 from ..configs import study, study_errors
 from ..errors import StudyError
 from . import pissa
@@ -69,4 +70,11 @@ def _optimizer(rate, config: dict) -> optimizers.Optimizer:
     name = config["optimizer"].lower()
     if name not in OPTIMIZERS:
         raise ValueError(f"unknown optimizer {name}")
-    return OPTIMIZERS[name](learning_rate=rate, **config["optimizer_config"].get(name, {}))
+    blocks = config["optimizer_config"]
+    options = blocks.get(name, {}) if isinstance(blocks, dict) else blocks
+    if why := optimizer_refuses(name, options, installed()):
+        raise StudyError(
+            f"The optimizer {name} can't use its options in {config['config']}, `optimizer_config.{name}: {options}` "
+            f"({why}). Correct that value, or delete it to use the default."
+        )
+    return OPTIMIZERS[name](learning_rate=rate, **options)

@@ -13,8 +13,8 @@ from ...files.reading import SETTINGS, read_text
 from ...paths import absolute
 from ..evidence import listed
 from ..findings import Check, Finding
-from .trainer_keys import installed, optimizer_options
-from .values import enumerated, shown_key, shown_line, shown_value, sound
+from .trainer_keys import installed, optimizer_options, optimizer_refuses
+from .values import TYPE, enumerated, shown_key, shown_line, shown_value, sound
 
 UNKNOWN = Check(
     "config.unknown_key",
@@ -276,8 +276,16 @@ def _optimizer_blocks(inputs):
             cause="mlx-lm reads only the block of the chosen optimizer.",
             fix=f"Set `optimizer: {others[0]}`, or move the settings to `{chosen}`.",
         )
-    options = blocks.get(chosen)
-    for option, value in options.items() if isinstance(options, dict) else ():
+    options = blocks.get(chosen, {})
+    if not isinstance(options, dict):
+        yield TYPE.found(
+            "error",
+            f"`optimizer_config.{shown_line(chosen, options)}` must be a block of options",
+            evidence=f"optimizer_config.{shown_line(chosen, options)}",
+            wanted=f"`optimizer_config: {{{chosen}: {{…}}}}` with options of {chosen}: {', '.join(takes[chosen])}",
+        )
+        return
+    for option, value in options.items():
         if option not in takes[chosen]:
             yield UNKNOWN.found(
                 "error",
@@ -287,6 +295,19 @@ def _optimizer_blocks(inputs):
                 + (" The learning rate is passed separately." if option == "learning_rate" else ""),
                 fix=f"Use {', '.join(takes[chosen])}, or delete it.",
             )
+    known = {option: value for option, value in options.items() if option in takes[chosen]}
+    if known and (why := optimizer_refuses(chosen, known, keys)):
+        without = lambda name: {option: value for option, value in known.items() if option != name}  # noqa: E731
+        blamed = [name for name in known if not optimizer_refuses(chosen, without(name), keys)] or [*known]
+        lines = [shown_line(name, known[name]) for name in blamed]
+        yield TYPE.found(
+            "error",
+            f"The optimizer {chosen} can't use `{', '.join(lines)}`",
+            evidence=[*(f"optimizer_config.{chosen}.{line}" for line in lines), why],
+            cause="mlx-lm passes the value to the optimizer, which aborts there or at its first update.",
+            wanted="values like the defaults, "
+            + ", ".join(shown_line(name, takes[chosen][name].default) for name in blamed),
+        )
 
 
 def _dead_keys(inputs):

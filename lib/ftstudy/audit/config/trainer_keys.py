@@ -13,6 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ...errors import StudyError
+from ...failures import pass_on
+from ...files.limits import limited
 
 TYPES = {"int": int, "float": float, "str": str, "bool": bool}
 
@@ -88,6 +90,21 @@ def optimizer_options(name: str, keys: TrainerKeys) -> dict[str, inspect.Paramet
 
     made = inspect.signature(getattr(mlx.optimizers, keys.optimizers[name])).parameters
     return {option: parameter for option, parameter in made.items() if option != "learning_rate"}
+
+
+def optimizer_refuses(name: str, options: dict, keys: TrainerKeys) -> str | None:
+    """What an optimizer with these options raises when it is made, or at its first update; None if it takes them."""
+    import mlx.core as mx
+    import mlx.optimizers
+
+    try:
+        with limited("one update takes more than 5 seconds", seconds=5):
+            made = getattr(mlx.optimizers, keys.optimizers[name])(learning_rate=1e-5, **options)
+            mx.eval(made.apply_gradients({"a": mx.ones((2, 2))}, {"a": mx.zeros((2, 2))}), made.state)
+    except Exception as error:  # an optimizer raises all kinds at unsuitable options
+        pass_on(error)
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:150]}"
+    return None
 
 
 # --- reading the source ---------------------------------------------------------------------
