@@ -477,6 +477,18 @@ NAMES = {
         dla Marka się nie chce → dla Person1 się nie chce
         daj Nowakowi → daj Person1owi
     """,
+    ("Zoë Müller", "Pia Work", "Ana Flores", "Jo Reh"): """
+        Zoës Auto → Person1s Auto
+        zöe und zoé → person1 und person1
+        Müllers sind da → Person1s sind da
+        bei muellers → bei person1s
+        frag mueller, frag müller → frag person1, frag person1
+        ZoëMüller, zoemueller → Person1, person1
+        compré flores
+        work is hard
+        ein reh im wald
+        das Mehl vom Mühler
+    """,
     ("Will Turner", "Rose Miller", "Mark Stone", "Dad", "Grace Hill"): """
         Will you come?
         Rose is my favourite colour

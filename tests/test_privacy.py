@@ -522,6 +522,8 @@ def masked_as(owner, me, others, text):
         ("Lena hier, lenas auto", "Lena hier, lenas auto"),  # the owner's own name stays as typed
         ("Frau Hoffmann kam", "Frau Hoffmann kam"),
         ("follow @lena.hoffmann_xo!", "follow @lenahoffmann!"),
+        ("@lenahoffmann, LenaHoffmann", "@lenahoffmann, LenaHoffmann"),
+        ("@jonasweber, JonasWeber", "@person1, Person1"),
         ("see facebook.com/lena.hoffmann.77.", "see [link]."),
         ("see facebook.com/jonas.weber.77", "see [link]"),
         ("ask @jonas.weber88", "ask @person1"),

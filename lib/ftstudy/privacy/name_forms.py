@@ -18,6 +18,9 @@ _TWO_LETTERS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "�
 RUN = re.compile(rf"[{_RUNNING}]+")
 
 
+SURNAME = 6  # letters of a contact's last word that probably is a name, also in lower case
+
+
 class Form(NamedTuple):
     """One way to write a person's name."""
 
@@ -51,6 +54,7 @@ def forms_of(person: dict) -> Iterator[Form]:
     yield Form(name)
     yield Form(person.get("pseudonym", ""))
     yield Form(f"{given} {family}")
+    yield Form(f"{given}{family}" if given and family else "")  # JonasWeber
     yield Form(family)
     for one in (given, *given.split()[:1], *person.get("nicknames", ())):
         yield Form(one, is_given=True)
@@ -66,8 +70,9 @@ def _parts_of(name: str) -> Iterator[Form]:
     if first < len(parts):
         yield Form(parts[first], is_given=first == 0)
     if first < len(parts) - 1:
-        yield Form(parts[-1], only_capitalized=True)
+        yield Form(parts[-1], only_capitalized=len(bare[-1]) < SURNAME or bare[-1] in OTHER_LAST_WORDS)
         yield Form(f"{parts[first]} {parts[-1]}")
+        yield Form(f"{parts[first]}{parts[-1]}", only_capitalized=len(bare[first] + bare[-1]) < SURNAME)
 
 
 # Titles before a name, casefolded.
@@ -116,6 +121,14 @@ felice fiore gioia luna mare perla stella vera vita bianca costa fontana
 """
 
 TITLES = frozenset(_TITLES.split())
+# Last words of a contact that are rather a place or a role than a surname, or surnames that are frequent words.
+OTHER_LAST_WORDS = frozenset(
+    """
+flores castillo campos iglesias guerrero walker turner porter singer friends family kletterhalle arbeitskollege kollege
+kollegin nachhilfe vermieter hausarzt zahnärztin trainer coworker colleague holiday berlin hamburg london madrid munich
+münchen zürich vienna boston schneider bauern kaufmann
+""".split()
+)
 ORDINARY = frozenset(_ORDINARY.split())
 # Words that look like a name without its accents: Peña, Şen, Çan, Ömür, Más.
 FUNCTION_WORDS = frozenset(

@@ -173,7 +173,7 @@ def _name_at(place: int, keys: list[str], words: list, text: str, known: Known) 
             as_name = not name.only_capitalized or _is_written_as_name(text, start, end)
             if written in name.written:
                 return Mention(start, end, name.written[written], as_name), after
-            if as_name and (languages or _may_lack_accents(written, form, text, start, end)):
+            if as_name and (languages or _may_lack_accents(written, form, name, text, start, end)):
                 return Mention(start, end, name.people, True), after
     return None
 
@@ -184,7 +184,9 @@ def _is_inflected(text: str, start: int, end: int, name: Name, languages: frozen
     if word.casefold() in ORDINARY:
         return False
     if "de" in languages:
-        return len(word) > 4 and word[-2].casefold() not in "sxzß" and (name.is_given or word[0].isupper())
+        is_long = len(word) > 4 or not word.isascii()
+        is_name = word[0].isupper() or name.is_given or not name.only_capitalized
+        return is_long and is_name and word[-2].casefold() not in "sxzß"
     if ANY in languages and len(word) > 6 or CYRILLIC in languages and word[0].isupper():
         return True
     shown = languages & (known.languages | languages_of(text) | {CYRILLIC})
@@ -192,13 +194,13 @@ def _is_inflected(text: str, start: int, end: int, name: Name, languages: frozen
     return bool(shown) and (word[0].isupper() or (shown != {"fi"} and len(word) > 4 and text == text.lower()))
 
 
-def _may_lack_accents(written: tuple, form: tuple, text: str, start: int, end: int) -> bool:
-    """Whether a name written with other accents is meant: jose for José, but not marcó for Marco."""
+def _may_lack_accents(written: tuple, form: tuple, name: Name, text: str, start: int, end: int) -> bool:
+    """Whether a name written with other accents is meant: jose for José, zöe for Zoë, but not marcó for Marco."""
     if len(form) > 1:
         return True
     if len(form[0]) < 3 or form[0] in ORDINARY or form[0] in FUNCTION_WORDS:
         return _is_written_as_name(text, start, end)
-    return written == form or text[start].isupper()
+    return written == form or form not in name.written or text[start].isupper()
 
 
 def _are_together(text: str, words: list[tuple[int, int]]) -> bool:
@@ -240,7 +242,8 @@ def _span(mention: Mention, text: str, pseudonyms: Pseudonyms, partner: str | No
         return Span(begin, finish, "link", "[link]")
     if finish - begin > end - start + 1 and _HANDLE.fullmatch(text, begin, finish):
         return Span(begin + 1, finish, "name", pseudonym.lower().replace(" ", ""))
-    if fixed and set(words_of(written)) <= set(words_of(fixed)):  # already the owner's pseudonym
+    parts = set(words_of(fixed)) | {"".join(words_of(fixed))}
+    if fixed and parts.issuperset(words_of(written)):  # already the owner's pseudonym
         return Span(start, end)
     if written.isupper() and len(written) > 1:
         pseudonym = pseudonym.upper()
