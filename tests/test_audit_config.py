@@ -754,3 +754,9 @@ def test_number_as_data_folder_is_a_finding(write):
     path = write({"data": 5})
     assert configs.load(path)["data"] == "5"
     assert ("config.type", "error") in above_info(config.check(run_inputs.read(path)))
+
+
+def test_a_device_to_resume_from_is_not_called_missing(tmp_path):
+    (tmp_path / "mine.yaml").write_text("model: tiny\nresume_adapter_file: /dev/zero\n")
+    found = config.check(run_inputs.read(tmp_path / "mine.yaml", tmp_path))
+    assert ["not a regular file" in one.title for one in found if one.check == "config.path"] == [True]

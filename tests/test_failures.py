@@ -15,11 +15,11 @@ import nbformat
 import numpy as np
 import pytest
 import safetensors.numpy
-from ftstudy import cli, failures, files, paths
+from ftstudy import cli, configs, failures, files, paths
 from ftstudy.cli import checks
 from ftstudy.errors import StudyError
 from ftstudy.models import adapters
-from ftstudy.sources import imessage
+from ftstudy.sources import exports, imessage
 from ftstudy.stages import notebooks
 
 LIB = Path(failures.__file__).parents[1]
@@ -348,3 +348,17 @@ def test_a_closed_stream_is_dev_null(tmp_path, closed):
         said = subprocess.run(run, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True)
         assert said.returncode == code and "Traceback" not in said.stderr, said.stderr
     assert (tmp_path / "rows" / "raw_style_variable" / "train.jsonl").stat().st_size
+
+
+def test_a_file_that_cannot_be_opened_for_lack_of_open_files_is_not_called_unreadable(tmp_path):
+    (tmp_path / "mine.yaml").write_text("model: tiny\n")
+    (tmp_path / "data.json").write_text("{}")
+    for use in (lambda: configs.given(tmp_path / "mine.yaml"), lambda: exports.read_bytes(tmp_path / "data.json")):
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
+        try:
+            with pytest.raises(OSError) as caught:
+                use()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        assert "too many files are open" in failures.explain(caught.value)

@@ -7,6 +7,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from .errors import StudyError
+from .failures import pass_on
 from .files import yaml_files
 from .files.reading import SETTINGS, read_text, why
 from .paths import absolute, shown
@@ -79,6 +80,7 @@ def given(path: str | Path) -> dict:
     try:
         text = read_text(path, SETTINGS)
     except (OSError, UnicodeDecodeError) as error:
+        pass_on(error)
         raise StudyError(
             f"Cannot read {shown(path)}: {why(error)}. A config must be UTF-8 text; save it as UTF-8."
         ) from error

@@ -6,6 +6,7 @@ import struct
 from pathlib import Path
 
 from ..errors import StudyError
+from ..failures import pass_on
 from ..files.reading import opened
 from ..paths import shown
 
@@ -43,6 +44,8 @@ def read(path: Path) -> dict:
                 found[key], at = _value(content, at + 4, kind)
             return found
     except (OSError, ValueError, struct.error, MemoryError, RecursionError) as error:
+        if isinstance(error, OSError):
+            pass_on(error)
         raise StudyError(
             f"{shown(path)} is not a readable GGUF file ({getattr(error, 'strerror', None) or error}). Copy or convert it "
             "again."

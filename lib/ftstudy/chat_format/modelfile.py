@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from ..errors import StudyError
+from ..failures import pass_on
 from ..files.reading import SETTINGS, opened, read_text, why
 from ..paths import shown
 from . import gguf, go_template
@@ -40,6 +41,7 @@ def read(path: Path) -> dict:
     try:
         text = read_text(path, SETTINGS, "utf-8-sig")
     except (OSError, ValueError) as error:
+        pass_on(error)
         raise StudyError(f"{where} cannot be read as a Modelfile ({why(error)}). Save it as UTF-8 text.") from error
     values: dict[str, str] = {}
     parameters: dict[str, list[str]] = {}

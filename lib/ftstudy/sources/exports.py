@@ -7,6 +7,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from ..errors import StudyError
+from ..failures import pass_on
 from ..files import reading
 from ..files.reading import LARGEST, refuse_special
 from ..paths import shown
@@ -32,6 +33,7 @@ def read_bytes(file: Path) -> bytes:
     except IsADirectoryError as error:
         raise StudyError(f"{shown(file)} is a folder. Give the exported file in it.") from error
     except OSError as error:
+        pass_on(error)
         raise StudyError(
             f"{shown(file)} cannot be read: {reading.why(error)}. Give yourself read permission, close the program "
             "that uses the file, or read a copy of it."

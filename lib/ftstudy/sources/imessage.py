@@ -16,6 +16,7 @@ import imessage_chatdb
 import pandas
 
 from ..errors import StudyError
+from ..failures import pass_on
 from ..files.folders import scratch
 from ..files.reading import refuse_special, why
 from ..paths import absolute, shown
@@ -98,6 +99,7 @@ def read(path: str | Path) -> pandas.DataFrame:
             "of it."
         ) from error
     except (imessage_chatdb.ChatDBAccessError, sqlite3.Error, OSError) as error:
+        pass_on(error)
         raise _unreadable(file, getattr(error, "reason", str(error))) from error
     except (TypeError, ValueError, OverflowError, MemoryError) as error:  # of values that no Messages database has
         raise StudyError(

@@ -18,6 +18,7 @@ import pyarrow
 from pyarrow import parquet
 
 from ..errors import StudyError
+from ..failures import pass_on
 from ..files.limits import limited
 from ..paths import absolute, shown
 from . import KINDS, OWNER_SENDER, make_table, skip
@@ -151,6 +152,7 @@ def _parquet(file: Path) -> Iterator[dict]:
         for rows in iter(lambda: _next(batches, columns, file), None):
             yield from rows
     except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
+        pass_on(error)
         reason = " ".join(str(error).split())[:200].rstrip(".")
         raise StudyError(
             f"{shown(file)} is not a complete Parquet file with simple columns: {reason}. Write it again."

@@ -83,7 +83,10 @@ def check(choices: dict) -> None:
         chat_format.load_profile(choices["inference"], choices["owner"])
     for name in ("contacts", "log"):
         if choices[name] and not absolute(choices[name]).is_file():
-            raise StudyError(f"There is no file {shown(choices[name])}. Correct {name.upper()}=… or --{name}.")
+            file = shown(choices[name])
+            there = absolute(choices[name]).exists()
+            problem = f"{file} is not a regular file" if there else f"There is no file {file}"
+            raise StudyError(f"{problem}. Correct {name.upper()}=… or --{name}.")
     if choices["fused"] and not absolute(choices["fused"]).is_dir():
         raise StudyError(
             f"There is no fused model at {shown(choices['fused'])}. Name the folder that mlx_lm.fuse saved to."
