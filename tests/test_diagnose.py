@@ -177,7 +177,7 @@ def test_without_an_adapter_the_rows_and_the_prompt_are_diagnosed(project, tmp_p
 
 
 @pytest.mark.parametrize(
-    "option, says", [("--log", "no log"), ("--fused", "no fused model"), ("--inference", "inference profile")]
+    "option, says", [("--log", "no file"), ("--fused", "no fused model"), ("--inference", "inference profile")]
 )
 def test_a_wrong_path_is_reported_before_any_notebook_runs(tmp_path, option, says):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(CONFIG | {"model": "tiny"}))

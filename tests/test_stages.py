@@ -308,7 +308,7 @@ def test_the_lab_of_a_new_run_opens_the_notebooks_without_the_outputs_of_the_sam
 def test_a_config_that_cannot_be_read_is_said_before_anything_runs(tmp_path):
     choices = study.CHOICES | {"run": "test-nothing", "config": str(tmp_path / "none.yaml")}
     with pytest.raises(StudyError, match="No config"):
-        study.run(choices)
+        study.check(choices)
     assert not paths.run_folder("test-nothing").exists()
 
 

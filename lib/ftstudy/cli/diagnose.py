@@ -47,6 +47,7 @@ def run(options) -> int:
     given |= {name: getattr(options, name) for name in ("model", "owner", "inference", "replies")}
     choices = study.CHOICES | {name: value for name, value in given.items() if name in study.CHOICES}
     choices |= {"run": folder.name, "existing": True, "adapter": _adapter(options, config)}
+    study.check(choices)  # before anything is written
     with only_one(folder):
         failed = study.run(choices)
     summary = read_json(folder / "findings.json")["summary"]

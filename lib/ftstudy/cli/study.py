@@ -59,6 +59,7 @@ def run(options) -> None:
     if options.dry_run:
         print(*map(one_line, stamps.planned(folder, [*study.stages(choices), study.page(choices)])), sep="\n")
         return
+    study.check(choices)  # before anything is written
     with only_one(folder):
         failed = study.run(choices)
     print(*map(one_line, study.told(folder)), sep="\n")

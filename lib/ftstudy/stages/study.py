@@ -97,9 +97,8 @@ def check(choices: dict) -> None:
 def run(choices: dict, tell: Callable[[str], None] = print) -> str:
     """Run the stages that must run, and build the report. Returns why no model was compared; "" if they were.
 
-    Raises StudyError if an input can't be used, or nothing can be said of the data and the prompts.
+    Raises StudyError if nothing can be said of the data and the prompts. `check` the choices first.
     """
-    check(choices)
     folder, planned, failed = run_folder(choices["run"]), stages(choices), ""
     stamps.run(folder, planned[:2], tell)
     try:
