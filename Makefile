@@ -32,22 +32,23 @@ NAMES := RUN SOURCE KIND OWNER ME CONTACTS DATE_ORDER ZONE REGION MASK DATA VARI
     LOG APP ITERS SMOKE FORCE FULL ALSO STOCK HOSTS CUDA LAB MUTANTS UPGRADE
 
 # Exports are named after chats, and chats by other people. So what is set from outside stays plain text: make expands
-# it nowhere, and recipes take it from their environment, as "$$NAME".
+# it nowhere, and recipes take it from their environment, as "$$NAME". The Makefile's own variables can't be set from
+# outside.
 OUTSIDE := $(foreach name,$(NAMES) CONDA_PREFIX $(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
 OUTSIDE += $(foreach name,$(NAMES) CONDA_PREFIX,$(if $(filter environment,$(origin $(name))),$(name)))
 $(foreach name,$(filter-out MAKE%,$(OUTSIDE)),$(eval override $(name) := $$(value $(name))))
 
 RUN ?= demo
-letters := a b c d e f g h i j k l m n o p q r s t u v w x y z
-letters += A B C D E F G H I J K L M N O P Q R S T U V W X Y Z
-odd := $(RUN)
-$(foreach one,$(letters) 0 1 2 3 4 5 6 7 8 9 . _ -,$(eval odd := $$(subst $(one),,$$(odd))))
+override letters := a b c d e f g h i j k l m n o p q r s t u v w x y z
+override letters += A B C D E F G H I J K L M N O P Q R S T U V W X Y Z
+override odd := $(RUN)
+$(foreach one,$(letters) 0 1 2 3 4 5 6 7 8 9 . _ -,$(eval override odd := $$(subst $(one),,$$(odd))))
 ifneq ($(odd)$(filter .% _% -%,$(RUN))$(if $(RUN),,empty),)
 $(error RUN becomes a folder in reports/: write one word of letters, digits, dots, - and _ that begins with a letter or \
     a digit, like RUN=personal)
 endif
 
-DEMO := data/demo/chat.db
+override DEMO := data/demo/chat.db
 SOURCE ?= $(if $(filter demo,$(RUN)),$(DEMO))
 ifeq ($(SOURCE),$(DEMO))
 OWNER ?= Sam
@@ -63,13 +64,13 @@ export $(NAMES)
 
 # --- setup: $(PYTHON) is the Python to use, $(READY) a copy of the lock that it was set up from ----------------------
 
-LOCK := requirements.lock
-READY := .venv/.ready-cpu
+override LOCK := requirements.lock
+override READY := .venv/.ready-cpu
 ifneq ($(filter-out 0,$(CUDA)),)
-LOCK := requirements-cuda.lock
-READY := .venv/.ready-cuda
+override LOCK := requirements-cuda.lock
+override READY := .venv/.ready-cuda
 endif
-PYTHON := .venv/bin/python
+override PYTHON := .venv/bin/python
 
 # Set up again if the Python has disappeared, as after an upgrade, or was set up from another lock.
 ifeq ($(shell .venv/bin/python -E -c pass 2>/dev/null && cmp -s $(LOCK) $(READY) && echo current),)
@@ -80,8 +81,8 @@ endif
 ifneq ($(CONDA_PREFIX),)
 export CONDA_LACKS := $(shell "$$CONDA_PREFIX/bin/python" -E lib/environment.py lacks $(LOCK) 2>/dev/null || echo "its Python fails")
 ifeq ($(CONDA_LACKS),)
-PYTHON := "$$CONDA_PREFIX/bin/python"
-READY := conda-ready
+override PYTHON := "$$CONDA_PREFIX/bin/python"
+override READY := conda-ready
 endif
 endif
 
@@ -123,15 +124,15 @@ help: ## show this
 	@echo "Every target first sets up .venv from $(LOCK), once. An active conda environment made from environment.yml"
 	@echo "is used instead. The README has examples."
 
-STUDY := $(PYTHON) -m ftstudy
+override STUDY := $(PYTHON) -m ftstudy
 
 # $(call flag,FORCE,--force): the option, unless FORCE is empty, 0 or no. $(call given,DATA,--data): the option with the
 # value, if it was set from outside.
-flag = $(if $(filter-out 0 no No NO,$($1)),$2)
-given = $(if $(filter override,$(origin $1)),$2="$$$1")
+override flag = $(if $(filter-out 0 no No NO,$($1)),$2)
+override given = $(if $(filter override,$(origin $1)),$2="$$$1")
 
 # `make -n` runs what begins with +, and says which stages would run, and why.
-DRY := $(findstring n,$(filter-out --%,$(firstword -$(MAKEFLAGS))))
+override DRY := $(findstring n,$(filter-out --%,$(firstword -$(MAKEFLAGS))))
 report: | $(READY) demo-data ## run the study and write reports/RUN/index.html; without variables, on the demo
 	+@$(if $(DRY),test ! -d .venv ||) $(STUDY) study --run="$$RUN" --source="$$SOURCE" --kind="$$KIND" --owner="$$OWNER" \
 	    --me="$$ME" --contacts="$$CONTACTS" --date-order="$$DATE_ORDER" --time-zone="$$ZONE" --region="$$REGION" --config="$$CONFIG" \
@@ -140,7 +141,7 @@ report: | $(READY) demo-data ## run the study and write reports/RUN/index.html; 
 	    $(call flag,FORCE,--force) $(call flag,SMOKE,--smoke) $(call flag,FULL,--full) $(call flag,STOCK,--stock) \
 	    $(UNMASKED) $(if $(DRY),--dry-run)
 
-UNMASKED = $(if $(filter no No NO,$(MASK)),--no-mask)
+override UNMASKED = $(if $(filter no No NO,$(MASK)),--no-mask)
 
 .PHONY: demo-data
 demo-data: | $(READY)
@@ -175,7 +176,7 @@ audit: | $(READY) ## check a run before training: CONFIG=my_config.yaml INFERENC
 	@$(STUDY) audit --config="$$CONFIG" $(if $(MODEL),--model="$$MODEL") $(if $(APP),--app="$$APP") \
 	    $(if $(FUSED),--fused="$$FUSED") $(call given,DATA,--data) $(call given,INFERENCE,--inference) $(call given,OWNER,--owner)
 
-TRAINING = --run="$$RUN" $(if $(DATA),--data="$$DATA") $(if $(MODEL),--model="$$MODEL") $(call flag,SMOKE,--smoke) \
+override TRAINING = --run="$$RUN" $(if $(DATA),--data="$$DATA") $(if $(MODEL),--model="$$MODEL") $(call flag,SMOKE,--smoke) \
     $(call flag,FORCE,--force)
 
 train: | $(READY) ## train one config, or resume it: CONFIG=my_config.yaml
@@ -194,7 +195,7 @@ setup: | $(READY) ## only set up the environment
 
 # The tester expects the code in src/, so it works in .mutation/, on links, and changes only its own copy there.
 # Its environment adds the tester to the packages of this one.
-SITE = -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
+override SITE = -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 mutation: | $(READY) #: change the code at random and list the changes no test notices: MUTANTS="ftstudy.extract.*"
 	@rm -rf .mutation/mutants && mkdir -p .mutation/data .mutation/mutants/src
 	@ln -sfn ../lib .mutation/src && ln -sfn ../../data/sample .mutation/data/sample
@@ -206,7 +207,7 @@ mutation: | $(READY) #: change the code at random and list the changes no test n
 
 # Pins stay where they still fit; `make lock UPGRADE=1` takes the newest versions.
 # The second lock starts from the first, so that both pin the same versions.
-COMPILE = "$$uv" pip compile --quiet --universal --python-version "$$(cat .python-version)" --generate-hashes \
+override COMPILE = "$$uv" pip compile --quiet --universal --python-version "$$(cat .python-version)" --generate-hashes \
     --no-header --no-annotate
 lock: #: pin the packages of pyproject.toml again (UPGRADE=1: newest versions)
 	@set -e; . lib/uv.sh; \
