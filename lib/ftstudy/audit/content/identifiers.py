@@ -130,10 +130,18 @@ def _is_number(number: str, before: str) -> bool:
         return False
     if _THOUSANDS.fullmatch(number) or _DATE.search(number) or _CLOCK.fullmatch(number) or _THING.search(before):
         return False
+    if re.fullmatch(r"\d{4}(?:\.\d{4})+", number) and not _has_check_digit(digits):  # a version, not a card
+        return False
     years = all(map(_YEAR.fullmatch, groups)) and number[0] not in "(0"
     if years or digits.endswith("00000") or len(set(digits)) < 2 or set(digits) <= set("01"):
         return False
     return 2 * len(groups) <= len(digits) + 1 and (number[0] in "(0" or max(map(len, groups)) > 2)
+
+
+def _has_check_digit(digits: str) -> bool:
+    """Whether the last digit is that of Luhn's formula, as on every card."""
+    doubled = [int(digit) * (1 + at % 2) for at, digit in enumerate(reversed(digits))]
+    return sum(one - 9 if one > 9 else one for one in doubled) % 10 == 0
 
 
 _KINDS = [
