@@ -130,7 +130,7 @@ def close_files(folder: Path) -> None:
 
 
 def close_folder(folder: Path) -> None:
-    """Let only the owner enter a folder of ours, which an earlier version left open, unless the user stands in it."""
+    """Let only the owner enter a folder of ours, which an earlier version left open, unless the user is in it."""
     try:
         found = folder.stat()
     except FileNotFoundError:  # its last user has just removed it

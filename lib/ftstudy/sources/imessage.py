@@ -118,7 +118,7 @@ def _read(file: Path) -> pandas.DataFrame:
     database = imessage_chatdb.ChatDB(file, timeout=BUSY_SECONDS)
     with database.connection() as connection:
         _bound(connection, file)
-        # By default one text that is not UTF-8, or one date that is no number, would abort the reading; this way it
+        # By default one text that is not UTF-8, or one date that is not a number, would abort the reading; this way it
         # costs only that message.
         connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
         connection.row_factory = _row_with_numbers
