@@ -74,6 +74,7 @@ def test_each_notebook_concludes_in_sentences(cells):
     assert said
     for cell in said:
         texts = ["".join(output["text"]) for output in cell.outputs if output.output_type == "stream"]
+        assert len(texts) == 1, "what a cell printed is stored in one piece"
         assert texts[-1].strip().endswith((".", ")")), texts
 
 

@@ -110,7 +110,12 @@ def _headless():
         with scratch() as folder:
             files = {"ip": f"{folder}/kernel", "connection_file": f"{folder}/kernel.json"}
             kernel = Config(KernelManager={"transport": "ipc"} | files)
-            yield {"config": kernel, "kernel_manager_class": Manager, "skip_cells_with_tag": "explore"}
+            yield {
+                "config": kernel,
+                "kernel_manager_class": Manager,
+                "skip_cells_with_tag": "explore",
+                "coalesce_streams": True,  # or what one print wrote may be stored in several pieces
+            }
     finally:
         os.umask(before)
 
