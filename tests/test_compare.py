@@ -721,7 +721,7 @@ def test_comparison_works_with_a_single_row(tmp_path, adapter, tokenizer):
     base, tuned = (arms.by_model(found["scores"], name) for name in ("base", "adapter"))
     assert attribution.of_model(tuned, made, same, ["a"])["whole"]["verdict"] == "not distinguishable"
     assert archaeology.summary(archaeology.rank(base, tuned, ["a"]))
-    assert results.generated(found["written"], one, ["yo"])["arms"][0]["to_floor"]["interval"] is None
+    assert results.generated(found, one, ["yo"])["arms"][0]["to_floor"]["interval"] is None
 
 
 def test_written_replies_are_compared_with_the_persons_own():
@@ -729,7 +729,11 @@ def test_written_replies_are_compared_with_the_persons_own():
     asked = {"examples": [example(reply=reply) for reply in own], "conversations": list("abc")}
     texts = {("base", "aligned"): ("Hello!", "I would be glad to.", "Yes, of course."), ("tuned", "app"): tuple(own)}
     written = {arm: [{"text": text, "stopped": at == 0} for at, text in enumerate(said)] for arm, said in texts.items()}
-    found = results.generated(written, asked, own * 4)
+    lengths = {"tokens": np.array([1, 3, 4]), "end": np.array([0.1, 0.2, np.nan])}
+    measured = {"written": written, "scores": dict.fromkeys(texts, lengths), "longest": 3}
+    found = results.generated(measured, asked, own * 4)
+    assert found["longest"] == 3 and found["ceiling"]["measures"]["too_long"] == 2 / 3  # of 2, 4 and 4 tokens
+    assert {arm["too_long"] for arm in found["arms"]} == {2 / 3} and {arm["looping"] for arm in found["arms"]} == {0}
     assert found["ceiling"]["measures"]["words"] == found["ceiling"]["measures"]["true_words"] == 1
     assert found["ceiling"]["measures"]["end_of_turn_rate"] == 1
     base, tuned = found["arms"]

@@ -226,3 +226,13 @@ def test_stock_training_is_compared_left_minus_right():
     said = conclusions.stock(rows)
     assert "the true replies 22% more likely (−0.200 nats per token), and their ends of turn equally likely" in said
     assert "STOCK=yes" in conclusions.stock([])
+
+
+def test_loops_and_a_limit_too_short_for_the_person_are_reported_with_stopping():
+    arms = [wrote("tuned", "aligned", 0.35, 0.3) | {"looping": 0.75, "too_long": 0.25}]
+    said = conclusions.stopping({"arms": arms, "longest": 24, "ceiling": {"measures": {"looping": 0.0}}}, "mine")
+    assert "It repeats itself in 75% of its replies (as in training); the person does in 0%." in said
+    assert "The limit of 24 tokens would cut 25% of the person's own replies too" in said
+    arms[0] |= {"looping": 0.05, "too_long": 0.0}
+    said = conclusions.stopping({"arms": arms, "longest": 24}, "mine")
+    assert "repeats itself" not in said and "person" not in said

@@ -76,6 +76,11 @@ def test_measures_are_shares_of_the_replies():
     found = style_similarity.measures(replies, ["a b", "c d e f"], trained)
     assert found["copied"] == found["empty"] == found["other_speaker"] == 0.25
     assert found["end_of_turn_rate"] == 0.75 and found["true_words"] == 3
+    assert found["words"] == 2.5 and found["length_ratio"] == 2.5 / 3 and found["looping"] == 0
+    looping = [{"text": text, "stopped": True} for text in ("oh man i see " * 3, "oh man i see")]
+    assert style_similarity.measures(looping, ["", ""], set()) | {"looping": 0.5, "length_ratio": None} == (
+        style_similarity.measures(looping, ["", ""], set())
+    )
 
 
 def test_copies_have_at_least_five_words():

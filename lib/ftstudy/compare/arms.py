@@ -92,7 +92,8 @@ def measure(
     **writing,
 ) -> dict:
     """All arms. Returns `scores` and `written`, each (model, format) -> results; `costs`, a step's
-    name -> seconds, tokens per second and gigabytes; and `left_out`, [{"arm", "why"}].
+    name -> seconds, tokens per second and gigabytes; `left_out`, [{"arm", "why"}]; and `longest`, the most tokens of
+    a written reply.
 
     Results with the same model, prompts and replies are read from `folder` instead of measured again. A model
     that cannot be loaded, or an arm without finite numbers, is left out and the rest continues. After each arm,
@@ -101,6 +102,7 @@ def measure(
     could be measured.
     """
     result = {"scores": {}, "written": {}, "costs": {}, "left_out": []}
+    result["longest"] = writing.get("longest", generation.LONGEST)
     asked = {model["name"]: _asked(model, formats) for model in models}
     total, done = sum(map(len, asked.values())), 0
     with bar(total=total, desc="all arms", unit="arm") as shown:

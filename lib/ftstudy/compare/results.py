@@ -156,28 +156,34 @@ def samples(heldout: dict, written: dict, count: int) -> list[dict]:
     ]
 
 
-def generated(written: dict, heldout: dict, own: list[str]) -> dict:
+def generated(measured: dict, heldout: dict, own: list[str]) -> dict:
     """What the arms write, compared with the person's own replies (`own`: those of the training split).
 
-    `ceiling` measures as many of the person's own replies. `arms` has one entry per arm: its `measures`, its
+    `measured`: from `arms.measure`; its limit `longest` is repeated. `too_long`: the share of the person's replies
+    that this limit would cut, in the model's tokens and with the end of their turn. `ceiling` measures as many of the person's own replies. `arms` has one entry per arm: its `measures`, its
     style distance, and two paired differences of that: `to_floor`, from the first arm (the untrained model),
     and `to_aligned`, from the same model under the aligned prompt (None for that one itself).
     """
+    written, scores, longest = (measured[key] for key in ("written", "scores", "longest"))
     if not written:
-        return {"ceiling": None, "arms": []}
+        return {"ceiling": None, "arms": [], "longest": longest}
     true = [example["messages"][-1]["content"] for example in heldout["examples"]]
     trained = {style_similarity.normal(text) for text in own}
     to = style_similarity.reference(own, len(true))
     texts = {key: [reply["text"] for reply in replies] for key, replies in written.items()}
     floor = next(iter(texts.values()))
     ended = [{"text": text, "stopped": True} for text in true]
+    too_long = {arm: float(np.mean(_lengths(scores[arm]) > longest)) for arm in written}
+    person = style_similarity.measures(ended, true, trained) | {"too_long": next(iter(too_long.values()))}
     return {
-        "ceiling": to["ceiling"] | {"measures": style_similarity.measures(ended, true, trained)},
+        "longest": longest,
+        "ceiling": to["ceiling"] | {"measures": person},
         "arms": [
             {
                 "model": model,
                 "format": name,
                 **style_similarity.measures(written[model, name], true, trained),
+                "too_long": too_long[model, name],
                 "end_of_turn_interval": _share_interval(written[model, name], heldout["conversations"]),
                 "style_distance": style_similarity.distance(replies, to),
                 "to_floor": style_similarity.distance_difference(replies, floor, heldout["conversations"], to),
@@ -190,6 +196,11 @@ def generated(written: dict, heldout: dict, own: list[str]) -> dict:
             for (model, name), replies in texts.items()
         ],
     }
+
+
+def _lengths(scores: dict) -> np.ndarray:
+    """The tokens of each true reply, with the one that ends its turn."""
+    return scores["tokens"] + ~np.isnan(scores["end"])
 
 
 def _share_interval(replies: list[dict], conversations: list[str]) -> list[float] | None:

@@ -1,5 +1,5 @@
 """How close generated replies come to the person's own: do they stop, are they as long, in the same style,
-copied from training, or like an assistant's?
+copied from training, the same thing over and over, or like an assistant's?
 
 The style distance is the mean of five Jensen-Shannon distances (the square root of the divergence in
 bits, from 0 to 1: Lin 1991, Endres & Schindelin 2003) between the distributions of
@@ -22,6 +22,7 @@ from statistics import median
 import numpy as np
 
 from . import intervals
+from .loops import loops
 
 PARTS = ("length", "case", "punctuation", "abbreviations", "characters")
 ABBREVIATIONS = set(
@@ -101,9 +102,11 @@ def distance_difference(left: list[str], right: list[str], conversations: list[s
 def measures(replies: list[dict], true: list[str], trained: set[str]) -> dict:
     """Shares of generated replies from 0 to 1, and their median number of words, next to the person's own.
 
+    `looping`: the share that repeat themselves (`loops`). `length_ratio`: `words` over `true_words`, None without any.
     `trained`: the replies of the training split, each through `normal`.
     """
     texts = [reply["text"] for reply in replies]
+    said, theirs = (median(len(text.split()) for text in side) for side in (texts, true))
 
     def share(hits) -> float:
         hits = list(hits)
@@ -111,8 +114,10 @@ def measures(replies: list[dict], true: list[str], trained: set[str]) -> dict:
 
     return {
         "end_of_turn_rate": share(reply["stopped"] for reply in replies),
-        "words": median(len(text.split()) for text in texts),
-        "true_words": median(len(text.split()) for text in true),
+        "words": said,
+        "true_words": theirs,
+        "length_ratio": said / theirs if theirs else None,
+        "looping": share(loops(text) for text in texts),
         "empty": share(not text for text in texts),
         "copied": share(copied(text, trained) for text in texts),
         "assistant": share(bool(ASSISTANT.search(text)) for text in texts),

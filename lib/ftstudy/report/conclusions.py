@@ -7,6 +7,8 @@ from ..wording import count, effect, format_name, listed, more_likely, number, p
 
 FEW_TO_TRAIN, FEW_TO_TEST = 200, 40  # examples below which a run says so
 SOME_EMPTY = 0.1  # of the replies: from here on, a run says so
+SOME_LOOPING = 0.1
+SOME_TOO_LONG = 0.05  # of the person's own replies
 OFTEN = 0.02  # of the replies: one that comes back so often is worth saying
 FLAT = 0.01  # nats per trained token: a smaller rise of the validation loss is not over-fitting
 
@@ -341,18 +343,40 @@ def stopping(generated: dict, app: str) -> str:
     base = f"; the base model stops in {rates['base', 'aligned']:.0%}" if ("base", "aligned") in rates else ""
     enough = min(rate for (model, _), rate in rates.items() if model == "tuned") >= 0.9
     rest = "" if enough else " The others run into the token limit: the model has not learned to stop reliably."
-    return f"The tuned model stops by itself in {listed(tuned)}{base}.{rest}{_empty(generated, app)}"
+    empty, looping = _often(generated, app, "empty", SOME_EMPTY), _often(generated, app, "looping", SOME_LOOPING)
+    # A model that says nothing stops too.
+    silent = f" But it says nothing at all in {empty}." if empty else ""
+    repeats = f" It repeats itself in {looping}{_person_loops(generated)}." if looping else ""
+    return f"The tuned model stops by itself in {listed(tuned)}{base}.{rest}{_limit(generated)}{silent}{repeats}"
 
 
-def _empty(generated: dict, app: str) -> str:
-    """That replies are empty, if a tenth or more are: a model that says nothing stops too."""
-    shares = {arm["format"]: arm.get("empty", 0) for arm in generated["arms"] if arm["model"] == "tuned"}
-    found = [
-        f"{shares[name]:.0%} of its replies ({prompted(name)})"
-        for name in dict.fromkeys(("aligned", app))
-        if shares.get(name, 0) >= SOME_EMPTY
-    ]
-    return f" But it says nothing at all in {listed(found)}." if found else ""
+def _often(generated: dict, app: str, measure: str, least: float) -> str:
+    """In which share of the tuned model's replies something is so, where it is in that share or more."""
+    shares = {arm["format"]: arm.get(measure, 0) for arm in generated["arms"] if arm["model"] == "tuned"}
+    return listed(
+        [
+            f"{shares[name]:.0%} of its replies ({prompted(name)})"
+            for name in dict.fromkeys(("aligned", app))
+            if shares.get(name, 0) >= least
+        ]
+    )
+
+
+def _person_loops(generated: dict) -> str:
+    person = (generated.get("ceiling") or {}).get("measures", {}).get("looping")
+    return "" if person is None else f"; the person does in {person:.0%}"
+
+
+def _limit(generated: dict) -> str:
+    """That the limit itself is too short for the person's replies, if it is."""
+    tuned = next((arm for arm in generated["arms"] if arm["model"] == "tuned"), {})
+    share, longest = tuned.get("too_long", 0), generated.get("longest")
+    if share < SOME_TOO_LONG:
+        return ""
+    return (
+        f" The limit of {count(longest, 'token')} would cut {share:.0%} of the person's own replies too: "
+        "raise `longest` to see whether longer ones end."
+    )
 
 
 def style(generated: dict, app: str) -> str:

@@ -200,6 +200,7 @@ def _gap(behind: dict | None) -> str:
 
 
 SHARES = {
+    "looping": "Repeats itself",
     "copied": "Copied from train",
     "assistant": "Sounds like an assistant",
     "other_speaker": "Writes the other's part",
@@ -231,6 +232,7 @@ def generated(found: dict) -> Table:
         format="Prompt",
         stops="Stops by itself",
         words="Words, median",
+        ratio="Against the person's",
         distance="Style distance",
         untrained="Against the untrained model",
         aligned="Against the same model, as in training",
@@ -243,7 +245,8 @@ def _shares(one: dict) -> dict:
     return {
         "stops": f"{one['end_of_turn_rate']:.0%}" + (f" ({bounds[0]:.0%} to {bounds[1]:.0%})" if bounds else ""),
         "words": number(float(one["words"]), 1),
-        **{key: f"{one[key]:.0%}" for key in SHARES},
+        "ratio": f"{ratio:.1f} times" if (ratio := one.get("length_ratio")) is not None else "–",
+        **{key: f"{one[key]:.0%}" if key in one else "–" for key in SHARES},
     }
 
 

@@ -161,7 +161,9 @@ def _parquet(file: Path) -> Iterator[dict]:
 
 def _next(batches: Iterator, columns: list[str], file: Path) -> list[dict] | None:
     """The next rows; None at the end. Raises StudyError if a small file unpacks to far more than any chat has."""
-    message = f"{shown(file)} unpacks to more than 1 GB for {BATCH:,} rows, so it is not a chat history. Write it again."
+    message = (
+        f"{shown(file)} unpacks to more than 1 GB for {BATCH:,} rows, so it is not a chat history. Write it again."
+    )
     with limited(message, 120, 1 << 30):
         batch = next(batches, None)
         if batch is None:
