@@ -4,6 +4,7 @@ import itertools
 import json
 import re
 import shutil
+from collections import Counter
 
 import mlx.core as mx
 import numpy as np
@@ -797,9 +798,46 @@ def data(tmp_path):
 def test_held_out_rows_are_spread_over_the_split(data):
     rows = [example(reply=str(at)) for at in range(100)]
     found = heldout.held_out(data(rows, [str(at // 10) for at in range(100)]), 10)
-    assert found["rows"][0] == 0 and found["rows"][-1] == 99 and len(set(found["conversations"])) == 10
+    assert found["rows"] == list(range(5, 100, 10)) and len(set(found["conversations"])) == 10
     assert found["grouping"] == {"known": "recorded", "linked": 100, "rows": 100}
     assert heldout.held_out(data(rows[:2], ["a", "b"]), 50)["places"] == [("test", 0), ("test", 1)]
+
+
+@pytest.mark.parametrize(
+    "names, count, rows",
+    [
+        ("aaaaaaaabc", 4, [2, 6, 8, 9]),
+        ("aaaaaaaabc", 2, [4, 9]),
+        ("aaaaaaaabbbc", 6, [1, 4, 6, 8, 10, 11]),
+        ("abababab", 4, [2, 3, 6, 7]),
+        ("abcdefghi", 3, [0, 4, 8]),
+        ("aaaa", 2, [1, 3]),
+        ("aab", 9, [0, 1, 2]),
+        ("", 3, []),
+    ],
+)
+def test_as_many_conversations_as_possible_are_heard(names, count, rows):
+    assert heldout.choose(list(range(len(names))), list(names), count) == rows
+
+
+@given(st.lists(st.sampled_from("abcdefgh")), st.integers(0, 40), st.data())
+def test_conversations_are_heard_equally_often(names, count, data):
+    usable = [at for at in range(len(names)) if data.draw(st.booleans())]
+    rows = heldout.choose(usable, names, count)
+    assert rows == sorted(set(rows)) and set(rows) <= set(usable) and len(rows) == min(count, len(usable))
+    there, heard = (Counter(names[row] for row in some) for some in (usable, rows))
+    assert len(heard) == min(len(there), count)
+    for name in there:
+        assert heard[name] == there[name] or heard[name] >= max(heard.values(), default=1) - 1
+
+
+def test_inferred_conversations_are_heard_equally_often(data):
+    lines = [f"a line of conversation {chat}, long enough to know it" for chat in "aaaaaaaabc"]
+    rows = [example(user=f"Contact: {line}", reply=str(at)) for at, line in enumerate(lines)]
+    found = heldout.held_out(data(rows), 3)
+    assert found["rows"] == [4, 8, 9] and found["grouping"]["known"] == "inferred"
+    recorded = {("test", row) for row in (0, 1, 2, 9)}
+    assert heldout.held_out(data(rows), 2, recorded=recorded)["rows"] == [1, 9]
 
 
 def test_recorded_app_is_compared_on_recorded_rows(data):

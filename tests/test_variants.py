@@ -1,23 +1,23 @@
-"""Pairs are selected, split and written as rows."""
+"""Pairs are selected and written as rows."""
 
 import json
 import subprocess
 
 import pytest
 from conftest import make_pair, messages_table, refused
-from ftstudy.extract import conversations, reply_pairs, variant_folder, variants
-from ftstudy.extract.variant_folder import HELDOUT, SPLITS
+from ftstudy.extract import conversations, reply_pairs, splits, variant_folder, variants
+from ftstudy.extract.variant_folder import HELDOUT
 from hypothesis import given
 from hypothesis import strategies as st
 
 ORIGIN = {"source": "a.db", "owner": "Sam", "kind": "imessage"}
 
 
-def long_history(sessions=20, answers=3, person="ann"):
+def long_history(sessions=20, answers=3, person="ann", begin=0):
     rows = []
     for session in range(sessions):
         for answer in range(answers):
-            minute = session * 600 + answer * 10
+            minute = begin + session * 600 + answer * 10
             ids = [{"message_id": f"{person} {session} {answer} {side}", "conversation": person} for side in "qa"]
             rows += [(minute, person, f"q {session} {answer}", ids[0])]
             rows += [(minute + 1, "me", f"the answer {session} {answer}", ids[1])]
@@ -25,7 +25,7 @@ def long_history(sessions=20, answers=3, person="ann"):
 
 
 def many_people(number=40):
-    pairs = [pair for person in range(number) for pair in long_history(5, 2, f"person {person}")]
+    pairs = [pair for person in range(number) for pair in long_history(5, 2, f"person {person}", person / 60)]
     return sorted(pairs, key=lambda pair: pair["bubbles"][0].time)
 
 
@@ -35,71 +35,6 @@ def write(pairs, out, name="raw_style_variable", origin=ORIGIN, **changes):
 
 def rows_of(folder, name):
     return [json.loads(line) for line in (folder / f"{name}.jsonl").read_text().splitlines()]
-
-
-# --- splits ---------------------------------------------------------------------------------
-
-
-def test_splits_are_by_time_and_whole_sessions():
-    parts = variants.split(long_history())
-    assert [len(parts[name]) for name in SPLITS] == [48, 6, 6]
-    last = {name: max(pair["bubbles"][0].time for pair in parts[name]) for name in SPLITS}
-    assert last["train"] < last["valid"] < last["test"]
-    sessions = [{pair["session"] for pair in parts[name]} for name in SPLITS]
-    assert not sessions[0] & sessions[1] and not sessions[1] & sessions[2]
-
-
-def test_heldout_people_are_in_no_other_split():
-    parts = variants.split(many_people())
-    people = {name: {pair["conversation"] for pair in part} for name, part in parts.items()}
-    assert len(parts[HELDOUT]) == 20 and len(people[HELDOUT]) == 2
-    assert not people[HELDOUT] & (people["train"] | people["valid"] | people["test"])
-
-
-def test_people_above_the_heldout_share_are_not_held_out():
-    assert variants.split(long_history())[HELDOUT] == []
-    assert variants.split(many_people(), heldout_share=0)[HELDOUT] == []
-
-
-def sessions(*sizes):
-    """Pairs of one chat, in sessions with these numbers of pairs."""
-    pairs = [make_pair(("ann", "hi"), reply="ok") for _ in range(sum(sizes))]
-    starts = [session for session, size in enumerate(sizes) for _ in range(size)]
-    return [pair | {"session": session} for pair, session in zip(pairs, starts)]
-
-
-@pytest.mark.parametrize(
-    "sizes, expected",
-    [
-        ([1] * 10, [8, 1, 1]),
-        ([5] * 20, [80, 10, 10]),
-        ([1, 1, 1], [1, 1, 1]),
-        ([1, 1, 8], [1, 1, 8]),
-        ([8, 1, 1], [8, 1, 1]),
-        ([1, 8, 1], [1, 8, 1]),
-        ([7, 1, 1, 1], [8, 1, 1]),
-        ([6, 1, 2, 1], [7, 2, 1]),
-        ([70, 9, 4, 9, 8], [79, 13, 8]),  # borders at 70, 79, 83 and 92: the nearest to 80 and 90
-        ([60, 19, 2, 8, 3, 8], [79, 10, 11]),  # 79, 81 and 89, 92
-        ([20, 60, 5, 5, 10], [80, 10, 10]),
-        ([3, 2], [3, 2, 0]),
-        ([4], [4, 0, 0]),
-        ([], [0, 0, 0]),
-    ],
-)
-def test_splits_end_at_the_nearest_session_border(sizes, expected):
-    parts = variants.split(sessions(*sizes), heldout_share=0)
-    assert [len(parts[name]) for name in SPLITS] == expected
-    assert sum((parts[name] for name in SPLITS), []) == sessions(*sizes)
-
-
-def test_shares_of_the_splits():
-    parts = variants.split(sessions(*[1] * 20), valid_share=0.3, test_share=0.2, heldout_share=0)
-    assert [len(parts[name]) for name in SPLITS] == [10, 6, 4]
-
-
-def test_split_is_repeatable():
-    assert variants.split(many_people()) == variants.split(many_people())
 
 
 # --- selection ------------------------------------------------------------------------------
@@ -179,7 +114,7 @@ def test_style_line_uses_only_train(tmp_path):
     pairs = long_history()
     write(pairs, tmp_path, "raw_style")
     before = rows_of(tmp_path / "raw_style", "train")[0]["messages"][0]["content"]
-    parts = variants.split(pairs)
+    parts = splits.split(pairs)
     for pair in parts["valid"] + parts["test"]:
         pair["reply"] = "LOUD 😂 AND\nLONG ENOUGH TO CHANGE ANY MEDIAN OF WORDS!"
     write(pairs, tmp_path, "raw_style")

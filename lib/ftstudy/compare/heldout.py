@@ -1,5 +1,6 @@
 """The held-out replies that are compared."""
 
+from collections import Counter, defaultdict
 from pathlib import Path
 
 from .. import chat_format
@@ -19,7 +20,7 @@ def held_out(
     recorded: set | None = None,
     order: tuple[str, ...] = ("test", "valid"),
 ) -> dict:
-    """`count` rows of a data folder, spread evenly over the test split so that many conversations are included.
+    """`count` rows of a data folder's test split, from as many conversations as possible and equally many of each.
 
     They come from valid.jsonl if there is no test split; `order` changes which of the two is preferred. `tokenizer`:
     reads rows of plain text back, if its chat template rendered them. `config`: may rename the rows' keys. `recorded`:
@@ -43,7 +44,7 @@ def held_out(
         )
     if recorded is not None:
         usable = [at for at in usable if (split, at) in recorded] or usable
-    rows = spread(usable, count)
+    rows = choose(usable, names, count)
     return {
         "split": split,
         "examples": [examples[row] for row in rows],
@@ -54,3 +55,21 @@ def held_out(
         "all": len(examples),
         "unusable": len(examples) - sum(map(chat_format.ends_with_reply, examples)),
     }
+
+
+def choose(usable: list[int], names: list[str], count: int) -> list[int]:
+    """`count` of the usable rows, in their order: one of each conversation, then a second of each, and so on. If the
+    last round has too few for all, they are spread evenly over conversations. `names`: each row's conversation."""
+    rows, turns, left = defaultdict(list), Counter(), min(count, len(usable))
+    for row in usable:
+        rows[names[row]].append(row)
+    while left:
+        asked = spread([name for name, found in rows.items() if turns[name] < len(found)], left)
+        turns.update(asked)
+        left -= len(asked)
+    # Evenly, from the middle outwards: a session's first reply has the shortest context.
+    return sorted(
+        found[(2 * turn + 1) * len(found) // (2 * turns[name])]
+        for name, found in rows.items()
+        for turn in range(turns[name])
+    )

@@ -12,17 +12,15 @@ A variant is a preset of the same few parameters:
 """
 
 from collections import defaultdict
-from hashlib import sha256
-from itertools import accumulate
 from pathlib import Path
 
 from .. import chat_format
 from ..errors import StudyError
 from ..files import locks
 from ..paths import shown
-from . import categories, style, variant_folder
+from . import categories, splits, style, variant_folder
 from .reply_pairs import keep
-from .variant_folder import HELDOUT, SPLITS
+from .variant_folder import SPLITS
 
 PARAMETERS = {
     "form": "plain",
@@ -89,49 +87,6 @@ def _surplus(pairs: list[dict], key: str, most: int) -> set[int]:
     return surplus
 
 
-def split(
-    pairs: list[dict], valid_share: float = 0.1, test_share: float = 0.1, heldout_share: float = 0.05
-) -> dict[str, list[dict]]:
-    """Split name -> pairs: train, valid and test by time, heldout by person.
-
-    Whole conversations, in an order given by a hash, go into heldout until they make up
-    `heldout_share` of the pairs; so the same history is always split in the same way. Of the rest,
-    the oldest sessions are train and the newest are test. Sessions are never divided, so that no
-    reply of one split is in the context of another.
-    """
-    conversations, sessions = defaultdict(list), defaultdict(list)
-    for pair in pairs:
-        conversations[pair["conversation"]].append(pair)
-    room, heldout = len(pairs) * heldout_share, set()
-    for name, found in sorted(conversations.items(), key=lambda item: _hash(item[1][0])):
-        if len(found) <= room:
-            room -= len(found)
-            heldout.add(name)
-    parts = {name: [] for name in (*SPLITS, HELDOUT)}
-    for pair in pairs:
-        if pair["conversation"] in heldout:
-            parts[HELDOUT].append(pair)
-        else:
-            sessions[pair["session"]].append(pair)
-    rest = list(sessions.values())
-    until = [0, *accumulate(map(len, rest))]  # the number of pairs before each border between two sessions
-    # Each split ends at the border nearest to its share. With three sessions or more, no split is empty.
-    train_end = _nearest(until, until[-1] * (1 - valid_share - test_share), 1, len(rest) - 2)
-    valid_end = _nearest(until, until[-1] * (1 - test_share), train_end + 1, len(rest) - 1)
-    for name, begin, end in zip(SPLITS, (0, train_end, valid_end), (train_end, valid_end, len(rest))):
-        parts[name] = [pair for session in rest[begin:end] for pair in session]
-    return parts
-
-
-def _nearest(until: list[int], wanted: float, first: int, last: int) -> int:
-    return min(range(first, last + 1), key=lambda place: abs(until[place] - wanted), default=min(first, len(until) - 1))
-
-
-def _hash(pair: dict) -> str:
-    # Of a message id, which masking keeps, not of a name.
-    return sha256(pair["bubbles"][0].message_id.encode()).hexdigest()
-
-
 def system_text(variant: str, owner: str, train: list[dict], **changes) -> str:
     """The system text of a variant; its style line is computed from the train split only."""
     text = parameters_of(variant, **changes)["system"]
@@ -196,7 +151,7 @@ def write(
     planned = {}
     for variant in names:
         selected = select(pairs, variant, funnel, **changes)
-        parts = split(selected, heldout_share=heldout_share)
+        parts = splits.split(selected, heldout_share=heldout_share)
         _check_splits(variant, parts, owner, origin, funnel)
         variant_folder.check_origin(out / variant, origin)
         planned[variant] = parts

@@ -23,7 +23,7 @@ FEW = {
     "reply": ((3, 0.05), (2, 0.01)),
 }
 MOSTLY = 0.25  # if this share of a split's rows is also in another, they are copies even if they are small talk
-FIX = "Divide by time and by whole sessions, as the extraction does, and extract again."
+FIX = "Divide each conversation by time and by whole sessions, as the extraction does, and extract again."
 EXACT_DUPLICATE = Check(
     "splits.exact_duplicate",
     ("warning",),
@@ -41,7 +41,7 @@ NEAR_DUPLICATE = Check(
     "splits.",
     fix=FIX,
     bad="random.shuffle(rows); train, test = rows[:800], rows[800:]",
-    good="sessions sorted by time; train gets the older ones, test the newer ones",
+    good="each conversation's sessions sorted by time; train gets the older ones, test the newer ones",
 )
 REPLY_IN_CONTEXT = Check(
     "splits.reply_in_context",
