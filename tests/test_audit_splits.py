@@ -131,13 +131,15 @@ def test_one_split_shares_nothing(found):
 
 def test_lines_that_train_gives_away_are_counted_from_1(tmp_path, write_split):
     parts = by_time()
-    parts["valid"].insert(2, longest(parts["train"], 1)[0])
+    (given,) = longest(parts["train"], 1)
+    line = parts["train"].index(given) + 1
+    parts["valid"].insert(2, given)
     for name, pairs in parts.items():
         write_split(tmp_path, name, [row for row, _ in pairs])
     inputs = inputs_of(tmp_path, None)
-    assert splits.given_away(inputs, "valid") == {3} and splits.given_away(inputs, "test") == set()
+    assert splits.leaking(inputs, "valid") == ({3}, {line}) and splits.leaking(inputs, "test") == (set(), set())
     (tmp_path / "train.jsonl").unlink()
-    assert splits.given_away(inputs_of(tmp_path, None), "valid") == set()
+    assert splits.leaking(inputs_of(tmp_path, None), "valid") == (set(), set())
 
 
 @pytest.mark.parametrize(

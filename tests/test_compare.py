@@ -752,8 +752,8 @@ def test_written_replies_are_compared_with_the_persons_own():
 
 def test_differences_worth_knowing():
     models = [{"name": "base", "base": None}, {"name": "tuned", "base": "base"}]
-    formats = [{"name": "aligned"}, {"name": "app"}, {"name": "shots", "shots": 2}]
-    measured = ["base aligned", "base app", "base shots", "tuned aligned", "tuned app", "fused aligned"]
+    formats = [{"name": "aligned"}, {"name": "app"}, {"name": "shots", "shots": 2}, {"name": "similar", "shots": 2}]
+    measured = ["base aligned", "base app", "base shots", "tuned aligned", "tuned app", "fused aligned", "base similar"]
     found = {tuple(arm.split()): scores([at, at]) for at, arm in enumerate(measured)}
     rows = results.differences(found, models, formats, {"conversations": ["a", "b"], "leaked": [False, False]})
     assert [(*row["left"], *row["right"], row["nats_per_reply_token"]) for row in rows] == [
@@ -761,9 +761,11 @@ def test_differences_worth_knowing():
         ("tuned", "app", "base", "app", 3),
         ("base", "app", "base", "aligned", 1),
         ("base", "shots", "base", "aligned", 2),
+        ("base", "similar", "base", "aligned", 6),
         ("tuned", "app", "tuned", "aligned", 1),
         ("fused", "aligned", "tuned", "aligned", 2),
         ("tuned", "aligned", "base", "shots", 1),
+        ("tuned", "aligned", "base", "similar", -3),
     ]
     assert not any("leaked" in row for row in rows)
 

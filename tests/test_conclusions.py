@@ -35,6 +35,7 @@ def test_counts_agree_with_their_nouns():
 
 
 def test_formats_have_names_for_readers():
+    assert wording.format_name("aligned, 4 similar examples") == "as in training, 4 similar examples"
     assert wording.format_name("aligned, 4 examples") == "as in training, 4 examples"
     assert wording.format_name("system + user") == "your app's system text + your app's wrapper"
     assert wording.format_name("mine + user") == "mine + user"

@@ -93,7 +93,7 @@ def format_name(name: str) -> str:
     """What a reader calls a prompt format: "aligned" is "as in training". A profile keeps its own name."""
     if name in FORMATS:
         return FORMATS[name]
-    if shots := re.fullmatch(r"aligned(, \d+ examples)", name):
+    if shots := re.fullmatch(r"aligned(, \d+ (?:similar )?examples)", name):
         return FORMATS["aligned"] + shots[1]
     parts = name.split(" + ")
     return " + ".join(FORMATS[part] for part in parts) if all(part in FORMATS for part in parts) else name

@@ -1,6 +1,7 @@
 """What can be wrong with a prompt, one thing at a time and in every combination.
 
-A *format* is plain data: {"name", "faults"}, plus "profile" if it isn't a combination of faults.
+A *format* is plain data: {"name", "faults"}, plus "profile" if it isn't a combination of faults, or "similar", the
+examples for each (split, row), if each prompt has others.
 An app's inference profile is split into its faults, so that the cost of each can be measured. If all
 that is known are whole prompts, or if the profile's texts don't explain them, each prompt is read next to
 training's (`pieces`): the format is `read`, and a fault is an aspect in which the two differ.
@@ -138,6 +139,8 @@ def prompt_ids(
     example: dict, tokenizer, one: dict, app: dict, where: tuple[str, int] | None = None, owner: str = ""
 ) -> list[int]:
     """Token ids of the prompt under a format. Raises StudyError, or anything that the chat template raises."""
+    if "similar" in one:  # other examples for each row
+        one = few_shot(one["similar"][where])
     if "profile" in one:
         return chat_format.prompt_ids(example, tokenizer, one["profile"], where)
     if one.get("read"):

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from .. import chat_format, training
-from ..audit.splits import given_away
+from ..audit.splits import leaking
 from ..chat_format.read_back import with_messages
 from ..errors import StudyError
 from ..extract import variant_folder
 from ..models import base_models
 from ..paths import absolute, shown
-from . import arms, faults, repeats
+from . import arms, faults, repeats, retrieval
 from .heldout import held_out
 
 
@@ -28,8 +28,8 @@ def plan(
     """The models, formats and replies to compare.
 
     `owner`: empty for the one that the data was extracted for. `inference`: the app's profile; empty if unknown.
-    `replies`: the number of held-out replies. `shots`: the number of examples in the prompt of an extra format for
-    base models. `also`: other configs of this run. `every`: every combination of faults, for every model. `fused`: the
+    `replies`: the number of held-out replies. `shots`: the number of examples in the prompts of two more formats for
+    base models, one with the same examples for every reply, one with the most similar. `also`: other configs of this run. `every`: every combination of faults, for every model. `fused`: the
     folder of the fused model, if there is one. Returns `trained` (the main run's entry), `heldout`, `app`,
     `formats` (with distinct tokens), `combinations` (all that can be rendered), `own_faults` (the app's),
     `same` (a format -> the one with the same tokens), `models`, `own` (the replies of the training split)
@@ -46,9 +46,11 @@ def plan(
     recorded = set(app["rows"]) if app["kind"] == "captured" else None
     tokenizer = base_models.load_tokenizer(main["model"])
     heldout = held_out(data, replies, tokenizer=tokenizer, config=inputs.config, recorded=recorded)
-    heldout["leaked"] = _leaked(inputs, heldout)
-    train = with_messages(_trained(data, inputs.config), tokenizer, inputs.config)
-    train = [row for row in train if chat_format.ends_with_reply(row)]
+    leaked, leaks = leaking(inputs, heldout["split"])
+    numbers = inputs.splits[heldout["split"]].numbers
+    heldout["leaked"] = [numbers[row] in leaked for row in heldout["rows"]]
+    rows = with_messages(_trained(data, inputs.config), tokenizer, inputs.config)
+    train = [row for row in rows if chat_format.ends_with_reply(row)]
     try:
         made = faults.formats(app, heldout["examples"], tokenizer, heldout["places"], every)
     except StudyError as error:  # the app gives no prompt; the models are compared all the same
@@ -70,6 +72,9 @@ def plan(
         left_out.append({"arm": f"{app['name']} by aspect, {unread} of {len(heldout['rows'])} prompts", "why": why})
     if shots and len(train) >= shots:
         formats.append(faults.few_shot([train[len(train) * at // shots] for at in range(shots)]))
+        lines = inputs.splits["train"].numbers
+        apart = [row for row, line in zip(rows, lines) if chat_format.ends_with_reply(row) and line not in leaks]
+        formats.append(retrieval.few_shot(heldout, apart, shots))
     if heldout["unusable"]:
         why = "they don't end with a reply"
         left_out.append({"arm": f"{heldout['unusable']} of {heldout['all']} {heldout['split']} rows", "why": why})
@@ -90,13 +95,6 @@ def plan(
         "own": [row["messages"][-1]["content"] for row in train],
         "left_out": left_out,
     }
-
-
-def _leaked(inputs, heldout: dict) -> list[bool]:
-    """For each held-out row, whether train.jsonl gives it away."""
-    lines = given_away(inputs, heldout["split"])
-    numbers = inputs.splits[heldout["split"]].numbers
-    return [numbers[row] in lines for row in heldout["rows"]]
 
 
 def _trained(data: Path, config: dict) -> list[dict]:

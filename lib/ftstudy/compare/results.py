@@ -44,16 +44,19 @@ def differences(scores: dict, models: list[dict], formats: list[dict], heldout: 
     """The paired differences worth knowing, each left minus right.
 
     Every tuned model against its base under every format; every format against aligned for every model; the fused
-    model against the tuned one; and every tuned model against its base with examples in the prompt. `leaked`: how many
-    of the replies training gives away, and `without_leaked`, the difference on the others; only between two models.
+    model against the tuned one; and every tuned model against its base with examples in the prompt, and with similar
+    ones. `leaked`: how many of the replies training gives away, and `without_leaked`, the difference on the others;
+    only between two models.
     """
     conversations, clean = heldout["conversations"], ~np.array(heldout["leaked"], bool)
     names = [one["name"] for one in formats]
     pairs = [((model["name"], name), (model["base"], name)) for model in models if model["base"] for name in names]
     pairs += [((model["name"], name), (model["name"], "aligned")) for model in models for name in names[1:]]
     pairs += [(("fused", name), ("tuned", name)) for name in names]
-    shot = next((one["name"] for one in formats if one.get("shots")), None)
-    pairs += [((model["name"], "aligned"), (model["base"], shot)) for model in models if model["base"] and shot]
+    shots = [one["name"] for one in formats if one.get("shots")]
+    pairs += [
+        ((model["name"], "aligned"), (model["base"], shot)) for shot in shots for model in models if model["base"]
+    ]
     found = []
     for left, right in pairs:
         if left in scores and right in scores:
@@ -217,7 +220,10 @@ def summary(
     app = plan["same"].get(plan["app"]["name"], plan["app"]["name"])
     return {
         "app": app,
-        "formats": [{"name": one["name"], "faults": one["faults"]} for one in plan["formats"]],
+        "formats": [
+            {"name": one["name"], "faults": one["faults"], "shots": one.get("shots", 0), "retrieved": "similar" in one}
+            for one in plan["formats"]
+        ],
         "same": plan["same"],
         "models": [
             {key: model.get(key) for key in ("name", "base", "config", "seed", "option", "own")}

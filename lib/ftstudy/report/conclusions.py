@@ -295,6 +295,12 @@ def _ending(row: dict) -> str:
     return f" The end of the turn: {number(end['nats'], signed=True)} nats, {end['verdict']}." if end else ""
 
 
+def without_training(differences: list[dict]) -> list[str]:
+    """The tuned model against its base with examples in the prompt, a sentence for each kind of examples."""
+    rows = [row for row in differences if tuple(row["left"]) == ("tuned", "aligned") and row["right"][0] == "base"]
+    return [against_examples(row) for row in rows if row["right"][1] != "aligned"]
+
+
 def against_examples(row: dict) -> str:
     """The tuned model against a base model that sees examples in its prompt; `row`: that difference."""
     examples = row["right"][1].removeprefix("aligned, ")
@@ -347,7 +353,7 @@ def stopping(generated: dict, app: str) -> str:
     # A model that says nothing stops too.
     silent = f" But it says nothing at all in {empty}." if empty else ""
     repeats = f" It repeats itself in {looping}{_person_loops(generated)}." if looping else ""
-    return f"The tuned model stops by itself in {listed(tuned)}{base}.{rest}{_limit(generated)}{silent}{repeats}"
+    return f"The tuned model stops by itself in {listed(tuned)}{base}.{rest}{silent}{repeats}{_limit(generated)}"
 
 
 def _often(generated: dict, app: str, measure: str, least: float) -> str:

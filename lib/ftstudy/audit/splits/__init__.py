@@ -49,14 +49,15 @@ def check(inputs: RunInputs) -> list[Finding]:
     return [*leaks.check(inputs, rows, names), *_sessions(inputs, rows), *_conversations(inputs, rows)]
 
 
-def given_away(inputs: RunInputs, name: str) -> set[int]:
-    """The lines of a split's file, from 1, whose rows or replies train.jsonl gives away."""
+def leaking(inputs: RunInputs, name: str) -> tuple[set[int], set[int]]:
+    """The lines of a split's file, from 1, that train.jsonl gives away, and the lines of train.jsonl that do."""
     rows, _ = _all_rows(inputs)
     rows = [row for row in rows if row.split in ("train", name)]
     if len({row.split for row in rows}) < 2:
-        return set()
-    pairs = [pair for found in leaks.find(rows, ["train", name]) for pair in found.items()]
-    return {rows[at].number for pair in pairs for at in pair if rows[at].split == name}
+        return set(), set()
+    places = [at for found in leaks.find(rows, ["train", name]) for pair in found.items() for at in pair]
+    lines = [{rows[at].number for at in places if rows[at].split == split} for split in (name, "train")]
+    return lines[0], lines[1]
 
 
 def _all_rows(inputs: RunInputs) -> tuple[list[Row], list[str]]:
