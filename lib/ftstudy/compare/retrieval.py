@@ -39,7 +39,7 @@ def similar(asked: list[dict], rows: list[dict], count: int) -> list[list[int]]:
     found = []
     for example in asked:
         scores = index.get_scores(terms(_conversation(example)) or ["-"])[: len(rows)]
-        line = max(map(normal, example["messages"][-1]["content"].splitlines()), key=len, default="")
+        line = max(map(normal, text_of(example["messages"][-1]).splitlines()), key=len, default="")
         secret = line if len(words(line)) >= COPIED_WORDS else None
         chosen, own = [], _whole(example)
         for at in map(int, np.argsort(-scores, kind="stable")):
@@ -72,4 +72,4 @@ def _conversation(example: dict) -> str:
 
 
 def _whole(example: dict) -> tuple[str, str]:
-    return normal(_conversation(example)), normal(example["messages"][-1]["content"])
+    return normal(_conversation(example)), normal(text_of(example["messages"][-1]))
