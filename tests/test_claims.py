@@ -159,7 +159,9 @@ def test_verdict_on_options_needs_three_seeds(evidence, seeds, said):
     ],
 )
 def test_scaling_is_compared_with_aligning(evidence, interval, said):
+    found = "not distinguishable" if interval is None or interval[0] <= 0 <= interval[1] else None
     ahead = {"bits_per_byte": 0.0, "interval": interval}
+    ahead["verdict"] = found or ("better" if interval[0] > 0 else "worse")
     other = {"model": "larger", "saved": 0.2, "aligned": 0.01, "aligning_ahead": ahead}
     assert verdict(evidence, 19, lambda e: e["comparison"].update(scaling=[other])) == said
 

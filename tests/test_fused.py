@@ -239,7 +239,10 @@ def fusing(base, tuned, fused):
         ("tuned", "aligned"): scores(tuned),
         ("fused", "aligned"): scores(fused),
     }
-    return results.fusing(found, "mine", NAMES)
+    models = [{"name": name, "base": base} for name, base in (("base", None), ("tuned", "base"), ("fused", "base"))]
+    heldout = {"conversations": NAMES, "leaked": [False] * 40}
+    differences = results.differences(found, models, [{"name": "aligned"}], heldout)
+    return results.fusing(differences, found, "mine", NAMES)
 
 
 NOISE = np.random.default_rng(0).normal(0, 0.1, 40)

@@ -9,6 +9,7 @@ import pytest
 from conftest import scores
 from coverage_of_intervals import covered
 from ftstudy.compare import attribution, intervals
+from scipy import stats
 
 WIDTH = 2.48414
 
@@ -105,8 +106,11 @@ def test_share_lost_is_of_the_whole_gain():
 def test_a_jackknife_of_a_mean_is_its_students_interval():
     values = np.array([0.0, 2.0, 4.0])
     without = [np.delete(values, at).mean() for at in range(3)]
-    assert intervals.jackknife(2, without, np.ones(3)) == pytest.approx([2 - 2 * WIDTH, 2 + 2 * WIDTH], abs=1e-4)
-    assert intervals.jackknife(2, [1.0, 3.0], np.ones(2)) is None and intervals.jackknife(2, [], np.ones(1)) is None
+    found = intervals.jackknife(2, without, np.ones(3))
+    assert found["interval"] == pytest.approx([2 - 2 * WIDTH, 2 + 2 * WIDTH], abs=1e-4)
+    assert found["p"] == pytest.approx(stats.ttest_1samp(values, 0).pvalue)
+    for few in (intervals.jackknife(2, [1.0, 3.0], np.ones(2)), intervals.jackknife(2, [], np.ones(1))):
+        assert few == {"interval": None, "p": None, "verdict": "not distinguishable", "family": None}
 
 
 def test_three_seeds_widen_the_interval_by_students_t():
@@ -199,4 +203,5 @@ def test_formats_with_the_same_tokens_share_their_scores():
     assert attribution.of_model(measured, formats, {}, ["x", "y"]) is None  # "su" is missing
     models = [{"name": "m", "formats": None}, {"name": "other", "formats": ["aligned"]}]
     plan = {"models": models, "combinations": formats, "same": {"su": "u"}, "heldout": {"conversations": ["x", "y"]}}
+    found = attribution.of_model(measured, formats, {"su": "u"}, ["x", "y"], model="m")
     assert attribution.of_models({("m", name): one for name, one in measured.items()}, plan) == {"m": found}

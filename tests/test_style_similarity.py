@@ -48,7 +48,8 @@ def test_a_paired_difference_has_a_verdict():
     found = style_similarity.distance_difference(OWN[:12], FORMAL, names, to)
     assert found["distance"] < 0 and found["verdict"] == "better"
     same = style_similarity.distance_difference(FORMAL, FORMAL, names, to)
-    assert same == {"distance": 0.0, "interval": [0.0, 0.0], "verdict": "not distinguishable"}
+    equal = {"distance": 0.0, "interval": [0.0, 0.0], "p": 1.0, "verdict": "not distinguishable", "family": None}
+    assert same == equal
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,29 @@ def effect(nats: float | None, bounds: list[float] | None) -> str:
     return f"{more_likely(nats)} ({number(nats, signed=True)} nats per token{certainty})"
 
 
+def corrected(row: dict) -> str:
+    """What follows "not distinguishable" where the interval alone excludes zero: " after correction for 6 comparisons"."""
+    bounds, family = row.get("interval"), row.get("family")
+    if row["verdict"] != "not distinguishable" or not family or not bounds or bounds[0] <= 0 <= bounds[1]:
+        return ""
+    return f" after correction for {count(family['size'], 'comparison')}"
+
+
+def verdict(row: dict) -> str:
+    return row["verdict"] + corrected(row)
+
+
+def needed(row: dict) -> str:
+    """How many replies would tell small differences apart, as a sentence; empty if the row doesn't say."""
+    sizes = [
+        f"{one['nats']:g} nats, about {one['replies']:,} replies from {one['conversations']:,} conversations"
+        if one["conversations"]
+        else f"{one['nats']:g} nats, more training seeds"
+        for one in row.get("needed") or []
+    ]
+    return f" To tell a difference apart would take: for {'; for '.join(sizes)}." if sizes else ""
+
+
 def format_name(name: str) -> str:
     """What a reader calls a prompt format: "aligned" is "as in training". A profile keeps its own name."""
     if name in FORMATS:

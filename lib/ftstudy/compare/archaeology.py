@@ -20,7 +20,7 @@ from ..files import read_json
 from ..models import base_models
 from ..progress import bar
 from ..wording import format_name, interval, number
-from . import faults, intervals, likelihood
+from . import families, faults, intervals, likelihood
 from .heldout import held_out
 
 TAGGED = "<conversation>\n{context}\n</conversation>\n<last_message>\n{last_message}\n</last_message>"
@@ -33,7 +33,8 @@ def rank(base: dict, tuned: dict, conversations: list[str]) -> list[dict]:
     `gain` (nats per reply token that the adapter saves) with `interval`; `first`, the share of
     resamples in which this format gains most (split between ties); `loss`, nats with the adapter;
     `above_lowest`, the paired difference from the lowest loss; and `behind`, the gap to the largest
-    gain, None for the leader. Empty if no format was measured both ways.
+    gain, None for the leader. The gaps in gain are one family of verdicts, those in loss another.
+    Empty if no format was measured both ways.
     """
     saved = {name: base[name]["reply"] - tuned[name]["reply"] for name in tuned if name in base}
     if not saved:
@@ -50,13 +51,21 @@ def rank(base: dict, tuned: dict, conversations: list[str]) -> list[dict]:
         rows.append({"format": name, "gain": gain, "interval": interval, "first": float(share), "loss": loss})
     rows.sort(key=lambda row: -(row["gain"] or 0))
     for row in rows:
-        behind, interval = intervals.mean(saved[rows[0]["format"]] - saved[row["format"]], tokens, conversations)
-        row["behind"] = None if row is rows[0] else {"nats_per_reply_token": behind, "interval": interval}
+        gap = saved[rows[0]["format"]] - saved[row["format"]]
+        row["behind"] = None if row is rows[0] else _apart(gap, tokens, conversations)
     lowest = min(rows, key=lambda row: row["loss"])["format"]
     for row in rows:
-        above = intervals.difference(tuned[row["format"]], tuned[lowest], conversations)
-        row["above_lowest"] = {key: above[key] for key in ("nats_per_reply_token", "interval", "verdict")}
+        gap = tuned[row["format"]]["reply"] - tuned[lowest]["reply"]
+        row["above_lowest"] = _apart(gap, tokens, conversations)
+    families.correct([row["behind"] for row in rows[1:]], "prompt formats against the one with the largest gain")
+    others = [row["above_lowest"] for row in rows if row["format"] != lowest]
+    families.correct(others, "prompt formats against the one with the lowest loss")
     return rows
+
+
+def _apart(gap: np.ndarray, tokens: np.ndarray, conversations: list[str]) -> dict:
+    value, found = intervals.compared(gap, tokens, conversations)
+    return {"nats_per_reply_token": value, **found}
 
 
 def summary(rows: list[dict]) -> str:
@@ -84,8 +93,7 @@ def summary(rows: list[dict]) -> str:
 
 
 def _clearly_behind(row: dict) -> bool:
-    interval = row["behind"]["interval"]
-    return interval is not None and interval[0] > 0 and row["above_lowest"]["verdict"] == "worse"
+    return row["behind"]["verdict"] == row["above_lowest"]["verdict"] == intervals.WORSE
 
 
 def candidates(owner: str, inference: list[str]) -> list[dict]:

@@ -13,25 +13,26 @@ Shapley share    the mean of v(S + fault) - v(S) over all orders of adding the f
 from itertools import combinations
 from math import factorial
 
-from . import intervals
+from . import families, intervals
 
 
-def attribute(scores: dict, faults: list[str], conversations: list[str]) -> dict:
+def attribute(scores: dict, faults: list[str], conversations: list[str], prompt: str = "the prompt") -> dict:
     """The factorial of one model. `scores`: a frozenset of faults -> scores, for all 2^k sets.
 
     Returns `whole`, `main`, `interactions` and `shares`, each effect with its interval and verdict ("worse":
-    the fault makes the true replies less likely).
+    the fault makes the true replies less likely). Main effects, interactions and shares are a family of verdicts each;
+    `prompt` names them.
     """
     sets = _subsets(faults)
     tokens = scores[frozenset()]["tokens"]
 
     def effect(weight_of: dict) -> dict:
         nats = sum(weight * scores[chosen]["reply"] for chosen, weight in weight_of.items())
-        value, interval = intervals.mean(nats, tokens, conversations)
-        return {"nats_per_reply_token": value, "interval": interval, "verdict": intervals.verdict(interval)}
+        value, found = intervals.compared(nats, tokens, conversations)
+        return {"nats_per_reply_token": value, **found}
 
     size = 2 ** (len(faults) - 1)
-    return {
+    found = {
         "faults": faults,
         "whole": effect({frozenset(faults): 1, frozenset(): -1}),
         "main": [
@@ -43,6 +44,11 @@ def attribute(scores: dict, faults: list[str], conversations: list[str]) -> dict
         ],
         "shares": [{"fault": fault} | effect(_shapley(fault, faults, sets)) for fault in faults],
     }
+    families.correct([found["whole"]], f"all faults of {prompt}")
+    families.correct(found["main"], f"faults of {prompt}: main effects")
+    families.correct(found["interactions"], f"faults of {prompt}: interactions")
+    families.correct(found["shares"], f"faults of {prompt}: Shapley shares")
+    return found
 
 
 def _shapley(fault: str, faults: list[str], sets: list[frozenset]) -> dict:
@@ -85,13 +91,18 @@ def of_models(scores: dict, plan: dict, among: list[str] | None = None) -> dict[
     names = [model["name"] for model in plan["models"] if model["formats"] is None]
     given = (plan["combinations"], plan["same"], plan["heldout"]["conversations"], among)
     return {
-        name: of_model({one: found for (whose, one), found in scores.items() if whose == name}, *given)
+        name: of_model({one: found for (whose, one), found in scores.items() if whose == name}, *given, name)
         for name in names
     }
 
 
 def of_model(
-    scores: dict, formats: list[dict], same: dict[str, str], conversations: list[str], among: list[str] | None = None
+    scores: dict,
+    formats: list[dict],
+    same: dict[str, str],
+    conversations: list[str],
+    among: list[str] | None = None,
+    model: str = "",
 ) -> dict | None:
     """`attribute` for one model's scores, format -> scores.
 
@@ -102,4 +113,5 @@ def of_model(
     by_faults = {one: scores.get(same.get(names[one], names[one])) for one in _subsets(chosen)}
     if not chosen or None in by_faults.values():
         return None
-    return attribute(by_faults, chosen, conversations)
+    prompt = "the prompt" if among is None else "the app's prompt"
+    return attribute(by_faults, chosen, conversations, f"{prompt} ({model})" if model else prompt)

@@ -14,7 +14,7 @@ from ..failures import pass_on
 from ..models import adapters, base_models, checkpoints
 from ..paths import absolute
 from ..progress import bar
-from . import faults, intervals, likelihood
+from . import families, faults, intervals, likelihood
 from .heldout import held_out
 
 OVER, UNDER, WELL, UNKNOWN = "over-fitted", "under-fitted", "well fitted", "not distinguishable"
@@ -101,6 +101,9 @@ def judge(base: dict, scores: dict[int, dict], own: int, conversations: list[str
         }
         for at, found in every.items()
     ]
+    families.correct_differences([row["to_base"] for row in rows if row["to_base"]], "checkpoints against the base")
+    others = [row["to_lowest"] for row in rows if row["to_lowest"]]
+    families.correct_differences(others, "checkpoints against the one with the lowest loss")
     by_iteration = {row["iteration"]: row for row in rows}
     keep, fit = None, UNKNOWN
     if own in scores:

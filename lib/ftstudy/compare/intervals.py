@@ -1,14 +1,17 @@
-"""Means per token, paired differences, their 95% intervals and verdicts.
+"""Means per token, paired differences, their 95% intervals, p-values and verdicts.
 
 Replies in one conversation are not independent, so conversations are the units: a mean's standard error comes from
 the sums of its linearised residuals over each conversation, and its interval from Student's t. The degrees of freedom
 are those of conversations of equal size that would say as much (one fewer than their effective number: Carter,
 Schnepel & Steigerwald 2017, Review of Economics and Statistics 99). `bench/intervals.py` measures how often such
 intervals hold the truth. Two conversations or fewer say nothing about how far conversations differ: no interval.
+A verdict here is on one difference alone; `families` corrects those that belong together.
 """
 
 import numpy as np
 from scipy import stats
+
+from .power import needed
 
 RESAMPLES = 2000
 LEVEL = 0.95
@@ -46,16 +49,33 @@ def _around(value: float, error: float, freedom: float) -> list[float] | None:
     return [float(value - width), float(value + width)]
 
 
-def jackknife(value: float, without: list[float], sizes: np.ndarray) -> list[float] | None:
-    """The interval of any measure. `without`: the measure without each conversation; `sizes`: their replies.
+def judged(value: float, error: float, freedom: float) -> dict:
+    """The interval of a difference, its two-sided p-value (Student's t, as the interval), and its verdict."""
+    bounds, p = _around(value, error, freedom), None
+    if bounds and np.isfinite(bounds).all():
+        p = float(2 * stats.t.sf(abs(value) / error, freedom)) if error else float(value == 0)
+    return {"interval": bounds, "p": p, "verdict": verdict(bounds), "family": None}
+
+
+def compared(differences: np.ndarray, tokens: np.ndarray, conversations: list[str]) -> tuple[float | None, dict]:
+    """The mean of paired differences per token, and `judged` of it with what is `needed` (see `power`)."""
+    if not tokens.sum():
+        return None, judged(0.0, 0.0, 0.0) | {"needed": None}
+    value, error, freedom = estimate(differences, tokens, conversations)
+    more = needed(error, freedom, len(set(conversations)), len(conversations), level=LEVEL)
+    return value, judged(value, error, freedom) | {"needed": more}
+
+
+def jackknife(value: float, without: list[float], sizes: np.ndarray) -> dict:
+    """`judged` for any measure. `without`: the measure without each conversation; `sizes`: their replies.
 
     s² = (n−1)/n Σ(wᵢ − w̄)² (Efron & Tibshirani 1993, chapter 11), with the degrees of freedom of `estimate`.
     """
     count = len(without)
     if count < 2:
-        return None
+        return judged(value, float("nan"), 0.0)
     error = np.sqrt((count - 1) / count * ((np.array(without) - np.mean(without)) ** 2).sum())
-    return _around(value, float(error), float(1 / ((sizes / sizes.sum()) ** 2).sum() - 1))
+    return judged(value, float(error), float(1 / ((sizes / sizes.sum()) ** 2).sum() - 1))
 
 
 def weights(conversations: list[str], resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
@@ -73,17 +93,17 @@ def verdict(interval: list[float] | None) -> str:
 
 
 def difference(left: dict, right: dict, conversations: list[str]) -> dict:
-    """Left minus right on the same replies: nats per reply token and per end of turn, with intervals and verdicts.
+    """Left minus right on the same replies: nats per reply token and per end of turn, each `compared`.
 
     `left`, `right`: scores from `likelihood.score`.
     """
-    value, interval = mean(left["reply"] - right["reply"], left["tokens"], conversations)
-    result = {"nats_per_reply_token": value, "interval": interval, "verdict": verdict(interval), "end_of_turn": None}
+    value, found = compared(left["reply"] - right["reply"], left["tokens"], conversations)
+    result = {"nats_per_reply_token": value, **found, "end_of_turn": None}
     ended = ~np.isnan(left["end"] + right["end"])
     if ended.any():
         names = [name for name, on in zip(conversations, ended) if on]
-        value, interval = mean((left["end"] - right["end"])[ended], np.ones(ended.sum()), names)
-        result["end_of_turn"] = {"nats": value, "interval": interval, "verdict": verdict(interval)}
+        value, found = compared((left["end"] - right["end"])[ended], np.ones(ended.sum()), names)
+        result["end_of_turn"] = {"nats": value, **found}
     return result
 
 
@@ -109,17 +129,19 @@ def over_seeds(left: list[dict], right: list[dict], conversations: list[str]) ->
     each = [mean(a["reply"] - b["reply"], a["tokens"], conversations)[0] for a, b in pairs]
     together = sum(a["reply"] - b["reply"] for a, b in pairs) / len(pairs)
     value, error, freedom = estimate(together, tokens, conversations)
-    interval = _around(value, error, freedom)
-    enough = len(pairs) >= 3 and interval is not None
+    found, of_seeds = judged(value, error, freedom), (0.0, 1.0)
+    enough = len(pairs) >= 3 and found["interval"] is not None
+    more = (error, freedom, len(set(conversations)), len(conversations))
     if enough:
-        of_seeds = np.var(each, ddof=1) / len(pairs)
-        both = error**2 + of_seeds
-        freedom = both**2 / (error**4 / freedom + of_seeds**2 / (len(pairs) - 1)) if both else freedom
-        interval = _around(value, np.sqrt(both), freedom)
+        variance, its_freedom = of_seeds = float(np.var(each, ddof=1)) / len(pairs), len(pairs) - 1
+        both = error**2 + variance
+        if both:
+            freedom = both**2 / (error**4 / freedom + variance**2 / its_freedom)
+        found = judged(value, float(np.sqrt(both)), float(freedom))
     return {
         "nats_per_reply_token": value,
-        "interval": interval,
-        "verdict": verdict(interval),
+        **found,
+        "needed": needed(*more, of_seeds, LEVEL),
         "seeds": len(pairs),
         "each_seed": each,
         "covers": "test replies and training seeds" if enough else "test replies only",

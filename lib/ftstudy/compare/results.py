@@ -4,7 +4,7 @@ import numpy as np
 
 from .. import chat_format
 from ..extract.variant_folder import spread
-from . import archaeology, intervals, preference, style_similarity
+from . import archaeology, families, intervals, preference, style_similarity
 
 
 def arm(model: str, one: dict, scores: dict, heldout: dict) -> dict:
@@ -47,16 +47,18 @@ def differences(scores: dict, models: list[dict], formats: list[dict], heldout: 
     model against the tuned one; and every tuned model against its base with examples in the prompt, and with similar
     ones. `leaked`: how many of the replies training gives away, and `without_leaked`, the difference on the others;
     only between two models.
+    Verdicts are corrected in three kinds of family: trained models against their base, each model's formats, and fused
+    against tuned.
     """
     conversations, clean = heldout["conversations"], ~np.array(heldout["leaked"], bool)
     names = [one["name"] for one in formats]
-    pairs = [((model["name"], name), (model["base"], name)) for model in models if model["base"] for name in names]
+    trained = [model for model in models if model["base"]]
+    pairs = [((model["name"], name), (model["base"], name)) for model in trained for name in names]
     pairs += [((model["name"], name), (model["name"], "aligned")) for model in models for name in names[1:]]
     pairs += [(("fused", name), ("tuned", name)) for name in names]
     shots = [one["name"] for one in formats if one.get("shots")]
-    pairs += [
-        ((model["name"], "aligned"), (model["base"], shot)) for shot in shots for model in models if model["base"]
-    ]
+    pairs += [((model["name"], "aligned"), (model["base"], shot)) for shot in shots for model in trained]
+    bases = {model["name"]: model["base"] for model in models}
     found = []
     for left, right in pairs:
         if left in scores and right in scores:
@@ -69,29 +71,34 @@ def differences(scores: dict, models: list[dict], formats: list[dict], heldout: 
                         *sides, [name for name, kept in zip(conversations, clean) if kept]
                     )
             found.append({"left": list(left), "right": list(right), **row})
+    questions = {}
+    for row in found:
+        model, other = row["left"][0], row["right"][0]
+        name = f"prompt formats of {model} against training's" if model == other else "fused against tuned"
+        if other == bases.get(model):
+            name = "trained models against their base"
+        questions.setdefault(name, []).append(row)
+    for name, rows in questions.items():
+        families.correct_differences(rows, name)
     return found
 
 
-def fusing(scores: dict, app: str, conversations: list[str]) -> dict:
+def fusing(differences: list[dict], scores: dict, app: str, conversations: list[str]) -> dict:
     """What fusing cost, as in training and with the app's prompt, by format: nats per reply token of `base`, `tuned`
-    and `fused`, and the share of training's gain that was `lost`, with its interval.
+    and `fused`, and the share of training's gain that was `lost`, with its interval. Verdicts are those of `differences`.
 
     Without the formats in which one of the three was not measured, or in which training's gain is not
     distinguishable from zero.
     """
+    between = {(*row["left"], *row["right"]): row["verdict"] for row in differences}
     found = {}
     for name in dict.fromkeys(("aligned", app)):
-        if any((model, name) not in scores for model in ("base", "tuned", "fused")):
-            continue
-        base, tuned, fused = (scores[model, name] for model in ("base", "tuned", "fused"))
-        if intervals.difference(tuned, base, conversations)["verdict"] == intervals.BETTER:
-            nats = {"base": base, "tuned": tuned, "fused": fused}
-            lost, interval = intervals.share_lost(base, tuned, fused, conversations)
-            cost = intervals.difference(fused, tuned, conversations)
-            found[name] = {
-                **{model: float(one["reply"].sum() / one["tokens"].sum()) for model, one in nats.items()},
-                **{"lost": lost, "interval": interval, "verdict": cost["verdict"]},
-            }
+        gain, cost = between.get(("tuned", name, "base", name)), between.get(("fused", name, "tuned", name))
+        if gain == intervals.BETTER and cost:
+            arms = {model: scores[model, name] for model in ("base", "tuned", "fused")}
+            lost, interval = intervals.share_lost(*arms.values(), conversations)
+            nats = {model: float(one["reply"].sum() / one["tokens"].sum()) for model, one in arms.items()}
+            found[name] = {**nats, "lost": lost, "interval": interval, "verdict": cost}
     return found
 
 
@@ -112,6 +119,7 @@ def training_formats(scores: dict, models: list[dict], conversations: list[str],
         sides = {option: [scores[of[option][seed]["name"], names[option]] for seed in seeds] for option in ("A", "B")}
         if seeds:
             made[asked] = intervals.over_seeds(sides["B"], sides["A"], conversations) | {"formats": names}
+    families.correct(list(made.values()), "option B against option A")
     return made or None
 
 
@@ -119,7 +127,7 @@ def scaling(scores: dict, models: list[dict], app: str, heldout: dict) -> list[d
     """What other trainings save over the main one, and whether aligning the app's prompt saves more.
 
     In bits per byte of the reply, on the same replies: `saved`, `aligned`, and `aligning_ahead`, their paired
-    difference with its interval. Empty if there is no other training, or if an arm is missing.
+    difference, "better" where aligning saves more. Empty if there is no other training, or if an arm is missing.
     """
     aligned, asked = scores.get(("tuned", "aligned")), scores.get(("tuned", app))
     if aligned is None or asked is None:
@@ -131,15 +139,22 @@ def scaling(scores: dict, models: list[dict], app: str, heldout: dict) -> list[d
         if model["base"] is None or model["option"] or model["name"] in ("tuned", "fused") or other is None:
             continue
         saved, gap = ((one["reply"] - two["reply"]) / np.log(2) for one, two in ((aligned, other), (asked, aligned)))
-        value, interval = intervals.mean(gap - saved, sizes, heldout["conversations"])
+        value, ahead = intervals.compared(gap - saved, sizes, heldout["conversations"])
+        opposite = {intervals.BETTER: intervals.WORSE, intervals.WORSE: intervals.BETTER}  # here more is better
+        ahead = {
+            "interval": ahead["interval"],
+            "p": ahead["p"],
+            "verdict": opposite.get(ahead["verdict"], intervals.EQUAL),
+        }
         found.append(
             {
                 "model": model["name"],
                 "saved": float(saved.sum() / sizes.sum()),
                 "aligned": float(gap.sum() / sizes.sum()),
-                "aligning_ahead": {"bits_per_byte": value, "interval": interval},
+                "aligning_ahead": {"bits_per_byte": value, **ahead},
             }
         )
+    families.correct([row["aligning_ahead"] for row in found], "aligning the prompt against other trainings")
     return found
 
 
@@ -178,27 +193,24 @@ def generated(measured: dict, heldout: dict, own: list[str]) -> dict:
     ended = [{"text": text, "stopped": True} for text in true]
     too_long = {arm: float(np.mean(_lengths(scores[arm]) > longest)) for arm in written}
     person = style_similarity.measures(ended, true, trained) | {"too_long": next(iter(too_long.values()))}
-    return {
-        "longest": longest,
-        "ceiling": to["ceiling"] | {"measures": person},
-        "arms": [
-            {
-                "model": model,
-                "format": name,
-                **style_similarity.measures(written[model, name], true, trained),
-                "too_long": too_long[model, name],
-                "end_of_turn_interval": _share_interval(written[model, name], heldout["conversations"]),
-                "style_distance": style_similarity.distance(replies, to),
-                "to_floor": style_similarity.distance_difference(replies, floor, heldout["conversations"], to),
-                "to_aligned": None
-                if name == "aligned" or (model, "aligned") not in texts
-                else style_similarity.distance_difference(
-                    replies, texts[model, "aligned"], heldout["conversations"], to
-                ),
-            }
-            for (model, name), replies in texts.items()
-        ],
-    }
+    arms = [
+        {
+            "model": model,
+            "format": name,
+            **style_similarity.measures(written[model, name], true, trained),
+            "too_long": too_long[model, name],
+            "end_of_turn_interval": _share_interval(written[model, name], heldout["conversations"]),
+            "style_distance": style_similarity.distance(replies, to),
+            "to_floor": style_similarity.distance_difference(replies, floor, heldout["conversations"], to),
+            "to_aligned": None
+            if name == "aligned" or (model, "aligned") not in texts
+            else style_similarity.distance_difference(replies, texts[model, "aligned"], heldout["conversations"], to),
+        }
+        for (model, name), replies in texts.items()
+    ]
+    families.correct([arm["to_floor"] for arm in arms[1:]], "style against the untrained model")
+    families.correct([arm["to_aligned"] for arm in arms if arm["to_aligned"]], "style against the prompt of training")
+    return {"longest": longest, "ceiling": to["ceiling"] | {"measures": person}, "arms": arms}
 
 
 def _lengths(scores: dict) -> np.ndarray:
@@ -233,7 +245,7 @@ def summary(
         "heldout": {key: plan["heldout"][key] for key in ("split", "all", "grouping")}
         | {"leaked": sum(plan["heldout"]["leaked"])},
         "scaling": scaling(measured["scores"], plan["models"], app, plan["heldout"]),
-        "fusing": fusing(measured["scores"], app, plan["heldout"]["conversations"]),
+        "fusing": fusing(differences, measured["scores"], app, plan["heldout"]["conversations"]),
         "arms": arms,
         "differences": differences,
         "attribution": attribution,

@@ -95,8 +95,7 @@ def distance_difference(left: list[str], right: list[str], conversations: list[s
     everything = np.ones(len(names))
     value = measured(everything)
     without = [measured(everything - one) for one in np.eye(len(names))] if len(names) > 1 else []
-    interval = intervals.jackknife(value, without, np.bincount(place))
-    return {"distance": value, "interval": interval, "verdict": intervals.verdict(interval)}
+    return {"distance": value, **intervals.jackknife(value, without, np.bincount(place))}
 
 
 def measures(replies: list[dict], true: list[str], trained: set[str]) -> dict:

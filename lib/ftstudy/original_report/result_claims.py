@@ -1,6 +1,6 @@
 """Claims about what training did, and about what would be better."""
 
-from ..wording import interval, number, prompted
+from ..wording import interval, number, prompted, verdict
 from .verdicts import CONFIRMED, PARTLY, REFUTED, UNTESTABLE, claim, describe, judge, too_wide, untestable
 
 
@@ -31,15 +31,13 @@ def _learned(evidence: dict, gains: dict) -> list[dict]:
     verdicts = {row["verdict"] for row in gains.values()}
     each = {judge(row, "worse") for row in gains.values()}
     worse = each.pop() if len(each) == 1 else PARTLY if CONFIRMED in each else UNTESTABLE
-    measured = "; ".join(f"{prompted(name)}: {describe(row)}, {row['verdict']}" for name, row in gains.items())
+    measured = "; ".join(f"{prompted(name)}: {describe(row)}, {verdict(row)}" for name, row in gains.items())
     measured += "".join(dict.fromkeys(too_wide(row, "worse") for row in gains.values()))
     styles = {
-        arm["format"]: arm["to_floor"]["verdict"]
-        for arm in evidence["comparison"]["generated"]["arms"]
-        if arm["model"] == "tuned"
+        arm["format"]: arm["to_floor"] for arm in evidence["comparison"]["generated"]["arms"] if arm["model"] == "tuned"
     }
     style = "".join(
-        f"; style against the untrained model, {prompted(name)}: {verdict}" for name, verdict in styles.items()
+        f"; style against the untrained model, {prompted(name)}: {verdict(row)}" for name, row in styles.items()
     )
     losses = [row["validation_loss"] for row in evidence["training"]["curve"] if "validation_loss" in row]
     moved = evidence["effect"]
@@ -52,7 +50,7 @@ def _learned(evidence: dict, gains: dict) -> list[dict]:
             statements[1],
             "tuned against base on the same held-out replies, in likelihood and in style distance",
             measured + style,
-            PARTLY if worse == REFUTED and "worse" in styles.values() else worse,
+            PARTLY if worse == REFUTED and any(row["verdict"] == "worse" for row in styles.values()) else worse,
         ),
         claim(
             11,
@@ -84,8 +82,8 @@ def _alignment_seen(training: dict, app: str, gap: dict | None) -> dict:
     return claim(
         17,
         statement,
-        "does the interval of the difference between the two prompts exclude zero for the tuned model?",
-        f"{prompted(app)}, against as in training: {describe(gap)}",
+        "can the difference between the two prompts be told from zero for the tuned model?",
+        f"{prompted(app)}, against as in training: {describe(gap)}, {verdict(gap)}",
         REFUTED if gap["verdict"] == "not distinguishable" else CONFIRMED,
     )
 
@@ -108,10 +106,10 @@ def _scaling(found: list[dict]) -> dict:
         f"({best['model']}) {number(best['saved'], 4, signed=True)}; aligning is ahead by "
         f"{number(ahead['bits_per_byte'], 4, signed=True)} ({interval(ahead['interval'], signed=True)})"
     )
-    if ahead["interval"] is None or ahead["interval"][0] <= 0 <= ahead["interval"][1]:
-        return untestable(19, statement, f"{measured}: not distinguishable")
+    if ahead["verdict"] == "not distinguishable":
+        return untestable(19, statement, f"{measured}: {verdict(ahead)}")
     test = "what aligning the prompt saves the tuned model, against what another model or method saves"
-    return claim(19, statement, test, measured, CONFIRMED if ahead["interval"][0] > 0 else REFUTED)
+    return claim(19, statement, test, measured, CONFIRMED if ahead["verdict"] == "better" else REFUTED)
 
 
 def _two_causes(gain: dict | None, gap: dict | None, app: str) -> dict:
@@ -134,6 +132,6 @@ def _recommended_fix(app: str, gap: dict | None) -> dict:
     if gap is None:
         return untestable(25, statement, _no_gap(app))
     end = gap["end_of_turn"]
-    ending = f"; end of turn {number(end['nats'], signed=True)} nats, {end['verdict']}" if end else ""
+    ending = f"; end of turn {number(end['nats'], signed=True)} nats, {verdict(end)}" if end else ""
     test = f"the tuned model prompted {prompted(app)}, against prompted as in training"
     return claim(25, statement, test, describe(gap) + ending + too_wide(gap, "worse"), judge(gap, "worse"))

@@ -1,6 +1,6 @@
 """How a claim is written down, and how a measurement becomes a verdict."""
 
-from ..wording import effect
+from ..wording import corrected, effect
 
 CONFIRMED, REFUTED, PARTLY, UNTESTABLE = "confirmed", "refuted", "partly", "not testable here"
 MARGIN = 0.05  # nats per reply token, 5% of perplexity: smaller effects don't matter in practice
@@ -22,8 +22,8 @@ def describe(difference: dict) -> str:
 def judge(difference: dict, expected: str) -> str:
     """The verdict on "this is `expected`", "better" or "worse".
 
-    Refuted if it is the opposite, or if its whole interval is within MARGIN of zero. Not testable if the
-    interval includes both zero and effects larger than MARGIN.
+    Verdicts of differences are corrected for their number. Refuted if it is the opposite, or if its whole interval is
+    within MARGIN of zero. Not testable if it is not distinguishable, but may be larger than MARGIN.
     """
     if difference["verdict"] == expected:
         return CONFIRMED
@@ -37,4 +37,6 @@ def too_wide(difference: dict, expected: str) -> str:
     """Why `judge` calls it not testable; empty if it does not."""
     if judge(difference, expected) != UNTESTABLE:
         return ""
+    if note := corrected(difference):
+        return f". Not distinguishable{note}: only more replies could decide"
     return f". The interval includes both zero and more than {MARGIN} nats: only more replies could decide"

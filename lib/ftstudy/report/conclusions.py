@@ -3,7 +3,18 @@
 Every function takes results as they are in the run's JSON files and returns plain text.
 """
 
-from ..wording import count, effect, format_name, listed, more_likely, number, prompted
+from ..wording import (
+    corrected,
+    count,
+    effect,
+    format_name,
+    listed,
+    more_likely,
+    needed,
+    number,
+    prompted,
+    verdict,
+)
 
 FEW_TO_TRAIN, FEW_TO_TEST = 200, 40  # examples below which a run says so
 SOME_EMPTY = 0.1  # of the replies: from here on, a run says so
@@ -163,9 +174,12 @@ def checkpoints(found: dict) -> str:
     at = f" (iteration {own:,})" if found.get("known", True) else ""
     start = f"Compared with its base, the adapter{at} makes the true replies {gained}"
     if keep is None:
-        verdict = {"worse": "worse than its base"}.get(between["verdict"], "not distinguishable from its base")
+        meaning = {"worse": "worse than its base"}.get(between["verdict"], "not distinguishable from its base")
         others = ", and no checkpoint is better than the base" if len(rows) > 2 else ""
-        return f"{start}: {verdict}{others}. Nothing was learned that carries over to held-out replies."
+        return (
+            f"{start}: {meaning}{corrected(between)}{others}. Nothing was learned that carries over to held-out replies."
+            f"{needed(between)}"
+        )
     if len(rows) < 3:
         return f"{start}: better. With only one checkpoint, over- and under-fitting can't be told apart."
     if keep != own:
@@ -225,13 +239,13 @@ def gain(row: dict | None, name: str) -> str:
     found = _found(row, "fine-tuning helped", "fine-tuning hurt", "not distinguishable from its base")
     return (
         f"Compared with its base, both prompted {prompted(name)}, the tuned model finds the true replies {found}."
-        f"{_ending(row)}{_leaked(row)}"
+        f"{_ending(row)}{needed(row)}{_leaked(row)}"
     )
 
 
 def _found(row: dict, better: str, worse: str, neither: str = "not distinguishable") -> str:
     """A difference in words, and what its verdict means."""
-    meaning = {"better": better, "worse": worse, "not distinguishable": neither}[row["verdict"]]
+    meaning = {"better": better, "worse": worse, "not distinguishable": neither + corrected(row)}[row["verdict"]]
     if row["interval"] is None:
         meaning = "too few conversations for a verdict"
     return f"{effect(row['nats_per_reply_token'], row['interval'])}: {meaning}"
@@ -292,7 +306,7 @@ def fusing(found: dict) -> str:
 
 def _ending(row: dict) -> str:
     end = row.get("end_of_turn")
-    return f" The end of the turn: {number(end['nats'], signed=True)} nats, {end['verdict']}." if end else ""
+    return f" The end of the turn: {number(end['nats'], signed=True)} nats, {verdict(end)}." if end else ""
 
 
 def without_training(differences: list[dict]) -> list[str]:
@@ -306,14 +320,15 @@ def against_examples(row: dict) -> str:
     examples = row["right"][1].removeprefix("aligned, ")
     return (
         f"Compared with the base model that sees {examples} in its prompt, the tuned model finds the true replies "
-        f"{_found(row, 'training beats examples', 'examples beat training')}.{_ending(row)}"
+        f"{_found(row, 'training beats examples', 'examples beat training')}.{_ending(row)}{needed(row)}"
     )
 
 
 def prompt_cost(row: dict, name: str, model: str = "tuned") -> str:
     """What the format `name` costs a model against the prompt of training; `row`: that difference."""
     found = _found(row, "it helps instead of hurting", "the mismatch hurts", "not distinguishable from no effect")
-    return f"Prompted {prompted(name)} instead of as in training, the {model} model finds the true replies {found}."
+    text = f"Prompted {prompted(name)} instead of as in training, the {model} model finds the true replies {found}."
+    return text + needed(row)
 
 
 def attribution(found: dict | None) -> str:
@@ -323,10 +338,14 @@ def attribution(found: dict | None) -> str:
     most = max(found["shares"], key=lambda one: one["nats_per_reply_token"])
     whole, share = (effect(one["nats_per_reply_token"], one["interval"]) for one in (found["whole"], most))
     if len(found["faults"]) == 1:
-        return f"The prompt has one fault, {format_name(most['fault'])}. It makes the true replies {whole}."
+        text = f"The prompt has one fault, {format_name(most['fault'])}. It makes the true replies {whole}."
+        return text + needed(most)
     names = listed([format_name(fault) for fault in found["faults"]])
     if most["verdict"] != "worse":
-        return f"Together, {names} make the true replies {whole}; no single fault has a cost that can be distinguished."
+        return (
+            f"Together, {names} make the true replies {whole}; no single fault has a cost that can be "
+            f"distinguished{corrected(most)}.{needed(most)}"
+        )
     return (
         f"Together, {names} make the true replies {whole}. {_capital(format_name(most['fault']))} costs most: {share}."
     )
@@ -401,7 +420,7 @@ def style(generated: dict, app: str) -> str:
     if app == "aligned" or asked is None or asked["to_aligned"] is None:
         return f"{text}."
     meaning = {"better": "nearer to the person", "worse": "further from the person"}.get(
-        asked["to_aligned"]["verdict"], "not distinguishable from that"
+        asked["to_aligned"]["verdict"], f"not distinguishable from that{corrected(asked['to_aligned'])}"
     )
     return f"{text}. Prompted {prompted(app)}, it is {number(asked['style_distance']['total'], 2)}, {meaning}."
 
@@ -411,16 +430,16 @@ def training_formats(found: dict | None) -> str:
     if not found:
         return "This run trained only one of the options A and B. To compare them: `make report FULL=1`."
     own = found["own"] if "own" in found else next(iter(found.values()))
-    better = {"better": "option B is better", "worse": "option A is better"}.get(own["verdict"], "not distinguishable")
+    better = {"better": "option B is better", "worse": "option A is better"}.get(own["verdict"], verdict(own))
     measured = effect(own["nats_per_reply_token"], own["interval"])
     seeds = count(own["seeds"], "seed")
-    return f"Compared with option A, option B makes the true replies {measured}, over {seeds}: {better}."
+    return f"Compared with option A, option B makes the true replies {measured}, over {seeds}: {better}.{needed(own)}"
 
 
 def claims(found: list[dict]) -> str:
     """`found`: the claims of comparison.json."""
-    verdicts = ("confirmed", "refuted", "partly", "not testable here")
-    by = {verdict: [row["number"] for row in found if row["verdict"] == verdict] for verdict in verdicts}
+    said = ("confirmed", "refuted", "partly", "not testable here")
+    by = {one: [row["number"] for row in found if row["verdict"] == one] for one in said}
     refuted = f" (numbers {listed([str(one) for one in by['refuted']])})" if by["refuted"] else ""
     return (
         f"Of {count(len(found), 'statement')}, this run confirms {len(by['confirmed'])}, refutes {len(by['refuted'])}"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from operator import itemgetter
 
 from ..compare.style_similarity import PARTS
-from ..wording import arm_name, format_name, interval, more_likely, number
+from ..wording import arm_name, format_name, interval, more_likely, number, verdict
 
 Table = tuple[list[dict], dict[str, str], str]
 Column = str | tuple[str, Callable]
@@ -22,7 +22,7 @@ def _table(caption: str, found: list[dict], **columns: Column) -> Table:
 
 def _difference(one: dict | None, measured: str) -> str:
     """A paired difference and its verdict, in one cell."""
-    return f"{number(one[measured], signed=True)} {one['verdict']}" if one else "–"
+    return f"{number(one[measured], signed=True)} {verdict(one)}" if one else "–"
 
 
 def _with_interval(value: float | None, bounds: list[float] | None) -> str:
@@ -45,6 +45,21 @@ EFFECT = {
 
 def _effect(nats: str) -> dict[str, Column]:
     return EFFECT | {"nats": (nats, EFFECT["nats"][1])}
+
+
+def _needed(rows: list[dict]) -> dict[str, Column]:
+    """What would tell differences apart, as a column where a row says so."""
+    nats = [f"{one['nats']:g}" for row in rows for one in row.get("needed") or []][:3]
+    header = f"Replies (conversations) that would tell {' / '.join(nats)} nats apart"
+    return {"needed": (header, lambda row: _sizes(row.get("needed")))} if nats else {}
+
+
+def _sizes(found: list[dict] | None) -> str:
+    sizes = [
+        f"{one['replies']:,} ({one['conversations']:,})" if one["conversations"] else "more seeds"
+        for one in found or []
+    ]
+    return " / ".join(sizes) or "–"
 
 
 def splits(described: dict) -> Table:
@@ -94,7 +109,8 @@ def differences(found: list[dict]) -> Table:
         left=("A", lambda row: arm_name(*row["left"])),
         right=("B", lambda row: arm_name(*row["right"])),
         **_effect("A − B, nats per reply token"),
-        verdict="A is",
+        verdict=("A is", verdict),
+        **_needed(found),
         end=("A − B, nats per end of turn", lambda row: _difference(row["end_of_turn"], "nats")),
     )
 
@@ -113,7 +129,8 @@ def attribution(found: dict) -> Table:
         effects += [(f"{format_name(one['fault'])}: Shapley share", one) for one in result["shares"]]
         rows += [one | {"model": model, "fault": label} for label, one in effects]
     caption = "What each fault of the prompt costs. Above zero, the fault makes the true replies less likely."
-    return _table(caption, rows, model="Model", fault="Fault", **EFFECT, verdict="Effect")
+    columns = {"verdict": ("Effect", verdict), **_needed(rows)}
+    return _table(caption, rows, model="Model", fault="Fault", **EFFECT, **columns)
 
 
 def checkpoints(found: dict) -> Table:
@@ -133,7 +150,7 @@ def _with_bounds(row: dict | None) -> str:
     if row is None:
         return "–"
     bounds = f" ({interval(row['interval'], signed=True)})" if row["interval"] else ""
-    return f"{number(row['nats_per_reply_token'], signed=True)}{bounds} {row['verdict']}"
+    return f"{number(row['nats_per_reply_token'], signed=True)}{bounds} {verdict(row)}"
 
 
 def _checkpoint(iteration: int, found: dict) -> str:
@@ -169,12 +186,14 @@ def adapter(adapts: dict) -> Table:
 
 def training_formats(found: dict | None) -> Table:
     asked = {"own": "each in its own form", "app": "both with the app's prompt"}
+    rows = [result | {"asked": asked[name]} for name, result in (found or {}).items()]
     return _table(
         "Option B (trained in the plain form) against option A (trained in the wrapped form)",
-        [result | {"asked": asked[name]} for name, result in (found or {}).items()],
+        rows,
         asked="Prompted",
         **_effect("B − A, nats per reply token"),
-        verdict="B is",
+        verdict=("B is", verdict),
+        **_needed(rows),
         each=("Each seed", lambda row: ", ".join(number(one, signed=True) for one in row["each_seed"])),
         covers="The interval covers",
     )
