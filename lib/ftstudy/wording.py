@@ -109,7 +109,7 @@ def needed(row: dict) -> str:
         else f"{one['nats']:g} nats, more training seeds"
         for one in row.get("needed") or []
     ]
-    return f" To tell a difference apart would take: for {'; for '.join(sizes)}." if sizes else ""
+    return f" A verdict would take, on a difference of {'; of '.join(sizes)}." if sizes else ""
 
 
 def format_name(name: str) -> str:
