@@ -237,3 +237,21 @@ def test_loops_and_a_limit_too_short_for_the_person_are_reported_with_stopping()
     arms[0] |= {"looping": 0.05, "too_long": 0.0}
     said = conclusions.stopping({"arms": arms, "longest": 24}, "mine")
     assert "repeats itself" not in said and "person" not in said
+
+
+def test_forgetting_and_repeated_messages_are_named():
+    found = {"questions": 60, "models": [{"model": "base", "right": 0.5}, {"model": "tuned", "right": 0.3}]}
+    found["differences"] = [{"model": "tuned", "verdict": "worse"}]
+    said = conclusions.ability(found)
+    assert "answers 30% of 60 short questions right, its base 50%: it has forgotten" in said and "rough check" in said
+    found["differences"][0]["verdict"] = "not distinguishable"
+    assert "no sign of forgetting" in conclusions.ability(found) and "not measured" in conclusions.ability(None)
+    counts = [
+        {"model": "base", "seen_count": 0, "unseen_count": 1},
+        {"model": "tuned", "seen_count": 9, "unseen_count": 2},
+    ]
+    found = {"rows": 32, "other_rows": 20, "models": counts, "difference": {"verdict": "worse"}}
+    said = conclusions.regurgitation(found)
+    assert "completes 9 of 32" in said and "2 of 20" in said and "repeats private messages to whoever" in said
+    found["difference"]["verdict"] = "not distinguishable"
+    assert "no sign" in conclusions.regurgitation(found) and "not measured" in conclusions.regurgitation(None)

@@ -112,7 +112,7 @@ def measure(
                 tokenizer = base_models.load_tokenizer(model["model"])
                 targets = [chat_format.reply_ids(example, tokenizer) for example in heldout["examples"]]
             except Exception as error:  # a chat template can raise anything
-                result["left_out"].append({"arm": model["name"], "why": _why(error)})
+                result["left_out"].append({"arm": model["name"], "why": reason(error)})
                 continue
             for one in asked[model["name"]]:
                 try:
@@ -125,7 +125,7 @@ def measure(
                     result["left_out"].append({"arm": model["name"], "why": str(error)})
                     break
                 except Exception as error:  # and so can a model with unexpected shapes
-                    result["left_out"].append({"arm": f"{model['name']}, {one['name']}", "why": _why(error)})
+                    result["left_out"].append({"arm": f"{model['name']}, {one['name']}", "why": reason(error)})
                 shown.update()
                 done += 1
                 seconds = sum(spent["seconds"] for spent in result["costs"].values())
@@ -141,7 +141,7 @@ def _asked(model: dict, formats: list[dict]) -> list[dict]:
     return [one for one in wanted if not (one.get("shots") and model["base"])]
 
 
-def _why(error: Exception) -> str:
+def reason(error: Exception) -> str:
     text = " ".join(str(error).split())[:600]
     return text if isinstance(error, StudyError) else f"{type(error).__name__}: {text}"
 
@@ -158,7 +158,7 @@ def _loaded_once(model: dict) -> Callable:
         try:
             return base_models.load(model["model"], model["adapter"] and absolute(model["adapter"]), to_ask=True)
         except Exception as error:
-            raise _NotLoaded(_why(error)) from error
+            raise _NotLoaded(reason(error)) from error
 
     return loaded
 
@@ -177,11 +177,7 @@ def _measure(folder, model, one, loaded, key, targets, writing, result) -> None:
     label = ", ".join(arm)
     prompts = key[1]
 
-    def scored() -> dict:
-        found = likelihood.score(loaded()[0], prompts, targets, label)
-        return {name: values if name == "read" else values.tolist() for name, values in found.items()}
-
-    kept = _kept(folder, [*key, targets], scored)
+    kept = stored(folder, [*key, targets], lambda: _plain(likelihood.score(loaded()[0], prompts, targets, label)))
     scores = {name: np.array(kept[name], float) for name in ("reply", "tokens", "end")}
     if not np.isfinite(scores["reply"]).all() or np.isinf(scores["end"]).any():
         raise StudyError("Its loss is not a number: the weights are broken, as after training that diverged.")
@@ -189,12 +185,37 @@ def _measure(folder, model, one, loaded, key, targets, writing, result) -> None:
     result["costs"][f"scoring {label}"] = kept["cost"]
     if one in model["writes"]:
         written = lambda: {"replies": generation.generate(*loaded(), prompts, label=label, **writing)}  # noqa: E731
-        kept = _kept(folder, [*key, writing], written)
+        kept = stored(folder, [*key, writing], written)
         result["written"][arm] = kept["replies"]
         result["costs"][f"writing {label}"] = kept["cost"]
 
 
-def _kept(folder: Path, key: list, measure: Callable) -> dict:
+def _plain(found: dict) -> dict:
+    """The result of `likelihood.score` as JSON can hold it."""
+    return {name: values if name == "read" else values.tolist() for name, values in found.items()}
+
+
+def scored(folder: Path, model: dict, prompts: list, targets: list, label: str) -> dict:
+    """Targets scored by one model as in `likelihood.score`, but as lists, and with its `cost`; stored as arms are."""
+    loaded = _loaded_once(model)
+    return stored(
+        folder,
+        [_identity(model), prompts, targets],
+        lambda: _plain(likelihood.score(loaded()[0], prompts, targets, label)),
+    )
+
+
+def foreseen(folder: Path, model: dict, prompts: list, replies: list, label: str) -> dict:
+    """As `scored`, for `likelihood.foreseen`."""
+    loaded = _loaded_once(model)
+    return stored(
+        folder,
+        [_identity(model), prompts, replies, "foreseen"],
+        lambda: _plain(likelihood.foreseen(loaded()[0], prompts, replies, label)),
+    )
+
+
+def stored(folder: Path, key: list, measure: Callable) -> dict:
     """The result of `measure` with its `cost`, from the folder if it is stored there."""
     path = folder / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:24]}.json"
     try:

@@ -1,9 +1,11 @@
 """How likely the true reply is after a prompt: negative log-likelihood, in nats."""
 
+from collections.abc import Callable
+
 import mlx.core as mx
 import numpy as np
 
-from ..engine import blas, reply_logits
+from ..engine import blas, cpu_math, reply_logits
 from ..progress import bar
 
 BATCH = 8
@@ -17,21 +19,8 @@ def score(model, prompts: list[list[int]], targets: list[tuple[list[int], list[i
     number) and `end` (nats of the end-of-turn token, NaN if training doesn't end the turn); and `read`,
     the number of all tokens.
     """
-    rows = [
-        (np.array(prompt + reply + end), np.arange(len(prompt), len(prompt) + len(reply) + len(end)))
-        for prompt, (reply, end) in zip(prompts, targets)
-    ]
-    prefix = reply_logits.shared_prefix(model, rows, BATCH)
-    nats_of = reply_logits.nats_function(model, prefix, fixed=True)
-    losses = [np.zeros(0)] * len(rows)
-    order = sorted(range(len(rows)), key=lambda at: len(rows[at][0]))
-    with blas.share_threads(reply_logits.parallel()):
-        for start in bar(range(0, len(order), BATCH), desc=label or "scoring", unit="batch"):
-            batch = order[start : start + BATCH]  # sorted by length, the order that `grouped` keeps
-            found = nats_of(model, reply_logits.grouped([rows[at] for at in batch], len(prefix)))
-            mx.eval(found)
-            for at, nats in zip(batch, (row for group in found for row in np.array(group))):
-                losses[at] = nats[: len(rows[at][1])]
+    rows = _rows(prompts, targets)
+    losses = _each(model, rows, cpu_math.cross_entropy, label or "scoring")
     counts = [len(reply) for reply, _ in targets]
     return {
         "reply": np.array([row[:count].sum() for row, count in zip(losses, counts)], float),
@@ -39,3 +28,37 @@ def score(model, prompts: list[list[int]], targets: list[tuple[list[int], list[i
         "end": np.array([row[count] if len(row) > count else np.nan for row, count in zip(losses, counts)], float),
         "read": sum(len(ids) for ids, _ in rows),
     }
+
+
+def foreseen(model, prompts: list[list[int]], replies: list[list[int]], label: str = "") -> dict:
+    """How much of each reply's end greedy writing would repeat: `foreseen`, the number of its last tokens that are each
+    the likeliest after all those before; and `read`, the number of all tokens."""
+    rows = _rows(prompts, [(reply, []) for reply in replies])
+    hits = _each(model, rows, lambda logits, ids: mx.argmax(logits, axis=-1) == ids, label or "reading")
+    return {
+        "foreseen": np.array([int(np.logical_and.accumulate(hit[::-1]).sum()) for hit in hits]),
+        "read": sum(len(ids) for ids, _ in rows),
+    }
+
+
+def _rows(prompts: list[list[int]], targets: list[tuple[list[int], list[int]]]) -> list[reply_logits.Row]:
+    return [
+        (np.array(prompt + reply + end), np.arange(len(prompt), len(prompt) + len(reply) + len(end)))
+        for prompt, (reply, end) in zip(prompts, targets)
+    ]
+
+
+def _each(model, rows: list[reply_logits.Row], measure: Callable, label: str) -> list[np.ndarray]:
+    """What `measure` says about each row's selected tokens."""
+    prefix = reply_logits.shared_prefix(model, rows, BATCH)
+    measured = reply_logits.nats_function(model, prefix, fixed=True, measure=measure)
+    found = [np.zeros(0)] * len(rows)
+    order = sorted(range(len(rows)), key=lambda at: len(rows[at][0]))
+    with blas.share_threads(reply_logits.parallel()):
+        for start in bar(range(0, len(order), BATCH), desc=label, unit="batch"):
+            batch = order[start : start + BATCH]  # sorted by length, the order that `grouped` keeps
+            values = measured(model, reply_logits.grouped([rows[at] for at in batch], len(prefix)))
+            mx.eval(values)
+            for at, value in zip(batch, (row for group in values for row in np.array(group))):
+                found[at] = value[: len(rows[at][1])]
+    return found

@@ -9,7 +9,7 @@ from ..errors import StudyError
 from ..extract import variant_folder
 from ..models import base_models
 from ..paths import absolute, shown
-from . import arms, faults, repeats, retrieval
+from . import ability, arms, faults, regurgitation, repeats, retrieval
 from .heldout import held_out
 
 
@@ -29,11 +29,12 @@ def plan(
 
     `owner`: empty for the one that the data was extracted for. `inference`: the app's profile; empty if unknown.
     `replies`: the number of held-out replies. `shots`: the number of examples in the prompts of two more formats for
-    base models, one with the same examples for every reply, one with the most similar. `also`: other configs of this run. `every`: every combination of faults, for every model. `fused`: the
-    folder of the fused model, if there is one. Returns `trained` (the main run's entry), `heldout`, `app`,
+    base models, one with the same examples for every reply, one with the most similar. `also`: other configs of this
+    run. `every`: every combination of faults, for every model. `fused`: the folder of the fused model, if there is
+    one. Returns `trained` (the main run's entry), `heldout`, `app`,
     `formats` (with distinct tokens), `combinations` (all that can be rendered), `own_faults` (the app's),
-    `same` (a format -> the one with the same tokens), `models`, `own` (the replies of the training split)
-    and `left_out`. Raises StudyError if the main run or its data can't be used.
+    `same` (a format -> the one with the same tokens), `models`, `own` (the replies of the training split),
+    `seen` and `unseen` (rows for `regurgitation`) and `left_out`. Raises StudyError if the main run or its data can't be used.
     """
     if fused:
         base_models.resolve(fused)  # a wrong path is reported now, not as one more arm left out
@@ -93,6 +94,8 @@ def plan(
             trained, formats, *(same.get(name, name) for name in (app["name"], "wrapped")), every, fused
         ),
         "own": [row["messages"][-1]["content"] for row in train],
+        "seen": regurgitation.seen(inputs, tokenizer, main, train),
+        "unseen": regurgitation.unseen(heldout),
         "left_out": left_out,
     }
 
@@ -103,6 +106,15 @@ def _trained(data: Path, config: dict) -> list[dict]:
 
 
 def measure(plan: dict, **writing) -> dict:
-    """Every arm of the plan, from `arms.measure`; stored results are read, not measured again."""
-    given = (plan["models"], plan["formats"], plan["heldout"], plan["app"], plan["owner"])
-    return arms.measure(plan["run"] / "arms", *given, **writing)
+    """Every arm of the plan, from `arms.measure`, and with them `ability` and `regurgitation`, from their modules;
+    stored results are read, not measured again."""
+    folder, given = plan["run"] / "arms", (plan["models"], plan["formats"], plan["heldout"], plan["app"], plan["owner"])
+    found = arms.measure(folder, *given, **writing)
+    more = {
+        "ability": ability.measure(folder, plan["models"]),
+        "regurgitation": regurgitation.measure(folder, plan["models"], plan["seen"], plan["unseen"]),
+    }
+    for one in more.values():
+        found["costs"] |= one["costs"]
+        found["left_out"] += one["left_out"]
+    return found | {"ability": more["ability"]["scores"], "regurgitation": more["regurgitation"]["completed"]}

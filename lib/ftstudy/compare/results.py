@@ -4,7 +4,7 @@ import numpy as np
 
 from .. import chat_format
 from ..extract.variant_folder import spread
-from . import archaeology, families, intervals, preference, style_similarity
+from . import ability, archaeology, families, intervals, preference, regurgitation, style_similarity
 
 
 def arm(model: str, one: dict, scores: dict, heldout: dict) -> dict:
@@ -253,6 +253,8 @@ def summary(
         "training_formats": training_formats,
         "archaeology": {"ranked": ranked, "told": archaeology.summary(ranked)},
         "generated": generated,
+        "ability": ability.summary(measured["ability"]),
+        "regurgitation": regurgitation.summary(measured["regurgitation"]),
         "samples": samples,
         "preference_pairs": preference.pairs(
             measured["written"], ("tuned", "aligned"), ("base", "aligned"), plan["heldout"]

@@ -157,11 +157,14 @@ def _copied(cache: ArraysCache, rows: int) -> ArraysCache:
 # --- likelihood -------------------------------------------------------------------------------
 
 
-def nats_function(model, prefix: np.ndarray, fixed: bool = False) -> Callable:
+def nats_function(
+    model, prefix: np.ndarray, fixed: bool = False, measure: Callable = cpu_math.cross_entropy
+) -> Callable:
     """`(model, groups) -> [nats (rows, width)]`, negative log-likelihoods of the groups' targets.
 
     `groups`: results of `padded` with `start=len(prefix)`, each computed on its own core. `fixed`: the weights
-    don't change, so the prefix is read once instead of with every batch.
+    don't change, so the prefix is read once instead of with every batch. `measure(logits, targets)`: what to return
+    instead of negative log-likelihoods.
     """
     logits_at = logits_function(model)
     device = mx.default_device()
@@ -175,7 +178,7 @@ def nats_function(model, prefix: np.ndarray, fixed: bool = False) -> Callable:
         for at, (inputs, positions, targets, _) in enumerate(groups):
             with mx.stream(streams[at % len(streams)]):
                 cache = _rows_of(caches, len(inputs)) if caches else None
-                found.append(cpu_math.cross_entropy(logits_at(model, inputs, positions, cache), targets))
+                found.append(measure(logits_at(model, inputs, positions, cache), targets))
         return found
 
     return nats

@@ -404,6 +404,41 @@ def _limit(generated: dict) -> str:
     )
 
 
+def ability(found: dict | None) -> str:
+    """`found`: `ability` of comparison.json. Whether training made the model forget."""
+    if not found:
+        return "What the model still knows was not measured."
+    right = {one["model"]: one["right"] for one in found["models"]}
+    sentences = []
+    for one in found["differences"]:
+        meaning = {
+            "worse": "it has forgotten some of what it could do, so train it less, or at a lower learning rate",
+            "better": "it lost nothing",
+        }.get(one["verdict"], "not distinguishable, so no sign of forgetting")
+        sentences.append(
+            f"The {one['model']} model answers {right[one['model']]:.0%} of {found['questions']} short questions right, "
+            f"its base {right['base']:.0%}: {meaning}."
+        )
+    return f"{' '.join(sentences)} It is a rough check, in English; guessing is right in 25%."
+
+
+def regurgitation(found: dict | None) -> str:
+    """`found`: `regurgitation` of comparison.json. Whether the tuned model repeats private messages."""
+    if not found:
+        return "Whether it repeats training's messages was not measured: too few replies are long enough."
+    one = {row["model"]: row for row in found["models"]}
+    meaning = {
+        "worse": "it repeats private messages to whoever types their beginning. Don't give the adapter to anybody, and "
+        "train it less",
+        "better": "it repeats fewer than its base",
+    }.get(found["difference"]["verdict"], "no sign that it repeats private messages")
+    return (
+        f"Given the first third of a reply, the tuned model completes {one['tuned']['seen_count']} of {found['rows']} that "
+        f"it was trained on word for word, and {one['tuned']['unseen_count']} of {found['other_rows']} that it was not; its "
+        f"base {one['base']['seen_count']} and {one['base']['unseen_count']}: {meaning}."
+    )
+
+
 def style(generated: dict, app: str) -> str:
     """`generated`, `app`: as in comparison.json. How near the tuned model comes to the person's style."""
     arms = {(arm["model"], arm["format"]): arm for arm in generated["arms"]}

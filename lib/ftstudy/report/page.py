@@ -96,6 +96,11 @@ def _comparison(comparison: dict, cost: dict) -> tuple[dict, dict]:
         "training_formats": tables.training_formats(comparison["training_formats"]),
         "archaeology": tables.archaeology(comparison["archaeology"]["ranked"]),
         "generated": tables.generated(comparison["generated"]),
+        **{
+            name: getattr(tables, name)(comparison[name])
+            for name in ("ability", "regurgitation")
+            if comparison.get(name)
+        },
         "style": tables.style(comparison["generated"]),
         "quality": quality,
         "costs": tables.costs(cost.get("arms", {})),

@@ -269,6 +269,49 @@ def _shares(one: dict) -> dict:
     }
 
 
+def ability(found: dict) -> Table:
+    """`found`: `ability` of comparison.json."""
+    differences = {one["model"]: one for one in found["differences"]}
+    rows = [
+        one | {"count": round(one["right"] * found["questions"]), "difference": differences.get(one["model"])}
+        for one in found["models"]
+    ]
+    return _table(
+        f"{found['questions']} short questions in English with four answers each; guessing is right in 25%.",
+        rows,
+        model="Model",
+        right=("Right", lambda one: f"{one['right']:.0%} ({one['count']})"),
+        against=("Against the base", lambda one: _points(one["difference"])),
+        nats=(
+            "Right answers, nats per token against the base",
+            lambda one: _against(one["difference"], "nats", "nats_interval"),
+        ),
+    )
+
+
+def _points(one: dict | None) -> str:
+    if one is None:
+        return "–"
+    low, high = one["interval"] or (None, None)
+    bounds = "" if low is None else f" ({100 * low:+.0f} to {100 * high:+.0f})"
+    return f"{100 * one['right']:+.0f} percentage points{bounds} {one['verdict']}".replace("-", "−")
+
+
+def _against(one: dict | None, value: str, bounds: str) -> str:
+    return f"{number(one[value], signed=True)} ({interval(one[bounds], signed=True)})" if one else "–"
+
+
+def regurgitation(found: dict) -> Table:
+    """`found`: `regurgitation` of comparison.json."""
+    return _table(
+        f"Replies of {found['words']} words or more, begun with their first third and completed word for word",
+        found["models"],
+        model="Model",
+        seen=("Seen in training", lambda one: f"{one['seen']:.0%} ({one['seen_count']} of {found['rows']})"),
+        unseen=("Not seen", lambda one: f"{one['unseen']:.0%} ({one['unseen_count']} of {found['other_rows']})"),
+    )
+
+
 def style(found: dict) -> Table:
     rows = [arm | arm["style_distance"] for arm in found["arms"]]
     parts = {part: part.capitalize() for part in PARTS}
