@@ -125,9 +125,17 @@ def test_the_results_have_their_fixed_shape(run):
     assert training["configs"][0]["iterations"] == 4
     formats = ["aligned", "system", "user", "historical"]
     assert [(arm["model"], arm["format"]) for arm in comparison["arms"]] == [
-        *(("base", name) for name in [*formats, "aligned, 2 examples"]),
+        *(("base", name) for name in [*formats, "aligned, 2 examples", "aligned, 2 similar examples"]),
         *(("tuned", name) for name in formats),
     ]
+    assert [(one["shots"], one["retrieved"]) for one in comparison["formats"]] == [
+        *[(0, False)] * 4,
+        (2, False),
+        (2, True),
+    ]
+    assert comparison["generated"]["longest"] == 24 and comparison["ability"]["questions"] > 50
+    assert {"looping", "length_ratio", "too_long"} <= set(comparison["generated"]["arms"][1])
+    assert "regurgitation" in comparison
     # Six replies come from one or two conversations, which is too few for an interval.
     assert all(arm["conversations"] <= 2 and arm["interval"] is None for arm in comparison["arms"])
     assert all(arm["nats_per_reply_token"] > 0 for arm in comparison["arms"])

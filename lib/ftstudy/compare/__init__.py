@@ -7,6 +7,8 @@ heldout           which replies               faults       what can be wrong wit
 likelihood        nats of the true reply      pieces       a prompt read next to training's
 generation        replies that models write   attribution  what each fault costs
 style_similarity  how close they come         archaeology  which format an adapter was trained in
+loops             do they repeat themselves   retrieval    similar conversations in the prompt
+ability           what the model forgot       regurgitation  private messages repeated
 intervals         intervals and verdicts      repeats      option A, and more seeds
                                               preference   a blind test by eye
 """
