@@ -1,4 +1,5 @@
-"""How often the study's 95% intervals hold the truth, simulated, beside the percentile bootstrap of conversations."""
+"""How often the study's 95% intervals hold the truth, simulated, beside the percentile bootstrap of conversations, and
+how often a family of verdicts has a wrong one."""
 
 import sys
 
@@ -7,7 +8,7 @@ from ftstudy import paths
 from ftstudy.compare import intervals
 
 sys.path.insert(0, str(paths.ROOT / "tests"))
-from coverage_of_intervals import covered  # noqa: E402
+from coverage_of_intervals import covered, family_errors  # noqa: E402
 
 DRAWS = 2000
 
@@ -32,6 +33,11 @@ def main() -> None:
                         f"{'yes' if skewed else 'no':>6}  {ours:11.1%}  {theirs:9.1%}",
                         flush=True,
                     )
+    print("\nFamilies of 10 differences that are zero, of which at least one has a verdict")
+    print("conversations  alone  corrected")
+    for conversations in (5, 9, 20, 40):
+        before, after = family_errors(conversations, DRAWS)
+        print(f"{conversations:13}  {before:5.1%}  {after:9.1%}", flush=True)
 
 
 if __name__ == "__main__":

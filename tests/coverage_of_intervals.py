@@ -1,7 +1,7 @@
 """How often an interval holds the truth, simulated: replies of 10 per conversation on average, of 7 tokens or so."""
 
 import numpy as np
-from ftstudy.compare import intervals
+from ftstudy.compare import families, intervals
 
 
 def covered(
@@ -29,3 +29,37 @@ def covered(
 
 def _differences(generator, size: int, skewed: bool) -> np.ndarray:
     return generator.exponential(size=size) - 1 if skewed else generator.normal(size=size)
+
+
+def family_errors(conversations: int, draws: int, size: int = 10) -> tuple[float, float]:
+    """How often a family of true-zero differences has a verdict, before and after correction."""
+    generator = np.random.default_rng(conversations)
+    names, before, after = [str(at) for at in range(conversations)], 0, 0
+    for _ in range(draws):
+        differences = generator.normal(size=(size, conversations))
+        rows = [intervals.judged(*intervals.estimate(nats, np.ones(conversations), names)) for nats in differences]
+        before += any(row["verdict"] != intervals.EQUAL for row in rows)
+        families.correct(rows, "simulated")
+        after += any(row["verdict"] != intervals.EQUAL for row in rows)
+    return before / draws, after / draws
+
+
+def told_apart(nats: float, largest: float | None, draws: int) -> float:
+    """How often a true difference is told from zero with as many conversations as `power.needed` asks for.
+
+    `largest`: the share of the replies that one conversation in ten has; None for equal sizes.
+    """
+    generator = np.random.default_rng(7)
+    sizes = np.full(10, 5)
+    if largest:
+        sizes = np.array([round(largest * 50), *[round((1 - largest) * 50 / 9)] * 9])
+
+    def drawn(conversations: int, shift: float) -> tuple[np.ndarray, np.ndarray, list[str]]:
+        cluster = np.repeat(np.arange(conversations), np.resize(sizes, conversations))
+        between, within = generator.normal(0, 0.1, conversations), generator.normal(0, 0.2, len(cluster))
+        return shift + between[cluster] + within, np.ones(len(cluster)), [str(at) for at in cluster]
+
+    (found,) = [one for one in intervals.compared(*drawn(2000, 0.0))[1]["needed"] if one["nats"] == nats]
+    count = found["conversations"]
+    found = (intervals.judged(*intervals.estimate(*drawn(count, nats))) for _ in range(draws))
+    return sum(one["verdict"] != intervals.EQUAL for one in found) / draws

@@ -6,10 +6,11 @@ With three conversations of one reply each, Student's t has 2 degrees of freedom
 
 import numpy as np
 import pytest
-from conftest import scores
+from conftest import example, scores
 from coverage_of_intervals import covered
-from ftstudy.compare import attribution, intervals
+from ftstudy.compare import attribution, intervals, results, style_similarity
 from scipy import stats
+from scipy.spatial.distance import jensenshannon
 
 WIDTH = 2.48414
 
@@ -205,3 +206,96 @@ def test_formats_with_the_same_tokens_share_their_scores():
     plan = {"models": models, "combinations": formats, "same": {"su": "u"}, "heldout": {"conversations": ["x", "y"]}}
     found = attribution.of_model(measured, formats, {"su": "u"}, ["x", "y"], model="m")
     assert attribution.of_models({("m", name): one for name, one in measured.items()}, plan) == {"m": found}
+
+
+# --- a second opinion -------------------------------------------------------------------------
+
+VALUES = np.array([0.3, -0.1, 0.8, 0.4, 0.9])
+
+
+def test_one_reply_a_conversation_is_a_paired_t_test():
+    left, right = scores(7 + VALUES) | {"end": 2 * VALUES}, scores([7] * 5) | {"end": np.full(5, 0.1)}
+    found = intervals.difference(left, right, list("abcde"))
+    for one, test in (
+        (found, stats.ttest_rel(7 + VALUES, [7] * 5)),
+        (found["end_of_turn"], stats.ttest_rel(2 * VALUES, [0.1] * 5)),
+    ):
+        assert one["interval"] == pytest.approx(list(test.confidence_interval())) and one["p"] == pytest.approx(
+            test.pvalue
+        )
+    assert found["end_of_turn"]["nats"] == pytest.approx(2 * VALUES.mean() - 0.1)
+    assert intervals.difference(right, left, list("abcde"))["p"] == found["p"]  # two-sided
+
+
+def test_the_p_value_of_unequal_conversations():
+    """R = 2, s² = 3/36 and 22/14 degrees of freedom, as above."""
+    _, found = intervals.compared(np.array([1.0, 4.0, 7.0]), np.array([1, 2, 3]), list("abc"))
+    assert found["p"] == pytest.approx(2 * stats.t.sf(2 / np.sqrt(3 / 36), 22 / 14))
+    assert found["interval"][0] == pytest.approx(2 - stats.t.ppf(0.975, 22 / 14) * np.sqrt(3 / 36))
+
+
+@pytest.mark.parametrize(
+    "value, error, freedom, p",
+    [(1, 0, 5, 0), (0, 0, 5, 1), (-2.0, 1.0, 2.0, 0.1835), (2.0, 1.0, 1.0, None), (1.0, float("nan"), 0.0, None)],
+)
+def test_p_values_where_nothing_varies_or_too_little_is_known(value, error, freedom, p):
+    assert intervals.judged(value, error, freedom)["p"] == pytest.approx(p, abs=1e-4)
+
+
+def test_a_loss_that_is_not_a_number_has_no_p_value_and_no_verdict():
+    found = intervals.difference(scores([np.nan, 1, 2]), scores([0, 0, 0]), list("abc"))
+    assert found["p"] is None and found["verdict"] == "not distinguishable" and found["needed"] is None
+
+
+def test_seeds_and_replies_are_welchs_two_samples():
+    """Welch's t-test adds the variances of two means, with Satterthwaite's degrees of freedom: of 5 and of 4 here."""
+    shifts = np.array([-0.2, 0.1, 0.5, -0.4])
+    left = [scores(5 + VALUES + shift) for shift in shifts]
+    found = intervals.over_seeds(left, [scores([5] * 5)] * 4, list("abcde"))
+    test = stats.ttest_ind(VALUES + shifts.mean(), shifts - shifts.mean(), equal_var=False)
+    assert found["interval"] == pytest.approx(list(test.confidence_interval())) and found["p"] == pytest.approx(
+        test.pvalue
+    )
+
+
+def test_a_jackknife_of_a_ratio_against_its_formula():
+    """Ratios of sums without each of four conversations: s² = (n − 1)/n Σ(wᵢ − w̄)², 3 degrees of freedom."""
+    x, t = np.array([1.0, 5, 2, 6]), np.array([1.0, 2, 3, 4])
+    without = [(14 - x[at]) / (10 - t[at]) for at in range(4)]  # 13/9, 9/8, 12/7, 8/6
+    found = intervals.jackknife(1.4, without, np.full(4, 3))
+    width = 3.18245 * np.sqrt(3 * np.var(without))
+    assert found["interval"] == pytest.approx([1.4 - width, 1.4 + width], rel=1e-5)
+
+
+def test_an_arm_in_all_its_units():
+    """Replies of 2, 4 and 4 bytes that cost 2, 4 and 12 nats; two of them end."""
+    found = scores([1, 2, 6]) | {"reply": np.array([2.0, 4, 12]), "tokens": np.array([1, 2, 3])}
+    found["end"] = np.array([0.5, np.nan, 1.5])
+    heldout = {"conversations": list("abc"), "examples": [example(reply=text) for text in ("ab", "éé", "abcd")]}
+    one = results.arm("m", {"name": "aligned", "faults": []}, found, heldout)
+    assert one["nats_per_reply_token"] == 3 and one["bits_per_byte"] == pytest.approx(18 / 10 / np.log(2))
+    assert one["nats_per_end_of_turn"] == 1 and one["end_interval"] is None and one["reply_tokens"] == 6
+    # residuals in nats per byte, 2 − 3.6, 4 − 7.2, 12 − 7.2, over 10 bytes; shares 0.2, 0.4, 0.4
+    error = np.sqrt(1.5 * (1.6**2 + 3.2**2 + 4.8**2)) / 10 / np.log(2)
+    width = stats.t.ppf(0.975, 1 / 0.36 - 1) * error
+    assert one["bits_interval"] == pytest.approx([one["bits_per_byte"] - width, one["bits_per_byte"] + width])
+
+
+def test_the_share_of_replies_that_end_has_the_interval_of_its_conversations():
+    """Shares of 1, 1/2, 1 and 0 in four conversations of two replies: a t interval of those, cut at 1."""
+    stopped = [{"stopped": bool(at)} for at in (1, 1, 1, 0, 1, 1, 0, 0)]
+    low, high = results._share_interval(stopped, list("aabbccdd"))
+    test = stats.ttest_1samp([1, 0.5, 1, 0], 0).confidence_interval()
+    assert test[0] < 0 and test[1] > 1 and (low, high) == (0, 1)
+    twice = [{"stopped": bool(at)} for at in (1, 0, 1, 0, 1, 1, 1, 0, 0, 1, 1, 0)]
+    test = stats.ttest_1samp([0.5, 0.5, 1, 0.5, 0.5, 0.5], 0).confidence_interval()
+    low, high = results._share_interval(twice, list("aabbccddeeff"))
+    assert (low, high) == (pytest.approx(test[0]), pytest.approx(test[1])) and 0 < low < high < 1
+
+
+@pytest.mark.parametrize(
+    "left, right", [([1, 2, 3], [3, 2, 1]), ([5, 0, 1], [0, 4, 1]), ([1, 0], [0, 1]), ([2, 6], [1, 3])]
+)
+def test_a_style_distance_is_scipys_jensen_shannon(left, right):
+    ours = style_similarity._jensen_shannon(np.array(left, float), np.array(right, float))
+    assert ours == pytest.approx(jensenshannon(left, right, base=2), abs=1e-7)
