@@ -187,7 +187,7 @@ def generated(measured: dict, heldout: dict, own: list[str]) -> dict:
         return {"ceiling": None, "arms": [], "longest": longest}
     true = [example["messages"][-1]["content"] for example in heldout["examples"]]
     trained = {style_similarity.normal(text) for text in own}
-    to = style_similarity.reference(own, len(true))
+    to = style_similarity.reference(own or true, len(true))  # an adapter may outlive the rows it was trained on
     texts = {key: [reply["text"] for reply in replies] for key, replies in written.items()}
     floor = next(iter(texts.values()))
     ended = [{"text": text, "stopped": True} for text in true]

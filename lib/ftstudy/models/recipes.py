@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from .. import paths
@@ -185,27 +186,9 @@ def build_tiny(folder: Path) -> None:
     """Random weights, and a tokenizer trained on a few sentences: the same every time."""
     import mlx.core as mx
     import numpy as np
-    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-    special, config = TINY_RECIPE["special_tokens"], TINY_RECIPE["config"]
-    trained = Tokenizer(models.BPE())
-    trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    trainer = trainers.BpeTrainer(
-        vocab_size=TINY_RECIPE["vocabulary_size"], special_tokens=special, show_progress=False,
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-    )  # fmt: skip
-    trained.train_from_iterator(TINY_RECIPE["sentences"], trainer)
-    vocabulary = trained.get_vocab()
-    _write_settings(
-        folder,
-        config,
-        vocabulary,
-        merges=json.loads(trained.to_str())["model"]["merges"],
-        special=special,
-        roles={"bos": special[1], "eos": special[2], "pad": special[2], "unk": special[0]},
-        chat_template=TINY_RECIPE["chat_template"],
-    )
-
+    config = TINY_RECIPE["config"]
+    vocabulary = train_tokenizer(folder, TINY_RECIPE, TINY_RECIPE["sentences"])
     width, inner = config["hidden_size"], config["intermediate_size"]
     keys = width // config["num_attention_heads"] * config["num_key_value_heads"]
     shapes = {"model.embed_tokens": (len(vocabulary), width), "model.norm": (width,)}
@@ -228,6 +211,34 @@ def build_tiny(folder: Path) -> None:
         numbers = random.normal(0, 0.05, shape) if len(shape) == 2 else np.ones(shape)
         weights[f"{name}.weight"] = mx.array(numbers.astype("float32"))
     mx.save_safetensors(str(folder / "model.safetensors"), weights, metadata={"format": "mlx"})
+
+
+def train_tokenizer(folder: Path, recipe: dict, sentences: Iterable[str]) -> dict[str, int]:
+    """Train a byte-level BPE tokenizer on sentences, write everything but the weights, and return its vocabulary.
+
+    `recipe`: `config`, `special_tokens` (unknown, start of a turn, end of a turn), `vocabulary_size`, `chat_template`.
+    """
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+    special = recipe["special_tokens"]
+    trained = Tokenizer(models.BPE())
+    trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=recipe["vocabulary_size"], special_tokens=special, show_progress=False,
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+    )  # fmt: skip
+    trained.train_from_iterator(sentences, trainer)
+    vocabulary = trained.get_vocab()
+    _write_settings(
+        folder,
+        recipe["config"],
+        vocabulary,
+        merges=json.loads(trained.to_str())["model"]["merges"],
+        special=special,
+        roles={"bos": special[1], "eos": special[2], "pad": special[2], "unk": special[0]},
+        chat_template=recipe["chat_template"],
+    )
+    return vocabulary
 
 
 def _write_settings(
