@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from conftest import scores
+from conftest import example, scores
 from coverage_of_intervals import family_errors, told_apart
 from ftstudy import wording
-from ftstudy.compare import archaeology, attribution, families, intervals, power, results
+from ftstudy.compare import archaeology, attribution, checkpoints, families, intervals, power, results
 from ftstudy.report import conclusions, tables
 
 
@@ -153,6 +153,62 @@ def test_an_origin_needs_verdicts_that_survive_correction():
     assert archaeology.summary(archaeology.rank(base, {name: tuned[name] for name in "xy"}, CHATS)).startswith(
         "The adapter was trained under “x”"
     )
+
+
+def test_option_a_and_b_and_other_trainings_are_families():
+    gap, (equal,) = barely(0.03, 1)
+    models = [{"name": option, "option": option, "seed": 0, "base": "base"} for option in "AB"]
+    found = arms(A_wrapped=0 * NOISY, A_app=0 * NOISY, B_aligned=gap, B_app=equal)
+    made = results.training_formats(found, models, CHATS, "wrapped", "app")
+    assert made["own"]["p"] == pytest.approx(0.03) and made["own"]["interval"][0] > 0
+    assert made["own"]["verdict"] == "not distinguishable" and made["own"]["family"]["size"] == 2
+    assert "not distinguishable after correction for 2 comparisons. A verdict" in conclusions.training_formats(made)
+    assert tables.training_formats(made)[0][0]["verdict"].endswith("2 comparisons")
+
+    heldout = {"conversations": CHATS, "examples": [example(reply="four")] * 12}
+    others = [{"name": name, "base": "base", "option": None} for name in ("larger", "longer")]
+    found = arms(tuned_aligned=0 * NOISY, tuned_app=gap, larger_aligned=0 * NOISY, longer_aligned=-9 + equal)
+    larger, longer = (one["aligning_ahead"] for one in results.scaling(found, others, "app", heldout))
+    assert larger["p"] == pytest.approx(0.03) and larger["bits_per_byte"] > 0
+    assert longer["bits_per_byte"] < 0 and longer["verdict"] == "worse" and longer["family"]["size"] == 2
+    again = results.scaling(found | arms(longer_aligned=0 * NOISY), others, "app", heldout)
+    assert [one["aligning_ahead"]["verdict"] for one in again] == ["not distinguishable"] * 2  # both 0.03 > 0.025
+    (alone,) = results.scaling(found, others[:1], "app", heldout)
+    assert alone["aligning_ahead"]["verdict"] == "better" and alone["aligning_ahead"]["p"] == pytest.approx(0.03)
+
+
+def test_checkpoints_are_two_families():
+    """Alone, each would be better than the base (p = 0.03); of two, neither is, so none is kept."""
+    gap, _ = barely(0.03, 0)
+    base, same = scores(10 + 0 * NOISY), scores(10 - gap)
+    found = checkpoints.judge(base, {10: same, 20: same}, 20, CHATS)
+    assert (
+        found["keep"] is None
+        and [one["to_base"]["verdict"] for one in found["rows"][1:]] == ["not distinguishable"] * 2
+    )
+    assert found["rows"][1]["to_base"]["family"] == {"name": "checkpoints against the base", "size": 2}
+    assert "its base after correction for 2 comparisons" in conclusions.checkpoints(found)
+    assert found["rows"][0]["to_lowest"]["verdict"] == "not distinguishable"
+    assert checkpoints.judge(base, {20: same}, 20, CHATS)["keep"] == 20
+
+
+def test_style_distances_are_two_families():
+    """The untrained model is not compared with itself."""
+    heldout = {"conversations": CHATS, "examples": [example(reply="yo man")] * 12}
+    written = {
+        key: [{"text": text + " !" * at, "stopped": True} for at in range(12)]
+        for key, text in (
+            (("base", "aligned"), "Certainly"),
+            (("tuned", "aligned"), "yo"),
+            (("tuned", "app"), "yo man"),
+        )
+    }
+    measured = {"written": written, "scores": {key: scores(0 * NOISY) for key in written}, "longest": 9}
+    first, second, third = results.generated(measured, heldout, ["yo", "hey man"] * 12)["arms"]
+    assert first["to_floor"]["family"] is None and first["to_aligned"] is second["to_aligned"] is None
+    name = "style against the untrained model"
+    assert second["to_floor"]["family"] == third["to_floor"]["family"] == {"name": name, "size": 2}
+    assert third["to_aligned"]["family"] == {"name": "style against the prompt of training", "size": 1}
 
 
 # --- power ------------------------------------------------------------------------------------

@@ -267,6 +267,12 @@ def test_a_jackknife_of_a_ratio_against_its_formula():
     assert found["interval"] == pytest.approx([1.4 - width, 1.4 + width], rel=1e-5)
 
 
+def test_a_jackknife_has_the_degrees_of_freedom_of_its_effective_conversations():
+    """Of 1, 2 and 3 replies: 36/14 conversations. s² = 2/3 · 2."""
+    found = intervals.jackknife(3.0, [1.0, 2.0, 3.0], np.array([1, 2, 3]))
+    assert found["p"] == pytest.approx(2 * stats.t.sf(3 / np.sqrt(4 / 3), 22 / 14))
+
+
 def test_an_arm_in_all_its_units():
     """Replies of 2, 4 and 4 bytes that cost 2, 4 and 12 nats; two of them end."""
     found = scores([1, 2, 6]) | {"reply": np.array([2.0, 4, 12]), "tokens": np.array([1, 2, 3])}
