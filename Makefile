@@ -124,7 +124,7 @@ help: ## show this
 	@echo "Every target first sets up .venv from $(LOCK), once. An active conda environment made from environment.yml"
 	@echo "is used instead. The README has examples."
 
-override STUDY := $(PYTHON) -m ftstudy
+override STUDY := $(PYTHON) -P -m ftstudy
 
 # $(call flag,FORCE,--force): the option, unless FORCE is empty, 0 or no. $(call given,DATA,--data): the option with the
 # value, if it was set from outside.
@@ -153,8 +153,8 @@ test: | $(READY) #: run the tests, and compare the notebooks with their stored o
 	$(PYTHON) -m pytest tests notebooks --nbval --nbval-cell-timeout=120
 
 baseline: | $(READY) #: store the notebooks' outputs on the sample, for `make test`, and docs/checks.md
-	$(PYTHON) -m ftstudy baseline
-	$(PYTHON) -m ftstudy checks --markdown > docs/checks.md
+	$(STUDY) baseline
+	$(STUDY) checks --markdown > docs/checks.md
 
 bench: | $(READY) #: measure seconds, memory, ratios to other tools, and how many injected faults the audit finds
 	$(PYTHON) bench/extraction.py

@@ -46,8 +46,8 @@ def link():
     with open(os.path.join(site, "ftstudy.pth"), "w") as file:
         file.write(lib + "\n")
     command = os.path.join(sysconfig.get_path("scripts"), "ftstudy")
-    with open(command, "w") as file:
-        file.write('#!/bin/sh\nexec "$(dirname "$0")/python" -m ftstudy "$@"\n')
+    with open(command, "w") as file:  # -P: the folder it is called in may be a stranger's project with a numpy.py
+        file.write('#!/bin/sh\nexec "$(dirname "$0")/python" -P -m ftstudy "$@"\n')
     os.chmod(command, 0o755)
 
 

@@ -181,6 +181,61 @@ def test_link_makes_the_package_and_the_command_available(tmp_path):
     assert PROJECT["scripts"] == {"ftstudy": "ftstudy.cli:main"} and command.startswith("usage: ftstudy")
 
 
+PLANTED = "ftstudy numpy pandas yaml json random types mlx mlx_lm ipykernel sitecustomize encodings"
+
+
+@pytest.fixture(scope="module")
+def launcher(tmp_path_factory):
+    """The command `ftstudy` of an environment of its own, with the packages of this one."""
+    environment = tmp_path_factory.mktemp("environment")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+    python = environment / "bin" / "python"
+    subprocess.run([python, "lib/environment.py", "link"], cwd=ROOT, check=True)
+    where = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    site = Path(subprocess.check_output([python, "-c", where], text=True).strip())
+    packages = subprocess.check_output([sys.executable, "-c", where], text=True)
+    (site / "packages.pth").write_text(packages)
+    for tool in Path(sys.executable).parent.glob("mlx.launch"):
+        (environment / "bin" / tool.name).write_text(f"#!{python}\n" + tool.read_text().partition("\n")[2])
+        (environment / "bin" / tool.name).chmod(0o755)
+    return environment / "bin" / "ftstudy"
+
+
+@pytest.fixture
+def stranger(tmp_path):
+    """A project with modules of the names that the study imports, each of which would leave a mark."""
+    for name in PLANTED.split():
+        (tmp_path / f"{name}.py").write_text("import os\nos.close(os.open('executed', os.O_CREAT))\n")
+    (tmp_path / "scipy").mkdir()
+    (tmp_path / "scipy" / "__init__.py").write_text("open('executed', 'a').close()\n")
+    (tmp_path / "one.yaml").write_text("model: tiny\ndata: nowhere\nadapter_path: adapters\n")
+    return tmp_path
+
+
+EXTRACT = ("extract", "--source", ROOT / "data" / "sample" / "chat.db", "--owner", "Sam", "--out", "rows")
+TRAIN = ("train", "--config", "one.yaml", "--run", "one")
+STARTS = [(("checks",), 0), (EXTRACT, 0), (("sweep", "one.yaml", "--run", "one"), None), (TRAIN + ("--hosts", "2"), 2)]
+
+
+@pytest.mark.parametrize("arguments, status", STARTS, ids=[arguments[0] for arguments, _ in STARTS])
+def test_the_command_and_what_it_starts_import_nothing_from_the_current_folder(launcher, stranger, arguments, status):
+    base = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    said = subprocess.run([launcher, *arguments], cwd=stranger, env=base, capture_output=True, text=True)
+    assert not (stranger / "executed").exists()
+    assert status in (None, said.returncode) and "Traceback" not in said.stderr, said.stderr
+
+
+def test_python_m_ftstudy_imports_other_packages_from_their_own_place(stranger):
+    """Python itself looks for `ftstudy` in the current folder first; everything after that is up to us."""
+    (stranger / "ftstudy.py").unlink()
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "lib"), "PYTHONSAFEPATH": ""}
+    (stranger / "encodings.py").unlink()
+    (stranger / "types.py").unlink()  # Python's own start imports these two
+    command = [sys.executable, "-m", "ftstudy", *EXTRACT]
+    said = subprocess.run(command, cwd=stranger, env=environment, capture_output=True, text=True)
+    assert (said.returncode, (stranger / "executed").exists()) == (0, False), said.stderr
+
+
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in DOCS)])
 def test_relative_links_in_the_documentation_lead_somewhere(page):
     for link in re.findall(r"\]\((?!https?:)([^)#]*)(?:#[^)]*)?\)", (ROOT / page).read_text()):

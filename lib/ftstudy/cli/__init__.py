@@ -1,4 +1,4 @@
-"""The study from the command line: `ftstudy VERB --help`, or `python -m ftstudy VERB --help`.
+"""The study from the command line: `ftstudy VERB --help`, or `python -P -m ftstudy VERB --help`.
 
 Each module here is one verb: `add(parsers)` declares its arguments and returns the parser, `run(options)` does
 the work and returns an exit status (None for 0).

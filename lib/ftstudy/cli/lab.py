@@ -29,4 +29,4 @@ def run(options) -> None:
     sys.stdout.flush()
     os.chdir(folder)
     # In place of this process, so that what ends this one ends JupyterLab.
-    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", *options.arguments])
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "jupyterlab", *options.arguments])

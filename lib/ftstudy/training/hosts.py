@@ -23,6 +23,6 @@ def launch(hosts: str, arguments: list[str]) -> None:
     where, processes = (["-n", hosts], int(hosts)) if hosts.isdecimal() else (["--hosts", hosts], 1)
     # Processes on one machine share its cores, and a waiting BLAS thread spins.
     threads = f"OPENBLAS_NUM_THREADS={max(1, blas.threads() // processes)}"
-    command = [str(launcher), *where, "--env", threads, "--", sys.executable, "-m", "ftstudy", *arguments]
+    command = [str(launcher), *where, "--env", threads, "--", sys.executable, "-P", "-m", "ftstudy", *arguments]
     with open(os.devnull) as nothing:
         subprocess.run(command, stdin=nothing, check=False)
