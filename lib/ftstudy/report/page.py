@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from .. import wording
+from .. import diagnosis, wording
 from ..compare import preference, style_similarity
 from ..errors import StudyError
 from ..files import read_json, write_text
@@ -16,7 +16,7 @@ BY_NOTEBOOK = {"loss_tokens": None, "stock_loss_tokens": None, "stock": []}
 
 
 def build(run: Path, not_measured: str = "") -> Path:
-    """Write `index.html` into the run's folder and return its path. What was not measured, the report leaves out.
+    """Write `index.html` and `diagnosis.json` into the run's folder and return the page's path. What was not measured, the report leaves out.
 
     `not_measured`: why no model was compared, if none was.
 
@@ -28,6 +28,7 @@ def build(run: Path, not_measured: str = "") -> Path:
             f"{shown(run)} has no results to report on. Run `ftstudy diagnose` on your config, or `make report`, or "
             "correct the run's name."
         )
+    diagnosed = diagnosis.write(run, not_measured)
     entries = (results["training"] or {"configs": []})["configs"]
     comparison = results["comparison"]
     name = comparison["trained"] if comparison else None
@@ -54,6 +55,7 @@ def build(run: Path, not_measured: str = "") -> Path:
         "report",
         run=run.name,
         not_measured=not_measured,
+        diagnosis=diagnosed,
         **results,
         trained=trained,
         say=conclusions,

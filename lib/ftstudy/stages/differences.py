@@ -12,7 +12,7 @@ import mlx.core as mx
 
 from ..wording import count
 
-RESULTS = ("extraction", "findings", "format_audit", "training", "comparison")
+RESULTS = ("extraction", "findings", "format_audit", "training", "comparison", "diagnosis")
 ROWS = ("train", "valid", "test", "heldout", "meta")
 ADAPTER = ("adapter_config.json", "adapters.safetensors", "prompt_contract.json")
 MOST = 10  # differences that are listed for one file

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from .. import chat_format
+from .. import chat_format, diagnosis
 from ..audit import app_code
 from ..compare import plan, repeats
 from ..demo import build
@@ -34,6 +34,7 @@ from .reads import (
 )
 from .stamps import read_from
 
+NOT_READ = ("sweep", "diagnosis")  # by the report, which writes the second
 CHOICES = {
     "run": "demo",
     "source": "",  # the chat history; without one, the config's rows are studied as they are
@@ -111,13 +112,8 @@ def run(choices: dict, tell: Callable[[str], None] = print) -> str:
 
 def told(folder: Path) -> list[str]:
     """What a finished study has found, in a few lines for the terminal."""
-    from ..report import conclusions
-
-    lines = []
-    if audited := json_in(folder / "format_audit.json"):
-        lines.append(f"Audit: {conclusions.audit(audited['own_findings'])}")
-    if compared := json_in(folder / "comparison.json"):
-        lines.append(f"Result: {conclusions.comparison(compared['differences'], compared['app'])}")
+    diagnosed = json_in(folder / "diagnosis.json")
+    lines = diagnosis.told(diagnosed) if diagnosed else []
     return [*lines, f"The report: {shown(folder / 'index.html')}. Open it in a browser."]
 
 
@@ -137,8 +133,8 @@ def page(choices: dict, not_measured: str = "") -> dict:
     return {
         "name": "report",
         "given": {"not measured": not_measured},
-        "reads": lambda: {path.name: path for path in sorted(folder.glob("*.json")) if path.name != "sweep.json"},
-        "writes": lambda: {shown(folder / "index.html"): folder / "index.html"},
+        "reads": lambda: {path.name: path for path in sorted(folder.glob("*.json")) if path.stem not in NOT_READ},
+        "writes": lambda: results_in(folder, "diagnosis") | {shown(folder / "index.html"): folder / "index.html"},
         "do": lambda: page.build(folder, not_measured),
         "forget": lambda: None,  # a report that cannot be built anew stays
     }

@@ -1,0 +1,173 @@
+"""What went wrong in training: it hurt, it destroyed, it was too short, it was too long, or there was nothing to learn."""
+
+from ..wording import count, more_likely, number
+from . import evidence
+from .costs import LITTLE, cause, cost, cost_of, said
+
+FEW_ROWS = 200  # to learn from
+MOVED = 0.5  # of a layer's weights: no useful adapter moves them so far
+STILL_FALLING = 0.03  # nats per trained token over the second half of training: more would have come
+UNSEEN = 0.5  # epochs: with fewer, most rows were never seen
+
+# What may have spoiled a training, the likeliest first.
+SPOILS = (
+    "learning_rate",
+    "templated_content",
+    "speaker_tags",
+    "empty_turns",
+    "replies_cut",
+    "prompt_not_prefix",
+    "prompt_trained",
+    "same_rows",
+    "over_fitted",
+    "too_many_epochs",
+    "settings_ignored",
+)
+
+
+def causes(found: dict) -> list[dict]:
+    """`found`: from `evidence.gather`."""
+    made = (_learning_rate, _under_trained, _over_fitted, _few_rows, _hurt, _no_better)
+    return [one for make in made if (one := make(found))]
+
+
+def _learning_rate(found: dict) -> dict | None:
+    """Too high: training diverged, the loss rose above its start, or weights moved out of all proportion."""
+    trained, losses, row = found["trained"] or {}, found["losses"], evidence.gain(found)
+    moved = [layer["relative"] for layer in (trained.get("adapts") or {}).get("by_layer") or []]
+    lines = (
+        [f"training diverged: {trained['stopped'] or 'its loss is not a number'}"] if trained.get("diverged") else []
+    )
+    if len(losses) > 1 and min(loss for _, loss in losses[1:]) > losses[0][1] + LITTLE:
+        lines.append(f"the validation loss rose from {number(losses[0][1])} to {number(losses[-1][1])} nats per token")
+    if moved and max(moved) > MOVED and row and row["verdict"] == "worse":
+        lines.append(f"the adapter moves weights by up to {max(moved):.0%}")
+    if not lines:
+        return None
+    return cause(
+        "learning_rate",
+        "The learning rate is too high: training destroyed what the model knew",
+        [*lines, f"learning_rate: {trained.get('learning_rate')}"],
+        "Divide learning_rate by ten, and train again; 1e-4 is usual for LoRA, 1e-5 for full fine-tuning.",
+        certainty="likely",
+        kind="known",
+        severity="error",
+    )
+
+
+def _under_trained(found: dict) -> dict | None:
+    """Training ended while its loss still fell, or before it had seen most rows once."""
+    trained, losses = found["trained"], found["losses"]
+    if not trained or not trained.get("iterations"):
+        return None
+    rest, epochs = _second_half(losses), float(trained["epochs"])
+    fit = (trained.get("checkpoints") or {}).get("fit")
+    falling = rest >= STILL_FALLING and losses[-1][1] <= min(loss for _, loss in losses) + LITTLE
+    unseen = epochs < UNSEEN and (falling or len(losses) < 3) and fit not in ("over-fitted", "well fitted")
+    if not (falling or unseen or fit == "under-fitted"):
+        return None
+    rows, iterations = trained["examples"], count(trained["iterations"], "iteration")
+    lines = [
+        f"{iterations}, {number(epochs, 2)} epochs: {min(rows, round(epochs * rows)):,} of {rows:,} rows were seen"
+    ]
+    if falling:
+        lines.append(f"the validation loss still fell by {number(rest)} nats per token in the second half of training")
+    if fit == "under-fitted":
+        lines.append("the adapter is distinguishably better than the checkpoint before it")
+    words = f"twice the training would probably make each word piece {more_likely(-rest)}"
+    return cause(
+        "under_trained",
+        f"It was trained for too short a time, {iterations}",
+        lines,
+        f"Train for longer: one epoch is {_epoch(trained):,} iterations. Stop where the validation loss stops falling.",
+        cost=cost(rest, None, found, words) if falling else None,
+        certainty="likely",
+        kind="measured" if falling else "known",
+        severity="error" if unseen else "warning",
+    )
+
+
+def _epoch(trained: dict) -> int:
+    """The iterations that see each row once."""
+    return max(1, round(trained["iterations"] / trained["epochs"])) if trained["epochs"] else trained["examples"]
+
+
+def _second_half(losses: list[tuple[int, float]]) -> float:
+    """By how much the validation loss fell over the second half of training; 0 with fewer than three losses.
+
+    A learning curve falls by about as much with each doubling, so twice the training would give about as much again.
+    """
+    if len(losses) < 3:
+        return 0.0
+    last, final = losses[-1]
+    at = next(place for place, (iteration, _) in enumerate(losses) if iteration >= last / 2)
+    (before, left), (after, right) = losses[max(at - 1, 0)], losses[at]
+    share = (last / 2 - before) / (after - before) if after > before else 0.0
+    return left + share * (right - left) - final
+
+
+def _over_fitted(found: dict) -> dict | None:
+    """A checkpoint is distinguishably better than the adapter in use."""
+    judged = (found["trained"] or {}).get("checkpoints") or {"keep": None, "own": None}
+    keep, own = judged["keep"], judged["own"]
+    row = next((one["to_lowest"] for one in judged.get("rows", []) if one["iteration"] == own), None)
+    if keep in (None, own) or not row:
+        return None
+    return cause(
+        "over_fitted" if keep < own else "wrong_checkpoint",
+        f"Iteration {keep:,} is better than the adapter that is used, iteration {own:,}",
+        [f"the adapter against that checkpoint: {said(row)}"],
+        "Use that checkpoint." + (" Next time, stop there: the model is over-fitted from there on." * (keep < own)),
+        cost=cost_of(row, found),
+    )
+
+
+def _few_rows(found: dict) -> dict | None:
+    rows = found["rows"]
+    if not rows or rows >= FEW_ROWS:
+        return None
+    return cause(
+        "few_rows",
+        f"{count(rows, 'training row is', 'training rows are')} little to learn from",
+        [f"train.jsonl: {count(rows, 'row')}"],
+        f"Use more history; from about {FEW_ROWS} rows on, a style can be learned.",
+        certainty="likely",
+        kind="known",
+    )
+
+
+def _hurt(found: dict) -> dict | None:
+    row = evidence.gain(found)
+    if not row or row["verdict"] != "worse":
+        return None
+    return cause(
+        "training_hurt",
+        "Training made the model worse than its base",
+        [f"the tuned model against its base, both prompted as in training: {said(row)}"],
+        "Nothing else that was found explains it. Train with a tenth of the learning rate, and read some of the rows.",
+        cost=cost_of(row, found),
+        severity="error",
+        explained_by=(*SPOILS, "few_rows"),
+    )
+
+
+def _no_better(found: dict) -> dict | None:
+    """Trained on every row, until the loss no longer fell, and yet as good as its base."""
+    row, trained, losses = evidence.gain(found), found["trained"] or {}, found["losses"]
+    if not row or row["verdict"] != "not distinguishable" or row["interval"] is None:
+        return None
+    if float(trained.get("epochs", 0)) < 1 or _second_half(losses) >= STILL_FALLING:
+        return None
+    curve = [f"validation loss: {number(losses[0][1])} before training, {number(losses[-1][1])} after"] * (
+        len(losses) > 1
+    )
+    return cause(
+        "base_as_good",
+        "The base model is as good at these replies: training had nothing to add",
+        [f"the tuned model against its base, both prompted as in training: {said(row)}", *curve],
+        "Keep the base model, or give training more that only you would write: more history, or longer replies.",
+        certainty="likely",
+        kind="known",
+        severity="error",
+        explained_by=(*SPOILS, "few_rows"),
+    )

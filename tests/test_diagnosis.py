@@ -1,0 +1,415 @@
+"""The diagnosis: is it usable, what is wrong, what does each thing cost, in which order?"""
+
+import itertools
+import json
+import shlex
+
+import pytest
+from ftstudy import audit, diagnosis
+from ftstudy.diagnosis import reasons
+from hypothesis import given
+from hypothesis import strategies as some
+
+CONVERSATIONS = {"replies": 40, "conversations": 20, "reply_tokens": 800}
+
+
+def difference(left, right, nats, width=0.02, **more):
+    """A row of comparison.json's `differences`, with its interval `width` on both sides."""
+    bounds = [nats - width, nats + width]
+    verdict = "better" if bounds[1] < 0 else "worse" if bounds[0] > 0 else "not distinguishable"
+    row = {"left": left.split(", ", 1), "right": right.split(", ", 1), "nats_per_reply_token": nats}
+    return row | {"interval": bounds, "verdict": verdict, "needed": None} | more
+
+
+def finding(check, severity="error", title="", evidence=("a line",), fix="Mend it."):
+    title = title or f"what {check} found"
+    return {"check": check, "severity": severity, "title": title, "evidence": list(evidence), "cause": "", "fix": fix}
+
+
+@pytest.fixture
+def healthy():
+    return results_of_a_healthy_run()
+
+
+def results_of_a_healthy_run():
+    """Nothing is wrong in it."""
+    writes = {"end_of_turn_rate": 1.0, "end_of_turn_interval": [0.95, 1.0], "empty": 0.0, "looping": 0.0, "copied": 0.0}
+    writes |= {"too_long": 0.0, "to_floor": {"distance": -0.3, "interval": [-0.4, -0.2], "verdict": "better"}}
+    arm = {"format": "aligned", "nats_per_end_of_turn": 0.3, "end_interval": [0.2, 0.4]} | CONVERSATIONS
+    examples, similar = "aligned, 4 examples", "aligned, 4 similar examples"
+    return {
+        "extraction": {"rows": {"splits": [{"split": "train", "rows": 1000}]}},
+        "findings": {"findings": [], "summary": {"error": 0, "warning": 0, "info": 0}},
+        "format_audit": {
+            "inference": None,
+            "asked_for": "",
+            "own_findings": [],
+            "given": {"config": "my.yaml", "data": "", "model": "", "adapter": "", "existing": False, "fused": ""},
+        },
+        "training": {
+            "configs": [
+                {
+                    "name": "my",
+                    "config": "my.yaml",
+                    "data": "rows",
+                    "model": "a/base",
+                    "adapter": "adapters",
+                    "iterations": 1000,
+                    "epochs": 2.0,
+                    "batch_size": 2,
+                    "examples": 1000,
+                    "learning_rate": 1e-4,
+                    "diverged": False,
+                    "stopped": None,
+                    "curve": [
+                        {"iteration": at, "validation_loss": loss}
+                        for at, loss in ((0, 4.0), (250, 3.4), (500, 3.21), (750, 3.2), (1000, 3.2))
+                    ],
+                }
+            ]
+        },
+        "comparison": {
+            "trained": "my",
+            "app": "aligned",
+            "formats": [
+                {"name": "aligned", "shots": 0, "retrieved": False},
+                {"name": examples, "shots": 4, "retrieved": False},
+                {"name": similar, "shots": 4, "retrieved": True},
+            ],
+            "arms": [arm | {"model": "base"}, arm | {"model": "tuned"}],
+            "differences": [
+                difference("tuned, aligned", "base, aligned", -0.5),
+                difference("tuned, aligned", f"base, {examples}", -0.3),
+                difference("tuned, aligned", f"base, {similar}", -0.2),
+            ],
+            "attribution": {},
+            "generated": {"longest": 48, "arms": [writes | {"model": "tuned", "format": "aligned"}]},
+        },
+    }
+
+
+def trained(results):
+    return results["training"]["configs"][0]
+
+
+def tuned(results, part):
+    rows = results["comparison"]["generated"]["arms"] if part == "writes" else results["comparison"]["arms"]
+    return next(row for row in rows if row["model"] == "tuned")
+
+
+def ids(found):
+    return [one["id"] for one in diagnosis.worst(found)]
+
+
+def steps(found):
+    return {one["step"]: one["passed"] for one in found["verdict"]["steps"]}
+
+
+def test_nothing_wrong_is_said_of_a_healthy_run(healthy):
+    found = diagnosis.diagnose(healthy)
+    assert found["verdict"]["usable"] is True and found["verdict"]["step"] is None
+    assert set(steps(found).values()) == {True} and len(steps(found)) == 8
+    assert found["causes"] == []
+    assert diagnosis.told(found)[-1] == "Nothing wrong was found."
+    assert "65% more likely" in found["verdict"]["sentence"]  # exp(0.5) - 1
+
+
+def test_a_step_that_was_not_asked_for_is_left_out(healthy):
+    healthy["comparison"]["formats"] = healthy["comparison"]["formats"][:1]
+    found = diagnosis.diagnose(healthy)
+    assert found["verdict"]["usable"] is True
+    assert not {"beats_examples", "beats_similar_examples"} & steps(found).keys()
+
+
+def spoil_end(results):
+    tuned(results, "writes").update(end_of_turn_rate=0.3, end_of_turn_interval=[0.1, 0.5])
+
+
+def spoil_sound(results):
+    tuned(results, "writes").update(looping=0.7)
+
+
+def spoil_style(results):
+    tuned(results, "writes")["to_floor"] = {"distance": 0.1, "interval": [0.05, 0.15], "verdict": "worse"}
+
+
+def spoil_likelihood(results):
+    results["comparison"]["differences"][0] = difference("tuned, aligned", "base, aligned", 0.2)
+
+
+def spoil_examples(results):
+    results["comparison"]["differences"][1] = difference("tuned, aligned", "base, aligned, 4 examples", 0.1)
+
+
+def spoil_similar(results):
+    results["comparison"]["differences"][2] = difference("tuned, aligned", "base, aligned, 4 similar examples", 0.1)
+
+
+def spoil_data(results):
+    for row in results["comparison"]["differences"]:
+        row |= {"interval": None, "verdict": "not distinguishable"}
+
+
+def spoil_measuring(results):
+    results["comparison"] = None
+
+
+SPOILT = {
+    "measured": spoil_measuring,
+    "enough_data": spoil_data,
+    "replies_end": spoil_end,
+    "replies_sound": spoil_sound,
+    "closer_in_style": spoil_style,
+    "likelier": spoil_likelihood,
+    "beats_examples": spoil_examples,
+    "beats_similar_examples": spoil_similar,
+}
+
+
+@pytest.mark.parametrize(("first", "second"), list(itertools.combinations_with_replacement(SPOILT, 2)))
+def test_the_first_step_that_fails_names_the_verdict(healthy, first, second):
+    SPOILT[second](healthy)
+    if healthy["comparison"]:
+        SPOILT[first](healthy)
+    found = diagnosis.diagnose(healthy)
+    assert found["verdict"]["step"] == (first if second != "measured" else "measured")
+    assert found["verdict"]["usable"] is (None if found["verdict"]["step"] in ("measured", "enough_data") else False)
+
+
+def test_what_cannot_be_told_is_neither_usable_nor_not(healthy):
+    healthy["comparison"]["differences"][0] = difference(
+        "tuned, aligned",
+        "base, aligned",
+        -0.05,
+        0.2,
+        needed=[{"nats": 0.05, "replies": 900, "conversations": 120}],
+    )
+    found = diagnosis.diagnose(healthy)
+    assert (found["verdict"]["usable"], found["verdict"]["step"]) == (None, "likelier")
+    assert "900 replies from 120 conversations" in found["verdict"]["sentence"]
+
+
+def test_no_difference_at_all_is_a_failure_not_a_doubt(healthy):
+    healthy["comparison"]["differences"][0] = difference("tuned, aligned", "base, aligned", 0.0, 0.01)
+    assert diagnosis.diagnose(healthy)["verdict"]["usable"] is False
+
+
+def test_replies_are_judged_as_the_app_asks_for_them(healthy):
+    compared = healthy["comparison"]
+    compared["app"] = "mine"
+    compared["formats"].append({"name": "mine", "shots": 0})
+    compared["differences"].append(difference("tuned, mine", "base, mine", -0.4))
+    compared["arms"].append(tuned(healthy, "arm") | {"format": "mine"})
+    compared["generated"]["arms"].append(tuned(healthy, "writes") | {"format": "mine", "end_of_turn_rate": 0.1})
+    assert diagnosis.diagnose(healthy)["verdict"]["step"] == "replies_end"
+
+
+def test_a_limit_too_short_for_the_persons_own_replies_is_said(healthy):
+    spoil_end(healthy)
+    tuned(healthy, "writes").update(too_long=0.4, end_of_turn_rate=0.2)
+    found = diagnosis.diagnose(healthy)
+    assert "40% of the person's own replies are longer" in found["verdict"]["sentence"]
+    tuned(healthy, "writes").update(end_of_turn_rate=0.58)  # nearly all that fit
+    assert diagnosis.diagnose(healthy)["verdict"]["usable"] is True
+
+
+# --- causes ----------------------------------------------------------------------------------------------------------
+
+
+def test_causes_are_ordered_void_measured_known_slight_notes(healthy):
+    spoil_end(healthy)
+    trained(healthy).update(iterations=100, epochs=0.2)
+    trained(healthy)["curve"] = [{"iteration": at, "validation_loss": 4.0 - at / 500} for at in (0, 50, 100)]
+    share = {"interval": [0.01, 0.05], "verdict": "worse", "nats_per_reply_token": 0.03}
+    none = {"interval": [-0.02, 0.03], "verdict": "not distinguishable", "nats_per_reply_token": 0.005}
+    healthy["comparison"]["app"] = "mine"
+    healthy["comparison"]["differences"].append(difference("tuned, mine", "base, mine", -0.4))
+    healthy["comparison"]["arms"].append(tuned(healthy, "arm") | {"format": "mine"})
+    shares = [{"fault": "user"} | share, {"fault": "system"} | none]
+    healthy["comparison"]["attribution"] = {"tuned": {"shares": shares}}
+    healthy["format_audit"]["own_findings"] = [
+        finding("loss.shares", "info"),
+        finding("data.identifiers", "warning"),
+        finding("loss.on_prompt", "warning"),
+        finding("parity.system_text"),
+        finding("parity.user_wrapper"),
+        finding("adapter.config_newer"),
+        finding("data.empty"),
+    ]
+    found = diagnosis.diagnose(healthy)
+    assert [one["id"] for one in found["causes"]] == [
+        "no_rows",
+        "adapter_of_another_run",
+        "under_trained",  # estimated at 0.1, and explains that replies don't end
+        "prompt: user",
+        "replies_do_not_end",
+        "prompt_trained",
+        "data.identifiers",
+        "prompt: system",
+        "loss.shares",
+    ]
+    by_id = {one["id"]: one for one in found["causes"]}
+    assert by_id["prompt: user"]["checks"] == ["parity.user_wrapper"]
+    assert by_id["prompt: user"]["cost"]["nats"] == 0.03
+    assert by_id["prompt: user"]["cost"]["share_of_gain"] == pytest.approx(0.06)
+    assert by_id["under_trained"]["cost"]["nats"] == pytest.approx(0.1)
+    assert by_id["replies_do_not_end"]["cost"]["nats"] == pytest.approx(0.3 * 40 / 800)
+    assert by_id["no_rows"]["kind"] == "void" and by_id["loss.shares"]["kind"] == "note"
+
+
+def test_the_end_of_turn_that_was_never_trained_explains_replies_that_do_not_end(healthy):
+    spoil_end(healthy)
+    spoil_sound(healthy)
+    healthy["format_audit"]["own_findings"] = [finding("loss.end_of_turn")]
+    found = diagnosis.diagnose(healthy)
+    assert ids(found) == ["end_untrained"]
+    assert found["causes"][0]["cost"]["nats"] == pytest.approx(0.3 * 40 / 800)
+    assert any("run into the token limit" in line for line in found["causes"][0]["evidence"])
+    assert any("repeat themselves" in line for line in found["causes"][0]["evidence"])
+
+
+@pytest.mark.parametrize(
+    ("check", "cause"),
+    [
+        ("config.learning_rate", "learning_rate"),
+        ("data.templated", "templated_content"),
+        ("data.speaker_tag", "speaker_tags"),
+        ("loss.truncated", "replies_cut"),
+        ("loss.on_prompt", "prompt_trained"),
+    ],
+)
+def test_a_fault_that_the_audit_knows_explains_a_model_that_got_worse(healthy, check, cause):
+    spoil_likelihood(healthy)
+    healthy["format_audit"]["own_findings"] = [finding(check, "warning")]
+    found = diagnosis.diagnose(healthy)
+    assert ids(found) == [cause]
+    assert found["causes"][0]["cost"]["nats"] == 0.2 and found["causes"][0]["certainty"] == "likely"
+
+
+def test_a_model_that_got_worse_without_a_known_reason_is_a_cause_of_its_own(healthy):
+    spoil_likelihood(healthy)
+    assert ids(diagnosis.diagnose(healthy)) == ["training_hurt"]
+
+
+def test_a_loss_that_rises_means_a_learning_rate_too_high(healthy):
+    spoil_likelihood(healthy)
+    trained(healthy)["curve"] = [{"iteration": at, "validation_loss": 4.0 + at / 500} for at in (0, 500, 1000)]
+    found = diagnosis.diagnose(healthy)
+    assert ids(found) == ["learning_rate"]
+    assert found["causes"][0]["apply"].endswith("--learning-rate 1e-05")
+
+
+def test_a_base_that_is_as_good_is_said_only_where_training_had_its_chance(healthy):
+    healthy["comparison"]["differences"][0] = difference("tuned, aligned", "base, aligned", -0.005, 0.01)
+    trained(healthy)["curve"] = [{"iteration": at, "validation_loss": 3.2} for at in (0, 500, 1000)]
+    assert ids(diagnosis.diagnose(healthy)) == ["base_as_good"]
+    trained(healthy).update(iterations=3, epochs=0.01, curve=[])
+    assert ids(diagnosis.diagnose(healthy)) == ["under_trained"]
+
+
+def test_a_better_checkpoint_is_named_with_the_command_that_takes_it(healthy):
+    row = difference("own", "lowest", 0.08)
+    trained(healthy)["checkpoints"] = {
+        "keep": 400,
+        "own": 1000,
+        "fit": "over-fitted",
+        "rows": [{"iteration": 1000, "to_lowest": row}],
+    }
+    found = diagnosis.diagnose(healthy)["causes"][0]
+    assert found["id"] == "over_fitted" and found["cost"]["nats"] == 0.08
+    assert found["apply"] == "cp adapters/0000400_adapters.safetensors adapters/adapters.safetensors"
+
+
+def test_what_fusing_lost_is_one_cause_with_the_audits_finding(healthy):
+    healthy["format_audit"]["own_findings"] = [finding("fused.update", "warning", "56% of the update")]
+    healthy["comparison"]["fusing"] = {"aligned": {"lost": 0.6, "interval": [0.4, 0.8], "verdict": "worse"}}
+    healthy["comparison"]["differences"].append(difference("fused, aligned", "tuned, aligned", 0.3))
+    found = diagnosis.diagnose(healthy)
+    assert ids(found) == ["fusing"] and found["causes"][0]["cost"]["nats"] == 0.3
+    assert found["causes"][0]["checks"] == ["fused.update"]
+
+
+def test_a_leak_costs_what_it_flatters(healthy):
+    healthy["comparison"]["differences"][0] |= {
+        "leaked": 12,
+        "without_leaked": {"nats_per_reply_token": -0.1, "interval": [-0.2, 0.0], "verdict": "not distinguishable"},
+    }
+    healthy["format_audit"]["own_findings"] = [finding("splits.exact_duplicate", "warning")]
+    found = diagnosis.diagnose(healthy)
+    assert ids(found) == ["splits_leak"] and found["causes"][0]["cost"]["nats"] == pytest.approx(0.4)
+
+
+def test_forgetting_and_giving_away_are_causes(healthy):
+    healthy["comparison"]["ability"] = {
+        "questions": 60,
+        "differences": [{"model": "tuned", "right": -0.2, "verdict": "worse"}],
+    }
+    healthy["comparison"]["regurgitation"] = {
+        "models": [{"model": "base", "seen": 0.0}, {"model": "tuned", "seen": 0.5}],
+        "difference": {"value": 0.5, "verdict": "worse"},
+    }
+    assert ids(diagnosis.diagnose(healthy)) == ["forgetting", "regurgitation"]
+
+
+def test_an_app_whose_prompt_cannot_be_taken_apart_is_one_cause(healthy):
+    compared = healthy["comparison"]
+    compared["app"] = "mine"
+    compared["differences"] += [
+        difference("tuned, mine", "base, mine", -0.3),
+        difference("tuned, mine", "tuned, aligned", 0.2),
+    ]
+    compared["arms"].append(tuned(healthy, "arm") | {"format": "mine"})
+    healthy["format_audit"]["own_findings"] = [finding("parity.user_wrapper"), finding("parity.role_header")]
+    found = diagnosis.diagnose(healthy)
+    assert ids(found) == ["prompt"] and found["causes"][0]["checks"] == ["parity.user_wrapper", "parity.role_header"]
+
+
+def test_each_command_is_one_that_a_shell_takes_as_meant(healthy):
+    nasty = "my config; rm -rf $HOME `x`.yaml"
+    healthy["format_audit"]["given"] |= {"config": nasty, "existing": True, "adapter": "an adapter"}
+    healthy["format_audit"]["own_findings"] = [finding("data.empty"), finding("data.speaker_tag")]
+    found = diagnosis.diagnose(healthy, "mine")
+    void, known = (shlex.split(one["prove"]) for one in found["causes"])
+    assert void == ["ftstudy", "audit", "--config", nasty, "--adapter", "an adapter"]
+    assert known == ["ftstudy", "diagnose", nasty, "--adapter", "an adapter", "--run", "mine"]
+
+
+def test_why_no_model_was_measured_is_the_verdict(healthy):
+    healthy["comparison"] = None
+    found = diagnosis.diagnose(healthy, "", "The disk is full.")
+    assert found["verdict"]["step"] == "measured" and found["verdict"]["sentence"].endswith("The disk is full.")
+
+
+@given(some.sets(some.sampled_from(["extraction", "findings", "format_audit", "training", "comparison"])))
+def test_any_result_may_be_missing(missing):
+    results = results_of_a_healthy_run()
+    for name in missing:
+        results[name] = None
+    found = diagnosis.diagnose(results)
+    assert json.loads(json.dumps(found)) == found
+    assert found["verdict"]["sentence"]
+
+
+def test_every_check_that_is_named_exists_and_is_named_once():
+    known = {check.id for check in audit.checks()}
+    named = [check for checks in reasons.VOID.values() for check in checks]
+    assert set(named) <= known and len(named) == len(set(named))
+    named = [check for checks in reasons.KNOWN.values() for check in checks]
+    assert set(named) <= known and len(named) == len(set(named))
+
+
+@given(
+    some.lists(
+        some.tuples(
+            some.sampled_from(sorted(check.id for check in audit.checks())), some.sampled_from(reasons.SEVERITIES)
+        )
+    )
+)
+def test_no_finding_is_lost_whatever_the_audit_finds(found):
+    results = results_of_a_healthy_run()
+    results["format_audit"]["own_findings"] = [finding(check, severity) for check, severity in found]
+    causes = diagnosis.diagnose(results)["causes"]
+    assert {check for one in causes for check in one["checks"]} == {check for check, _ in found}
+    kinds = [diagnosis.ranking.KINDS.index(one["kind"]) for one in causes]
+    assert kinds == sorted(kinds)
+    assert len({one["id"] for one in causes}) == len(causes)
