@@ -75,9 +75,11 @@ def _replies_end(found: dict):
     said = f"{rate:.0%} of its replies end by themselves"
     if rate >= wanted:
         return True, f"{said}."
+    never = any(one["check"] == "loss.end_of_turn" and one["severity"] != "info" for one in found["findings"])
     why = f", and {too_long:.0%} of the person's own replies are longer than that limit" if too_long >= UNSOUND else ""
     limit = f" within {found['longest']} tokens" if found["longest"] else ""
     sentence = f"Only {said}{limit}; the others run on until they are cut off{why}."
+    sentence += " The end of a turn was never trained." if never else ""
     return (False if bounds is None or bounds[1] < 1 - too_long else None), sentence
 
 
