@@ -29,7 +29,7 @@ ROOMS = [
     "training",
     "compare",
 ]
-ROOMS += ["original_report", "report", "stages", "cli"]
+ROOMS += ["diagnosis", "original_report", "report", "stages", "cli"]
 
 
 def imports():

@@ -2,7 +2,7 @@
 
 from math import exp
 
-from ..wording import number
+from ..wording import more_likely, number
 from .costs import cause, cost
 from .learning import SPOILS
 from .usability import ENDS, UNSOUND
@@ -29,8 +29,9 @@ def _endings(written: dict, found: dict) -> dict | None:
             f"the end of a true reply costs {number(nats)} nats: the model gives it a chance of {exp(-nats):.1%}"
         )
         share = arm["replies"] / arm["reply_tokens"]
-        spent = cost(nats * share, arm["end_interval"] and [bound * share for bound in arm["end_interval"]], found)
-        spent["in_words"] += ", if all of it could be won"
+        bounds = arm["end_interval"] and [bound * share for bound in arm["end_interval"]]
+        words = f"with sure ends, each word piece would be up to {more_likely(-nats * share)}"
+        spent = cost(nats * share, bounds, found, words)
     fix = "Train the end of the turn, and for longer. Until then, let the app cut replies at the first line break."
     if too_long >= UNSOUND:
         fix += f" And allow more than {found['longest']} tokens: {too_long:.0%} of the person's own replies are longer."
