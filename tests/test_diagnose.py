@@ -161,7 +161,7 @@ def test_without_an_app_there_is_no_parity_error_and_the_report_says_how_to_desc
     page = (project / "reports" / "no-app" / "index.html").read_text(encoding="utf-8")
     assert "ftstudy record" in page and "historical" in page, said.stderr
     assert "Which fault costs what" not in page and "no fault that changes a token" not in page
-    assert "ftstudy audit --config config.yaml" in page and "<code>make " not in page and "FULL=1" not in page
+    assert "ftstudy diagnose config.yaml" in page and "<code>make " not in page and "FULL=1" not in page
 
 
 @pytest.mark.slow

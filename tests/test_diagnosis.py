@@ -413,3 +413,24 @@ def test_no_finding_is_lost_whatever_the_audit_finds(found):
     kinds = [diagnosis.ranking.KINDS.index(one["kind"]) for one in causes]
     assert kinds == sorted(kinds)
     assert len({one["id"] for one in causes}) == len(causes)
+
+
+def test_what_makes_a_run_void_forbids_a_verdict_on_what_was_measured(healthy):
+    healthy["format_audit"]["own_findings"] = [finding("data.empty", title="The folder rows is empty")]
+    found = diagnosis.diagnose(healthy)
+    assert (found["verdict"]["usable"], found["verdict"]["step"]) == (None, "measured")
+    assert "The folder rows is empty." in found["verdict"]["sentence"]
+
+
+@pytest.mark.parametrize("key", ["empty", "looping", "copied"])
+def test_what_the_person_does_too_is_no_fault(healthy, key):
+    tuned(healthy, "writes")[key] = 0.5
+    assert diagnosis.diagnose(healthy)["verdict"]["step"] == "replies_sound"
+    healthy["comparison"]["generated"]["ceiling"] = {"measures": {key: 0.45}}
+    assert diagnosis.diagnose(healthy)["verdict"]["usable"] is True
+
+
+def test_an_adapter_without_a_log_can_be_as_good_as_its_base(healthy):
+    healthy["comparison"]["differences"][0] = difference("tuned, aligned", "base, aligned", -0.005, 0.01)
+    trained(healthy)["curve"] = []
+    assert ids(diagnosis.diagnose(healthy)) == ["base_as_good"]

@@ -69,6 +69,11 @@ def listed(items: list[str]) -> str:
     return " and ".join(filter(None, [", ".join(items[:-1]), items[-1] if items else ""]))
 
 
+def sentence(title: str) -> str:
+    """A title with a full stop, unless it ends in one."""
+    return title if title.endswith((".", "!", "?")) else f"{title}."
+
+
 def more_likely(nats: float) -> str:
     """A difference in nats per token as a change in a token's likelihood, exp(−nats) − 1: "27% more likely"."""
     ratio = exp(min(-nats, 700))

@@ -26,7 +26,8 @@ def diagnose(results: dict, run: str = "", not_measured: str = "") -> dict:
     found = evidence.gather(results, run, not_measured)
     measured = [one for room in (learning, replies, serving) for one in room.causes(found)]
     causes = ranking.rank(reasons.causes(found["findings"]), measured)
-    return {"verdict": usability.judge(found), "causes": [one | commands.of(one, found) for one in causes]}
+    void = next((one for one in causes if one["kind"] == "void"), None)
+    return {"verdict": usability.judge(found, void), "causes": [one | commands.of(one, found) for one in causes]}
 
 
 def write(run: Path, not_measured: str = "") -> dict:

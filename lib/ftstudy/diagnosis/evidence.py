@@ -9,7 +9,8 @@ def gather(results: dict, run: str = "", not_measured: str = "") -> dict:
     Returns `findings` (of the run's own config, as in findings.json), `trained` (its entry of training.json, or None),
     `losses` [(iteration, validation loss)], `rows` (of train.jsonl, or None), `app` (the name of the app's format;
     "aligned" if it asks as training does, or is not known), `between` (left model, left format, right
-    model, right format -> difference), `arms` and `written` ((model, format) -> row), `formats`, `comparison`, and how the run was asked for: `run`,
+    model, right format -> difference), `arms` and `written` ((model, format) -> row), `person` (the same measures of the true replies), `longest`,
+     `formats`, `comparison`, and how the run was asked for: `run`,
     `given` (the audit's parameters), `inference`; `not_measured`.
     """
     comparison, audited = results.get("comparison") or {}, results.get("format_audit") or {}
@@ -26,6 +27,7 @@ def gather(results: dict, run: str = "", not_measured: str = "") -> dict:
         "between": {(*row["left"], *row["right"]): row for row in comparison.get("differences", [])},
         "arms": {(arm["model"], arm["format"]): arm for arm in comparison.get("arms", [])},
         "written": {(arm["model"], arm["format"]): arm for arm in generated["arms"]},
+        "person": (generated.get("ceiling") or {}).get("measures") or {},
         "longest": generated.get("longest"),
         "formats": comparison.get("formats", []),
         "comparison": comparison,
@@ -46,6 +48,11 @@ def against(found: dict, retrieved: bool) -> dict | None:
     names = [one["name"] for one in found["formats"] if one.get("shots") and bool(one.get("retrieved")) == retrieved]
     rows = (found["between"].get(("tuned", "aligned", "base", name)) for name in names)
     return next(filter(None, rows), None)
+
+
+def beyond(found: dict, key: str, written: dict) -> float:
+    """The share of the replies that are `key` (empty, looping, copied), beyond that of the person's own replies."""
+    return max(0.0, (written.get(key) or 0.0) - (found["person"].get(key) or 0.0))
 
 
 def _losses(trained: dict | None) -> list[tuple[int, float]]:

@@ -158,9 +158,9 @@ def _no_better(found: dict) -> dict | None:
         return None
     if float(trained.get("epochs", 0)) < 1 or _second_half(losses) >= STILL_FALLING:
         return None
-    curve = [f"validation loss: {number(losses[0][1])} before training, {number(losses[-1][1])} after"] * (
-        len(losses) > 1
-    )
+    curve = []
+    if len(losses) > 1:
+        curve = [f"validation loss: {number(losses[0][1])} before training, {number(losses[-1][1])} after"]
     return cause(
         "base_as_good",
         "The base model is as good at these replies: training had nothing to add",

@@ -3,6 +3,7 @@
 from math import exp
 
 from ..wording import more_likely, number
+from . import evidence
 from .costs import cause, cost
 from .learning import SPOILS
 from .usability import ENDS, UNSOUND
@@ -14,7 +15,7 @@ def causes(found: dict) -> list[dict]:
     """`found`: from `evidence.gather`. About the replies written with the prompt of training, so that the app's doesn't
     count twice."""
     written = found["written"].get(("tuned", "aligned"))
-    made = [_endings(written, found), *(_unsound(key, written) for key in UNSOUND_KINDS)] if written else []
+    made = [_endings(written, found), *(_unsound(key, written, found) for key in UNSOUND_KINDS)] if written else []
     return [one for one in (*made, _forgot(found), _regurgitates(found)) if one]
 
 
@@ -63,13 +64,13 @@ UNSOUND_KINDS = {
 }
 
 
-def _unsound(key: str, written: dict) -> dict | None:
-    share, (name, words, fix, explained_by) = written.get(key) or 0.0, UNSOUND_KINDS[key]
+def _unsound(key: str, written: dict, found: dict) -> dict | None:
+    share, (name, words, fix, explained_by) = evidence.beyond(found, key, written), UNSOUND_KINDS[key]
     if share < UNSOUND:
         return None
-    what = f"{share:.0%} of the replies {words}"
+    what = f"{share:.0%} more of the replies than of the person's own {words}"
     given = {"kind": "known", "severity": "error", "explained_by": explained_by}
-    return cause(name, what, [f"the tuned model, prompted as in training: {what}"], fix, **given)
+    return cause(name, what, [f"the tuned model, prompted as in training: {written[key]:.0%}"], fix, **given)
 
 
 def _forgot(found: dict) -> dict | None:

@@ -5,6 +5,7 @@ because that is what its user gets.
 """
 
 from ..wording import count, effect, listed, number, prompted
+from ..wording import sentence as complete
 from . import evidence
 from .costs import LITTLE
 
@@ -13,14 +14,16 @@ ENDS = 0.9  # of the replies that fit into the limit: so many have to end
 UNSOUND = 0.1  # of the replies: more that are empty, loop or are copied are not an accident
 
 
-def judge(found: dict) -> dict:
-    """`found`: from `evidence.gather`. Returns `usable` (True, False, or None if it can't be told), `step` (the one
+def judge(found: dict, void: dict | None = None) -> dict:
+    """`found`: from `evidence.gather`; `void`: the cause that makes the run void, if there is one. Returns `usable` (True, False, or None if it can't be told), `step` (the one
     that decided, None if all passed), `headline`, `sentence`, and `steps`, [{"step", "passed", "sentence"}]."""
     steps = []
     for name, check in STEPS.items():
         if (result := check(found)) is None:
             continue  # this run did not ask for it
         passed, sentence = result
+        if name == "measured" and passed and void:
+            passed, sentence = False, f"What was measured is not what this config trains: {complete(void['what'])}"
         steps.append({"step": name, "passed": passed, "sentence": sentence})
         if name in NEEDED and not passed:
             break  # what comes after it would say nothing
@@ -34,10 +37,18 @@ def judge(found: dict) -> dict:
     else:
         usable, sentence = None, f"It can't be told yet whether this fine-tune is usable. {decided['sentence']}"
     step = decided and decided["step"]
-    return {"usable": usable, "step": step, "headline": _headline(usable, step), "sentence": sentence, "steps": steps}
+    return {
+        "usable": usable,
+        "step": step,
+        "headline": _headline(usable, step, void),
+        "sentence": sentence,
+        "steps": steps,
+    }
 
 
-def _headline(usable: bool | None, step: str | None) -> str:
+def _headline(usable: bool | None, step: str | None, void: dict | None) -> str:
+    if void:
+        return "This run is void"
     if usable:
         return "Usable: it replies more as the person does than its base"
     return f"{'Not usable yet' if usable is False else 'Not known yet'}: {SHORT[step][usable is None]}"
@@ -88,11 +99,11 @@ def _replies_sound(found: dict):
     if arm is None:
         return None, "The tuned model wrote no replies."
     shares = {"are empty": "empty", "repeat themselves": "looping", "are copied from training": "copied"}
-    bad = {words: arm.get(key) or 0.0 for words, key in shares.items()}
+    bad = {words: evidence.beyond(found, key, arm) for words, key in shares.items()}
     if sum(bad.values()) < UNSOUND:
         return True, "Its replies are not empty, don't loop and are not copied from training."
     said = [f"{share:.0%} {words}" for words, share in bad.items() if share]
-    return False, f"Of its replies, {listed(said)}."
+    return False, f"Of its replies, {listed(said)}, more than of the person's own."
 
 
 def _closer_in_style(found: dict):

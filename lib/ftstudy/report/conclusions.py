@@ -82,14 +82,10 @@ def audit(findings: list[dict]) -> str:
     titles = {level: [one["title"] for one in findings if one["severity"] == level] for level in ("error", "warning")}
     counts = f"{count(len(titles['error']), 'error')}, {count(len(titles['warning']), 'warning')}"
     if titles["error"]:
-        return f"{counts}. Fix this first: {_sentence(titles['error'][0])}"
+        return f"{counts}. Fix this first: {sentence(titles['error'][0])}"
     if titles["warning"]:
-        return f"{counts}. Training can start, but look at this first: {_sentence(titles['warning'][0])}"
+        return f"{counts}. Training can start, but look at this first: {sentence(titles['warning'][0])}"
     return f"{counts}. The audit found nothing that would waste this run."
-
-
-def _sentence(title: str) -> str:
-    return title if title.endswith((".", "!", "?")) else f"{title}."
 
 
 def app_known(profile: dict | None, rows: int) -> str:
