@@ -4,7 +4,7 @@ A step passes (True), fails (False), or cannot be told (None). Measured with the
 because that is what its user gets.
 """
 
-from ..wording import count, effect, listed, number, prompted
+from ..wording import count, effect, listed, needed, number, prompted
 from ..wording import sentence as complete
 from . import evidence
 from .costs import LITTLE
@@ -194,15 +194,3 @@ def _verdict(row: dict, value: float) -> bool | None:
 
 def _effect(row: dict) -> str:
     return effect(row["nats_per_reply_token"], row["interval"])
-
-
-def needed(row: dict) -> str:
-    """How many replies would tell a difference of the size apart that matters; empty if that isn't known."""
-    sizes = [one for one in row.get("needed") or [] if one["nats"] == 0.05]
-    if not sizes:
-        return ""
-    replies, conversations = (
-        count(sizes[0][key], one, many)
-        for key, one, many in (("replies", "reply", "replies"), ("conversations", "conversation", ""))
-    )
-    return f" To tell a difference of 5% in likelihood, it would take about {replies} from {conversations}."

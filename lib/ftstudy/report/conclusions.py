@@ -13,6 +13,7 @@ from ..wording import (
     needed,
     number,
     prompted,
+    sentence,
     verdict,
 )
 
