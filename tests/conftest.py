@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+import yaml
 from ftstudy import paths
 from ftstudy.audit.parity.prompts import rows_of
 from ftstudy.audit.parity.rows import findings_of
@@ -104,6 +105,13 @@ def ftstudy(*arguments, cwd=None):
     """A run of the command line."""
     command = [sys.executable, "-m", "ftstudy", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
+
+
+def tiny_config(data="data/raw_style_variable", iterations=4, **more):
+    """The text of a config that trains the tiny model, evaluated twice; `more`: further keys, as YAML."""
+    settings = {"model": "tiny", "data": data, "adapter_path": "adapter", "train": True, "mask_prompt": True}
+    settings |= {"num_layers": 2, "batch_size": 2, "iters": iterations, "steps_per_eval": iterations // 2}
+    return yaml.safe_dump(settings | {"val_batches": 2} | more, sort_keys=False)
 
 
 def greedy(model, tokenizer, question, longest=30):

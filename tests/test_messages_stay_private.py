@@ -14,6 +14,7 @@ import time
 
 import pytest
 import test_bad_input
+from conftest import tiny_config
 from ftstudy import failures, paths
 from ftstudy.errors import StudyError
 from ftstudy.sources import read_messages
@@ -21,18 +22,6 @@ from ftstudy.stages import notebooks
 from papermill.exceptions import PapermillExecutionError
 
 MARK = "qzvxplanted"
-CONFIG = """
-model: tiny
-data: data/raw_style_variable
-adapter_path: adapter
-train: true
-mask_prompt: true
-num_layers: 2
-batch_size: 2
-iters: 4
-steps_per_eval: 2
-val_batches: 2
-"""
 RUN = ["--run", "mine"]
 EXTRACT = ["extract", "--source", "chat.csv", "--owner", "Sam", "--out", "data"]
 TRAIN = ["train", *RUN, "--config"]
@@ -89,10 +78,10 @@ def study(tmp_path_factory):
     write_chat(folder / "chat.csv")
     text = (folder / "chat.csv").read_text(encoding="utf-8")
     (folder / "headless.csv").write_text(text.partition("\n")[2], encoding="utf-8")
-    (folder / "config.yaml").write_text(CONFIG)
-    (folder / "long.yaml").write_text(CONFIG.replace("iters: 4", "iters: 100000"))
-    (folder / "bad.yaml").write_text(CONFIG.replace("batch_size: 2", "batch_size: many"))
-    (folder / "badrows.yaml").write_text(CONFIG.replace("data/raw", "badrows/raw").replace("adapter", "other"))
+    (folder / "config.yaml").write_text(tiny_config())
+    (folder / "long.yaml").write_text(tiny_config(iters=100_000))
+    (folder / "bad.yaml").write_text(tiny_config(batch_size="many"))
+    (folder / "badrows.yaml").write_text(tiny_config("badrows/raw_style_variable", adapter_path="other"))
 
     assert study.run(*EXTRACT, bytes_per_file=5_000) == 2  # a full folder
     assert study.run(*EXTRACT) == 0

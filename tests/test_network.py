@@ -8,23 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import tiny_config
 from ftstudy import paths
 
 HELPERS = Path(__file__).parent / "network"
 SAMPLE = paths.ROOT / "data" / "sample"
-CONFIG = """
-model: tiny
-data: data/raw_style_variable
-adapter_path: adapter
-train: true
-mask_prompt: true
-num_layers: 2
-batch_size: 2
-iters: 8
-steps_per_eval: 4
-val_batches: 2
-ftstudy: {train_on: last}
-"""
 STUDY = [
     ["extract", "--source", f"{SAMPLE}/chat.db", "--owner", "Sam", "--contacts", f"{SAMPLE}/contacts.vcf"]
     + ["--out", "data"],
@@ -63,7 +51,7 @@ def _is_loopback(host):
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
-    (folder / "config.yaml").write_text(CONFIG)
+    (folder / "config.yaml").write_text(tiny_config(iterations=8, ftstudy={"train_on": "last"}))
     found = watched(folder, *[[sys.executable, "-m", "ftstudy", *arguments] for arguments in STUDY])
     # 1: the original app's prompt, which the audit and the diagnosis call an error
     assert found["codes"] == [0, 1, 0, 1, 0, 0], found["said"]

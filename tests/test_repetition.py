@@ -3,42 +3,23 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 
 import mlx.core as mx
 import pytest
-from conftest import refused
+from conftest import ftstudy, refused, tiny_config
 from ftstudy import paths
 from ftstudy.stages import again, differences
 
 SAMPLE = paths.ROOT / "data" / "sample" / "chat.db"
-CONFIG = """
-model: tiny
-data: rows/raw_style_variable
-adapter_path: adapter
-train: true
-mask_prompt: true
-num_layers: 2
-batch_size: 2
-iters: 4
-steps_per_eval: 2
-val_batches: 2
-"""
-
-
-def ftstudy(folder, *arguments):
-    environment = os.environ | {"PYTHONPATH": str(paths.ROOT / "lib")}
-    command = [sys.executable, "-m", "ftstudy", *map(str, arguments)]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+ROWS = "rows/raw_style_variable"
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A folder with a run, `reports/mine`, of two notebooks: its own rows, an adapter, and one more adapter."""
     folder = tmp_path_factory.mktemp("made")
-    (folder / "config.yaml").write_text(CONFIG)
-    (folder / "other.yaml").write_text(CONFIG.replace("adapter_path: adapter", "adapter_path: other\nseed: 1"))
+    (folder / "config.yaml").write_text(tiny_config(ROWS))
+    (folder / "other.yaml").write_text(tiny_config(ROWS, adapter_path="other", seed=1))
     source = ["-p", "source", SAMPLE, "-p", "out", "rows", "-p", "contacts", "", "-p", "config", "config.yaml"]
     steps = [
         ["notebook", "01_extract", "--run", "mine", *source, "-p", "variants", "[raw_style_variable]"],
@@ -47,7 +28,7 @@ def made(tmp_path_factory):
         + ["-p", "adapter", "", "-p", "iterations", "0", "-p", "evaluate_every", "0", "-p", "stock", "false"],
     ]
     for arguments in steps:
-        result = ftstudy(folder, *arguments)
+        result = ftstudy(*arguments, cwd=folder)
         assert result.returncode == 0, result.stderr
     return folder
 
@@ -59,7 +40,7 @@ def files_of(folder):
 @pytest.mark.slow
 def test_a_run_repeated_is_equal_to_the_byte_and_is_not_touched(made):
     before = files_of(made)
-    result = ftstudy(made, "verify", "--run", "mine")
+    result = ftstudy("verify", "--run", "mine", cwd=made)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "other: running again" in result.stdout and "all equal" in result.stdout
     assert files_of(made) == before
@@ -91,7 +72,7 @@ def test_an_edited_row_is_found_by_its_line_and_not_quoted(made):
     row["messages"][-1]["content"] = "edited-by-hand"
     lines[2] = json.dumps(row, ensure_ascii=False)
     rows.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    result = ftstudy(made, "verify", "--run", "mine")
+    result = ftstudy("verify", "--run", "mine", cwd=made)
     assert result.returncode == 1, result.stderr
     (line,) = [line for line in result.stdout.splitlines() if "train.jsonl" in line]
     assert line.startswith("rows/raw_style_variable/train.jsonl  line 3.messages[2].content: a text of 14 characters")
@@ -99,7 +80,7 @@ def test_an_edited_row_is_found_by_its_line_and_not_quoted(made):
 
 
 def test_what_cannot_be_run_again_ends_with_status_2(tmp_path):
-    result = ftstudy(tmp_path, "verify", "--run", "none")
+    result = ftstudy("verify", "--run", "none", cwd=tmp_path)
     assert result.returncode == 2 and "no notebooks to run again" in result.stderr
 
 
