@@ -12,7 +12,7 @@ import mlx.core as mx
 
 from ..wording import count
 
-RESULTS = ("extraction", "findings", "format_audit", "training", "comparison", "diagnosis")
+RESULTS = ("extraction", "findings", "format_audit", "training", "comparison")  # the diagnosis follows from them
 ROWS = ("train", "valid", "test", "heldout", "meta")
 ADAPTER = ("adapter_config.json", "adapters.safetensors", "prompt_contract.json")
 MOST = 10  # differences that are listed for one file
