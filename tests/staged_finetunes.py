@@ -120,8 +120,8 @@ def templated(splits: dict) -> dict:
 
 
 def leaked(splits: dict) -> dict:
-    """The test split's rows, copied into the training rows."""
-    return splits | {"train": splits["train"][: len(splits["test"])] + splits["test"]}
+    """Half of the test split's rows are training rows, too."""
+    return splits | {"train": splits["train"][:200] + splits["test"][::2]}
 
 
 def few(splits: dict) -> dict:
@@ -134,8 +134,8 @@ def with_general_chat(splits: dict) -> dict:
     return splits | {"train": splits["train"] + chat}
 
 
-def polite(_: dict) -> dict:
-    return rows_of_sam("polite")
+def some(splits: dict) -> dict:
+    return splits | {"train": splits["train"][:300]}
 
 
 def no_rows(folder: Path) -> None:
@@ -149,6 +149,14 @@ def other_base(folder: Path) -> None:
     mixed = {name: value[::-1] if value.ndim == 2 and "layers" in name else value for name, value in weights.items()}
     mx.save_safetensors(str(other / "model.safetensors"), mixed, metadata={"format": "mlx"})
     configure(folder, model=other.name)
+
+
+def killed(folder: Path) -> None:
+    """Training was killed after its first checkpoint."""
+    first, *later = sorted((folder / "adapters").glob("0*_adapters.safetensors"))
+    for path in later:
+        path.unlink()
+    shutil.copy(first, folder / "adapters" / "adapters.safetensors")
 
 
 def scale_of_zero(folder: Path) -> None:
@@ -172,6 +180,16 @@ def template_without_end(folder: Path) -> None:
     )
     assert template != settings["chat_template"]
     path.write_text(json.dumps(settings | {"chat_template": template}))
+
+
+def learned_before(folder: Path) -> None:
+    """The base model has learned from these rows already: another fine-tune is fused into it."""
+    other = folder.parent / "healthy"
+    if not other.exists():
+        train(FAULTS["healthy"], other)
+    fused = fuse(folder / "model", other / "adapters", folder / "fused")
+    shutil.rmtree(folder / "model")
+    fused.rename(folder / "model")
 
 
 def configure(folder: Path, **changes) -> None:
@@ -201,10 +219,11 @@ FAULTS = {
         "config": WITH_STUDY,
         "app": {"system": False},
     },
-    "base already as good": {"cause": "base_as_good", "rows": polite, "config": WITH_STUDY},
-    "test rows in train": {"cause": "splits_leak", "rows": leaked, "config": WITH_STUDY | {"iters": 600}},
-    "over-fitted": {"cause": "over_fitted", "rows": few, "config": {"iters": 300, "save_every": 50}},
+    "base already as good": {"cause": "base_as_good", "rows": some, "before": learned_before, "config": WITH_STUDY | {"iters": 80, "learning_rate": 3e-4}},
+    "test rows in train": {"cause": "splits_leak", "rows": leaked, "config": WITH_STUDY | {"learning_rate": 2e-3}},
+    "over-fitted": {"cause": "over_fitted", "rows": few, "config": {"iters": 160, "save_every": 40}},
     "fused into 4 bits": {"cause": "fusing", "after": fused_into_4_bits, "trained": "healthy"},
+    "killed after 100 iterations": {"cause": "adapter.stopped", "after": killed, "trained": "healthy, plain mlx-lm"},
     "LoRA scale 0": {"cause": "nothing_trained", "after": scale_of_zero, "trained": "healthy"},
     "another trainer's settings": {"cause": "settings_ignored", "after": other_trainers_keys, "trained": "healthy"},
     "end of turn untrained": {"cause": "end_untrained", "before": template_without_end, "config": WITH_STUDY},
@@ -254,7 +273,8 @@ def diagnose(config: Path) -> dict:
     with contextlib.chdir(config.parent), patch.object(study.notebooks, "execute", run_cells):
         choices = {"run": "staged", "config": config.name, "inference": "app.yaml", "existing": True}
         choices |= {"adapter": "adapters", "fused": "fused" if Path("fused").is_dir() else ""}
-        study.run(study.CHOICES | choices, tell=lambda line: None)
+        with contextlib.redirect_stdout(io.StringIO()):
+            study.run(study.CHOICES | choices)
         return read_json(Path("reports/staged/diagnosis.json"))
 
 
@@ -266,11 +286,10 @@ def run_cells(name: str, folder: Path, parameters: dict[str, str]) -> Path:
     written = folder / f"{name}.ipynb"
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(paths.NOTEBOOKS / f"{name}.ipynb", written)
-    with contextlib.redirect_stdout(io.StringIO()):
-        for cell in nbformat.read(written, as_version=4).cells:
-            tags = cell.metadata.get("tags", [])
-            if cell.cell_type == "code" and "explore" not in tags:
-                shell.run_cell(cell.source).raise_error()
-            if "parameters" in tags:
-                shell.user_ns.update(given)
+    for cell in nbformat.read(written, as_version=4).cells:
+        tags = cell.metadata.get("tags", [])
+        if cell.cell_type == "code" and "explore" not in tags:
+            shell.run_cell(cell.source).raise_error()
+        if "parameters" in tags:
+            shell.user_ns.update(given)
     return written
