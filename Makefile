@@ -162,6 +162,7 @@ bench: | $(READY) #: measure seconds, memory, ratios to other tools, and how man
 	$(PYTHON) bench/training.py
 	$(PYTHON) bench/comparison.py
 	$(PYTHON) bench/intervals.py
+	$(PYTHON) bench/diagnosis.py
 	$(PYTHON) bench/kills.py
 
 lab: | $(READY) ## explore in JupyterLab, on copies of the notebooks in reports/RUN/lab/

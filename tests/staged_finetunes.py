@@ -219,7 +219,12 @@ FAULTS = {
         "config": WITH_STUDY,
         "app": {"system": False},
     },
-    "base already as good": {"cause": "base_as_good", "rows": some, "before": learned_before, "config": WITH_STUDY | {"iters": 80, "learning_rate": 3e-4}},
+    "base already as good": {
+        "cause": "base_as_good",
+        "rows": some,
+        "before": learned_before,
+        "config": WITH_STUDY | {"iters": 80, "learning_rate": 3e-4},
+    },
     "test rows in train": {"cause": "splits_leak", "rows": leaked, "config": WITH_STUDY | {"learning_rate": 2e-3}},
     "over-fitted": {"cause": "over_fitted", "rows": few, "config": {"iters": 160, "save_every": 40}},
     "fused into 4 bits": {"cause": "fusing", "after": fused_into_4_bits, "trained": "healthy"},
