@@ -120,8 +120,9 @@ def templated(splits: dict) -> dict:
 
 
 def leaked(splits: dict) -> dict:
-    """Half of the test split's rows are training rows, too."""
-    return splits | {"train": splits["train"][:200] + splits["test"][::2]}
+    """The test split's rows of every second person are training rows, too."""
+    known = [row for row in splits["test"] if int(row["meta"]["conversation"].split()[-1]) % 2]
+    return splits | {"train": splits["train"][:300] + known}
 
 
 def few(splits: dict) -> dict:
@@ -225,7 +226,7 @@ FAULTS = {
         "before": learned_before,
         "config": WITH_STUDY | {"iters": 80, "learning_rate": 3e-4},
     },
-    "test rows in train": {"cause": "splits_leak", "rows": leaked, "config": WITH_STUDY | {"learning_rate": 2e-3}},
+    "test rows in train": {"cause": "splits_leak", "rows": leaked, "config": WITH_STUDY | {"learning_rate": 2e-3, "iters": 400}},
     "over-fitted": {"cause": "over_fitted", "rows": few, "config": {"iters": 160, "save_every": 40}},
     "fused into 4 bits": {"cause": "fusing", "after": fused_into_4_bits, "trained": "healthy"},
     "killed after 100 iterations": {"cause": "adapter.stopped", "after": killed, "trained": "healthy, plain mlx-lm"},
