@@ -464,17 +464,18 @@ def test_all_rows_of_all_splits_are_compared_and_the_first_that_differs_is_shown
     assert "455 tokens, template " in found.evidence[3]
 
 
-def test_a_difference_in_a_few_rows_is_counted(audited, monkeypatch):
-    import sys
-    import types
+LOSSY = """
+def ask(row):
+    ascii_only = lambda text: text.encode("ascii", "ignore").decode()
+    return [turn | {"content": ascii_only(turn["content"])} for turn in row["messages"][:-1]]
+"""
 
-    def lossy(row):
-        ascii_only = lambda text: text.encode("ascii", "ignore").decode()  # noqa: E731
-        return [turn | {"content": ascii_only(turn["content"])} for turn in row["messages"][:-1]]
 
-    monkeypatch.setitem(sys.modules, "my_app", types.SimpleNamespace(ask=lossy))
+def test_a_difference_in_a_few_rows_is_counted(audited, monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "lossy_app.py").write_text(LOSSY)
     rows = [short(number) for number in range(5)] + [conversation()]
-    (found,) = audited({"kind": "callable", "function": "my_app:ask", "name": "my app"}, rows)
+    (found,) = audited({"kind": "callable", "function": "lossy_app:ask", "name": "my app"}, rows)
     assert found.title.endswith(" differs from training in the earlier turns (3 of 18 prompts)")
     assert "train line 6" in found.evidence[0]
 
@@ -505,6 +506,12 @@ def test_a_function_that_gives_no_prompt_is_a_finding(monkeypatch, junk):
 )
 def test_a_function_that_is_not_there_is_a_finding(audited, function):
     assert ids_of(audited({"kind": "callable", "function": function})) == errors("profile_fails")
+
+
+def test_a_function_of_pythons_own_is_a_finding_and_not_called(audited):
+    (found,) = audited({"kind": "callable", "function": "subprocess:getoutput"})
+    assert (found.check, found.severity) == ("parity.profile_fails", "error")
+    assert "is not next to it" in "".join(found.evidence) and "/bin/sh" not in "".join(found.evidence)
 
 
 def test_what_a_function_does_to_its_example_does_not_change_the_data(monkeypatch):

@@ -407,6 +407,35 @@ def test_function_may_be_next_to_its_profile(tmp_path, monkeypatch):
     assert chat_format.prompt_of(row, profile) == row["messages"][1:-1]
 
 
+@pytest.mark.parametrize(
+    "function", ["subprocess:getoutput", "os:system", "os.path:exists", "numpy:array", "ftstudy.paths:shown", "builtins:exec",
+    "__main__:main", "sys:exit", "json", "test_chat_format:example", "app_of_a_stranger:ask"],
+)  # fmt: skip
+def test_function_from_anywhere_but_next_to_its_profile_is_refused(function, tmp_path, monkeypatch):
+    """Python's own functions would start programs, without a line of code that one could read before."""
+    installed = tmp_path / "installed"
+    installed.mkdir()
+    (installed / "app_of_a_stranger.py").write_text("def ask(example):\n    return 'x'\n")
+    monkeypatch.setattr(sys, "path", [str(installed), *sys.path])
+    (tmp_path / "profile.yaml").write_text(f"kind: callable\nfunction: {function}\n")
+    use = lambda: chat_format.prompt_of(example(), chat_format.load_profile(tmp_path / "profile.yaml"))  # noqa: E731
+    refused(use, "is not next to it")
+    (tmp_path / "subprocess.py").write_text("def getoutput(example):\n    return 'x'\n")  # Python would take its own
+    refused(use, "of another name")
+
+
+def test_function_of_a_package_next_to_its_profile_is_taken(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "app_as_package").mkdir()
+    (tmp_path / "app_as_package" / "__init__.py").touch()
+    (tmp_path / "app_as_package" / "prompts.py").write_text("from . import texts\nask = lambda example: texts.TEXT\n")
+    (tmp_path / "app_as_package" / "texts.py").write_text("TEXT = 'hello'\n")
+    (tmp_path / "profile.yaml").write_text("kind: callable\nfunction: app_as_package.prompts:ask\n")
+    (tmp_path / "link").symlink_to(tmp_path)
+    for folder in (tmp_path, tmp_path / "link"):
+        assert chat_format.prompt_of(example(), chat_format.load_profile(folder / "profile.yaml")) == "hello"
+
+
 def test_chat_templates_are_called_only_in_chat_format():
     """Every prompt and every training row comes from chat_format, so that they cannot differ by accident."""
     package = Path(chat_format.__file__).parents[1]

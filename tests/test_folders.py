@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 from conftest import refused
-from ftstudy import files, paths
-from ftstudy.files import folders
+from ftstudy import cli, files, paths
+from ftstudy.cli import arguments
+from ftstudy.files import folders, foreign
+from ftstudy.models import adapters
 from ftstudy.record.captures import Captures
 
 LIB = Path(files.__file__).parents[2]
@@ -418,3 +420,85 @@ def _makes_a_file(call):
         set(mode) <= set("rwaxbt+") and set(mode) & set("wax") for mode in modes
     )
     return writes or name in MAKES and isinstance(call.func, ast.Attribute)
+
+
+# --- somebody else's folders ------------------------------------------------------------------
+
+
+@pytest.fixture
+def victim(project, monkeypatch):
+    """A folder of this user's outside the project, which nothing may change. Yields (project, folder)."""
+    folder = project.parent / "victim"
+    folder.mkdir()
+    (folder / "index.html").write_text("keep")
+    folder.chmod(0o755)
+    (project / "mine.yaml").write_text("model: tiny\ndata: nowhere\niters: 1\nadapter_path: adapters\n")
+    monkeypatch.chdir(project)
+    yield project, folder
+    assert [path.name for path in folder.iterdir()] == ["index.html"]
+    assert (folder / "index.html").read_text() == "keep" and folder.stat().st_mode & 0o777 == 0o755
+
+
+VERBS = [
+    ["diagnose", "mine.yaml"],
+    ["study", "--run=mine", "--config=mine.yaml"],
+    ["train", "--config", "mine.yaml", "--run", "mine", "--force"],
+    ["sweep", "--run", "mine", "mine.yaml"],
+    ["compare", "--run", "mine"],
+    ["report", "--run", "mine"],
+    ["lab", "--run", "mine"],
+    ["notebook", "02_format_audit", "--run", "mine"],
+]
+
+
+@pytest.mark.parametrize("link", ["reports/mine", "reports"])
+@pytest.mark.parametrize("verb", VERBS, ids=[verb[0] for verb in VERBS])
+def test_a_link_that_a_project_came_with_is_not_followed(victim, verb, link, capsys):
+    project, folder = victim
+    (project / link).parent.mkdir(exist_ok=True)
+    (project / link).symlink_to(folder)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(verb)
+    assert ended.value.code == 2 and f"{link} is a link to {folder}" in capsys.readouterr().err
+
+
+def test_a_run_is_not_written_among_the_files_of_something_else(victim, capsys):
+    project, _ = victim
+    (project / "reports" / "mine").mkdir(parents=True)
+    (project / "reports" / "mine" / "index.html").write_text("theirs")
+    with pytest.raises(SystemExit) as ended:
+        cli.main(VERBS[0])
+    assert (
+        ended.value.code == 2 and "reports/mine is not a run of ftstudy: it has index.html" in capsys.readouterr().err
+    )
+    assert (project / "reports" / "mine" / "index.html").read_text() == "theirs"
+
+
+def test_reports_may_be_a_link_to_an_empty_folder_on_another_disk(victim):
+    project, _ = victim
+    disk = project.parent / "disk"
+    disk.mkdir()
+    (project / "reports").symlink_to(disk)
+    for name in ("one", "two", "one"):
+        files.write_json(arguments.run_folder(name) / "findings.json", {})
+    assert sorted(path.name for path in disk.iterdir()) == ["one", "two"]
+    (disk / "notes.txt").write_text("mine")  # it stays the study's
+    files.write_json(arguments.run_folder("two") / "findings.json", {})
+
+
+def test_a_folder_of_another_user_is_not_followed(victim, monkeypatch):
+    project, _ = victim
+    (project.parent / "theirs").mkdir()
+    (project / "reports").symlink_to(project.parent / "theirs")
+    monkeypatch.setattr(os, "getuid", lambda: os.stat(project.parent / "theirs").st_uid + 1)
+    refused(lambda: arguments.run_folder("mine"), "reports is a link to", "belongs to another user")
+
+
+def test_an_adapter_and_a_contract_are_not_written_through_a_link(victim):
+    project, folder = victim
+    (project / "adapters").symlink_to(folder)
+    for target in (project / "adapters", project / "adapters" / "deeper"):
+        refused(lambda: foreign.refuse_link(target, adapters.read_config), "adapters is a link to", "not the study's")
+    (project / "other").mkdir()
+    (project / "inside").symlink_to(project / "other")
+    foreign.refuse_link(project / "inside")  # stays in the project

@@ -5,13 +5,15 @@ import json
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import zipfile
 
 import pytest
 import test_bad_input as sources
 import yaml
 from conftest import example, refused
-from ftstudy import chat_format, configs
+from ftstudy import audit, chat_format, configs, paths
 from ftstudy.audit import app_code
 from ftstudy.chat_format import capture, contract, gguf, modelfile, ollama
 from ftstudy.models import adapters, base_models, loadable
@@ -159,6 +161,29 @@ def test_database_whose_tables_are_computed_is_refused(change, tmp_path):
     with sqlite3.connect(path) as database:
         database.executescript(change)
     refused(lambda: read_messages(path, "imessage"), "chat.db", "computed")
+
+
+@pytest.mark.parametrize("number", [10**400, -(10**400), 10**309, 1e300])
+@pytest.mark.parametrize("column", ["timestamp", "is_owner", "is_group", "message_id", "reply_to", "text", "sender"])
+def test_number_that_no_float_can_hold_costs_one_row_of_a_table(folder, number, column):
+    rows = [{"conversation": "c", "sender": who, "timestamp": 1_600_000_000, "text": "hi"} for who in ("Sam", "Bob")]
+    (folder / "numbers.jsonl").write_text("\n".join(map(json.dumps, [*rows, rows[1] | {column: number}])))
+    table = read_messages(folder / "numbers.jsonl", **READ)
+    check(table)
+    assert (table["kind"] == "text").sum() + (column in ("message_id", "reply_to")) >= 2
+    assert column != "timestamp" or table["kind"].tolist().count("undated") == 1
+
+
+LONG_NUMBERS = ["0x" + "f" * 4000, "1:" * 3000 + "1", "0b" + "1" * 20_000, "0" + "7" * 6000, "1" * 6000]
+
+
+@pytest.mark.parametrize("number", LONG_NUMBERS, ids=["hexadecimal", "base 60", "binary", "octal", "decimal"])
+def test_whole_number_of_thousands_of_digits_is_not_valid_yaml(tmp_path, number):
+    for key in ("seed", "iters", "anything"):
+        (tmp_path / "any.yaml").write_text(f"model: tiny\n{key}: {number}\n")
+        refused(lambda: audit.audit(tmp_path / "any.yaml"), "any.yaml", "not valid YAML", "line 2")
+    (tmp_path / "any.yaml").write_text(f"kind: messages\nsystem: {number}\n")
+    refused(lambda: chat_format.load_profile(tmp_path / "any.yaml"), "any.yaml", "YAML")
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("-inf"), 1e300, "soon", b"\xff"])
@@ -410,3 +435,80 @@ def test_link_to_a_regular_file_is_read_as_that_file(use, tmp_path):
     with pytest.raises(Exception) as of_link:
         USES[use](tmp_path / "link") or pytest.fail("nothing to read")
     assert "not a regular file" not in str(of_link.value)
+
+
+# --- names --------------------------------------------------------------------------------------
+
+ODD = b"\xff\xfe"  # as on a disk of an old Windows
+
+
+def odd(*arguments, cwd):
+    """`ftstudy` with arguments of bytes. The exit status, and what it said."""
+    environment = os.environ | {"PYTHONPATH": str(paths.ROOT / "lib"), "LC_ALL": "C.UTF-8"}
+    command = [sys.executable, "-P", "-m", "ftstudy", *arguments]
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True)
+    said = done.stdout.decode() + done.stderr.decode()  # strict: what is printed is UTF-8
+    assert "This is a bug" not in said and "Traceback" not in said, said
+    return done.returncode, said
+
+
+def chat(folder):
+    rows = [
+        {
+            "conversation": "c",
+            "sender": "Sam" if at % 2 else "Bob",
+            "timestamp": 1_600_000_000 + at * 60 + at // 8 * 86_400,
+            "text": f"hi {at}",
+        }
+        for at in range(80)
+    ]
+    path = os.fsencode(folder) + b"/" + ODD + b".jsonl"
+    with open(path, "w") as file:
+        file.write("\n".join(map(json.dumps, rows)))
+    return path
+
+
+def test_files_whose_names_are_not_utf8_are_read_written_and_described(tmp_path):
+    source = chat(tmp_path)
+    status, said = odd("extract", "--source", source, "--owner", "Sam", "--out", ODD, cwd=tmp_path)
+    assert status == 0, said
+    folder = tmp_path / os.fsdecode(ODD) / "raw_style_variable"
+    assert json.loads((folder / "origin.json").read_text())["source"] == os.fsdecode(ODD + b".jsonl")
+    (tmp_path / "config.yaml").write_text("model: tiny\niters: 1\nadapter_path: adapter\n")
+    for where in (ODD, "."):  # the second finds nothing, and has names to list
+        status, said = odd("audit", "--config", "config.yaml", "--data", where, "--json", ODD + b".json", cwd=tmp_path)
+        assert status in (1, 2), said
+
+
+def test_names_that_a_notebook_or_sqlite_cannot_take_end_in_a_sentence(tmp_path):
+    source = chat(tmp_path)
+    config = tmp_path / os.fsdecode(ODD + b".yaml")
+    config.write_text("model: tiny\ndata: nowhere\n")
+    database = tmp_path / os.fsdecode(ODD + b".db")
+    shutil.copy(paths.DATA / "sample" / "chat.db", database)
+    for arguments in (
+        ["extract", "--source", os.fsencode(database), "--owner", "Sam", "--out", "o"],
+        ["study", "--run=one", b"--source=" + source, "--owner=Sam", "--config=" + "ft.yaml", "--data=data"],
+        ["diagnose", os.fsencode(config)],
+        ["notebook", "01_extract", "-p", "source", source],
+    ):
+        status, said = odd(*arguments, cwd=tmp_path)
+        assert status == 2 and "is not a UTF-8 name" in said and r"\udcff" in said, (arguments, said)
+
+
+def test_folder_you_are_in_may_have_any_name(tmp_path):
+    folder = tmp_path / os.fsdecode(ODD)
+    folder.mkdir()
+    source = chat(folder)
+    status, said = odd("extract", "--source", source, "--owner", "Sam", "--out", "rows", cwd=folder)
+    assert status == 0, said
+    (folder / "config.yaml").write_text(
+        "model: tiny\niters: 1\nbatch_size: 1\nnum_layers: 2\ndata: rows/raw_style_variable\nadapter_path: adapter\n"
+    )
+    for verb in (
+        ["audit", "--config", "config.yaml"],
+        ["diagnose", "config.yaml"],
+        ["train", "--config", "config.yaml", "--force"],
+    ):
+        status, said = odd(*verb, cwd=folder)
+        assert status in (0, 1) if verb[0] == "audit" else "UTF-8" in said or status == 0, (verb, said)

@@ -118,7 +118,7 @@ def test_variables_that_are_not_ours_are_not_expanded_either(clone):
     assert {"LOCK", "READY", "PYTHON", "STUDY"} <= own
     given = [f"{name}=`touch canary`;touch canary" for name in sorted(own)]
     _, told = make(clone, "report", "OTHER=$(shell touch canary)", *given)
-    assert not list(clone.rglob("canary")) and told[-1]["arguments"][2] == "study"
+    assert not list(clone.rglob("canary")) and told[-1]["arguments"][3] == "study"
 
 
 @pytest.mark.parametrize("name", ["personal", "2024-05", "a.b_c-D", "0"])
@@ -157,7 +157,7 @@ def test_defaults_and_flags_of_a_report(clone, given, there, missing):
 
 def test_a_dry_run_asks_what_would_run_and_runs_nothing(clone):
     made, told = make(clone, "-n", "report")
-    assert [call["arguments"][2:3] for call in told] == [["study"]] and told[0]["arguments"][-1] == "--dry-run"
+    assert [call["arguments"][3:4] for call in told] == [["study"]] and told[0]["arguments"][-1] == "--dry-run"
     assert make(clone, "-n", "train", "CONFIG=a.yaml")[1] == []
 
 

@@ -192,7 +192,8 @@ def test_fractions_of_a_second_are_kept(read):
 
 
 @pytest.mark.parametrize(
-    "time", [None, "", "soon", True, [], {}, 0, -1, "nan", float("inf"), 10**40, "0001-01-01", "1e308"]
+    "time",
+    [None, "", "soon", True, [], {}, 0, -1, "nan", float("inf"), 10**40, 10**400, -(10**400), "0001-01-01", "1e308"],
 )
 def test_impossible_timestamp_is_undated(read, time):
     assert read(row() | {"timestamp": time})["kind"].tolist() == ["undated"]

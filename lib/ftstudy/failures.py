@@ -57,6 +57,11 @@ def explain(error: BaseException) -> str | None:
 def explained(texts: Iterable[str]) -> str | None:
     """As `explain`, from the texts of exceptions, the outermost first."""
     for text in texts:
+        if "surrogates not allowed" in text:
+            return (
+                "Stopped, because a name is not valid UTF-8: that of a file, of a folder, or of one of the folders you are "
+                "in. Rename it, and run the same command again."
+            )
         number = _number(text)
         if number is None:
             continue

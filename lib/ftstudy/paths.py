@@ -36,6 +36,16 @@ def shown(path: str | Path) -> str:
     return path.as_posix()
 
 
+def check_names(*names) -> None:
+    """StudyError for a file's name that isn't UTF-8, which MLX, notebooks and SQLite can't take."""
+    for name in map(str, names):
+        if any("\ud800" <= character <= "\udfff" for character in name):
+            raise StudyError(
+                f"{absolute(name)} is not a UTF-8 name, so MLX, notebooks and databases cannot use it. Rename that file or "
+                "folder."
+            )
+
+
 def run_folder(run: str) -> Path:
     """The folder of one run's results. Raises StudyError if the name cannot be a folder name."""
     if not re.fullmatch(r"[^\W_][\w.-]*", run):

@@ -179,9 +179,12 @@ class Study:
 
     def audit(self) -> dict:
         profile, app, fused = (self.folder / name for name in ("profile.yaml", "app", "fused"))
+        inference = profile if profile.is_file() else None
+        if inference and "function" in (keys := yaml.safe_load(profile.read_text(encoding="utf-8"))):
+            inference = keys  # the apps are modules of the tests, not next to a profile
         return audit.audit(
             self.folder / "config.yaml",
-            inference=profile if profile.is_file() else None,
+            inference=inference,
             app=app if app.is_dir() else None,
             fused=fused if fused.is_dir() else None,
         )

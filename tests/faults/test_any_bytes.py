@@ -15,6 +15,7 @@ from .studies import CONFIG, Study, build
 RUNS = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 LEAVES = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
+    | st.sampled_from([10**400, -(10**310)])
     | st.sampled_from(["<|im_end|>", "\ud83d", "{context}", "\u200b", "assistant", "Sam: ok", "{% x %}"])
 )  # fmt: skip
 VALUES = st.recursive(

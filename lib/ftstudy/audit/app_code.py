@@ -44,7 +44,8 @@ def findings(inputs: RunInputs, folder: str | Path | None = None) -> list[Findin
     if folder:
         return check(folder, tokenizer)
     profile = inputs.profile or {}
-    return check_function(profile["function"], tokenizer) if profile.get("kind") == "callable" else []
+    is_taken = profile.get("kind") == "callable" and "refused" not in profile
+    return check_function(profile["function"], tokenizer) if is_taken else []
 
 
 def check(folder: str | Path, tokenizer=None) -> list[Finding]:

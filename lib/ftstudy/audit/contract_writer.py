@@ -14,6 +14,8 @@ from ..chat_format.template import Template
 from ..errors import StudyError
 from ..files import write_json
 from ..files.folders import ignore, make_folder
+from ..files.foreign import refuse_link
+from ..models import adapters
 from ..paths import absolute, shown
 from .run_inputs import RunInputs
 
@@ -39,6 +41,7 @@ def write(inputs: RunInputs, findings: list[dict], folder: str | Path) -> Path:
         raise StudyError(f"{inputs.where} has no adapter_path, so there is no folder for it.")
     agreed = build(inputs)
     path = absolute(folder) / NAME
+    refuse_link(path.parent, adapters.read_config)
     make_folder(path.parent.parent)
     path.parent.mkdir(mode=0o700, exist_ok=True)
     ignore(path.parent, NAME)  # first, because the golden texts are somebody's messages

@@ -7,7 +7,7 @@ Keys: `kind`, `name`, `instruction`, and those of its kind:
                so that it can be compared with the chat template's rendering; `turn` says how the app writes
                one earlier turn, with {role} and {content}: a text, or one for each role; `add_bos` whether
                the server puts a start token in front (default: as mlx-lm does, if the text has none)
-    callable   `function`, as `module:name`
+    callable   `function`, as `module:name`, in a module next to the profile
     captured   `file`, JSONL rows {"split", "row", "prompt" or "ids" or "messages"}
     ollama     `file`, a Modelfile; `system` and `user` if the app sends them
     gguf       `file`, a GGUF that llama.cpp's server serves; `system` and `user` as for messages
@@ -19,6 +19,7 @@ Texts may contain {system}, {context} (the conversation before the reply), {hist
 message), {last_message} and {instruction}. In a template, rows with earlier turns are written turn by turn.
 """
 
+import importlib.util
 import os
 import re
 import sys
@@ -69,11 +70,11 @@ def load_profile(source: str | Path | dict, owner: str = "") -> dict:
     """An inference profile from a YAML file, a name out of `named_profiles`, or a dict.
 
     A captured profile gains `rows`, (split, row) -> prompt, and `broken`, the lines that cannot be used; one of kind
-    ollama or gguf gains `served`, what its file says. `file` counts from the current folder, or else from the
+    ollama or gguf gains `served`, what its file says; one of kind callable `refused`, if its function isn't next to it. `file` counts from the current folder, or else from the
     profile's. Raises StudyError if a file is missing or is not valid.
     """
     if isinstance(source, dict):
-        loaded = {key: source[key] for key in ("rows", "broken", "notes", "served") if key in source}
+        loaded = {key: source[key] for key in ("rows", "broken", "notes", "served", "refused") if key in source}
         profile = _checked({key: source[key] for key in source if key not in loaded}, "The inference profile") | loaded
         return profile if loaded else _with_file(profile, Path.cwd())
     named, path = named_profiles(owner), absolute(source)
@@ -92,12 +93,35 @@ def load_profile(source: str | Path | dict, owner: str = "") -> dict:
         pass_on(error)
         raise StudyError(f"{shown(path)} is not readable YAML ({why(error)}); correct that line.") from error
     profile = _with_file(_checked(profile, shown(path)), path.parent)
-    if profile["kind"] == "callable" and str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))  # the app's module may be next to its profile
+    if profile["kind"] == "callable":
+        profile |= _import_from(path.parent, profile["function"])
     profile = {"name": path.stem.removeprefix("inference_"), **profile}
     if profile["name"] in FORMATS and {"name": profile["name"], **named.get(profile["name"], {})} != profile:
         profile["name"] = f"app {profile['name']}"  # template.yaml is not the fault “template”
     return profile
+
+
+def _import_from(folder: Path, function: str) -> dict:
+    """Make the profile's module importable. {"refused": why} if Python would take that name from anywhere else than a
+    file next to the profile: from its own library, say, whose functions start programs.
+    """
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+    module = re.split(r"[.:]", function, maxsplit=1)[0]
+    try:
+        found = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        found = None
+    if found is None and module not in sys.modules:
+        return {}  # calling it says so
+    parts = (found.submodule_search_locations or [found.origin]) if found else []
+    if any(part and Path(part).parent.resolve() == folder.resolve() for part in parts):
+        return {}
+    return {
+        "refused": f"The profile's function {function!r} is not next to it: {module!r} is a module of Python, of a package "
+        f"or of another app. Put the app's function into a file of another name in {shown(folder)}, such as my_prompt.py, "
+        "and write `function: my_prompt:name`."
+    }
 
 
 def _kind_of(path: Path) -> str | None:

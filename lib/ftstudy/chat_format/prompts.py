@@ -46,6 +46,8 @@ def prompt_of(
         text = as_prompt(fill(profile["template"], example, profile), "the inference profile's template")
         return started(text, profile.get("add_bos"), tokenizer)
     if kind == "callable":
+        if "refused" in profile:
+            raise StudyError(profile["refused"])
         return _called(profile["function"], example)
     if kind in ("ollama", "gguf"):
         # A Modelfile's own system text applies where the app sends none.
@@ -126,7 +128,7 @@ def function_of(name: str):
         pass_on(error)
         raise StudyError(
             f"Cannot import the inference profile's function {name!r} ({type(error).__name__}: {error}). Write "
-            "`module:name`; the module is next to the profile or installed in this environment."
+            "`module:name`; the module is a file next to the profile."
         ) from error
     finally:
         sys.dont_write_bytecode = cached

@@ -4,7 +4,9 @@ import argparse
 from contextlib import contextmanager
 from pathlib import Path
 
+from .. import paths
 from ..files import locks
+from ..files.foreign import refuse_run
 from ..paths import absolute, shown
 
 EXIT_CODES = "Exit status: 0 no error found; 1 at least one error found; 2 could not run, with the reason on stderr."
@@ -37,6 +39,13 @@ def add_training(parser) -> None:
 
 def add_run(parser) -> None:
     parser.add_argument("--run", default="demo", help="name of the folder in reports/ for the results (demo)")
+
+
+def run_folder(run: str) -> Path:
+    """As `paths.run_folder`. Raises StudyError also if there is something else under that name than a run."""
+    folder = paths.run_folder(run)
+    refuse_run(folder)
+    return folder
 
 
 @contextmanager

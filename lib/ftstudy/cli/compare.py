@@ -1,7 +1,6 @@
 """`ftstudy compare`: measure the arms of a comparison; notebook 04 then shows them."""
 
-from ..paths import run_folder
-from .arguments import add_parameters, add_run, only_one
+from .arguments import add_parameters, add_run, only_one, run_folder
 
 
 def add(parsers):

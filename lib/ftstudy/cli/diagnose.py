@@ -4,9 +4,9 @@ import re
 import sys
 from pathlib import Path
 
-from ..paths import absolute, run_folder, shown
+from ..paths import absolute, shown
 from ..printable import one_line
-from .arguments import EXIT_CODES, number, only_one
+from .arguments import EXIT_CODES, number, only_one, run_folder
 
 
 def add(parsers):

@@ -3,9 +3,9 @@
 import os
 import sys
 
-from ..paths import run_folder, shown
+from ..paths import shown
 from ..printable import one_line
-from .arguments import add_run
+from .arguments import add_run, run_folder
 
 
 def add(parsers):

@@ -1,8 +1,8 @@
 """`ftstudy notebook`: run one notebook of the study."""
 
-from ..paths import run_folder, shown
+from ..paths import shown
 from ..printable import one_line
-from .arguments import add_parameters, add_run, only_one
+from .arguments import add_parameters, add_run, only_one, run_folder
 
 
 def add(parsers):

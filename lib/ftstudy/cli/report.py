@@ -1,8 +1,8 @@
 """`ftstudy report`: build the debug report from a run's results."""
 
-from ..paths import run_folder, shown
+from ..paths import shown
 from ..printable import one_line
-from .arguments import add_run
+from .arguments import add_run, run_folder
 
 
 def add(parsers):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..errors import StudyError
 from ..printable import one_line
-from .arguments import add_run, number, only_one
+from .arguments import add_run, number, only_one, run_folder
 
 
 def add(parsers):
@@ -45,7 +45,6 @@ def add(parsers):
 
 
 def run(options) -> None:
-    from ..paths import run_folder
     from ..stages import stamps, study
 
     given = {name: value for name, value in vars(options).items() if name in study.CHOICES}

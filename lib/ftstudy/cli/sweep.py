@@ -1,7 +1,7 @@
 """`ftstudy sweep`: several configs, one after another, into one table."""
 
-from ..paths import absolute, run_folder
-from .arguments import EXIT_CODES, add_training
+from ..paths import absolute
+from .arguments import EXIT_CODES, add_training, run_folder
 
 
 def add(parsers):

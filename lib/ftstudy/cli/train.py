@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from ..paths import absolute, run_folder
-from .arguments import EXIT_CODES, add_training
+from ..paths import absolute
+from .arguments import EXIT_CODES, add_training, run_folder
 
 
 def add(parsers):

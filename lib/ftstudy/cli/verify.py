@@ -1,10 +1,10 @@
 """`ftstudy verify`: does a finished run give the same results when it is run again?"""
 
 from ..errors import StudyError
-from ..paths import run_folder, shown
+from ..paths import shown
 from ..printable import one_line
 from ..wording import count
-from .arguments import add_run
+from .arguments import add_run, run_folder
 
 
 def add(parsers):

@@ -15,6 +15,9 @@ from ..paths import shown
 from . import locks, reading
 from .folders import IGNORE, close_files, make_folder, new_folder, private
 
+# Names of files that aren't UTF-8 are written as \udcff, which JSON reads as the same name again.
+ODD = "backslashreplace"
+
 
 def read_json(path: Path):
     """Read a result of an earlier step. Raises StudyError if the file is missing or damaged."""
@@ -42,14 +45,14 @@ def update_json(path: Path, change: Callable, start) -> None:
 
 
 def write_jsonl(path: Path, rows: Iterable[dict]) -> None:
-    with replace_file(path) as new, new.open("w", encoding="utf-8", newline="\n") as file:
+    with replace_file(path) as new, new.open("w", encoding="utf-8", errors=ODD, newline="\n") as file:
         for row in rows:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
     with replace_file(path) as new:
-        new.write_text(text, encoding="utf-8", newline="\n")
+        new.write_text(text, encoding="utf-8", errors=ODD, newline="\n")
 
 
 @contextmanager
@@ -84,7 +87,7 @@ def open_private(path: Path, mode: str) -> RawIOBase:
 
 def append_row(file: RawIOBase, row: dict) -> None:
     """Write a row of JSONL whole or, as on a full disk, not at all. Raises OSError."""
-    line, size = json.dumps(row, ensure_ascii=False).encode() + b"\n", os.fstat(file.fileno()).st_size
+    line, size = json.dumps(row, ensure_ascii=False).encode("utf-8", ODD) + b"\n", os.fstat(file.fileno()).st_size
     try:
         while line:
             line = line[file.write(line) :]

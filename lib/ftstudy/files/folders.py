@@ -36,7 +36,7 @@ def make_folder(folder: Path) -> None:
     """
     missing = [one for one in (folder, *folder.parents) if not one.exists()]
     if not missing:
-        if _is_ours(folder):
+        if is_ours(folder):
             close_folder(folder)
         return
     with new_folder(missing[-1]) as new:  # it appears together with its ignore file
@@ -141,7 +141,8 @@ def close_folder(folder: Path) -> None:
         folder.chmod(0o700)
 
 
-def _is_ours(folder: Path) -> bool:
+def is_ours(folder: Path) -> bool:
+    """Whether the study made this folder, or it is a run's."""
     if _ignore_file(folder) == EVERYTHING:
         return True
     return folder.parent.name == "reports" and any((folder / name).is_file() for name in RESULTS)

@@ -4,6 +4,7 @@ import yaml
 
 from .limits import limited
 
+LONGEST = 14_000  # bits of a whole number
 MOST = 100_000  # values, each alias counted as what it stands for
 
 
@@ -11,7 +12,7 @@ def parse(text: str, loader: type = yaml.SafeLoader):
     """The value of a YAML text. Raises yaml.YAMLError, RecursionError, whatever the constructors raise for odd values,
     and StudyError if reading it takes too long."""
     with limited("The YAML takes more than 20 seconds or 2 GB to read. Remove its aliases (*name) or shorten it."):
-        reader = loader(text)
+        reader = _bounded(loader)(text)
         try:
             root = reader.get_single_node()
             if root is None:
@@ -22,6 +23,19 @@ def parse(text: str, loader: type = yaml.SafeLoader):
             return reader.construct_document(root)
         finally:
             reader.dispose()
+
+
+def _bounded(loader: type) -> type:
+    """The loader, which refuses whole numbers with more digits than Python turns into text."""
+
+    class Bounded(loader):
+        def construct_object(self, node, deep=False):
+            value = super().construct_object(node, deep)
+            if isinstance(value, int) and value.bit_length() > LONGEST:  # in hexadecimal or in minutes (1:30)
+                raise yaml.constructor.ConstructorError(None, None, "a number of thousands of digits", node.start_mark)
+            return value
+
+    return Bounded
 
 
 def _size(node: yaml.Node, known: dict[int, int]) -> int:

@@ -19,7 +19,7 @@ from ..errors import StudyError
 from ..failures import pass_on
 from ..files.folders import scratch
 from ..files.reading import refuse_special, why
-from ..paths import absolute, shown
+from ..paths import absolute, check_names, shown
 from . import ATTACHMENT, OWNER_SENDER, PHOTO, make_table
 
 BUSY_SECONDS = 5.0
@@ -79,6 +79,7 @@ def read(path: str | Path) -> pandas.DataFrame:
     if os.path.isdir(file):  # unlike Path.is_dir, no error without permission
         file = file / "chat.db"
     _check_readable(file)
+    check_names(file)
     try:
         try:
             table = _read(file)

@@ -285,7 +285,7 @@ def _time(value, time_zone) -> tuple[int, str | None]:
         if value.tzinfo:
             return microseconds(value), None
         return microseconds(value.replace(tzinfo=time_zone)), "local"
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < math.inf:
         return 0, None
     _, unit, times, over = next((row for row in UNITS if abs(value) < row[0]), NANOSECONDS)
     return (value * times // over if isinstance(value, int) else round(value * times / over)), unit

@@ -20,7 +20,7 @@ from .. import failures
 from ..errors import StudyError
 from ..files import read_json, write_json, write_text
 from ..files.folders import keep_private, new_folder, scratch
-from ..paths import NOTEBOOKS, shown
+from ..paths import NOTEBOOKS, check_names, shown
 from .headless_kernel import Manager
 
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -32,6 +32,7 @@ def execute(name: str, run: Path, parameters: dict[str, str]) -> Path:
     `parameters`: name -> value as text. A notebook that fails stays as `<name>.failed.ipynb`.
     Raises StudyError if a cell fails, with the cell's own message, if its process dies, or if a parameter is unknown.
     """
+    check_names(*parameters.values(), run)
     source, given = _source(name), _given(name, parameters)
     done, failed = run / f"{name}.ipynb", run / f"{name}.failed.ipynb"
     with _headless() as settings, new_folder(done) as folder:

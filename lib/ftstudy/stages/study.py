@@ -15,7 +15,7 @@ from ..demo import build
 from ..errors import StudyError
 from ..extract import variants
 from ..models import base_models
-from ..paths import absolute, run_folder, shown
+from ..paths import absolute, check_names, run_folder, shown
 from ..printable import one_line
 from ..progress import remaining, watched
 from ..sources import check_name, check_owner
@@ -73,6 +73,7 @@ def check(choices: dict) -> None:
             "fine-tune that exists with CONFIG=…, and its adapter with ADAPTER=…."
         )
     check_name(choices["owner"])
+    check_names(*choices.values(), *choices["also"], Path.cwd())
     if choices["source"]:
         check_owner(choices["source"], choices["owner"])
     if choices["source"] and not absolute(choices["source"]).exists():

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from importlib import metadata
@@ -18,8 +19,9 @@ from ..engine import blas, reply_logits
 from ..errors import StudyError
 from ..files import growing, locks, move_files, write_jsonl
 from ..files.folders import close_folder, ignore, new_folder
+from ..files.foreign import refuse_link
 from ..models import adapters, base_models
-from ..paths import absolute, shown
+from ..paths import absolute, check_names, shown
 from ..progress import unwatched
 from . import batches, loop, methods, state
 from .loss import arrange, evaluate, loss_function
@@ -70,6 +72,8 @@ def train(inputs: audit.RunInputs, metrics_file: Path, watching: Callable = unwa
             "(notebook 01, make extract), or choose another config with CONFIG=…."
         )
     target = absolute(config["adapter_path"])
+    check_names(target)
+    refuse_link(target, adapters.read_config)
     with _only_one(target, metrics_file):
         return _train(inputs, folder, target, metrics_file, watching)
 
@@ -221,5 +225,5 @@ def run_id(inputs: audit.RunInputs) -> str:
     for path in files:
         if path.is_file() and path.name != base_models.RECIPE:
             with path.open("rb") as file:
-                digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+                digest.update(os.fsencode(path.name) + hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:12]
