@@ -5,6 +5,7 @@
 The exit status is 1 if the first cause is wrong anywhere.
 """
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "tests"))
+os.environ["FTSTUDY_HEADLESS"] = "1"  # no progress bars between the lines of the table
 
 from ftstudy import diagnosis  # noqa: E402
 from staged_finetunes import FAULTS, diagnose, stage  # noqa: E402

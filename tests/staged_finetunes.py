@@ -226,7 +226,11 @@ FAULTS = {
         "before": learned_before,
         "config": WITH_STUDY | {"iters": 80, "learning_rate": 3e-4},
     },
-    "test rows in train": {"cause": "splits_leak", "rows": leaked, "config": WITH_STUDY | {"learning_rate": 2e-3, "iters": 400}},
+    "test rows in train": {
+        "cause": "splits_leak",
+        "rows": leaked,
+        "config": WITH_STUDY | {"learning_rate": 2e-3, "iters": 400},
+    },
     "over-fitted": {"cause": "over_fitted", "rows": few, "config": {"iters": 160, "save_every": 40}},
     "fused into 4 bits": {"cause": "fusing", "after": fused_into_4_bits, "trained": "healthy"},
     "killed after 100 iterations": {"cause": "adapter.stopped", "after": killed, "trained": "healthy, plain mlx-lm"},
@@ -243,9 +247,10 @@ def stage(name: str, folder: Path, trained: Path) -> Path:
     folder.
     """
     fault = FAULTS[name]
-    source = trained / fault.get("trained", name)
+    own = fault.get("trained", name)
+    source = trained / own
     if not source.exists():
-        train(fault, source)
+        train(FAULTS[own], source)
     shutil.copytree(source, folder)
     app = {"kind": "messages"} | fault.get("app", {})
     (folder / "app.yaml").write_text(yaml.safe_dump(app))
