@@ -3,11 +3,14 @@
 import json
 import os
 import sqlite3
+from pathlib import Path
 
+import ftstudy as ftstudy_itself
 import pytest
 from conftest import ftstudy
+from ftstudy import audit as audit_rooms
 from ftstudy import chat_format, cli, paths, sources, training
-from ftstudy.cli import audit, configs
+from ftstudy.cli import configs, findings_text
 from ftstudy.demo import build
 from ftstudy.errors import StudyError
 from ftstudy.stages import study
@@ -146,18 +149,96 @@ def item(severity, check="some.check", evidence=()):
     return {"check": check, "severity": severity, "evidence": list(evidence), **texts}
 
 
-def test_audit_lists_problems_in_full_then_facts_in_one_line_each():
+def found(*findings):
+    return audit_rooms.findings.merge(findings)
+
+
+def printed(result, **given):
+    return "\n".join(line for line, _ in findings_text.terminal(result, **given))
+
+
+def test_an_audit_begins_with_what_its_counts_mean():
+    for findings, said in (
+        ([item("error"), item("error"), item("info")], "✗ 2 errors, 1 note: do not train"),
+        ([item("warning"), item("info")], "! 1 warning, 1 note: you can train, but look at this first"),
+        ([item("info")], "✓ 1 note: nothing found that would waste this run"),
+        ([], "✓ no finding: nothing found that would waste this run"),
+    ):
+        assert printed(found(*findings)).splitlines()[0] == said
+
+
+def test_an_audit_lists_problems_in_full_and_notes_in_a_line_each():
     findings = [item("error", evidence=["line 3"]), item("warning"), item("info", "loss.facts", ["a table", "of it"])]
-    text = audit.listing({"findings": findings, "summary": {"error": 1, "warning": 1, "info": 1}})
-    problems, facts = text.split("Facts about this run")
-    assert problems.count("cause: Because.") == problems.count("fix:   Fix it.") == 2
-    assert "ERROR  some.check  A error\n    line 3\n" in problems
-    assert facts.splitlines()[1:] == ["  loss.facts  A info", "", "1 error, 1 warning, 1 fact"]
+    problems, notes = printed(found(*findings)).split("Notes, which need no action")
+    assert problems.count("  cause: Because.\n") == problems.count("  fix: Fix it.\n") == 2
+    assert "error  some.check  A error\n    line 3\n" in problems
+    assert notes.splitlines()[1:] == ["  loss.facts  A info"]
+    in_full = printed(found(*findings), verbose=True)
+    assert "note  loss.facts  A info\n    a table\n    of it\n  cause: Because." in in_full and "Notes" not in in_full
 
 
-def test_audit_counts_agree_in_number_and_no_facts_are_not_announced():
-    text = audit.listing({"findings": [item("warning")] * 2, "summary": {"error": 0, "warning": 2, "info": 0}})
-    assert text.endswith("\n0 errors, 2 warnings, 0 facts") and "Facts about" not in text
+def test_findings_can_be_had_in_other_forms(config, tmp_path):
+    given = ("audit", "--config", config, "--inference", "historical")
+    written = ftstudy(*given, "--json", tmp_path / "findings.json")
+    result = json.loads((tmp_path / "findings.json").read_text())
+    assert written.stdout.startswith("✗ 2 errors")
+    for form in (("--json", "-"), ("--format", "json")):
+        assert json.loads(ftstudy(*given, *form).stdout) == result
+    assert not [path for path in Path.cwd().iterdir() if path.name == "-"]
+    github = ftstudy(*given, "--format", "github").stdout.splitlines()
+    assert [line.split(" ")[0] for line in github[:-1]] == [
+        {"error": "::error", "warning": "::warning", "info": "::notice"}[one["severity"]] for one in result["findings"]
+    ]
+    markdown = ftstudy(*given, "--format", "markdown").stdout
+    assert markdown.startswith("**✗ 2 errors") and "`parity.system_text`" in markdown
+
+
+def test_other_peoples_words_stay_words_in_every_form():
+    nasty = item("error") | {"title": "a`b*c_d<img> %0A::error::x,y:\x1b[31m", "where": "a,b:c%.jsonl"}
+    assert "<img>" not in findings_text.markdown(found(nasty))
+    (line, last) = findings_text.github(found(nasty)).splitlines()
+    assert line.startswith("::error file=a%2Cb%3Ac%25.jsonl,title=some.check::") and "%0A" not in line
+    assert last == "✗ 1 error: do not train"
+    for text in (line, findings_text.markdown(found(nasty)), printed(found(nasty))):
+        assert "\x1b" not in text
+
+
+@pytest.mark.parametrize(
+    ("fail_on", "severities", "status"),
+    [
+        ("error", ["warning"], 0),
+        ("error", ["error"], 1),
+        ("warning", ["warning"], 1),
+        ("warning", ["info"], 0),
+        ("warning", ["error"], 1),
+        ("never", ["error"], 0),
+    ],
+)
+def test_what_fails_an_audit_can_be_chosen(monkeypatch, capsys, config, fail_on, severities, status):
+    monkeypatch.setattr(audit_rooms, "check", lambda *given: found(*map(item, severities)))
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["audit", "--config", str(config), "--fail-on", fail_on])
+    assert ended.value.code == status
+
+
+@pytest.mark.parametrize(
+    ("environment", "coloured"),
+    [({}, False), ({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False)],
+)
+def test_colours_are_for_terminals_and_for_those_who_ask(monkeypatch, capsys, config, environment, coloured):
+    for name in ("FORCE_COLOR", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit):
+        cli.main(["audit", "--config", str(config), "--inference", "historical"])
+    assert ("\x1b[31m✗ 2 errors" in capsys.readouterr().out) is coloured
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+    assert ended.value.code == 0 and capsys.readouterr().out == f"ftstudy {ftstudy_itself.__version__}\n"
 
 
 def test_missing_data_is_a_finding_not_a_failure(config, tmp_path):

@@ -8,8 +8,11 @@ record/            what an app sends to its server
 audit/             would this run be wasted?
 training/          one run from a config, or several
 compare/           the models under prompt formats
+diagnosis/         what is wrong, what it costs, what to do first
 report/            the page, its tables and charts
 original_report/   the situation of the original report, staged again
 models/ engine/    where a model is loaded from, and how MLX is made fast on a CPU
 demo/ cli/         the built-in demo, and the command line
 """
+
+__version__ = "0.1.0"

@@ -98,6 +98,30 @@ def _open_closed_files() -> None:
                 os.set_inheritable(number, True)
 
 
+COLOURS = {"red": 31, "green": 32, "yellow": 33, "bold": 1}
+
+
+def say(text: str, colour: str = "") -> None:
+    """Print a line, in a colour of COLOURS where colours are wanted: on a terminal, unless NO_COLOR is set, and
+    wherever FORCE_COLOR is."""
+    out = sys.stdout
+    if not colour or not _coloured(out):
+        print(text)
+        return
+    raw = out._stream if isinstance(out, _Stream) else out
+    raw.write(f"\x1b[{COLOURS[colour]}m")
+    out.write(text)
+    raw.write("\x1b[0m\n")
+
+
+def _coloured(stream) -> bool:
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
 def wrap_streams() -> None:
     """The same, for good: for a notebook's kernel. Twice is once."""
     if not isinstance(sys.stdout, _Stream):

@@ -9,7 +9,7 @@ import os
 import sys
 from contextlib import suppress
 
-from .. import failures
+from .. import __version__, failures
 from ..errors import StudyError
 from ..files.folders import keep_private
 from ..paths import shown
@@ -105,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Find out why a fine-tuned chat model disappoints, from its data to its replies.",
         epilog=EXIT_CODES,
     )
+    parser.add_argument("--version", action="version", version=f"ftstudy {__version__}")
     parsers = parser.add_subparsers(required=True, metavar="VERB")
     for verb in VERBS:
         verb.add(parsers).set_defaults(verb=verb.run)

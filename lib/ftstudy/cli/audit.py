@@ -1,8 +1,13 @@
 """`ftstudy audit`: would this run be wasted?"""
 
+import json
+
 from ..paths import absolute
-from ..printable import one_line
+from ..printable import say
+from . import findings_text
 from .arguments import EXIT_CODES
+
+FORMATS = ("text", "json", "markdown", "github")
 
 
 def add(parsers):
@@ -20,7 +25,12 @@ def add(parsers):
     parser.add_argument(
         "--fused", type=absolute, help="your fused model's folder: how much of the adapter's update is in it?"
     )
-    parser.add_argument("--json", type=absolute, help="also write the findings to this file")
+    parser.add_argument("--json", help="also write the findings to this file; - for standard output, and nothing else")
+    parser.add_argument("--format", choices=FORMATS, default="text", help="how to print the findings (text)")
+    parser.add_argument("-v", "--verbose", action="store_true", help="notes in full")
+    parser.add_argument(
+        "--fail-on", choices=("error", "warning", "never"), default="error", help="when to exit with 1 (error)"
+    )
     return parser
 
 
@@ -32,28 +42,21 @@ def run(options) -> int:
     check_name(options.owner or "")
     inputs = audit.read(options.config, options.data, options.model, options.inference, options.owner)
     result = audit.check(inputs, options.app, options.fused)
-    if options.json:
-        write_json(options.json, result)
-    print(listing(result))
-    print(audit.offer_contract(inputs, result["findings"]))
-    return 1 if result["summary"]["error"] else 0
+    if options.json == "-":
+        options.format = "json"
+    elif options.json:
+        write_json(absolute(options.json), result)
+    offered = audit.offer_contract(inputs, result["findings"])
+    if options.format == "text":
+        for line, colour in findings_text.terminal(result, options.verbose):
+            say(line, colour)
+        print(f"\n{offered}")
+    elif options.format == "json":
+        print(json.dumps(result, indent=2, ensure_ascii=False))
+    else:
+        print(getattr(findings_text, options.format)(result))
+    return 1 if _fails(result["summary"], options.fail_on) else 0
 
 
-def listing(result: dict) -> str:
-    """The findings as text: errors and warnings in full, then one line per info, then the counts."""
-    from ..audit.evidence import counted
-
-    lines = []
-    for item in result["findings"]:
-        if item["severity"] == "info":
-            continue
-        lines.append(one_line(f"{item['severity'].upper()}  {item['check']}  {item['title']}"))
-        lines += [f"    {one_line(line)}" for line in item["evidence"]]
-        lines += [one_line(f"    cause: {item['cause']}"), one_line(f"    fix:   {item['fix']}"), ""]
-    facts = [
-        one_line(f"  {item['check']}  {item['title']}") for item in result["findings"] if item["severity"] == "info"
-    ]
-    if facts:
-        lines += ["Facts about this run (no action needed)", *facts, ""]
-    nouns = {"error": "error", "warning": "warning", "info": "fact"}
-    return "\n".join([*lines, ", ".join(counted(result["summary"][key], noun) for key, noun in nouns.items())])
+def _fails(counts: dict[str, int], fail_on: str) -> bool:
+    return {"error": counts["error"], "warning": counts["error"] + counts["warning"], "never": 0}[fail_on] > 0

@@ -154,7 +154,9 @@ def _hurt(found: dict) -> dict | None:
 def _no_better(found: dict) -> dict | None:
     """Trained on every row, until the loss no longer fell, and yet as good as its base."""
     row, trained, losses = evidence.gain(found), found["trained"] or {}, found["losses"]
-    if not row or row["verdict"] != "not distinguishable" or row["interval"] is None:
+    if not row or row["verdict"] == "worse" or row["interval"] is None:
+        return None
+    if row["verdict"] == "better" and row["nats_per_reply_token"] < -2 * LITTLE:
         return None
     if float(trained.get("epochs", 0)) < 1 or _second_half(losses) >= STILL_FALLING:
         return None

@@ -1,0 +1,112 @@
+"""The audit's findings as text: for a terminal, as Markdown, and as GitHub's annotations."""
+
+import shutil
+import sys
+import textwrap
+
+from ..printable import one_line
+from ..wording import count
+
+SIGNS = {"error": "✗", "warning": "!", "info": "✓"}
+COLOURS = {"error": "red", "warning": "yellow", "info": "green"}
+
+
+def summary(result: dict) -> str:
+    """The counts, and what they mean for training: "✗ 2 errors, 4 notes: do not train"."""
+    counts = result["summary"]
+    worst = next((level for level in ("error", "warning") if counts[level]), "info")
+    nouns = {"error": "error", "warning": "warning", "info": "note"}
+    said = ", ".join(count(counts[level], noun) for level, noun in nouns.items() if counts[level])
+    meaning = {
+        "error": "do not train",
+        "warning": "you can train, but look at this first",
+        "info": "nothing found that would waste this run",
+    }
+    return f"{SIGNS[worst]} {said or 'no finding'}: {meaning[worst]}"
+
+
+def terminal(result: dict, verbose: bool = False) -> list[tuple[str, str]]:
+    """(line, colour) pairs: the summary, then errors and warnings in full, then a line for each note.
+
+    `verbose`: notes in full too. Lines are wrapped to the terminal's width; in a pipe or a file they are not.
+    """
+    lines = [(summary(result), _worst_colour(result)), ("", "")]
+    notes = [one for one in result["findings"] if one["severity"] == "info"]
+    for one in [one for one in result["findings"] if one["severity"] != "info"] + (notes if verbose else []):
+        lines += _in_full(one)
+    if notes and not verbose:
+        lines.append((f"Notes, which need no action ({len(notes)}; in full with -v)", ""))
+        lines += [(line, "") for one in notes for line in _wrapped(f"{one['check']}  {one['title']}", "  ")]
+    return lines if lines[-1][0] or len(lines) == 1 else lines[:-1]
+
+
+def _in_full(one: dict) -> list[tuple[str, str]]:
+    name = "note" if one["severity"] == "info" else one["severity"]
+    head = _wrapped(f"{name}  {one['check']}  {one['title']}", "")
+    lines = [(line, COLOURS[one["severity"]] if at == 0 else "") for at, line in enumerate(head)]
+    lines += [(f"    {one_line(line)}", "") for line in one["evidence"]]
+    lines += [(line, "") for key in ("cause", "fix") for line in _wrapped(f"{key}: {one[key]}", "  ")]
+    return [*lines, ("", "")]
+
+
+def _worst_colour(result: dict) -> str:
+    return COLOURS[next((level for level in ("error", "warning") if result["summary"][level]), "info")]
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    text = one_line(text)
+    if not sys.stdout.isatty():
+        return [indent + text]
+    width = min(max(shutil.get_terminal_size().columns, 40), 110)
+    later = f"{indent}    "
+    return textwrap.wrap(
+        text, width, initial_indent=indent, subsequent_indent=later, break_on_hyphens=False, break_long_words=False
+    )
+
+
+def markdown(result: dict) -> str:
+    """For a pull request or an issue."""
+    parts = [f"**{summary(result)}**"]
+    for one in result["findings"]:
+        title = _escaped(one["title"])
+        if one["severity"] == "info":
+            parts.append(f"- note `{one['check']}`: {title}")
+            continue
+        evidence = "\n".join(one["evidence"])
+        fence = "`" * max(3, 1 + _longest_run(evidence, "`"))
+        parts.append(f"### {one['severity']}: {title}\n\n`{one['check']}`\n\n{fence}\n{evidence}\n{fence}")
+        parts.append(f"{_escaped(one['cause'])} **{_escaped(one['fix'])}**")
+    return "\n\n".join(parts)
+
+
+def _longest_run(text: str, of: str) -> int:
+    longest = run = 0
+    for letter in text:
+        run = run + 1 if letter == of else 0
+        longest = max(longest, run)
+    return longest
+
+
+def _escaped(text: str) -> str:
+    """Other people's words stay words in Markdown."""
+    text = one_line(text).replace("&", "&amp;").replace("<", "&lt;")
+    return "".join(f"\\{letter}" if letter in "\\`*_[]#|" else letter for letter in text)
+
+
+def github(result: dict) -> str:
+    """GitHub's workflow commands, which annotate the files of a pull request."""
+    kinds = {"error": "error", "warning": "warning", "info": "notice"}
+    lines = []
+    for one in result["findings"]:
+        place = f"file={_property(one['where'])}," if one.get("where") else ""
+        words = _data(f"{one['title']}. {one['cause']} {one['fix']}")
+        lines.append(f"::{kinds[one['severity']]} {place}title={_property(one['check'])}::{words}")
+    return "\n".join([*lines, summary(result)])
+
+
+def _data(text: str) -> str:
+    return one_line(text).replace("%", "%25")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
