@@ -339,6 +339,18 @@ def test_a_full_disk_without_a_name_names_the_folders_it_may_be(monkeypatch, tmp
 # --- closed streams ---------------------------------------------------------------------------
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+def test_output_that_cannot_be_written_is_not_blamed_on_another_disk(tmp_path):
+    for arguments in (["--help"], ["audit", "--help"], ["checks"], ["checks", "--markdown"]):
+        command = [sys.executable, "-m", "ftstudy", *arguments]
+        with open("/dev/full", "w") as full:
+            said = subprocess.run(
+                command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=ENVIRONMENT
+            )
+        assert said.returncode == 2 and said.stderr.startswith("ftstudy: Cannot write the output: "), said.stderr
+        assert "cache" not in said.stderr and said.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
 def test_a_closed_stream_is_dev_null(tmp_path, closed):
     command = f'exec "$0" -m ftstudy "$@" {closed}'

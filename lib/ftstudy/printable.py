@@ -57,8 +57,25 @@ class _Stream:
 
     def __init__(self, stream, has_bars: bool = False):
         self._stream, self._has_bars = stream, has_bars
+        self.refused = None  # the error of the last write that failed, even if the writer ignored it
 
     def write(self, text: str) -> int:
+        with self._noting():
+            return self._write(text)
+
+    def flush(self) -> None:
+        with self._noting():
+            self._stream.flush()
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.refused = error
+            raise
+
+    def _write(self, text: str) -> int:
         if self._has_bars and _MOVE.fullmatch(text):
             self._stream.write(text)
         else:

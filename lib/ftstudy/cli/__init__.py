@@ -60,13 +60,17 @@ def _run(arguments: list[str] | None) -> int:
             f"This needs the package {error.name}, which is not installed. Install what the notebooks and the report "
             f"need: pip install 'ftstudy[study]', in the environment of {sys.executable}."
         )
+    except SystemExit as ended:  # after --help, or a wrong argument
+        status = ended.code or (_failed(refused) if (refused := _refused_output()) else 0)
     except BrokenPipeError:  # the reader of our output, such as `head`, has closed it
         status = 0
     except KeyboardInterrupt:
         _failed("interrupted. Finished steps are kept; run the same command again to continue.")
         status = 130
     except Exception as error:
-        status = _failed(failures.explain(error) or _refused_path(error) or failures.unexpected(error))
+        is_nameless = isinstance(error, OSError) and not error.filename
+        said = (is_nameless and _refused_output()) or failures.explain(error) or _refused_path(error)
+        status = _failed(said or failures.unexpected(error))
     _drop_output()
     return status or 0
 
@@ -83,6 +87,17 @@ def _refused_path(error: Exception) -> str | None:
     name = error.filename2 or error.filename  # of two, the second is the one the user named
     subject = f"Cannot use {shown(name)}" if name else "Cannot use a file"
     return f"{subject}: {error.strerror or error}. Choose another path, or change its permissions."
+
+
+def _refused_output() -> str | None:
+    """Why what was printed could not be written, if it could not."""
+    with suppress(OSError):
+        sys.stdout.flush()
+    error = getattr(sys.stdout, "refused", None)
+    if error is None or isinstance(error, BrokenPipeError):
+        return None
+    reason = failures.REASONS.get(error.errno, (error.strerror or str(error),))[0]
+    return f"Cannot write the output: {reason}. Send it somewhere else, and run the same command again."
 
 
 def _drop_output() -> None:
