@@ -150,7 +150,7 @@ ifeq ($(SOURCE),$(DEMO))
 endif
 
 test: | $(READY) #: run the tests, and compare the notebooks with their stored outputs
-	$(PYTHON) -m pytest tests notebooks --nbval --nbval-cell-timeout=120
+	$(PYTHON) -m pytest tests notebooks --nbval --nbval-cell-timeout=120 -n auto --dist loadfile
 
 baseline: | $(READY) #: store the notebooks' outputs on the sample, for `make test`, and docs/checks.md
 	$(STUDY) baseline
