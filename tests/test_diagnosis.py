@@ -434,3 +434,19 @@ def test_an_adapter_without_a_log_can_be_as_good_as_its_base(healthy):
     healthy["comparison"]["differences"][0] = difference("tuned, aligned", "base, aligned", -0.005, 0.01)
     trained(healthy)["curve"] = []
     assert ids(diagnosis.diagnose(healthy)) == ["base_as_good"]
+
+
+@pytest.mark.parametrize(("ratio", "name"), [(0.2, "replies_too_short"), (4.0, "replies_too_long")])
+def test_replies_of_another_length_than_the_persons_are_named(healthy, ratio, name):
+    tuned(healthy, "writes").update(length_ratio=ratio, words=2.0, true_words=10.0)
+    assert ids(diagnosis.diagnose(healthy)) == [name]
+
+
+def test_most_rows_unseen_is_too_short_a_training_unless_the_loss_is_flat(healthy):
+    trained(healthy).update(iterations=100, epochs=0.1)
+    trained(healthy)["curve"] = [
+        {"iteration": at, "validation_loss": loss} for at, loss in ((0, 4), (50, 3.6), (100, 3.58))
+    ]
+    assert ids(diagnosis.diagnose(healthy)) == ["under_trained"]
+    trained(healthy)["curve"][-1]["validation_loss"] = 3.6
+    assert ids(diagnosis.diagnose(healthy)) == []

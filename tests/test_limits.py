@@ -97,6 +97,41 @@ def test_chat_template_that_never_ends_is_refused_once_and_for_all(template, qui
     assert time.monotonic() - started < 0.5
 
 
+LONG = "{{ 'a' * 30000000 }}"  # made in no time, but of each row
+
+
+def test_template_that_makes_far_more_than_it_was_given_is_refused(quick, tokenizer):
+    own = getattr(tokenizer, "_tokenizer", tokenizer)
+    conversation = example()["messages"]
+    for messages in (conversation, [conversation] * 3):
+        refused(
+            lambda: tokens.template_text(messages, own, chat_template=LONG), "chat template", "millions of characters"
+        )
+    long = [{"role": "user", "content": "word " * 600_000}]
+    plain = "{% for message in messages %}{{ message.content }}{% endfor %}"
+    assert len(tokens.template_text(long, own, chat_template=plain)) == 3_000_000
+
+
+def test_template_that_is_slow_in_each_row_is_refused_before_all_rows_are_read(quick, monkeypatch, tokenizer):
+    monkeypatch.setattr(limits, "_spent", {})
+    own = getattr(tokenizer, "_tokenizer", tokenizer)
+    slow = "{% for a in range(99) %}{% for b in range(49999) %}{% set c = a * b %}{% endfor %}{% endfor %}"
+    started = time.monotonic()
+    with pytest.raises(StudyError, match="loops or grows without end"):
+        for _ in range(1000):
+            tokens.template_text(example()["messages"], own, chat_template=slow)
+    assert time.monotonic() - started < 60  # a thousand rows would take minutes
+    for _ in range(300):  # and one that is quick may be used as often as there are rows
+        tokens.template_text(example()["messages"], tokenizer)
+
+
+def test_profile_that_repeats_a_placeholder_without_end_is_refused():
+    profile = {"kind": "messages", "user": "{context} " * 200_000}
+    refused(lambda: chat_format.messages_for(example(), profile), "repeats placeholders", "characters")
+    twice = {"kind": "messages", "user": "{context}\n{context}"}
+    assert chat_format.messages_for(example(), twice)[1]["content"].count("dinner?") == 2
+
+
 def test_audit_of_a_model_with_an_endless_template_ends_in_a_sentence(quick, tiny, tmp_path, write_split):
     for name in ("train", "valid"):
         write_split(tmp_path / "data", name, [example(reply=f"yes {at}") for at in range(40)])

@@ -6,10 +6,13 @@ message as they were before a variant wrote them into the user turn.
 """
 
 import re
+from collections import Counter
 
 from ..errors import StudyError
+from ..files.limits import CHARACTERS
 
 PLACEHOLDERS = ("system", "context", "history", "last_message", "instruction")
+PLACEHOLDER = re.compile(r"\{(%s)\}" % "|".join(PLACEHOLDERS))
 EXTRACTED = "_extracted"  # an example's key for {"context", "last_message"} from meta.jsonl; no model sees it
 WRAPPER = "Context:\n{context}\n\nLast Message: {last_message}"
 
@@ -39,7 +42,8 @@ def messages_for(example: dict, profile: dict | None = None) -> list[dict]:
 def fill(text: str, example: dict, profile: dict) -> str:
     """Fill the placeholders in one pass, so that braces inside a person's message stay as they are.
 
-    Raises StudyError if a template asks for the turns of a row with several, and the profile has no `turn`.
+    Raises StudyError if a template asks for the turns of a row with several, and the profile has no `turn`, or if it
+    repeats placeholders until the prompt has millions of characters.
     """
     by_turns = has_turns(example, profile)
     values = {
@@ -54,7 +58,16 @@ def fill(text: str, example: dict, profile: dict) -> str:
             else fill(profile["system"], example, profile)
         ),
     }
-    return re.sub(r"\{(%s)\}" % "|".join(PLACEHOLDERS), lambda match: values[match[1]](), text)
+    # Each is made once, and no prompt is built that no model could read.
+    asked = Counter(PLACEHOLDER.findall(text))
+    made = {name: values[name]() for name in asked}
+    length = len(text) + sum(times * len(made[name]) for name, times in asked.items())
+    if length > CHARACTERS + 3 * sum(map(len, made.values())):
+        raise StudyError(
+            f"The profile's text becomes a prompt of {length:,} characters, because it repeats placeholders. Name each "
+            "once or twice."
+        )
+    return PLACEHOLDER.sub(lambda match: made[match[1]], text)
 
 
 def text_of(message: dict) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy
 
-from ..files.limits import SECONDS, limited
+from ..files.limits import CHARACTERS, SECONDS, bounded, limited
 from ..paths import shown
 
 
@@ -14,10 +14,17 @@ def template_text(messages: list, tokenizer, tools: list | None = None, *, promp
     A list of conversations gives a list of texts. Raises whatever the template raises, and StudyError for one that
     loops or grows without end.
     """
+    several = bool(messages) and isinstance(messages[0], list)
+    if several:  # one alone first: all of them may be too much for the memory
+        template_text(messages[0], tokenizer, tools, prompt=prompt, **arguments)
     with _bounded(tokenizer, arguments.get("chat_template"), len(messages)):
-        return tokenizer.apply_chat_template(
+        made = tokenizer.apply_chat_template(
             messages, tools=tools, add_generation_prompt=prompt, tokenize=False, **arguments
         )
+        for text, conversation in zip(made, messages) if several else [(made, messages)]:
+            if len(text) > CHARACTERS:  # which few conversations are
+                bounded(text, len(repr(conversation)) + len(repr(tools)), _grows(tokenizer))
+        return made
 
 
 def template_ids(messages: list[dict], tokenizer, tools: list | None = None, *, prompt: bool = False) -> list[int]:
@@ -29,12 +36,15 @@ def template_ids(messages: list[dict], tokenizer, tools: list | None = None, *, 
 
 def _bounded(tokenizer, template: str | None, messages: int):
     seconds = SECONDS + messages / 20
-    message = (
-        f"The chat template of {shown(getattr(tokenizer, 'name_or_path', '') or 'the model')} loops or grows without "
-        f"end: it took more than {seconds:.0f} seconds or 2 GB of memory. Use the template that the model was published "
-        "with, or take out the loop."
-    )
+    message = _grows(tokenizer, f"it took more than {seconds:.0f} seconds or 2 GB of memory")
     return limited(message, seconds, template=str(template or tokenizer.chat_template))
+
+
+def _grows(tokenizer, how: str = "it makes millions of characters of a conversation") -> str:
+    return (
+        f"The chat template of {shown(getattr(tokenizer, 'name_or_path', '') or 'the model')} loops or grows without "
+        f"end: {how}. Use the template that the model was published with, or take out the loop."
+    )
 
 
 def unwrapped(tokenizer):

@@ -31,7 +31,7 @@ def add(parsers):
     parser.add_argument("--owner", default="", help="your name in the prompts (default: as in the data)")
     parser.add_argument("--app", type=absolute, help="your app's code, searched for special tokens typed into it")
     parser.add_argument("--run", help="name of the folder in reports/ for the results (default: the config's name)")
-    parser.add_argument("--replies", type=number(1), default=40, help="how many held-out replies to compare on (40)")
+    parser.add_argument("--replies", type=number(1), default=80, help="how many held-out replies to compare on (80)")
     return parser
 
 

@@ -75,7 +75,7 @@ def plan(
         formats.append(faults.few_shot([train[len(train) * at // shots] for at in range(shots)]))
         lines = inputs.splits["train"].numbers
         apart = [row for row, line in zip(rows, lines) if chat_format.ends_with_reply(row) and line not in leaks]
-        formats.append(retrieval.few_shot(heldout, apart, shots))
+        formats.append(retrieval.few_shot(heldout, apart, min(shots, retrieval.MOST)))
     if heldout["unusable"]:
         why = "they don't end with a reply"
         left_out.append({"arm": f"{heldout['unusable']} of {heldout['all']} {heldout['split']} rows", "why": why})

@@ -16,6 +16,8 @@ from ..extract.conversations import LONG
 from .loops import UNSPACED, words
 from .style_similarity import COPIED_WORDS, normal
 
+MOST = 2  # such examples: each prompt has its own, so no two prompts share the work of reading them
+
 
 def few_shot(heldout: dict, rows: list[dict], count: int) -> dict:
     """The aligned format with the `count` most similar of `rows` as earlier turns, the most similar one last.

@@ -7,6 +7,7 @@ from .costs import LITTLE, cause, cost, cost_of, said
 FEW_ROWS = 200  # to learn from
 MOVED = 0.5  # of a layer's weights: no useful adapter moves them so far
 STILL_FALLING = 0.03  # nats per trained token over the second half of training: more would have come
+FLAT = 0.01  # so little is not worth twice the time
 UNSEEN = 0.5  # epochs: with fewer, most rows were never seen
 
 # What may have spoiled a training, the likeliest first.
@@ -63,14 +64,15 @@ def _under_trained(found: dict) -> dict | None:
     rest, epochs = _second_half(losses), float(trained["epochs"])
     fit = (trained.get("checkpoints") or {}).get("fit")
     falling = rest >= STILL_FALLING and losses[-1][1] <= min(loss for _, loss in losses) + LITTLE
-    unseen = epochs < UNSEEN and (falling or len(losses) < 3) and fit not in ("over-fitted", "well fitted")
+    flat = len(losses) >= 3 and rest < FLAT
+    unseen = epochs < UNSEEN and not flat and fit not in ("over-fitted", "well fitted")
     if not (falling or unseen or fit == "under-fitted"):
         return None
     rows, iterations = trained["examples"], count(trained["iterations"], "iteration")
     lines = [
         f"{iterations}, {number(epochs, 2)} epochs: {min(rows, round(epochs * rows)):,} of {rows:,} rows were seen"
     ]
-    if falling:
+    if rest >= FLAT:
         lines.append(f"the validation loss still fell by {number(rest)} nats per token in the second half of training")
     if fit == "under-fitted":
         lines.append("the adapter is distinguishably better than the checkpoint before it")
@@ -80,9 +82,9 @@ def _under_trained(found: dict) -> dict | None:
         f"It was trained for too short a time, {iterations}",
         lines,
         f"Train for longer: one epoch is {_epoch(trained):,} iterations. Stop where the validation loss stops falling.",
-        cost=cost(rest, None, found, words) if falling else None,
+        cost=cost(rest, None, found, words) if rest >= FLAT else None,
         certainty="likely",
-        kind="measured" if falling else "known",
+        kind="measured" if rest >= FLAT else "known",
         severity="error" if unseen else "warning",
     )
 

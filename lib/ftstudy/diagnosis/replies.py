@@ -8,6 +8,7 @@ from .costs import cause, cost
 from .learning import SPOILS
 from .usability import ENDS, UNSOUND
 
+MOST_TIMES = 2.5  # as long as the person's replies, or as short
 TOO_LONG = ("over_fitted", "too_many_epochs", "same_rows")
 
 
@@ -15,7 +16,11 @@ def causes(found: dict) -> list[dict]:
     """`found`: from `evidence.gather`. About the replies written with the prompt of training, so that the app's doesn't
     count twice."""
     written = found["written"].get(("tuned", "aligned"))
-    made = [_endings(written, found), *(_unsound(key, written, found) for key in UNSOUND_KINDS)] if written else []
+    made = (
+        [_endings(written, found), _length(written), *(_unsound(key, written, found) for key in UNSOUND_KINDS)]
+        if written
+        else []
+    )
     return [one for one in (*made, _forgot(found), _regurgitates(found)) if one]
 
 
@@ -44,6 +49,25 @@ def _endings(written: dict, found: dict) -> dict | None:
         cost=spent,
         severity="error",
         explained_by=("end_untrained", "replies_cut", "learning_rate", "under_trained"),
+    )
+
+
+def _length(written: dict) -> dict | None:
+    """Replies of less than half the person's length, or more than twice as long."""
+    ratio = written.get("length_ratio")
+    if ratio is None or 1 / MOST_TIMES <= ratio <= MOST_TIMES:
+        return None
+    name, what = ("replies_too_long", "long") if ratio > 1 else ("replies_too_short", "short")
+    lines = [f"median words of a reply: {written['words']:g}, the person's own {written['true_words']:g}"]
+    return cause(
+        name,
+        f"Replies are too {what}: {ratio:.1f} times the person's length",
+        lines,
+        "Train for longer, and look at which replies most rows have: the model writes what it saw most often.",
+        kind="known",
+        explained_by=("replies_do_not_end", "end_untrained", *SPOILS, "under_trained")
+        if ratio > 1
+        else (*SPOILS, "under_trained"),
     )
 
 

@@ -4,6 +4,7 @@ import ctypes
 import resource
 import sys
 import threading
+import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from ..errors import StudyError
 
 SECONDS = 20
 BYTES = 2 << 30
+CHARACTERS = 2_000_000  # of one rendered text, and three times what went in: no model's context is as long
+EASY = 0.02  # seconds of one block that don't count against all blocks of a template together
 
 
 class _Over(BaseException):
@@ -18,6 +21,7 @@ class _Over(BaseException):
 
 
 _refused: set[str] = set()
+_spent: dict[str, float] = {}
 
 
 @contextmanager
@@ -27,7 +31,7 @@ def limited(message: str, seconds: float = SECONDS, size: int = BYTES, *, templa
     MemoryError passes if the process may use less than `size` anyway: then the machine is short of memory, whatever the
     block does. Works in every thread, so in a notebook and in an app too. A call into C is not interrupted, and memory is
     limited on Linux only. A `template` for which a block was stopped is refused at once the next time: callers
-    go on with the next row.
+    go on with the next row. So is one whose blocks, each of them quick enough, take too long together.
     """
     if template in _refused:
         raise StudyError(message)
@@ -41,6 +45,7 @@ def limited(message: str, seconds: float = SECONDS, size: int = BYTES, *, templa
     timer = threading.Timer(seconds, stop)
     timer.daemon = True
     timer.start()
+    started = time.monotonic()
     try:
         with _memory(size):
             try:
@@ -54,6 +59,22 @@ def limited(message: str, seconds: float = SECONDS, size: int = BYTES, *, templa
             raise
         _refused.update([template] if template else [])
         raise StudyError(message) from None
+    if template and _over_all(template, time.monotonic() - started - EASY) > seconds:
+        _refused.add(template)
+        raise StudyError(message)
+
+
+def _over_all(template: str, seconds: float) -> float:
+    """The seconds that all blocks of a template have taken, but for EASY seconds of each."""
+    _spent[template] = max(0.0, _spent.get(template, 0.0) + seconds)
+    return _spent[template]
+
+
+def bounded(text: str, given: int, message: str) -> str:
+    """The text, which was made from `given` characters; StudyError(message) if it is far longer than these."""
+    if len(text) > CHARACTERS + 3 * given:
+        raise StudyError(message)
+    return text
 
 
 _lock, _inside, _before = threading.Lock(), 0, None

@@ -61,7 +61,7 @@ CHOICES = {
     "smoke": False,
     "full": False,  # train the repeats too, and combine all faults
     "also": [],  # more configs to train and compare
-    "replies": 40,
+    "replies": 80,
 }
 
 
