@@ -296,7 +296,10 @@ def test_a_loss_that_rises_means_a_learning_rate_too_high(healthy):
     trained(healthy)["curve"] = [{"iteration": at, "validation_loss": 4.0 + at / 500} for at in (0, 500, 1000)]
     found = diagnosis.diagnose(healthy)
     assert ids(found) == ["learning_rate"]
-    assert found["causes"][0]["apply"].endswith("--learning-rate 1e-05")
+    assert found["causes"][0]["apply"] == ""  # of a config that is the user's own, which no command edits
+    healthy["format_audit"]["given"]["existing"] = True
+    command = diagnosis.diagnose(healthy)["causes"][0]["apply"]
+    assert command == "mlx_lm.lora --config my.yaml --train --data rows --learning-rate 1e-05"
 
 
 def test_a_base_that_is_as_good_is_said_only_where_training_had_its_chance(healthy):
@@ -440,6 +443,14 @@ def test_an_adapter_without_a_log_can_be_as_good_as_its_base(healthy):
 def test_replies_of_another_length_than_the_persons_are_named(healthy, ratio, name):
     tuned(healthy, "writes").update(length_ratio=ratio, words=2.0, true_words=10.0)
     assert ids(diagnosis.diagnose(healthy)) == [name]
+
+
+def test_the_command_to_train_for_longer_is_of_whoever_trains(healthy):
+    trained(healthy).update(iterations=100, epochs=0.1, curve=[])
+    assert diagnosis.diagnose(healthy, "mine")["causes"][0]["apply"] == "make report RUN=mine CONFIG=my.yaml ITERS=1000"
+    healthy["format_audit"]["given"]["existing"] = True
+    command = diagnosis.diagnose(healthy)["causes"][0]["apply"]
+    assert command == "mlx_lm.lora --config my.yaml --train --data rows --iters 1000"
 
 
 def test_most_rows_unseen_is_too_short_a_training_unless_the_loss_is_flat(healthy):

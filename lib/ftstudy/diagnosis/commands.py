@@ -9,44 +9,57 @@ def of(cause: dict, found: dict) -> dict:
     if cause["kind"] == "note" or not given:
         return {"apply": "", "prove": ""}
     make = APPLY.get(cause["id"]) if trained else None
-    return {"apply": make(trained, given) if make else "", "prove": _prove(cause, found)}
+    return {"apply": make(trained, found) if make else "", "prove": _prove(cause, found)}
 
 
 def _prove(cause: dict, found: dict) -> str:
     """The audit for what makes a run void; otherwise the whole study, which measures too."""
     given, run = found["given"], found["run"]
-    shared = {name: given[name] for name in ("data", "model")} | {"inference": found["inference"]}
-    if given["existing"]:
-        shared |= {"adapter": given["adapter"], "fused": given["fused"]}
     if cause["kind"] == "void":
-        return _line("ftstudy", "audit", *_options({"config": given["config"]} | shared))
+        return _line("ftstudy", "audit", *_options({"config": given["config"]} | _shared(found)))
     if given["existing"]:
-        return _line("ftstudy", "diagnose", given["config"], *_options(shared | {"run": run}))
-    words = {"run": run, "config": given["config"]} | shared | {"fused": given["fused"]}
+        return _line("ftstudy", "diagnose", given["config"], *_options(_shared(found) | {"run": run}))
+    return _report(found)
+
+
+def _shared(found: dict) -> dict:
+    given = found["given"]
+    shared = {name: given[name] for name in ("data", "model")} | {"inference": found["inference"]}
+    return shared | ({name: given[name] for name in ("adapter", "fused")} if given["existing"] else {})
+
+
+def _report(found: dict, **more) -> str:
+    words = {"run": found["run"], "config": found["given"]["config"]} | _shared(found)
+    words |= {"fused": found["given"]["fused"]} | more
     return _line("make", "report", *(f"{name.upper()}={value}" for name, value in words.items() if value))
 
 
-def _longer(trained: dict, given: dict) -> str:
+def _longer(trained: dict, found: dict) -> str:
     once = round(trained["iterations"] / trained["epochs"]) if trained["epochs"] else 0
-    return _train(given, "--iters", max(2 * trained["iterations"], once))
+    wanted = max(2 * trained["iterations"], once)
+    if not found["given"]["existing"]:
+        return _report(found, iters=wanted)
+    return _train(trained, found, "--iters", wanted)
 
 
-def _slower(trained: dict, given: dict) -> str:
+def _slower(trained: dict, found: dict) -> str:
+    """Empty where the study trains: the rate is changed in the config."""
     rate = trained.get("learning_rate")
-    return _train(given, "--learning-rate", f"{rate / 10:g}") if isinstance(rate, int | float) else ""
+    if not found["given"]["existing"] or not isinstance(rate, int | float):
+        return ""
+    return _train(trained, found, "--learning-rate", f"{rate / 10:g}")
 
 
-def _train(given: dict, *words) -> str:
-    more = ("--data", given["data"]) if given["data"] else ()
-    return _line("mlx_lm.lora", "--config", given["config"], "--train", *more, *words)
+def _train(trained: dict, found: dict, *words) -> str:
+    return _line("mlx_lm.lora", "--config", found["given"]["config"], "--train", "--data", trained["data"], *words)
 
 
-def _checkpoint(trained: dict, given: dict) -> str:
+def _checkpoint(trained: dict, found: dict) -> str:
     keep, folder = trained["checkpoints"]["keep"], trained["adapter"]
     return _line("cp", f"{folder}/{keep:07d}_adapters.safetensors", f"{folder}/adapters.safetensors")
 
 
-def _fuse(trained: dict, given: dict) -> str:
+def _fuse(trained: dict, found: dict) -> str:
     folders = ("--model", trained["model"], "--adapter-path", trained["adapter"], "--save-path", "fused_again")
     return _line("mlx_lm.fuse", *folders, "--dequantize")
 
