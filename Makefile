@@ -150,7 +150,8 @@ ifeq ($(SOURCE),$(DEMO))
 endif
 
 test: | $(READY) #: run the tests, and compare the notebooks with their stored outputs
-	$(PYTHON) -m pytest tests notebooks --nbval --nbval-cell-timeout=120 -n auto --dist loadfile
+	$(PYTHON) -m pytest tests -n auto --dist loadfile --no-loadscope-reorder
+	$(PYTHON) -m pytest notebooks --nbval --nbval-cell-timeout=120
 
 baseline: | $(READY) #: store the notebooks' outputs on the sample, for `make test`, and docs/checks.md
 	$(STUDY) baseline

@@ -320,8 +320,14 @@ def test_a_chat_history_on_a_read_only_disk_is_copied_to_a_temporary_folder_with
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("temporary", ["nowhere", "mine.yaml", "disk"], ids=["missing", "a file", "full"])
+@pytest.mark.parametrize(
+    "temporary",
+    ["nowhere", "mine.yaml", "disk", f"{'long' * 20}/{'er' * 20}"],
+    ids=["missing", "a file", "full", "too long for sockets"],
+)
 def test_a_notebook_runs_without_the_temporary_folder_that_was_named(extracted, temporary):
+    if temporary.startswith("long"):
+        (extracted / temporary).mkdir(parents=True)
     arguments = ["notebook", "01_extract", "--run", "tmp", "-p", "source", "", "-p", "data", "rows/raw_style_variable"]
     full = {"full": extracted / "disk", "size": 0} if temporary == "disk" else {}
     said = ftstudy(*arguments, folder=extracted, **full, TMPDIR=str(extracted / temporary))

@@ -6,6 +6,7 @@ data/{train,valid,test,meta}.jsonl  config.yaml  profile.yaml  model/  adapter/ 
 import json
 import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -180,8 +181,10 @@ class Study:
     def audit(self) -> dict:
         profile, app, fused = (self.folder / name for name in ("profile.yaml", "app", "fused"))
         inference = profile if profile.is_file() else None
-        if inference and "function" in (keys := yaml.safe_load(profile.read_text(encoding="utf-8"))):
-            inference = keys  # the apps are modules of the tests, not next to a profile
+        if inference and b"function" in profile.read_bytes():
+            with suppress(ValueError, yaml.YAMLError):
+                keys = yaml.safe_load(profile.read_bytes())
+                inference = keys if isinstance(keys, dict) else inference  # the apps are the tests' own modules
         return audit.audit(
             self.folder / "config.yaml",
             inference=inference,

@@ -18,6 +18,7 @@ from pathlib import Path
 
 IGNORE = ".gitignore"
 EVERYTHING = "# Written by ftstudy: this folder may contain messages.\n*\n"
+LONG_FOR_SOCKETS = 60  # bytes of a path; the rest is for the names of a new folder and of a socket in it
 UNFINISHED = re.compile(r"\.(?P<target>.+)\.(?P<kind>new|old)\.[a-z0-9_]{8}")
 # What makes a folder in reports/ one of ours, in versions that wrote no ignore file there.
 RESULTS = ("extraction.json", "findings.json", "training.json", "comparison.json", "cost.json", "variables")
@@ -104,9 +105,15 @@ def replace_folder(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def scratch() -> Iterator[Path]:
-    """Yield a new folder in the system's temporary folder; it is deleted after the block."""
-    with new_folder(Path(tempfile.gettempdir(), "ftstudy")) as folder:
+def scratch(for_sockets: bool = False) -> Iterator[Path]:
+    """Yield a new folder in the system's temporary folder; it is deleted after the block.
+
+    `for_sockets`: in /tmp if that folder's path is too long for the paths of sockets, which have at most 103 bytes.
+    """
+    place = Path(tempfile.gettempdir(), "ftstudy")
+    if for_sockets and len(os.fsencode(place)) > LONG_FOR_SOCKETS:
+        place = Path("/tmp/ftstudy")
+    with new_folder(place) as folder:
         yield folder
 
 

@@ -108,7 +108,7 @@ def _headless():
     os.environ["FTSTUDY_HEADLESS"] = "1"  # the kernel inherits it
     before = keep_private()
     try:
-        with scratch() as folder:
+        with scratch(for_sockets=True) as folder:
             files = {"ip": f"{folder}/kernel", "connection_file": f"{folder}/kernel.json"}
             kernel = Config(KernelManager={"transport": "ipc"} | files)
             yield {
