@@ -111,7 +111,8 @@ def _closer_in_style(found: dict):
     if arm is None:
         return None, "The tuned model wrote no replies."
     row = arm["to_floor"]
-    nearer = f"the tuned model's style distance to the person is {number(row['distance'], 2, signed=True)} against the untrained model's"
+    size = f"{number(abs(row['distance']), 2)} {'smaller' if row['distance'] < 0 else 'larger'}"
+    nearer = f"its style distance to the person is {size} than the untrained model's"
     return _verdict(row, row["distance"]), {
         "better": f"Its replies are closer to the person's style: {nearer}.",
         "worse": f"Its replies are further from the person's style than the untrained model's: {nearer}.",
