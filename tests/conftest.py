@@ -5,6 +5,9 @@ import os
 import subprocess
 import sys
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # one core for each worker, or their BLAS threads wait for one another
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 import yaml
