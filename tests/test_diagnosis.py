@@ -6,6 +6,7 @@ import shlex
 
 import pytest
 from ftstudy import audit, diagnosis
+from ftstudy.audit.findings import SEVERITIES
 from ftstudy.diagnosis import reasons
 from hypothesis import given
 from hypothesis import strategies as some
@@ -213,6 +214,13 @@ def test_a_limit_too_short_for_the_persons_own_replies_is_said(healthy):
     assert diagnosis.diagnose(healthy)["verdict"]["usable"] is True
 
 
+def test_replies_that_do_not_end_because_no_end_was_trained_are_said_to(healthy):
+    spoil_end(healthy)
+    assert "never trained" not in diagnosis.diagnose(healthy)["verdict"]["sentence"]
+    healthy["format_audit"]["own_findings"] = [finding("loss.end_of_turn")]
+    assert "The end of a turn was never trained." in diagnosis.diagnose(healthy)["verdict"]["sentence"]
+
+
 # --- causes ----------------------------------------------------------------------------------------------------------
 
 
@@ -403,9 +411,7 @@ def test_every_check_that_is_named_exists_and_is_named_once():
 
 @given(
     some.lists(
-        some.tuples(
-            some.sampled_from(sorted(check.id for check in audit.checks())), some.sampled_from(reasons.SEVERITIES)
-        )
+        some.tuples(some.sampled_from(sorted(check.id for check in audit.checks())), some.sampled_from(SEVERITIES))
     )
 )
 def test_no_finding_is_lost_whatever_the_audit_finds(found):

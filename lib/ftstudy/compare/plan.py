@@ -31,10 +31,10 @@ def plan(
     `replies`: the number of held-out replies. `shots`: the number of examples in the prompts of two more formats for
     base models, one with the same examples for every reply, one with the most similar. `also`: other configs of this
     run. `every`: every combination of faults, for every model. `fused`: the folder of the fused model, if there is
-    one. Returns `trained` (the main run's entry), `heldout`, `app`,
-    `formats` (with distinct tokens), `combinations` (all that can be rendered), `own_faults` (the app's),
-    `same` (a format -> the one with the same tokens), `models`, `own` (the replies of the training split),
-    `seen` and `unseen` (rows for `regurgitation`) and `left_out`. Raises StudyError if the main run or its data can't be used.
+    one. Returns `trained` (the main run's entry), `heldout`, `app`, `formats` (with distinct tokens), `combinations`
+    (all that can be rendered), `own_faults` (the app's), `same` (a format -> the one with the same tokens), `models`,
+    `own` (the replies of the training split), `seen` and `unseen` (rows for `regurgitation`) and `left_out`. Raises
+    StudyError if the main run or its data can't be used.
     """
     if fused:
         base_models.resolve(fused)  # a wrong path is reported now, not as one more arm left out

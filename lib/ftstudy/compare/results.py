@@ -178,9 +178,10 @@ def generated(measured: dict, heldout: dict, own: list[str]) -> dict:
     """What the arms write, compared with the person's own replies (`own`: those of the training split).
 
     `measured`: from `arms.measure`; its limit `longest` is repeated. `too_long`: the share of the person's replies
-    that this limit would cut, in the model's tokens and with the end of their turn. `ceiling` measures as many of the person's own replies. `arms` has one entry per arm: its `measures`, its
-    style distance, and two paired differences of that: `to_floor`, from the first arm (the untrained model),
-    and `to_aligned`, from the same model under the aligned prompt (None for that one itself).
+    that this limit would cut, in the model's tokens and with the end of their turn. `ceiling` measures as many of the
+    person's own replies. `arms` has one entry per arm: its `measures`, its style distance, and two paired differences
+    of that: `to_floor`, from the first arm (the untrained model), and `to_aligned`, from the same model under the
+    aligned prompt (None for that one itself).
     """
     written, scores, longest = (measured[key] for key in ("written", "scores", "longest"))
     if not written:

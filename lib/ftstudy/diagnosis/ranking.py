@@ -1,5 +1,6 @@
 """Findings and measurements as one list of causes: merged where they are about the same thing, the worst first."""
 
+from ..audit.findings import SEVERITIES
 from . import reasons
 
 KINDS = ("void", "measured", "known", "slight", "note")
@@ -37,7 +38,7 @@ def _add(found: dict, one: dict) -> None:
     known["evidence"] = [*known["evidence"], *one["evidence"]]
     known["cost"] = known["cost"] or one["cost"]
     known["kind"] = min(known["kind"], one["kind"], key=KINDS.index) if one["kind"] != "slight" else "slight"
-    known["severity"] = min(known["severity"], one["severity"], key=reasons.SEVERITIES.index)
+    known["severity"] = min(known["severity"], one["severity"], key=SEVERITIES.index)
     found[name] = known
 
 

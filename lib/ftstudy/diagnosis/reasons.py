@@ -4,6 +4,8 @@ A check that is not named here is a cause by itself. A new check needs no line h
 others, or makes the run void.
 """
 
+from ..audit.findings import SEVERITIES
+
 VOID = {
     "no_rows": (
         "data.missing",
@@ -99,7 +101,6 @@ KNOWN = {
 ABOUT_MEASURING = ("splits_leak",)  # they spoil the measurement, not the model
 _OF_CHECK = {check: (name, "known") for name, checks in KNOWN.items() for check in checks}
 _VOID_OF_CHECK = {check: (name, "void") for name, checks in VOID.items() for check in checks}
-SEVERITIES = ("error", "warning", "info")
 
 
 def causes(findings: list[dict]) -> list[dict]:

@@ -3,6 +3,8 @@
 Every function takes results as they are in the run's JSON files and returns plain text.
 """
 
+from ..diagnosis.learning import FEW_ROWS
+from ..diagnosis.usability import ENDS, UNSOUND
 from ..wording import (
     corrected,
     count,
@@ -17,9 +19,7 @@ from ..wording import (
     verdict,
 )
 
-FEW_TO_TRAIN, FEW_TO_TEST = 200, 40  # examples below which a run says so
-SOME_EMPTY = 0.1  # of the replies: from here on, a run says so
-SOME_LOOPING = 0.1
+FEW_TO_TEST = 40  # examples below which a run says so
 SOME_TOO_LONG = 0.05  # of the person's own replies
 OFTEN = 0.02  # of the replies: one that comes back so often is worth saying
 FLAT = 0.01  # nats per trained token: a smaller rise of the validation loss is not over-fitting
@@ -73,7 +73,7 @@ def _support(sizes: dict[str, int], held_out: str = "test") -> str:
         return "There is nothing to train on."
     if not sizes["test"]:
         return "Without test examples, no models can be compared."
-    few = [f"{sizes['train']:,} examples are little to learn from"] if sizes["train"] < FEW_TO_TRAIN else []
+    few = [f"{sizes['train']:,} examples are little to learn from"] if sizes["train"] < FEW_ROWS else []
     few += [f"{sizes['test']:,} {held_out} examples show large differences only"] if sizes["test"] < FEW_TO_TEST else []
     return f"{'; '.join(few)}." if few else "That is enough to train on, and enough to compare models on."
 
@@ -363,9 +363,9 @@ def stopping(generated: dict, app: str) -> str:
     if not tuned:
         return "The tuned model wrote no replies."
     base = f"; the base model stops in {rates['base', 'aligned']:.0%}" if ("base", "aligned") in rates else ""
-    enough = min(rate for (model, _), rate in rates.items() if model == "tuned") >= 0.9
+    enough = min(rate for (model, _), rate in rates.items() if model == "tuned") >= ENDS
     rest = "" if enough else " The others run into the token limit: the model has not learned to stop reliably."
-    empty, looping = _often(generated, app, "empty", SOME_EMPTY), _often(generated, app, "looping", SOME_LOOPING)
+    empty, looping = _often(generated, app, "empty", UNSOUND), _often(generated, app, "looping", UNSOUND)
     # A model that says nothing stops too.
     silent = f" But it says nothing at all in {empty}." if empty else ""
     repeats = f" It repeats itself in {looping}{_person_loops(generated)}." if looping else ""
