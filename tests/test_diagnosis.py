@@ -375,6 +375,21 @@ def test_an_app_whose_prompt_cannot_be_taken_apart_is_one_cause(healthy):
     assert ids(found) == ["prompt"] and found["causes"][0]["checks"] == ["parity.user_wrapper", "parity.role_header"]
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_two_faults_with_one_cause_the_one_with_a_cost_counts(healthy, order):
+    costs = {"interval": [0.05, 0.15], "verdict": "worse", "nats_per_reply_token": 0.1}
+    none = {"interval": [-0.02, 0.03], "verdict": "not distinguishable", "nats_per_reply_token": 0.005}
+    compared = healthy["comparison"]
+    compared["app"] = "mine"
+    compared["differences"].append(difference("tuned, mine", "base, mine", -0.4))
+    compared["arms"].append(tuned(healthy, "arm") | {"format": "mine"})
+    shares = [{"fault": "header"} | costs, {"fault": "template"} | none][::order]
+    compared["attribution"] = {"tuned": {"shares": shares}}
+    healthy["format_audit"]["own_findings"] = [finding("parity.role_header")]
+    cause = diagnosis.diagnose(healthy)["causes"][0]
+    assert (cause["id"], cause["kind"], cause["cost"]["nats"]) == ("prompt: header", "measured", 0.1)
+
+
 def test_each_command_is_one_that_a_shell_takes_as_meant(healthy):
     nasty = "my config; rm -rf $HOME `x`.yaml"
     healthy["format_audit"]["given"] |= {"config": nasty, "existing": True, "adapter": "an adapter"}

@@ -36,8 +36,9 @@ def _add(found: dict, one: dict) -> None:
         found[name] = dict(one)
         return
     known["evidence"] = [*known["evidence"], *one["evidence"]]
-    known["cost"] = known["cost"] or one["cost"]
-    known["kind"] = min(known["kind"], one["kind"], key=KINDS.index) if one["kind"] != "slight" else "slight"
+    if one["kind"] != "slight" or known["kind"] != "measured":  # of two costs, the one that can be told from none
+        known["cost"] = one["cost"] or known["cost"]
+        known["kind"] = one["kind"] if one["kind"] == "slight" else min(known["kind"], one["kind"], key=KINDS.index)
     known["severity"] = min(known["severity"], one["severity"], key=SEVERITIES.index)
     found[name] = known
 
