@@ -468,7 +468,8 @@ def test_replies_of_another_length_than_the_persons_are_named(healthy, ratio, na
 
 def test_the_command_to_train_for_longer_is_of_whoever_trains(healthy):
     trained(healthy).update(iterations=100, epochs=0.1, curve=[])
-    assert diagnosis.diagnose(healthy, "mine")["causes"][0]["apply"] == "make report RUN=mine CONFIG=my.yaml ITERS=1000"
+    cause = diagnosis.diagnose(healthy, "mine")["causes"][0]
+    assert cause["apply"] == cause["prove"] == "make report RUN=mine CONFIG=my.yaml ITERS=1000"
     healthy["format_audit"]["given"]["existing"] = True
     command = diagnosis.diagnose(healthy)["causes"][0]["apply"]
     assert command == "mlx_lm.lora --config my.yaml --train --data rows --iters 1000"

@@ -9,7 +9,9 @@ def of(cause: dict, found: dict) -> dict:
     if cause["kind"] == "note" or not given:
         return {"apply": "", "prove": ""}
     make = APPLY.get(cause["id"]) if trained else None
-    return {"apply": make(trained, found) if make else "", "prove": _prove(cause, found)}
+    apply = make(trained, found) if make else ""
+    measures = apply.startswith("make report")  # a report of its own would train as before
+    return {"apply": apply, "prove": apply if measures else _prove(cause, found)}
 
 
 def _prove(cause: dict, found: dict) -> str:
