@@ -11,7 +11,7 @@ from conftest import ftstudy
 from ftstudy import audit as audit_rooms
 from ftstudy import chat_format, cli, paths, sources, training
 from ftstudy.cli import configs, findings_text
-from ftstudy.demo import build
+from ftstudy.demo import build, sample
 from ftstudy.errors import StudyError
 from ftstudy.stages import study
 
@@ -317,11 +317,17 @@ def test_clean_audit_writes_a_contract_that_training_keeps(config, tmp_path):
     assert contract.read_bytes() == before and (tmp_path / "adapter" / "adapters.safetensors").is_file()
 
 
-@pytest.mark.parametrize("arguments, builder", [([], "build_demo"), (["--sample"], "build_sample")])
-def test_demo_prints_one_line(monkeypatch, capsys, arguments, builder):
-    monkeypatch.setattr(build, builder, lambda: SAMPLE)
+@pytest.mark.parametrize("arguments, names", [([], ["chat.db"]), (["--sample"], ["chat.db", "telegram.json"])])
+def test_demo_prints_a_line_for_each_file(monkeypatch, capsys, arguments, names):
+    for module, builder, path in (
+        (build, "build_demo", SAMPLE),
+        (build, "build_sample", SAMPLE),
+        (sample, "build_telegram", sample.TELEGRAM),
+    ):
+        monkeypatch.setattr(module, builder, lambda path=path: path)
     assert status("demo", *arguments) == 0
-    assert capsys.readouterr().out == "data/sample/chat.db: 0.1 MB\n"
+    sizes = {"chat.db": "0.1", "telegram.json": "0.3"}
+    assert capsys.readouterr().out.splitlines() == [f"data/sample/{name}: {sizes[name]} MB" for name in names]
     assert status("demo", "nonsense") == 2
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import chitchat_dataset
 import pandas
 import pytest
-from ftstudy.demo import apple_messages, build
+from ftstudy.demo import apple_messages, build, sample
 from ftstudy.errors import StudyError
 from ftstudy.sources import read_messages
 
@@ -199,3 +199,18 @@ def test_sample_has_enough_replies_and_special_cases():
     assert Counter(table["kind"]) >= Counter({"tapback": 1, "unsent": 1, "attachment": 1})
     assert table["is_group"].sum() >= 5
     assert not set(table["sender"]) & {"jonas@example.org"}  # the second address of one person
+
+
+def test_the_committed_telegram_sample_is_what_the_code_builds(tmp_path):
+    assert sample.build_telegram(tmp_path / "telegram.json").read_bytes() == sample.TELEGRAM.read_bytes()
+    assert sample.TELEGRAM.stat().st_size < 400_000
+
+
+def test_the_telegram_sample_has_everything_written_by_hand_and_enough_conversations():
+    table, by_hand = read_messages(sample.TELEGRAM), read_messages(build.SAMPLE)
+    direct = table[~table["is_group"]]
+    texts = by_hand.loc[by_hand["kind"].eq("text"), "text"]
+    assert set(texts) <= set(table["text"]) and Counter(table["kind"])["attachment"] == 1
+    assert direct["conversation"].nunique() == by_hand.loc[~by_hand["is_group"], "conversation"].nunique() + 24
+    assert table["is_group"].sum() == by_hand["is_group"].sum()
+    assert direct.groupby("conversation")["timestamp"].apply(lambda times: times.is_monotonic_increasing).all()

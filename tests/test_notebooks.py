@@ -93,7 +93,7 @@ def run():
     shutil.rmtree(out, ignore_errors=True)
     config = "ft_configs/sample_tiny_lora_variable.yaml"
     own = {
-        "01_extract": {"out": str(out), "owner": "Robin"},
+        "01_extract": {"source": "data/sample/chat.db", "out": str(out), "owner": "Robin"},
         "02_format_audit": {"config": config, "data": str(out), "owner": "Robin", "examples": "5"},
         "03_train": {"config": config, "data": str(out), "adapter": str(out / "adapter"), "iterations": "4"},
         "04_compare": {"config": config, "owner": "Robin", "replies": "6", "samples": "2"},
@@ -197,6 +197,12 @@ def test_masked_text_is_in_no_file_of_a_run(run):
         pattern = re.compile(rf"(?<![a-z0-9]){re.escape(secret)}(?![a-z])".encode())
         told = [file for file in files_of(run) if pattern.search((paths.ROOT / file).read_bytes().lower())]
         assert not told, f"{secret} in {told}"
+
+
+def test_stored_outputs_have_no_masked_text(cells):
+    outputs = json.dumps([cell.get("outputs", []) for cell in cells], ensure_ascii=False).casefold()
+    for secret in SECRETS:
+        assert not re.search(rf"(?<![a-z0-9]){re.escape(secret)}(?![a-z])", outputs), secret
 
 
 @pytest.mark.slow

@@ -6,12 +6,12 @@ from ..printable import one_line
 
 def add(parsers):
     parser = parsers.add_parser("demo", help="build the demo's chat history, data/demo/chat.db")
-    parser.add_argument("--sample", action="store_true", help="the committed sample, data/sample/chat.db, instead")
+    parser.add_argument("--sample", action="store_true", help="the committed samples in data/sample/ instead")
     return parser
 
 
 def run(options) -> None:
-    from ..demo import build
+    from ..demo import build, sample
 
-    built = build.build_sample() if options.sample else build.build_demo()
-    print(one_line(f"{shown(built)}: {built.stat().st_size / 1e6:.1f} MB"))
+    for path in (build.build_sample(), sample.build_telegram()) if options.sample else (build.build_demo(),):
+        print(one_line(f"{shown(path)}: {path.stat().st_size / 1e6:.1f} MB"))

@@ -17,7 +17,7 @@ from ..errors import StudyError
 from ..extract.variant_folder import statistics
 from ..extract.variants import VARIANTS
 from ..files import write_text
-from ..models.base_models import DEMO_MODEL, TINY_MODEL
+from ..models.base_models import DEMO_MODEL
 from ..paths import absolute, shown
 
 # Paths are relative to the folder with the variants.
@@ -40,7 +40,7 @@ class Model:
 
 
 DEMO = Model("135m", f"data/models/{DEMO_MODEL}", layers=8, batch=2)
-SAMPLE = Model("tiny", f"data/models/{TINY_MODEL}", layers=2, batch=2)
+SAMPLE = Model("tiny", "data/sample/tiny-chat", layers=4, batch=8)
 REPORT = (  # the original's models; mlx-lm trained 16 layers of them, whatever its configs said
     Model("0.3b", "LiquidAI/LFM2-350M"),
     Model("0.7b", "LiquidAI/LFM2-700M"),
