@@ -27,9 +27,10 @@ SHELL := /bin/sh
 #   ALSO         report: more configs to train and compare
 #   STOCK=yes    report: also train as stock mlx-lm does, to measure the difference
 #   HOSTS        train: on these machines, or in this many processes
+#   TAKE         blind: the file that the page saved your choices to
 #   CUDA=1       Linux with an NVIDIA card
 NAMES := RUN SOURCE KIND OWNER ME CONTACTS DATE_ORDER ZONE REGION MASK DATA VARIANT CONFIG CONFIGS MODEL INFERENCE ADAPTER FUSED \
-    LOG APP ITERS SMOKE FORCE FULL ALSO STOCK HOSTS CUDA LAB MUTANTS UPGRADE
+    LOG APP ITERS SMOKE FORCE FULL ALSO STOCK HOSTS TAKE CUDA LAB MUTANTS UPGRADE
 
 # Exports are named after chats, and chats by other people. So what is set from outside stays plain text: make expands
 # it nowhere, and recipes take it from their environment, as "$$NAME". The Makefile's own variables can't be set from
@@ -107,7 +108,7 @@ endif
 
 # --- targets -------------------------------------------------------------------------------------------------------
 
-.PHONY: help report extract audit train sweep lab configs verify setup clean test baseline bench mutation lock
+.PHONY: help report extract audit train sweep lab blind configs verify setup clean test baseline bench mutation lock
 
 # A target's line says what it does: after ## for users, after #: for developers.
 help: ## show this
@@ -189,6 +190,9 @@ sweep: | $(READY) ## train several configs into one table: CONFIGS="a.yaml b.yam
 
 configs: | $(READY) ## write ft_configs/generated/: every model, method and variant; for your data: DATA=data/anna
 	@$(STUDY) configs $(call given,DATA,--data)
+
+blind: | $(READY) ## take the blind test in the terminal: which of two replies would you have sent? RUN=name
+	@$(STUDY) blind $(if $(TAKE),--take="$$TAKE") -- "$$RUN"
 
 verify: | $(READY) ## run a finished run again, elsewhere, and compare the results byte by byte: RUN=name
 	@$(STUDY) verify --run="$$RUN"

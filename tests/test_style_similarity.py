@@ -258,8 +258,8 @@ def test_choices_about_other_replies_do_not_count(tmp_path):
 
 def test_the_widget_takes_keys_and_buttons(tmp_path):
     pairs = preference.pairs(WRITTEN, LEFT, RIGHT, TESTED)[:3]
-    shown, row, said = blind_test.ask(tmp_path, pairs).children
-    field, first, _, neither = row.children
+    shown, row, said, _ = blind_test.ask(tmp_path, pairs).children
+    field, first, _, neither, _ = row.children
     assert pairs[0]["texts"][0] in shown.value and "tuned" not in shown.value
     field.value = "2"
     assert field.value == "" and said.value.startswith("1 of 3")

@@ -18,6 +18,7 @@ from . import (
     archaeology,
     audit,
     baseline,
+    blind,
     checks,
     compare,
     configs,
@@ -36,7 +37,7 @@ from . import (
 from .arguments import EXIT_CODES
 
 # In the order in which a person meets them; what only `make` and the tests call comes last.
-VERBS = (diagnose, extract, audit, checks, train, sweep, compare, report, verify, archaeology, record, configs)
+VERBS = (diagnose, extract, audit, checks, train, sweep, compare, report, blind, verify, archaeology, record, configs)
 VERBS += (study, lab, demo, notebook, baseline)
 
 
