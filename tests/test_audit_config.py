@@ -17,7 +17,7 @@ from conftest import example
 from ftstudy import configs
 from ftstudy.audit import config, run_inputs
 from ftstudy.audit.config import paths, trainer_keys
-from ftstudy.audit.config.keys import ALIASES, meant
+from ftstudy.audit.config.key_names import ALIASES, meant
 from ftstudy.audit.findings import report
 from ftstudy.errors import StudyError
 from ftstudy.models import base_models

@@ -15,8 +15,11 @@ UNSOUND = 0.1  # of the replies: more that are empty, loop or are copied are not
 
 
 def judge(found: dict, void: dict | None = None) -> dict:
-    """`found`: from `evidence.gather`; `void`: the cause that makes the run void, if there is one. Returns `usable` (True, False, or None if it can't be told), `step` (the one
-    that decided, None if all passed), `headline`, `sentence`, and `steps`, [{"step", "passed", "sentence"}]."""
+    """The verdict on what `evidence.gather` found; `void`: the cause that makes the run void, if there is one.
+
+    Returns `usable` (True, False, or None if it can't be told), `step` (the one that decided, None if all passed),
+    `headline`, `sentence`, and `steps`, [{"step", "passed", "sentence"}].
+    """
     steps = []
     for name, check in STEPS.items():
         if (result := check(found)) is None:

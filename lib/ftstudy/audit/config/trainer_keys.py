@@ -2,7 +2,7 @@
 
 Starting at `lora.run(args)`, every read of `args` is followed through the functions it is passed to: `args.iters`,
 `getattr(args, "hf_dataset", False)`, and `config["rank"]` where `config` is `args.lora_parameters`. A key that is
-declared but never read, or that YAML cannot set, is dead. Only other trainers' names are listed by hand, in `keys`.
+declared but never read, or that YAML cannot set, is dead. Only other trainers' names are listed by hand, in `key_names`.
 """
 
 import ast

@@ -124,6 +124,11 @@ def sound(config: dict) -> dict:
     return values
 
 
+def usable(inputs, values: dict, *keys: str) -> bool:
+    """Whether these values can be used as they are; otherwise the length of the run is unknown."""
+    return all(values[key] == inputs.config[key] for key in keys)
+
+
 def check(inputs) -> Iterator[Finding]:
     keys, given = installed(), inputs.given
     lora, values = given.get("lora_parameters"), dict(given)
