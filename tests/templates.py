@@ -13,6 +13,9 @@ special tokens, and their templates write one. Of the templates with think block
                   is plain text here, so mlx-lm says False
     think_prompt  has it in the prompt alone. It is PECULIAR: mlx-lm's mask ends behind the
                   reply's beginning, so it is not among TOKENIZERS
+    thoughts      takes it out of the content of replies, and writes it again in the last one
+
+PECULIAR are also those for rows of a certain form: `tools`, `tools_of_text`, `tags` and `parts`.
 """
 
 import json
@@ -37,6 +40,33 @@ def _prompt_with_block(condition: str) -> str:
     return (
         "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}"
         "{% if " + condition + " %}{{ '" + BLOCK + "' }}{% endif %}{% endif %}"
+    )
+
+
+THOUGHTS = (  # takes the block out of a reply, and writes it in the last one alone
+    "{% for message in messages %}{% if message['role'] == 'assistant' %}{% set said = message['content'] %}"
+    "{% set thought = '' %}{% if '</think>' in said %}"
+    "{% set thought = said.split('</think>')[0].split('<think>')[-1].strip('\n') %}"
+    "{% set said = said.split('</think>')[-1].lstrip('\n') %}{% endif %}{{ '<|im_start|>assistant\n' }}"
+    "{% if loop.last %}{{ '<think>\n' + thought + '\n</think>\n\n' }}{% endif %}{{ said + '<|im_end|>\n' }}"
+    "{% else %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}{% endif %}{% endfor %}"
+)
+PARTS = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}{% if message['content'] is string %}"
+    "{{ message['content'] }}{% else %}{% for part in message['content'] %}{% if part['type'] == 'text' %}"
+    "{{ part['text'] }}{% endif %}{% endfor %}{% endif %}{{ '<|im_end|>\n' }}{% endfor %}"
+)
+
+
+def _with_tools(arguments: str) -> str:
+    return (
+        "{% if tools %}{{ '<|im_start|>system\n# Tools\n' }}{% for tool in tools %}{{ tool | tojson }}{% endfor %}"
+        "{{ '<|im_end|>\n' }}{% endif %}{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}"
+        "{% if message.content %}{{ message['content'] }}{% endif %}{% for call in message.tool_calls or [] %}"
+        '{{ \'<tool_call>\n{"name": "\' + call.function.name + \'", "arguments": \' }}'
+        + arguments
+        + "{{ '}\n</tool_call>' }}"
+        "{% endfor %}{{ '<|im_end|>\n' }}{% endfor %}"
     )
 
 
@@ -104,8 +134,24 @@ FAMILIES = {
     "think": CHATML
     | {"template": LAST_WITH_BLOCK + _prompt_with_block("enable_thinking is not defined or not enable_thinking")},
     "think_prompt": CHATML | {"template": TURNS + _prompt_with_block("not enable_thinking")},
+    "thoughts": CHATML
+    | {
+        "plain": ["<think>", "</think>"],
+        "template": THOUGHTS + _prompt_with_block("enable_thinking is defined and not enable_thinking"),
+    },
+    "tags": CHATML | {"plain": ["<think>", "</think>", "<tool_call>", "</tool_call>"], "template": TURNS + PROMPT},
+    "tools": CHATML | {"template": _with_tools("{{ call.function.arguments | tojson }}") + PROMPT},
+    "tools_of_text": CHATML
+    | {
+        "template": _with_tools(
+            "{% if call.function.arguments is string %}{{ call.function.arguments }}"
+            "{% else %}{{ call.function.arguments | tojson }}{% endif %}"
+        )
+        + PROMPT
+    },
+    "parts": CHATML | {"template": PARTS + PROMPT},
 }
-PECULIAR = ("think_prompt",)
+PECULIAR = ("think_prompt", "thoughts", "tags", "tools", "tools_of_text", "parts")
 
 
 def tokenizer_folder(name: str, path, width: int = 16, layers: int = 1) -> Path:

@@ -460,9 +460,11 @@ def test_label_in_only_one_split(texts):
     assert texts(ROWS, train=changed("Me: {}".format, rows=ROWS[:2]) + ROWS[2:]) == set()  # a joke of two lines
 
 
-def test_any_label_before_many_replies_is_a_speaker_tag(texts):
-    rows = [example(row["messages"][0]["content"], f"hey {at}", f"Reply: {at}") for at, row in enumerate(ROWS)]
-    assert texts(rows) == {("data.speaker_tag", "error")}
+@pytest.mark.parametrize("label", ["Reply", "Answer", "mood", "Stimmung", "escalate to orchestrator"])
+def test_a_label_before_many_replies_is_a_format_unless_a_speaker_is_called_that(texts, label):
+    rows = [example("Write a reply.", f"hey {at}", f"{label}: {at}") for at, _ in enumerate(ROWS)]
+    assert texts(rows) == {("data.speaker_tag", "info")}
+    assert texts(rows, owner=label) == {("data.speaker_tag", "error")}
 
 
 # --- the same, and not the same -------------------------------------------------------------

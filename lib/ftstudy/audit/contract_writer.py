@@ -8,7 +8,7 @@ from pathlib import Path
 
 import mlx_lm
 
-from ..chat_format import contract, user_form
+from ..chat_format import contract, text_of, user_form
 from ..chat_format.contract import NAME, VERSION, problems
 from ..chat_format.template import Template
 from ..errors import StudyError
@@ -83,7 +83,7 @@ def build(inputs: RunInputs) -> dict:
     template = Template(tokenizer)
     system = _system_texts([row for row, _, _ in rows], template)
     rendered = template.render(rows[0][0]["messages"][:-1], rows[0][0].get("tools")) or ""
-    turns = [message["content"] for row, _, _ in rows for message in _last_user(row)]
+    turns = [text_of(message) for row, _, _ in rows for message in _last_user(row)]
     agreed = {
         "version": VERSION,
         "note": "Contains messages from the training data: protect it as you protect the data.",
@@ -119,7 +119,7 @@ def _last_user(row: dict) -> list[dict]:
 
 def _system_texts(rows: list[dict], template: Template) -> list[str]:
     """The system texts as the template writes them, since some strip them: at most one more than a contract takes."""
-    by_text = {row["messages"][0]["content"]: row for row in rows if row["messages"][0]["role"] == "system"}
+    by_text = {text_of(row["messages"][0]): row for row in rows if row["messages"][0]["role"] == "system"}
     found = {}
     for row in list(by_text.values())[: MOST_SYSTEM_TEXTS + 1]:
         messages = row["messages"][:-1]
@@ -147,7 +147,7 @@ def _markup(rows: list[dict], template: Template) -> dict[str, list[str]]:
 def _chosen(rows: list[dict]) -> list[int]:
     """The longest conversation, one with an emoji, and others evenly spread."""
     longest = max(range(len(rows)), key=lambda at: len(rows[at]["messages"]))
-    emoji = [at for at, row in enumerate(rows) if any(_has_emoji(message["content"]) for message in row["messages"])]
+    emoji = [at for at, row in enumerate(rows) if any(_has_emoji(text_of(message)) for message in row["messages"])]
     spread = [round(at * (len(rows) - 1) / (GOLDEN - 1)) for at in range(GOLDEN)]
     return list(dict.fromkeys([longest, *emoji[:1], *spread]))[:GOLDEN]
 

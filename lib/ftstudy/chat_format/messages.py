@@ -5,6 +5,7 @@ message is the owner's reply. Rows of our own extraction also have `EXTRACTED`: 
 message as they were before a variant wrote them into the user turn.
 """
 
+import json
 import re
 from collections import Counter
 
@@ -50,7 +51,7 @@ def fill(text: str, example: dict, profile: dict) -> str:
         "instruction": lambda: profile.get("instruction") or "",
         "context": lambda: _written(_turns(example), profile) if by_turns else context_of(example),
         "history": lambda: _written(_turns(example)[:-1], profile) if by_turns else history_of(example),
-        "last_message": lambda: (_turns(example) or [{}])[-1].get("content", "") if by_turns else last_message(example),
+        "last_message": lambda: text_of((_turns(example) or [{}])[-1]) if by_turns else last_message(example),
         # A profile's system text may itself quote the example's.
         "system": lambda: (
             _content(example, "system")
@@ -77,6 +78,23 @@ def text_of(message: dict) -> str:
         parts = [part.get("text") for part in content if isinstance(part, dict)]
         return "\n".join(part for part in parts if isinstance(part, str))
     return content if isinstance(content, str) else ""
+
+
+def calls_of(message: dict) -> list[dict]:
+    """The functions that a message calls, each with its `name` and `arguments`."""
+    calls = message.get("tool_calls")
+    calls = [call.get("function", call) for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
+    return [call for call in calls if isinstance(call, dict)]
+
+
+def in_words(row: dict) -> dict:
+    """The row with each message's content as text, followed by the functions that it calls."""
+    return row | {"messages": [message | {"content": _words(message)} for message in row["messages"]]}
+
+
+def _words(message: dict) -> str:
+    calls = [json.dumps(call, ensure_ascii=False) for call in calls_of(message)]
+    return "\n".join([part for part in [text_of(message)] if part or not calls] + calls)
 
 
 def ends_with_reply(example) -> bool:
@@ -139,7 +157,9 @@ def _turn(message: dict, form: str | dict[str, str]) -> str:
             f"The profile's `turn:` has no text for the role {message['role']}, which this row has. Add it, for example "
             f'{message["role"]}: "{{content}}\\n".'
         )
-    return re.sub(r"\{(role|content)\}", lambda match: message[match[1]], text)
+    return re.sub(
+        r"\{(role|content)\}", lambda match: text_of(message) if match[1] == "content" else message["role"], text
+    )
 
 
 # --- context and last message ---------------------------------------------------------------

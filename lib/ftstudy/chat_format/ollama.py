@@ -3,6 +3,7 @@
 from ..files.limits import SECONDS, limited
 from .go_rendering import render
 from .go_template import Node, fields, parse
+from .messages import text_of
 
 
 def prompt(served: dict, messages: list[dict]) -> str:
@@ -26,7 +27,7 @@ def _prompt(served: dict, messages: list[dict]) -> str:
     known = fields(nodes)
     turns = _merged(turns)
     if "messages" in known:
-        system = "\n\n".join(turn["content"] for turn in turns if turn["role"] == "system")
+        system = "\n\n".join(text_of(turn) for turn in turns if turn["role"] == "system")
         return render(nodes, _data(System=system, Messages=[_message(turn) for turn in turns], Response=""))
     if "response" not in known:
         nodes = [*nodes, *parse("{{ .Response }}")]
@@ -55,7 +56,7 @@ def _exchange_by_exchange(nodes: list[Node], turns: list[dict]) -> str:
         ):
             texts.append(render(nodes, _exchange(now)))
             now = dict.fromkeys(now, "")
-        now[turn["role"]] = turn["content"]
+        now[turn["role"]] = text_of(turn)
     texts.append(render(_until_response(nodes)[0], _exchange(now)))
     return "".join(texts)
 
@@ -84,4 +85,4 @@ def _data(**values) -> dict:
 
 def _message(turn: dict) -> dict:
     empty = {"Thinking": "", "Images": [], "ToolCalls": [], "ToolName": ""}
-    return empty | {"Role": turn["role"], "Content": turn["content"]}
+    return empty | {"Role": turn["role"], "Content": text_of(turn)}

@@ -146,14 +146,19 @@ def as_prompt(prompt, giver: str) -> Prompt:
     if isinstance(prompt, list | tuple) and prompt:
         if all(type(token) is int for token in prompt):
             return list(prompt)
-        if all(
-            isinstance(turn, dict) and is_text(turn.get("role")) and is_text(turn.get("content")) for turn in prompt
-        ):
+        if all(map(_is_turn, prompt)):
             return list(prompt)
     raise StudyError(
         f"No prompt from {giver}: {repr(prompt)[:80]} is not a text, a list of token ids, or a list of messages with "
         "`role` and `content`, or it is empty."
     )
+
+
+def _is_turn(turn) -> bool:
+    """A message with text, with content in parts, or with tool calls."""
+    if not isinstance(turn, dict) or not is_text(turn.get("role")):
+        return False
+    return is_text(turn.get("content")) or isinstance(turn.get("content"), list) or bool(turn.get("tool_calls"))
 
 
 def is_text(value) -> bool:

@@ -3,6 +3,7 @@
 import numpy
 
 from ..failures import pass_on
+from .messages import text_of
 from .rendering import Rendering
 from .tokens import common_prefix, encode, end_of_turn_ids, template_ids
 
@@ -23,7 +24,7 @@ def last_replies(rendering: Rendering, tokenizer) -> tuple[numpy.ndarray, numpy.
         ends.append(same + end)
         agreed.append(same)
     # Prompt and whole may differ before the reply (a think block, say): look for the reply's own tokens.
-    contents = [rendering.rows[row]["messages"][-1]["content"].strip() for row in apart]
+    contents = [text_of(rendering.rows[row]["messages"][-1]).strip() for row in apart]
     for row, own in zip(apart, encode(contents, tokenizer)):
         start = ends[row] - len(own)
         if len(own) and start > starts[row] and numpy.array_equal(rendering.ids[row][start : ends[row]], own):

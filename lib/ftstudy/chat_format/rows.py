@@ -44,8 +44,9 @@ class Split:
     def chats(self) -> Iterator[tuple[int, dict]]:
         """(line number, conversation) of the rows that mlx-lm trains on as conversations.
 
-        Each is a dict with a non-empty list of messages; every role and content is a string. As in mlx-lm, a prompt
-        and its completion become a user message and an assistant message.
+        Each is a dict with a non-empty list of messages; every role is a string. A content may also be a list of
+        parts or missing, as next to a tool call: `messages.in_words` makes texts of them. As in mlx-lm, a prompt and
+        its completion become a user message and an assistant message.
         """
         schema = self.schema
         for number, row in zip(self.numbers, self.rows):
@@ -61,7 +62,9 @@ class Split:
         if not isinstance(row, dict) or schema not in ("completion", "chat"):
             return None
         if schema == "completion":
-            pair = (("user", row.get(self.features["prompt"])), ("assistant", row.get(self.features["completion"])))
+            if not all(self.features[key] in row for key in ("prompt", "completion")):
+                return None
+            pair = (("user", row[self.features["prompt"]]), ("assistant", row[self.features["completion"]]))
             messages = [{"role": role, "content": content} for role, content in pair]
         else:
             messages = row.get(self.features["chat"])
@@ -93,11 +96,18 @@ def read_split(folder: Path, name: str, config: dict | None = None) -> Split:
 
 
 def is_conversation(messages) -> bool:
-    return (
-        isinstance(messages, list)
-        and bool(messages)
-        and all(
-            isinstance(message, dict) and is_text(message.get("role")) and is_text(message.get("content"))
-            for message in messages
-        )
-    )
+    """Whether these are messages that a chat template may take: each has a role, and text that can be encoded."""
+    return isinstance(messages, list) and bool(messages) and all(map(_is_message, messages))
+
+
+def has_texts(messages: list[dict]) -> bool:
+    """Whether every content is a text, not a list of parts or missing."""
+    return all(isinstance(message.get("content"), str) for message in messages)
+
+
+def _is_message(message) -> bool:
+    if not isinstance(message, dict) or not is_text(message.get("role")):
+        return False
+    if isinstance(message.get("content"), str) and len(message) == 2:
+        return is_text(message["content"])
+    return is_text(json.dumps(message, ensure_ascii=False))

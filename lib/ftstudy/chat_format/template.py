@@ -10,6 +10,7 @@ from functools import cached_property
 from jinja2 import Environment, TemplateError, meta
 
 from ..failures import pass_on
+from .messages import text_of
 from .tokens import template_text
 
 ARGUMENTS = {"messages", "tools", "documents", "add_generation_prompt", "raise_exception", "strftime_now"}
@@ -136,7 +137,7 @@ class Template:
         for message, markup in zip(messages, skeleton.markup):
             at += len(markup)
             # Some templates strip.
-            content = message["content"]
+            content = text_of(message)
             forms = (content, content.strip(), content.lstrip(), content.rstrip())
             found = next((form for form in forms if text.startswith(form, at)), None)
             if found is None or not text.startswith(markup, at - len(markup)):
@@ -164,7 +165,7 @@ def _searched(messages: list[dict], text: str) -> list[tuple[int, int, str]]:
     """For a template whose markup depends on the contents: search for each content in turn."""
     spans, at = [], 0
     for message in messages:
-        for content in (message["content"], message["content"].strip()):
+        for content in (text_of(message), text_of(message).strip()):
             start = text.find(content, at)
             if content and start >= 0:
                 at = start + len(content)

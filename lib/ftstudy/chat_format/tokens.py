@@ -34,6 +34,11 @@ def template_ids(messages: list[dict], tokenizer, tools: list | None = None, *, 
         return list(ids)
 
 
+def guarded(tokenizer):
+    """A block that calls the chat template itself. Raises StudyError where the template loops or grows without end."""
+    return _bounded(tokenizer, None, 1)
+
+
 def _bounded(tokenizer, template: str | None, messages: int):
     seconds = SECONDS + messages / 20
     message = _grows(tokenizer, f"it took more than {seconds:.0f} seconds or 2 GB of memory")

@@ -153,7 +153,9 @@ def prompt_ids(
     if "template" in faults:
         ids = chat_format.encode_prompt(_written_out(messages, faults, example, app), tokenizer)
     elif "no template" in faults:
-        ids = chat_format.encode_prompt("\n\n".join(message["content"] for message in messages) + "\n", tokenizer)
+        ids = chat_format.encode_prompt(
+            "\n\n".join(chat_format.text_of(message) for message in messages) + "\n", tokenizer
+        )
     else:
         ids = chat_format.encoded(messages, tokenizer, example.get("tools"))
     return _with_bos(ids, faults, tokenizer)
@@ -207,7 +209,7 @@ def _app_messages(app: dict, example: dict, where, tokenizer=None) -> list[dict]
 
 
 def _content(messages: list[dict], role: str) -> str | None:
-    return next((message["content"] for message in reversed(messages) if message["role"] == role), None)
+    return next((chat_format.text_of(message) for message in reversed(messages) if message["role"] == role), None)
 
 
 def _written_out(messages: list[dict], faults: set, example: dict, app: dict) -> str:

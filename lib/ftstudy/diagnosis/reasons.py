@@ -69,6 +69,7 @@ VOID = {
 KNOWN = {
     "learning_rate": ("config.learning_rate", "config.lr_schedule"),
     "templated_content": ("data.templated", "data.control_tokens"),
+    "content_not_written": ("data.content_form", "data.tool_calls", "data.thoughts"),
     "speaker_tags": ("data.speaker_tag",),
     "replies_cut": ("loss.truncated",),
     "end_untrained": ("loss.end_of_turn",),

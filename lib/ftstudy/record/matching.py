@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ..chat_format import context_of, ends_with_reply, last_message
+from ..chat_format import context_of, ends_with_reply, last_message, text_of
 from ..errors import StudyError
 from ..extract.variant_folder import SPLITS, load_examples
 from ..paths import shown
@@ -32,8 +32,8 @@ def rows_of(folder: Path, split: str | None = None) -> list[Row]:
 
 def _row(where: Where, example: dict) -> Row:
     turns = [message for message in example["messages"][:-1] if message["role"] != "system"]
-    user = next((turn["content"] for turn in reversed(turns) if turn["role"] == "user"), "")
-    earlier = tuple(_squeezed(turn["content"]) for turn in turns[:-1])
+    user = next((text_of(turn) for turn in reversed(turns) if turn["role"] == "user"), "")
+    earlier = tuple(_squeezed(text_of(turn)) for turn in turns[:-1])
     return where, _squeezed(user), _squeezed(context_of(example)), _squeezed(last_message(example)), earlier
 
 

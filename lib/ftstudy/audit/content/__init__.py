@@ -2,14 +2,18 @@
 
 Sister modules look for names before a reply (`speakers`), for what repeats too often or should repeat and doesn't
 (`sameness`), for the layout of user turns (`user_form`), for rendered templates (`control_tokens`), for odd
-characters (`characters`), and for what identifies somebody (`identifiers`).
+characters (`characters`), for what identifies somebody (`identifiers`), for what a template makes of contents that
+aren't text (`written`), and for thoughts (`thoughts`).
 """
 
+from ...chat_format.messages import in_words
+from ...chat_format.rows import has_texts
+from ...chat_format.template import Template
 from ...errors import StudyError
 from ..evidence import in_rows, quoted
 from ..findings import Check, Finding
 from ..run_inputs import RunInputs
-from . import characters, control_tokens, identifiers, sameness, speakers, user_form
+from . import characters, control_tokens, identifiers, sameness, speakers, thoughts, user_form, written
 
 ROLES = {"system", "user", "assistant", "tool"}
 BAD_ROLES = Check(
@@ -54,6 +58,8 @@ CHECKS = (
     LAST_ROLE,
     EMPTY_REPLY,
     EMPTY_USER,
+    *written.CHECKS,
+    *thoughts.CHECKS,
     *sameness.CHECKS,
     *speakers.CHECKS,
     *control_tokens.CHECKS,
@@ -65,12 +71,16 @@ CHECKS = (
 
 def check(inputs: RunInputs) -> list[Finding]:
     """Findings on the conversations of all splits. Never raises, whatever they contain."""
-    chats = {name: list(split.chats()) for name, split in inputs.splits.items()}
-    tokenizer = _tokenizer(inputs) if any(chats.values()) else None
+    given = {name: list(split.chats()) for name, split in inputs.splits.items()}
+    tokenizer = _tokenizer(inputs) if any(given.values()) else None
+    given = {name: [one for one in rows if _is_taken(one[1], tokenizer)] for name, rows in given.items()}
+    chats = {name: [(number, in_words(row)) for number, row in rows] for name, rows in given.items()}
     labels = speakers.labels_of(chats)
     return [
         *_roles(inputs, chats, str(getattr(tokenizer, "chat_template", None) or "")),
         *_empty(inputs, chats, labels),
+        *written.check(inputs, given, tokenizer),
+        *thoughts.check(inputs, given, tokenizer),
         *speakers.check(inputs, chats, labels),
         *sameness.check(inputs, chats),
         *user_form.check(inputs, chats),
@@ -78,6 +88,16 @@ def check(inputs: RunInputs) -> list[Finding]:
         *characters.check(inputs, chats),
         *identifiers.check(inputs, chats),
     ]
+
+
+def _is_taken(row: dict, tokenizer) -> bool:
+    """Whether training takes a row with contents that aren't text; if not, the data family reports it."""
+    if has_texts(row["messages"]):
+        return True
+    return (
+        tokenizer is not None
+        and Template(tokenizer).render(row["messages"], row.get("tools"), prompt=False) is not None
+    )
 
 
 def _tokenizer(inputs: RunInputs):

@@ -14,7 +14,8 @@ CONTROL_TOKENS = Check(
     "data.control_tokens",
     ("error",),
     "A control token of the tokenizer, or a well-known one, inside a message; one that people might type, such as "
-    "`</s>`, only if many rows have it.",
+    "`</s>`, only if many rows have it. A reply may contain whole blocks of thought or tool calls (`<think>…</think>`) of "
+    "a model that has tokens for them.",
     cause="The tokenizer encodes them as the tokens that begin and end turns: the model sees turns that nobody took.",
     fix="Remove them from the texts; an export of prompts is not a message history.",
     bad='{"role": "user", "content": "hey<|im_end|>"}',
@@ -40,6 +41,15 @@ OTHER_MODELS = re.compile(
     re.IGNORECASE,
 )
 MANY = 0.1  # of a split's rows
+WRITES = ("assistant", "tool")  # roles in whose turns such blocks belong
+KINDS = ("think", "tool_call")  # of blocks that mlx-lm's tokenizer tells
+THOUGHTS = (("<think>", "</think>"), ("<thinking>", "</thinking>"), ("[THINK]", "[/THINK]"))
+BLOCKS = (
+    *THOUGHTS,
+    ("<tool_call>", "</tool_call>"),
+    ("<tool_response>", "</tool_response>"),
+    ("<|tool_call_start|>", "<|tool_call_end|>"),
+)
 NAMED = re.compile(r"</?(?:think|tool_call|tool_response|start_of_turn|end_of_turn)>")  # where the vocabulary has them
 RENDERED = re.compile(
     r"<\|im_start\|>\s{0,9}(?:system|user|assistant|tool)\b|<start_of_turn>\s{0,9}(?:user|model)\b"
@@ -55,7 +65,7 @@ QUICK = ("<|", "<｜", "<start_of", "<<SYS", "##")  # RENDERED needs one of them
 
 def check(inputs: RunInputs, chats: dict, tokenizer) -> list[Finding]:
     """Findings on control tokens and rendered turns. Without a tokenizer only well-known tokens are looked for."""
-    tokens, header = control_tokens(tokenizer), turn_header(tokenizer)
+    tokens, header, blocks = control_tokens(tokenizer), turn_header(tokenizer), blocks_of(tokenizer)
     odd_shaped = [token for token in tokens if not SHAPE.fullmatch(token)]
     own, others, templated = {}, {}, {}  # (split, line) -> what is there
     foreign = {}  # (split, token that people might type) -> line -> what is there
@@ -68,7 +78,7 @@ def check(inputs: RunInputs, chats: dict, tokenizer) -> list[Finding]:
                 if text in clean:
                     continue
                 is_reply = role == "assistant" and message is row["messages"][-1]
-                place = _control(text, tokens, odd_shaped)
+                place = _control(without_blocks(text, blocks) if role in WRITES else text, tokens, odd_shaped)
                 turn = (_rendered_in_reply if is_reply else _rendered)(text, header)
                 typed = None if place or not ("<" in text or "[" in text) else OTHER_MODELS.search(text)
                 if place:
@@ -110,6 +120,24 @@ def control_tokens(tokenizer) -> set[str]:
     added = (getattr(unwrapped(tokenizer), "added_tokens_decoder", None) or {}).values()
     found = {str(token) for token in added if token.special or NAMED.fullmatch(str(token))}
     return {token for token in found if len(token.strip()) > 2}
+
+
+def blocks_of(tokenizer) -> list[tuple[str, str]]:
+    """The blocks that this model writes within a reply, such as thoughts and tool calls: those that mlx-lm knows of its
+    tokenizer, and pairs of tokens in its vocabulary or template."""
+    pairs = [(getattr(tokenizer, f"{kind}_start", None), getattr(tokenizer, f"{kind}_end", None)) for kind in KINDS]
+    template, tokens = str(getattr(tokenizer, "chat_template", None) or ""), control_tokens(tokenizer)
+    pairs += [pair for pair in BLOCKS if all(one in tokens or one in template for one in pair)]
+    return list(dict.fromkeys(pair for pair in pairs if all(isinstance(one, str) and one for one in pair)))
+
+
+def without_blocks(text: str, blocks: list[tuple[str, str]]) -> str:
+    """The text with the markers of its whole blocks blanked, and all else at the same place."""
+    for start, end in blocks:
+        if start in text:
+            whole = rf"{re.escape(start)}((?:(?!{re.escape(start)}).)*?){re.escape(end)}"
+            text = re.sub(whole, rf"{' ' * len(start)}\1{' ' * len(end)}", text, flags=re.DOTALL)
+    return text
 
 
 def turn_header(tokenizer) -> str | None:

@@ -13,8 +13,9 @@ from ..run_inputs import RunInputs
 
 SPEAKER_TAG = Check(
     "data.speaker_tag",
-    ("error",),
-    "A reply that begins with its speaker's name, a role or a template's header, or goes on with someone else's line.",
+    ("error", "info"),
+    "A reply that begins with its speaker's name, a role or a template's header, or goes on with someone else's line; an info if most "
+    "replies begin with one label that no speaker has, such as `Answer:`.",
     cause="The turn's header already says who speaks; the name becomes part of the text that the model writes.",
     fix="Write only the reply: no name, brackets or role before it, and nothing that follows it.",
     bad='{"role": "assistant", "content": "Sam: yes pls"}',
@@ -42,7 +43,7 @@ SIDES = ROLES | {"me", "you", "user", "human", "ai", "bot", "model", "system"}  
 PERSONA = "(?i:you are|you're|named|called|act as|write as|reply as|text as|text like|write like)"
 LABELLED = 0.8  # of the user turns begin with `Name: ` if the data names speakers at all
 FIRST = 20  # labels of a reply that are looked up
-ALWAYS = 0.2  # of a split's replies begin with the same label: no person writes like that, whatever the word
+ALWAYS = 0.2  # of a split's replies begin with the same label: no person writes like that, but a format does
 OFTEN = 0.03  # the same for one of SIDES: people joke "me: … also me: …", but not this often
 USUAL = 0.05  # of the rows begin with this name, which then counts as a speaker in all rows
 SAMPLE = 1000  # rows per split, evenly spread, that are searched for the usual names
@@ -86,7 +87,7 @@ def check(inputs: RunInputs, chats: dict, labels: set[str]) -> list[dict]:
     owner = inputs.owner.casefold()
     owners = {owner, *(part for part in owner.split() if len(part) > 2 and not part.endswith("."))} - {"the"}
     usual = usual_labels(chats) if labels else set()
-    hits = []
+    hits, labelled = [], []
     for name, rows in chats.items():
         tagged, unknown, total = [], {}, 0
         for number, row in rows:
@@ -103,9 +104,21 @@ def check(inputs: RunInputs, chats: dict, labels: set[str]) -> list[dict]:
                 unknown.setdefault(f"{dashed.casefold()} -", []).append((number, reply["content"]))
         for label, found in unknown.items():
             if len(found) >= min(5, max(3, total)) and len(found) > (OFTEN if label in SIDES else ALWAYS) * total:
-                tagged += found
+                if label in SIDES or label.endswith(" -"):
+                    tagged += found
+                else:
+                    labelled += [(name, number, f"the reply is {quoted(said)}") for number, said in found]
         hits += [(name, number, f"the reply is {quoted(said)}") for number, said in sorted(tagged)]
-    return in_rows(inputs, SPEAKER_TAG, "error", hits, "whose reply names its speaker")
+    constant = in_rows(
+        inputs,
+        SPEAKER_TAG,
+        "info",
+        labelled,
+        "whose reply begins with the same label as many others",
+        cause="Nothing in the data says that this is a speaker's name. The model learns to begin its replies like that.",
+        fix="No action needed if your app wants this label; leave it out if it is a name.",
+    )
+    return in_rows(inputs, SPEAKER_TAG, "error", hits, "whose reply names its speaker") + constant
 
 
 def _dashed(reply: str) -> str | None:

@@ -7,8 +7,10 @@ there aborts every run; a fault in a later row aborts when that row's turn comes
 import json
 from pathlib import Path
 
+from ...chat_format import trainer_rows
 from ...chat_format.rows import Split, read_split
 from ...configs import study
+from ...errors import StudyError
 from ...extract.variant_folder import SPLITS
 from ...paths import shown
 from ..evidence import counted, listed
@@ -125,7 +127,22 @@ def check(inputs: RunInputs) -> list[Finding]:
     # The study's own trainer uses every row, whatever the batch size.
     batch_size = None if study(config) else config.get("batch_size")
     flags = {"test": bool(config.get("test")), "mask_prompt": bool(config.get("mask_prompt"))}
-    return _findings(inputs.folder, inputs.splits, batch_size, **flags)
+    # The study's own trainer renders the prompt of every row.
+    prompts = flags["mask_prompt"] or bool(study(config))
+
+    def refusal(row, schema: str, features: dict) -> str | None:
+        return trainer_rows.refusal(row, schema, features, tokenizer, prompts)
+
+    tokenizer = _tokenizer(inputs)
+    return _findings(inputs.folder, inputs.splits, batch_size, **flags, refusal=tokenizer and refusal)
+
+
+def _tokenizer(inputs: RunInputs):
+    """The tokenizer, or None without a model: another check reports that."""
+    try:
+        return inputs.tokenizer
+    except StudyError:
+        return None
 
 
 def check_data(folder: Path, batch_size: int) -> list[Finding]:
@@ -153,7 +170,9 @@ def _count_lines(path: Path) -> int:
 # --- files ----------------------------------------------------------------------------------
 
 
-def _findings(folder: Path, splits: dict[str, Split], batch_size, *, test: bool, mask_prompt: bool) -> list[Finding]:
+def _findings(
+    folder: Path, splits: dict[str, Split], batch_size, *, test: bool, mask_prompt: bool, refusal=None
+) -> list[Finding]:
     where = shown(folder)
     evidence = listed(listing(folder))
     if not folder.is_dir():
@@ -171,22 +190,27 @@ def _findings(folder: Path, splits: dict[str, Split], batch_size, *, test: bool,
         findings.append(NO_VALID.found("warning", f"{where} has no valid.jsonl", evidence=evidence, where=where))
     if test and "test" not in splits:
         findings.append(NO_TEST.found("error", f"{where} has no test.jsonl", evidence=evidence, where=where))
+    faults, batches = [], []
     for split in splits.values():
-        faults = _lines(split) + schemas.check_rows(split, test, mask_prompt)
+        if not split.lines:
+            evidence = f"{split.path.name}  0 bytes"
+            title = f"{split.where} is empty"
+            findings.append(ZERO_BYTES.found("error", title, evidence=evidence, where=split.where))
+        found = [*_unread(split), *schemas.check_rows(split, test, mask_prompt, refusal)]
+        faults += found
         # Which rows come after the last batch is only known if all rows are good.
-        findings += faults + _batches(split, batch_size, test, faulty=bool(faults))
+        batches += _batches(split, batch_size, test, faulty=bool(found))
+    findings += schemas.in_files(faults, where) + batches
     return findings + schemas.check_kinds(splits, where)
 
 
-def _lines(split: Split) -> list[Finding]:
-    if not split.lines:
-        evidence = f"{split.path.name}  0 bytes"
-        return [ZERO_BYTES.found("error", f"{split.where} is empty", evidence=evidence, where=split.where)]
+def _unread(split: Split) -> list[schemas.Lines]:
     blank = [f"line {number} is blank" for number in split.blank]
-    return [
-        *schemas.in_lines(split, schemas.BLANK_LINE, "error", blank, "left blank"),
-        *schemas.in_lines(split, schemas.BAD_JSON, "error", split.broken, "without JSON"),
+    found = [
+        schemas.Lines(split, schemas.BLANK_LINE, "error", blank, "left blank"),
+        schemas.Lines(split, schemas.BAD_JSON, "error", split.broken, "without JSON"),
     ]
+    return [one for one in found if one.lines]
 
 
 # --- batches --------------------------------------------------------------------------------

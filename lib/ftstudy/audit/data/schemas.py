@@ -4,10 +4,12 @@ mlx-lm decides the schema of a file by its first row: a prompt with a completion
 before text. A row without that schema's keys fails late.
 """
 
+from dataclasses import dataclass
+
 from ...chat_format.prompts import is_text
-from ...chat_format.rows import Split
+from ...chat_format.rows import Split, is_conversation
 from ..evidence import counted, listed, quoted
-from ..findings import Check, Finding
+from ..findings import SEVERITIES, Check, Finding
 
 FIX_LINES = "Extract the variant again, or fix these lines."
 BLANK_LINE = Check(
@@ -41,9 +43,10 @@ MIXED_SCHEMAS = Check(
 BAD_MESSAGES = Check(
     "data.bad_messages",
     ("error", "warning"),
-    "A row that isn't a conversation: no list of messages, or a message without a role or text content; a warning in "
-    "test.jsonl if nothing is tested.",
-    cause="mlx-lm hands every row to the chat template and the tokenizer, and aborts at one that they cannot take.",
+    "A row that mlx-lm's own dataset class refuses, with this model's chat template: no list of messages, or a message "
+    "whose content the template cannot write; a warning in test.jsonl if nothing is tested.",
+    cause="mlx-lm hands every row to the chat template and the tokenizer, and aborts at one that they cannot take. The "
+    "evidence is what it says to these rows.",
     fix=FIX_LINES,
     bad='{"messages": [{"role": "user", "content": null}]}',
     good='{"messages": [{"role": "user", "content": "hey"}, {"role": "assistant", "content": "yo"}]}',
@@ -61,20 +64,48 @@ KINDS = {"completion": "a prompt and a completion", "chat": "messages", "text": 
 KEYS = {"completion": ("prompt", "completion"), "chat": ("chat",), "text": ("text",)}
 
 
-def in_lines(split: Split, check: Check, severity: str, lines: list[str], title: str) -> list[Finding]:
-    """The finding on lines of one file; none without lines."""
-    title = f"{split.where} has {counted(len(lines), 'line')} {title}"
-    return [check.found(severity, title, evidence=listed(lines), where=split.where)] if lines else []
+@dataclass(frozen=True)
+class Lines:
+    """Lines of one file that have the same fault; `what`: "…", after the number of lines in a title."""
+
+    split: Split
+    check: Check
+    severity: str
+    lines: list[str]
+    what: str
 
 
-def check_rows(split: Split, test: bool, mask_prompt: bool) -> list[Finding]:
-    """Findings on rows that don't fit their file, or that no trainer can take."""
+def in_files(found: list[Lines], where: str) -> list[Finding]:
+    """One finding for each fault, whichever files have it; `where`: the folder, for a fault in several."""
+    faults = {}
+    for one in found:
+        faults.setdefault((one.check.id, one.what), []).append(one)
+    return [_finding(same, where) for same in faults.values()]
+
+
+def _finding(same: list[Lines], where: str) -> Finding:
+    first, several = same[0], len(same) > 1
+    number = counted(sum(len(one.lines) for one in same), "line")
+    names = [one.split.path.name for one in same]
+    subject = f"{', '.join(names[:-1])} and {names[-1]} have" if several else f"{first.split.where} has"
+    lines = [f"{one.split.path.name} {line}" if several else line for one in same for line in one.lines]
+    severity = min((one.severity for one in same), key=SEVERITIES.index)
+    where = where if several else first.split.where
+    return first.check.found(severity, f"{subject} {number} {first.what}", evidence=listed(lines), where=where)
+
+
+def check_rows(split: Split, test: bool, mask_prompt: bool, refusal=None) -> list[Lines]:
+    """The rows that don't fit their file, or that the trainer refuses.
+
+    Unless they are plain, rows are handed to mlx-lm's dataset class: `refusal(row, schema, features)` gives the error
+    with which it aborts, or None. Without it, for want of a tokenizer, the shape of the rows decides.
+    """
     other, wrong, schema = [], [], split.schema
     for number, row in zip(split.numbers, split.rows):
         kind = split.schema_of(row)
         if kind and schema and not _has_keys(split, schema, row):
             other.append(f"line {number}: {KINDS[kind]}, after a first row with {KINDS[schema]}")
-        elif problem := _problem(split, schema or kind, row):
+        elif problem := _problem(split, schema or kind, row, refusal):
             wrong.append(f"line {number}: {problem}")
     masked = schema == "text" and mask_prompt
     if masked:
@@ -83,10 +114,11 @@ def check_rows(split: Split, test: bool, mask_prompt: bool) -> list[Finding]:
     unused = split.name == "test" and not test
     opened = bool(split.rows) and schema is None
     severities = ["warning" if unused and not aborts else "error" for aborts in (masked, opened)]
-    return [
-        *in_lines(split, MIXED_SCHEMAS, severities[0], other, "with a schema that this run does not take"),
-        *in_lines(split, BAD_MESSAGES, severities[1], wrong, "that the trainer cannot take"),
+    found = [
+        Lines(split, MIXED_SCHEMAS, severities[0], other, "with a schema that this run does not take"),
+        Lines(split, BAD_MESSAGES, severities[1], wrong, "that the trainer cannot take"),
     ]
+    return [one for one in found if one.lines]
 
 
 def _has_keys(split: Split, schema: str, row: dict) -> bool:
@@ -94,8 +126,19 @@ def _has_keys(split: Split, schema: str, row: dict) -> bool:
     return all(split.features[key] in row for key in KEYS[schema])
 
 
-def _problem(split: Split, schema: str | None, row) -> str | None:
+def _problem(split: Split, schema: str | None, row, refusal) -> str | None:
     """Why the trainer cannot take one row, or None."""
+    shape = _shape(split, schema, row)
+    if shape is None or refusal is None or not isinstance(row, dict) or not schema or not _has_keys(split, schema, row):
+        return shape
+    refused = refusal(row, schema, split.features)
+    if refused is None and schema == "chat" and not is_conversation(row[split.features["chat"]]):
+        return f"{shape}, and the chat template leaves a gap there"
+    return f"{shape}; {refused}" if refused else None
+
+
+def _shape(split: Split, schema: str | None, row) -> str | None:
+    """What is unusual in the shape of a row, or None."""
     if not isinstance(row, dict):
         return "not a JSON object"
     if schema is None or not _has_keys(split, schema, row):

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy
 
 from ...chat_format.loss_mask import KINDS, LossMask
+from ...chat_format.rows import has_texts
 from ...configs import study
 from ..evidence import counted, listed, quoted, row_lines
 from ..findings import Check, Finding
@@ -128,7 +129,7 @@ def _of_split(inputs: RunInputs, split: str) -> list[Finding]:
 
 def _refused(inputs: RunInputs, split: str) -> list[Finding]:
     rendering = inputs.rendering(split)
-    lines, severity, cause = rendering.refused, "error", None
+    lines, severity, cause = _with_texts(inputs, split, rendering.refused), "error", None
     if study(inputs.config):
         cause = "Training aborts at a row that the template rejects."
     elif not inputs.config.get("mask_prompt"):  # then mlx-lm doesn't render prompts
@@ -141,6 +142,12 @@ def _refused(inputs: RunInputs, split: str) -> list[Finding]:
         return []
     title = f"The chat template rejects {counted(len(lines), 'row')} of {split}.jsonl"
     return [TEMPLATE_REFUSES.found(severity, title, evidence=listed(lines), cause=cause)]
+
+
+def _with_texts(inputs: RunInputs, split: str, refused: list[str]) -> list[str]:
+    """The refused rows whose contents are texts: the others are data.bad_messages."""
+    others = {f"line {number}" for number, row in inputs.splits[split].chats() if not has_texts(row["messages"])}
+    return [line for line in refused if line.partition(":")[0] not in others] if refused else []
 
 
 def _nan_batches(mask: LossMask, iterations, training: bool) -> list[Finding]:

@@ -104,7 +104,7 @@ def _why_without(mask: LossMask, rows: numpy.ndarray, tokenizer) -> str:
 def _after_reply(mask: LossMask, row: int, tokenizer) -> str:
     """What the template writes after a row's reply."""
     text = tokenizer.decode(mask.rendering.ids[row][mask.starts[row] :].tolist())
-    content = mask.rendering.rows[row]["messages"][-1]["content"].strip()
+    content = chat_format.text_of(mask.rendering.rows[row]["messages"][-1]).strip()
     before, _, after = text.rpartition(content) if content else ("", "", text)
     return after.strip() if before or not content or text.startswith(content) else ""
 

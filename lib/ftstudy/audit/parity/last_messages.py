@@ -2,7 +2,7 @@
 
 import re
 
-from ...chat_format.messages import has_turns, last_speaker
+from ...chat_format.messages import has_turns, last_speaker, text_of
 from ..evidence import in_rows
 from ..findings import Check, Finding
 from ..run_inputs import RunInputs
@@ -38,5 +38,5 @@ def _is_owner(speaker: str, row: dict, owner: str) -> bool:
     """Whether this is the owner's name, or one that only the owner has."""
     if speaker.lower() in ("me", "i", owner.lower()):
         return True
-    system = next((message["content"] for message in row["messages"] if message["role"] == "system"), "")
+    system = next((text_of(message) for message in row["messages"] if message["role"] == "system"), "")
     return bool(re.search(rf"\bYou are {re.escape(speaker)}\b", system))

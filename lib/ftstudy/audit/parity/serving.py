@@ -5,6 +5,7 @@ A Modelfile and a GGUF file say this, and any profile may name its `stop` texts.
 
 from collections import Counter
 
+from ...chat_format import text_of
 from ...chat_format.replies import last_replies
 from ..evidence import listed
 from ..findings import Check, Finding
@@ -92,7 +93,7 @@ def _missing_stop(inputs: RunInputs, name: str, profile: dict, stops: list[str])
 
 def _cut_replies(inputs: RunInputs, name: str, stops: list[str]) -> list[Finding]:
     rows = inputs.conversations(name)
-    replies = [(number, row["messages"][-1]["content"]) for number, row in zip(rows.numbers, rows.rows)]
+    replies = [(number, text_of(row["messages"][-1])) for number, row in zip(rows.numbers, rows.rows)]
     cut = [(number, stop) for number, reply in replies for stop in stops if stop and stop in reply.strip()]
     if not cut:
         return []

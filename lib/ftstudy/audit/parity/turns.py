@@ -5,6 +5,7 @@ from dataclasses import replace
 from difflib import SequenceMatcher
 from typing import NamedTuple
 
+from ...chat_format import text_of
 from ...chat_format.template import Template
 from .other_markup import read_other_markup
 from .reading import Reading, Turn, read, squeezed
@@ -36,7 +37,7 @@ def read_prompts(example: dict, template: Template, training: str, inference: st
     """Both texts, with their special tokens, as turns that are paired."""
     messages, tools = example["messages"][:-1], example.get("tools")
     starts, texts = _without_starts(template, training, inference)
-    given = [(message["role"], message["content"]) for message in messages]
+    given = [(message["role"], text_of(message)) for message in messages]
     special = [token for token in template.special if token in texts[0] or token in texts[1]]
     trained = _as_written(messages, template, training, texts[0], tools)
     trained = trained or read(texts[0], given, template, tools, special) or read_other_markup(texts[0], given, template)

@@ -7,6 +7,7 @@ case, by how much they share beyond chance (see `overlap`), so that stock phrase
 import json
 from collections import defaultdict
 
+from ...chat_format.messages import in_words
 from ...chat_format.rows import Split, read_split
 from ...extract.variant_folder import HELDOUT
 from ...files.reading import opened
@@ -71,7 +72,7 @@ def _all_rows(inputs: RunInputs) -> tuple[list[Row], list[str]]:
 
 def _rows(split: Split, meta: dict | None):
     for number, chat in split.chats():
-        messages = chat["messages"]
+        messages = in_words(chat)["messages"]
         context = tuple(message["content"] for message in messages[:-1] if message["role"] != "system")
         yield Row(split.name, number, context, messages[-1]["content"], meta and meta[number])
 

@@ -1,0 +1,240 @@
+"""Other people's fine-tunes: public failure stories, rebuilt small, and what the audit has to say to each.
+
+A case is a model family of `templates`, what becomes of each row of an invented chat, what the config and the app's
+profile say, and the findings above info that the audit reports: those, and no others. `notes` are infos it has to
+report too.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from faults import conversations
+from ftstudy import audit
+from ftstudy.models import base_models
+from mlx_lm.tuner import datasets
+from templates import tokenizer_folder
+
+SIZES = {"train": 40, "valid": 8, "test": 8}
+CHAT = {"kind": "messages"}
+ERROR, WARNING = "error", "warning"
+
+
+@dataclass(frozen=True)
+class Case:
+    row: Callable  # (row of messages, its number) -> the row of the case
+    model: str = "chatml"
+    found: tuple = ()  # (check, severity) of all findings above info
+    notes: tuple = ()  # checks of infos
+    says: str = ""  # words in the title, cause, fix or evidence of the first of them
+    config: dict = field(default_factory=dict)
+    profile: dict | None = None
+
+
+def said(row):
+    """Question and reply of a row."""
+    return row["messages"][-2]["content"], row["messages"][-1]["content"]
+
+
+def turns(question, reply, **of_reply):
+    return {"messages": [{"role": "user", "content": question}, {"role": "assistant", "content": reply} | of_reply]}
+
+
+# --- tool calls -------------------------------------------------------------------------------
+
+TOOLS = [
+    {
+        "type": "function",
+        "function": {
+            "name": "remind",
+            "description": "Set a reminder",
+            "parameters": {"type": "object", "properties": {"what": {"type": "string"}}},
+        },
+    }
+]
+MISSING = object()
+
+
+def calling(content=MISSING, arguments=dict, tools=TOOLS):
+    """Rows whose reply is a tool call, with arguments as an object (dict) or as a JSON text (str)."""
+
+    def change(row, number):
+        question, reply = said(row)
+        given = {"what": reply}
+        function = {"name": "remind", "arguments": given if arguments is dict else json.dumps(given)}
+        made = turns(question, content, tool_calls=[{"id": "c1", "type": "function", "function": function}])
+        if content is MISSING:
+            del made["messages"][-1]["content"]
+        return made | {"tools": tools}
+
+    return change
+
+
+def called_before(row, number):
+    """A call in the middle: the reply answers what the tool said."""
+    made, reply = calling()(row, number), said(row)[1]
+    made["messages"] += [{"role": "tool", "content": f"saved {number}"}, {"role": "assistant", "content": reply}]
+    return made
+
+
+TWICE = (("data.tool_calls", ERROR),)
+CALLS = {
+    "12 arguments as JSON text, encoded again": Case(
+        calling(arguments=str), "tools", TWICE, says="encodes a second time", profile=CHAT
+    ),
+    "12 the same, where the template takes text": Case(calling(arguments=str), "tools_of_text", profile=CHAT),
+    "12 arguments as an object, where it takes both": Case(calling(), "tools_of_text", profile=CHAT),
+    "51 calls without content": Case(calling(), "tools", profile=CHAT),
+    "51 calls with null content": Case(calling(None), "tools", profile=CHAT),
+    "51 a call before the reply": Case(called_before, "tools", profile=CHAT),
+    "51b calls with empty content": Case(calling(""), "tools", profile=CHAT),
+    "51 calls that the template leaves out": Case(calling(""), "chatml", TWICE, says="leaves out"),
+    "51 null, which the template can't write": Case(
+        calling(None), "chatml", (("data.bad_messages", ERROR),), says="mlx-lm: "
+    ),
+}
+
+# --- content in parts -------------------------------------------------------------------------
+
+
+def in_parts(row, number):
+    for message in row["messages"]:
+        message["content"] = [{"type": "text", "text": message["content"]}]
+    return row
+
+
+def with_picture(row, number):
+    row = in_parts(row, number)
+    row["messages"][-2]["content"].append({"type": "image", "image": f"{number}.png"})
+    return row
+
+
+REFUSED = (("data.bad_messages", ERROR),)
+CONTENT_PARTS = {
+    "65 parts, which the template refuses": Case(in_parts, "chatml", REFUSED, says="can only concatenate str"),
+    "65b parts, which the template takes": Case(in_parts, "parts", profile=CHAT),
+    "65 pictures in the parts": Case(
+        with_picture, "parts", (("data.content_form", ERROR),), says='type "image", which training on text'
+    ),
+}
+
+# --- thoughts and calls as text ---------------------------------------------------------------
+
+
+def thinking(share=1.0):
+    def change(row, number):
+        question, reply = said(row)
+        thought = f"<think>\nthey asked about {question[:30]!r}, a short answer will do\n</think>\n\n"
+        row["messages"][-1]["content"] = thought * (number % 10 < 10 * share) + reply
+        return row
+
+    return change
+
+
+def call_as_text(row, number):
+    call = json.dumps({"name": "remind", "arguments": {"what": said(row)[1]}})
+    row["messages"][-1]["content"] = f"<tool_call>\n{call}\n</tool_call>"
+    return row
+
+
+def half_a_thought(row, number):
+    row["messages"][-1]["content"] = "<think>\n" + said(row)[1]
+    return row
+
+
+CONTROL, THOUGHTS = (("data.control_tokens", ERROR),), (("data.thoughts", WARNING),)
+REASONING = {
+    "50 thoughts, which the template writes": Case(thinking(), "thoughts", profile=CHAT),
+    "50b thoughts in half of the rows": Case(thinking(0.5), "thoughts", THOUGHTS, says="empty block", profile=CHAT),
+    "50 thoughts after the template's own block": Case(thinking(), "qwen3", THOUGHTS, says="after an empty block"),
+    "50 thoughts of a model without tokens for them": Case(thinking(), "chatml", CONTROL),
+    "50 a thought that never ends": Case(half_a_thought, "tags", CONTROL),
+    "71 calls as text, in the model's own tags": Case(call_as_text, "tags", profile=CHAT),
+    "71 thoughts as text, in the model's own tags": Case(thinking(), "tags", profile=CHAT),
+}
+
+# --- labels -----------------------------------------------------------------------------------
+
+
+def labelled(label):
+    def change(row, number):
+        row["messages"][-1]["content"] = label.format(said(row)[1], number % 3)
+        return row
+
+    return change
+
+
+def by_owner(row, number):
+    row["messages"][0]["content"] = "You are Robin."
+    return labelled("Robin: {}")(row, number)
+
+
+LABELS = {
+    "75 Answer: before each reply": Case(labelled("Answer: {}"), notes=("data.speaker_tag",), profile=CHAT),
+    "75c Mood: before each reply": Case(labelled("Mood: {1}. {0}"), notes=("data.speaker_tag",), profile=CHAT),
+    "75 the owner's name before each reply": Case(by_owner, found=(("data.speaker_tag", ERROR),)),
+}
+
+CASES = CALLS | CONTENT_PARTS | REASONING | LABELS
+
+
+# --- how a case is built ----------------------------------------------------------------------
+
+
+def rows_of(case: Case) -> dict[str, list]:
+    made, _ = conversations.dataset("texter", SIZES, "plain", True, 0)
+    return {name: [case.row(row, number) for number, row in enumerate(rows)] for name, rows in made.items()}
+
+
+def audited(case: Case, folder) -> dict:
+    tokenizer_folder(case.model, folder / "model")
+    (folder / "data").mkdir()
+    for name, rows in rows_of(case).items():
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        (folder / "data" / f"{name}.jsonl").write_text(text, encoding="utf-8")
+    paths = {"model": str(folder / "model"), "data": str(folder / "data"), "adapter_path": str(folder / "adapter")}
+    config = paths | {"train": True, "batch_size": 4, "iters": 20, "learning_rate": 1e-4, "num_layers": 1}
+    config |= {"mask_prompt": True, "max_seq_length": 2048, "steps_per_eval": 10, "save_every": 10} | case.config
+    (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    if case.profile:
+        (folder / "app.yaml").write_text(yaml.safe_dump(case.profile), encoding="utf-8")
+    return audit.audit(folder / "config.yaml", inference=folder / "app.yaml" if case.profile else None)
+
+
+def shown(report: dict) -> str:
+    return "\n".join(
+        f"{one['severity']} {one['check']}: {one['title']} {one['evidence'][:2]}" for one in report["findings"]
+    )
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_a_public_failure_is_named_and_nothing_else(case, tmp_path):
+    report = audited(case, tmp_path)
+    found = [one for one in report["findings"] if one["severity"] != "info"]
+    assert {(one["check"], one["severity"]) for one in found} == set(case.found), shown(report)
+    assert {*case.notes} <= {one["check"] for one in report["findings"] if one["severity"] == "info"}, shown(report)
+    if case.says:
+        assert any(case.says in json.dumps(one, ensure_ascii=False).replace('\\"', '"') for one in found), shown(report)
+
+
+ABORTS = {"data.bad_messages", "data.mixed_schemas", "data.bad_json", "data.blank_line", "loss.template_refuses"}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_the_audit_says_that_mlx_lm_aborts_where_it_does(case, tmp_path):
+    report = audited(case, tmp_path)
+    said_so = any(one["check"] in ABORTS and one["severity"] == "error" for one in report["findings"])
+    config = yaml.safe_load((tmp_path / "config.yaml").read_text()) | {"test": False, "hf_dataset": False}
+    tokenizer = base_models.load_tokenizer(tmp_path / "model")
+    try:
+        train, valid, _ = datasets.load_dataset(SimpleNamespace(**config), tokenizer)
+        for split in (train, valid):
+            for at in range(len(split)):
+                split.process(split[at])
+    except Exception as error:
+        assert said_so, f"{type(error).__name__}: {error}\n{shown(report)}"
+    else:
+        assert not said_so, shown(report)
