@@ -177,6 +177,51 @@ def test_the_first_step_that_fails_names_the_verdict(healthy, first, second):
     assert found["verdict"]["usable"] is (None if found["verdict"]["step"] in ("measured", "enough_data") else False)
 
 
+HEADLINES = {
+    "measured": "Not known yet: no model was measured",
+    "enough_data": "Not known yet: too little held-out data",
+    "replies_end": "Not usable yet: its replies do not end",
+    "replies_sound": "Not usable yet: its replies are empty, loop, or are copied",
+    "closer_in_style": "Not usable yet: it sounds no more like the person than its base",
+    "likelier": "Not usable yet: it is no better than its base",
+    "beats_examples": "Not usable yet: its base does better with a few examples in the prompt",
+    "beats_similar_examples": "Not usable yet: its base does better with similar past conversations in the prompt",
+}
+
+
+@pytest.mark.parametrize("step", SPOILT)
+def test_the_headline_says_why_it_is_not_usable(healthy, step):
+    SPOILT[step](healthy)
+    assert diagnosis.diagnose(healthy)["verdict"]["headline"] == HEADLINES[step]
+
+
+def test_a_model_that_wrote_nothing_is_not_judged_by_its_replies(healthy):
+    healthy["comparison"]["generated"] = None
+    found = diagnosis.diagnose(healthy)
+    assert found["verdict"]["headline"] == "Not known yet: whether its replies end can't be told"
+    unknown = {"replies_end", "replies_sound", "closer_in_style"}
+    assert {step for step, passed in steps(found).items() if passed is None} == unknown
+
+
+@pytest.mark.parametrize("rate, usable", [(0.9, True), (0.89, False)])
+def test_nine_of_ten_replies_have_to_end(healthy, rate, usable):
+    tuned(healthy, "writes").update(end_of_turn_rate=rate, end_of_turn_interval=[0.8, 0.95])
+    assert diagnosis.diagnose(healthy)["verdict"]["usable"] is usable
+
+
+def test_replies_that_may_end_often_enough_are_a_doubt(healthy):
+    tuned(healthy, "writes").update(end_of_turn_rate=0.8, end_of_turn_interval=[0.5, 1.0])
+    assert diagnosis.diagnose(healthy)["verdict"]["headline"].startswith("Not known yet")
+
+
+def test_one_in_ten_unsound_replies_is_too_many_whatever_their_fault(healthy):
+    tuned(healthy, "writes").update(empty=0.04, looping=0.05)
+    assert diagnosis.diagnose(healthy)["verdict"]["usable"] is True
+    tuned(healthy, "writes").update(copied=0.01)
+    said = "Of its replies, 4% are empty, 5% repeat themselves and 1% are copied from training"
+    assert said in diagnosis.diagnose(healthy)["verdict"]["sentence"]
+
+
 def test_what_cannot_be_told_is_neither_usable_nor_not(healthy):
     healthy["comparison"]["differences"][0] = difference(
         "tuned, aligned",
@@ -262,6 +307,9 @@ def test_causes_are_ordered_void_measured_known_slight_notes(healthy):
     assert by_id["prompt: user"]["cost"]["share_of_gain"] == pytest.approx(0.06)
     assert by_id["under_trained"]["cost"]["nats"] == pytest.approx(0.1)
     assert by_id["replies_do_not_end"]["cost"]["nats"] == pytest.approx(0.3 * 40 / 800)
+    assert by_id["under_trained"]["evidence"][-1] == (
+        "it may explain this: replies do not end: 70% run into the token limit"
+    )
     assert by_id["no_rows"]["kind"] == "void" and by_id["loss.shares"]["kind"] == "note"
 
 
@@ -296,7 +344,41 @@ def test_a_fault_that_the_audit_knows_explains_a_model_that_got_worse(healthy, c
 
 def test_a_model_that_got_worse_without_a_known_reason_is_a_cause_of_its_own(healthy):
     spoil_likelihood(healthy)
-    assert ids(diagnosis.diagnose(healthy)) == ["training_hurt"]
+    found = diagnosis.diagnose(healthy)
+    assert ids(found) == ["training_hurt"]
+    cost = {"nats": 0.2, "interval": pytest.approx([0.18, 0.22])}
+    cost |= {"in_words": "each word piece of the true replies is 18% less likely"}
+    assert found["causes"][0]["cost"] == cost | {"share_of_gain": None}  # it gained nothing
+    assert found["causes"][0]["evidence"] == [
+        "the tuned model against its base, both prompted as in training: the true replies are 18% less likely "
+        "(+0.200 nats per token, 95% interval +0.180 to +0.220)"
+    ]
+
+
+@pytest.mark.parametrize("verdict, share", [("better", 0.4), ("not distinguishable", None)])
+def test_a_cost_is_a_share_of_what_training_gained_if_it_gained(healthy, verdict, share):
+    healthy["comparison"]["differences"][0]["verdict"] = verdict
+    healthy["comparison"]["fusing"] = {"aligned": {"lost": 0.4, "interval": [0.2, 0.6], "verdict": "worse"}}
+    healthy["comparison"]["differences"].append(difference("fused, aligned", "tuned, aligned", 0.2))
+    (fusing,) = (one for one in diagnosis.diagnose(healthy)["causes"] if one["id"] == "fusing")
+    assert fusing["cost"]["share_of_gain"] == share
+
+
+@pytest.mark.parametrize("moved, name", [(0.51, "learning_rate"), (0.49, "training_hurt")])
+def test_weights_moved_by_half_mean_a_learning_rate_too_high(healthy, moved, name):
+    spoil_likelihood(healthy)
+    trained(healthy)["adapts"] = {"by_layer": [{"relative": 0.01}, {"relative": moved}]}
+    (cause,) = diagnosis.diagnose(healthy)["causes"]
+    assert cause["id"] == name
+    if name == "learning_rate":
+        assert cause["evidence"][:2] == ["the adapter moves weights by up to 51%", "learning_rate: 0.0001"]
+
+
+def test_a_training_that_diverged_says_where(healthy):
+    trained(healthy).update(diverged=True, stopped="its loss was NaN at iteration 12")
+    (cause,) = diagnosis.diagnose(healthy)["causes"]
+    assert (cause["id"], cause["severity"]) == ("learning_rate", "error")
+    assert cause["evidence"] == ["training diverged: its loss was NaN at iteration 12", "learning_rate: 0.0001"]
 
 
 def test_a_loss_that_rises_means_a_learning_rate_too_high(healthy):
@@ -313,7 +395,9 @@ def test_a_loss_that_rises_means_a_learning_rate_too_high(healthy):
 def test_a_base_that_is_as_good_is_said_only_where_training_had_its_chance(healthy):
     healthy["comparison"]["differences"][0] = difference("tuned, aligned", "base, aligned", -0.005, 0.01)
     trained(healthy)["curve"] = [{"iteration": at, "validation_loss": 3.2} for at in (0, 500, 1000)]
-    assert ids(diagnosis.diagnose(healthy)) == ["base_as_good"]
+    found = diagnosis.diagnose(healthy)
+    assert ids(found) == ["base_as_good"]
+    assert found["causes"][0]["evidence"][1] == "validation loss: 3.200 before training, 3.200 after"
     trained(healthy).update(iterations=3, epochs=0.01, curve=[])
     assert ids(diagnosis.diagnose(healthy)) == ["under_trained"]
 
@@ -444,6 +528,7 @@ def test_what_makes_a_run_void_forbids_a_verdict_on_what_was_measured(healthy):
     found = diagnosis.diagnose(healthy)
     assert (found["verdict"]["usable"], found["verdict"]["step"]) == (None, "measured")
     assert "The folder rows is empty." in found["verdict"]["sentence"]
+    assert found["verdict"]["headline"] == "This run is void"
 
 
 @pytest.mark.parametrize("key", ["empty", "looping", "copied"])
@@ -473,6 +558,64 @@ def test_the_command_to_train_for_longer_is_of_whoever_trains(healthy):
     healthy["format_audit"]["given"]["existing"] = True
     command = diagnosis.diagnose(healthy)["causes"][0]["apply"]
     assert command == "mlx_lm.lora --config my.yaml --train --data rows --iters 1000"
+
+
+def curve(*losses):
+    return [{"iteration": at, "validation_loss": loss} for at, loss in losses]
+
+
+def test_too_short_a_training_says_what_it_saw_and_what_more_would_bring(healthy):
+    trained(healthy).update(iterations=100, epochs=0.2, curve=curve((0, 4.0), (50, 3.9), (100, 3.8)))
+    (cause,) = diagnosis.diagnose(healthy)["causes"]
+    assert cause["what"] == "It was trained for too short a time, 100 iterations"
+    assert cause["evidence"] == [
+        "100 iterations, 0.20 epochs: 200 of 1,000 rows were seen",
+        "the validation loss still fell by 0.100 nats per token in the second half of training",
+    ]
+    assert cause["cost"]["in_words"] == "twice the training would probably make each word piece 11% more likely"
+    assert cause["severity"] == "error" and "one epoch is 500 iterations." in cause["fix"]
+    trained(healthy).update(epochs=0.5)  # most rows were seen
+    assert diagnosis.diagnose(healthy)["causes"][0]["severity"] == "warning"
+    trained(healthy).update(epochs=200.0)
+    assert "one epoch is 1 iteration." in diagnosis.diagnose(healthy)["causes"][0]["fix"]
+
+
+def test_a_loss_is_still_falling_only_if_it_ends_at_its_lowest(healthy):
+    falls = (0, 4.0), (400, 3.7), (500, 3.5)
+    trained(healthy)["curve"] = curve(*falls, (600, 3.3), (1000, 3.2))
+    assert ids(diagnosis.diagnose(healthy)) == ["under_trained"]
+    trained(healthy)["curve"] = curve(*falls, (600, 3.1), (1000, 3.2))
+    assert ids(diagnosis.diagnose(healthy)) == []
+    trained(healthy)["curve"] = curve((0, 4.0), (1, 5.0), (1000, 3.0))  # at iteration 500 it was about 4
+    assert diagnosis.diagnose(healthy)["causes"][0]["cost"]["nats"] == pytest.approx(1.0, abs=0.01)
+
+
+def test_an_adapter_better_than_the_checkpoint_before_it_was_trained_for_too_short_a_time(healthy):
+    trained(healthy)["checkpoints"] = {"keep": 1000, "own": 1000, "fit": "under-fitted", "rows": []}
+    (cause,) = diagnosis.diagnose(healthy)["causes"]
+    assert (cause["id"], cause["cost"], cause["kind"]) == ("under_trained", None, "known")
+    assert cause["evidence"][-1] == "the adapter is distinguishably better than the checkpoint before it"
+
+
+@pytest.mark.parametrize("rows, found", [(199, ["few_rows"]), (200, [])])
+def test_few_rows_are_a_cause(healthy, rows, found):
+    trained(healthy)["examples"] = rows
+    assert ids(diagnosis.diagnose(healthy)) == found
+
+
+def test_a_later_checkpoint_that_is_better_is_not_over_fitting(healthy):
+    row = {"iteration": 500, "to_lowest": difference("own", "lowest", 0.08)}
+    trained(healthy)["checkpoints"] = {"keep": 1000, "own": 500, "fit": "well fitted", "rows": [row]}
+    (cause,) = diagnosis.diagnose(healthy)["causes"]
+    assert cause["id"] == "wrong_checkpoint" and "over-fitted" not in cause["fix"]
+
+
+def test_a_cause_shows_three_lines_of_evidence_or_says_which_check_found_it(healthy):
+    many = finding("data.speaker_tag", evidence=["one", "two", "three", "four"])
+    healthy["format_audit"]["own_findings"] = [many, finding("loss.truncated", evidence=())]
+    tags, cut = diagnosis.diagnose(healthy)["causes"]
+    assert tags["evidence"] == [f"data.speaker_tag: {line}" for line in ("one", "two", "three")]
+    assert cut["evidence"] == ["loss.truncated says so."]
 
 
 def test_most_rows_unseen_is_too_short_a_training_unless_the_loss_is_flat(healthy):

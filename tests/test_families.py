@@ -236,6 +236,7 @@ def test_half_the_effective_number_takes_no_fewer_conversations_and_never_two():
 def test_nothing_is_said_without_a_spread(error, freedom):
     assert power.needed(error, freedom, 10, 20) is None
     assert wording.needed({"needed": None}) == ""
+    assert power.needed(0.1, 1.5, 10, 20) is not None
 
 
 def test_conversations_do_not_make_up_for_seeds():

@@ -8,10 +8,10 @@ def gather(results: dict, run: str = "", not_measured: str = "") -> dict:
 
     Returns `findings` (of the run's own config, as in findings.json), `trained` (its entry of training.json, or None),
     `losses` [(iteration, validation loss)], `rows` (of train.jsonl, or None), `app` (the name of the app's format;
-    "aligned" if it asks as training does, or is not known), `between` (left model, left format, right
-    model, right format -> difference), `arms` and `written` ((model, format) -> row), `person` (the same measures of the true replies), `longest`,
-     `formats`, `comparison`, and how the run was asked for: `run`,
-    `given` (the audit's parameters), `inference`; `not_measured`.
+    "aligned" if it asks as training does, or is not known), `between` (left model, left format, right model, right
+    format -> difference), `arms` and `written` ((model, format) -> row), `person` (the same measures of the true
+    replies), `longest`, `formats` and `comparison`. How the run was asked for: `run`, `given` (the audit's
+    parameters), `inference`, `not_measured`.
     """
     comparison, audited = results.get("comparison") or {}, results.get("format_audit") or {}
     entries = (results.get("training") or {"configs": []})["configs"]

@@ -81,7 +81,7 @@ def _under_trained(found: dict) -> dict | None:
         "under_trained",
         f"It was trained for too short a time, {iterations}",
         lines,
-        f"Train for longer: one epoch is {_epoch(trained):,} iterations. Stop where the validation loss stops falling.",
+        f"Train for longer: one epoch is {count(_epoch(trained), 'iteration')}. Stop where the validation loss stops falling.",
         cost=cost(rest, None, found, words) if rest >= FLAT else None,
         certainty="likely",
         kind="measured" if rest >= FLAT else "known",
