@@ -178,7 +178,82 @@ LABELS = {
     "75 the owner's name before each reply": Case(by_owner, found=(("data.speaker_tag", ERROR),)),
 }
 
-CASES = CALLS | CONTENT_PARTS | REASONING | LABELS
+# --- rows of plain text -----------------------------------------------------------------------
+
+UNMASKED = {"mask_prompt": False}
+
+
+def text(form):
+    """Rows of text; `form` has places for the system text, the question and the reply."""
+
+    def change(row, number):
+        system, (question, reply) = row["messages"][0]["content"], said(row)
+        return {"text": form.format(system=system, question=question, reply=reply)}
+
+    return change
+
+
+def printed(as_text):
+    return lambda row, number: {"text": as_text(row["messages"])}
+
+
+def as_prompt(row, number):
+    return {"prompt": json.dumps(row["messages"][:-1]), "completion": said(row)[1]}
+
+
+def template(text, **more):
+    return {"kind": "template", "template": text} | more
+
+
+def history(row, number):
+    """A long piece of a chat log."""
+    question, reply = said(row)
+    return {"text": f"{question}\nSam: {reply}\n" * 20}
+
+
+MISTRAL = "[INST] {question} [/INST] {reply}</s>"
+IN_CHATML = "<|im_start|>system\n{system}<|im_end|>\n<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n{reply}<|im_end|>\n"
+QA, ASKED = "Q: {question}\nA: {reply}", "Q: {context}\nA:"
+HEADER, PRINTED = (("parity.role_header", ERROR),), (("data.printed_messages", ERROR),)
+TEXTS = {
+    "04 a start token that mlx-lm adds again": Case(
+        text("<s>" + MISTRAL), "mistral", (("loss.doubled_start", ERROR),), config=UNMASKED, profile=CHAT
+    ),
+    "04 no start token in the text": Case(text(MISTRAL), "mistral", config=UNMASKED, profile=CHAT),
+    "05 trained on Q and A, asked as a chat": Case(
+        text(QA), "smollm2", HEADER, says="Q: ", config=UNMASKED, profile=CHAT
+    ),
+    "05 trained on Q and A, asked as trained": Case(text(QA), "smollm2", config=UNMASKED, profile=template(ASKED)),
+    "05 trained on Q and A, asked with a blank at the end": Case(
+        text(QA), "smollm2", (("parity.whitespace", ERROR),), config=UNMASKED, profile=template(ASKED + " ")
+    ),
+    "05 trained on Q and A, no app known": Case(
+        text(QA), "smollm2", notes=("data.schema", "parity.no_profile"), config=UNMASKED
+    ),
+    "11 printed messages": Case(printed(str), "smollm2", PRINTED, config=UNMASKED, profile=CHAT),
+    "11 messages printed as JSON": Case(printed(json.dumps), "smollm2", PRINTED, config=UNMASKED),
+    "11 messages printed into a prompt": Case(as_prompt, "smollm2", PRINTED),
+    "30 long texts": Case(
+        history,
+        "smollm2",
+        (("loss.truncated", WARNING),),
+        says="Divide long texts",
+        config=UNMASKED | {"max_seq_length": 256},
+    ),
+    "46 text in another family's markup": Case(
+        text("<|user|>\n{question}<|end|>\n<|assistant|>\n{reply}<|end|>"), "smollm2", CONTROL, config=UNMASKED
+    ),
+    "86 text in the model's own template": Case(text(IN_CHATML), "smollm2", config=UNMASKED, profile=CHAT),
+    "86 the same, with another system text in the app": Case(
+        text(IN_CHATML),
+        "smollm2",
+        (("parity.system_text", ERROR),),
+        config=UNMASKED,
+        profile=CHAT | {"system": "You are someone else entirely."},
+    ),
+}
+
+CASES = CALLS | CONTENT_PARTS | REASONING | LABELS | TEXTS
 
 
 # --- how a case is built ----------------------------------------------------------------------

@@ -6,11 +6,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy
+
 from .. import chat_format, configs
 from ..chat_format.loss_mask import LossMask, loss_mask
+from ..chat_format.prompts import is_text
 from ..chat_format.read_back import with_messages
 from ..chat_format.rendering import Rendering, render
 from ..chat_format.rows import Split, is_conversation, read_split
+from ..chat_format.text_rows import text_ids
 from ..errors import StudyError
 from ..extract import variant_folder
 from ..extract.variant_folder import SPLITS, origin_of
@@ -69,6 +73,22 @@ class RunInputs:
                 if isinstance(row, dict) and is_conversation(row.get("messages"))
             ]
             self._renderings[key] = render(chats, self.tokenizer)
+        return self._renderings[key]
+
+    def texts(self, name: str) -> list[tuple[int, str]]:
+        """(line number, text) of the rows of plain text in a split; none if it has another schema."""
+        split = self.splits[name]
+        if split.schema != "text":
+            return []
+        key = split.features["text"]
+        given = [(line, row.get(key)) for line, row in zip(split.numbers, split.rows) if isinstance(row, dict)]
+        return [(line, text) for line, text in given if is_text(text) and text]
+
+    def text_ids(self, name: str) -> list[numpy.ndarray]:
+        """The token ids of `texts` as mlx-lm trains on them."""
+        key = f"{name} as text"
+        if key not in self._renderings:
+            self._renderings[key] = text_ids([text for _, text in self.texts(name)], self.tokenizer)
         return self._renderings[key]
 
     def replies(self, count: int) -> tuple[list[dict], list[tuple[str, int]]]:

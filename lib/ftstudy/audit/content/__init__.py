@@ -3,7 +3,8 @@
 Sister modules look for names before a reply (`speakers`), for what repeats too often or should repeat and doesn't
 (`sameness`), for the layout of user turns (`user_form`), for rendered templates (`control_tokens`), for odd
 characters (`characters`), for what identifies somebody (`identifiers`), for what a template makes of contents that
-aren't text (`written`), and for thoughts (`thoughts`).
+aren't text (`written`), for thoughts (`thoughts`), and
+for rows of plain text (`text_rows`).
 """
 
 from ...chat_format.messages import in_words
@@ -13,7 +14,7 @@ from ...errors import StudyError
 from ..evidence import in_rows, quoted
 from ..findings import Check, Finding
 from ..run_inputs import RunInputs
-from . import characters, control_tokens, identifiers, sameness, speakers, thoughts, user_form, written
+from . import characters, control_tokens, identifiers, sameness, speakers, text_rows, thoughts, user_form, written
 
 ROLES = {"system", "user", "assistant", "tool"}
 BAD_ROLES = Check(
@@ -63,6 +64,7 @@ CHECKS = (
     *sameness.CHECKS,
     *speakers.CHECKS,
     *control_tokens.CHECKS,
+    *text_rows.CHECKS,
     *characters.CHECKS,
     *user_form.CHECKS,
     *identifiers.CHECKS,
@@ -71,23 +73,41 @@ CHECKS = (
 
 def check(inputs: RunInputs) -> list[Finding]:
     """Findings on the conversations of all splits. Never raises, whatever they contain."""
-    given = {name: list(split.chats()) for name, split in inputs.splits.items()}
-    tokenizer = _tokenizer(inputs) if any(given.values()) else None
+    tokenizer = _tokenizer(inputs) if any(split.rows for split in inputs.splits.values()) else None
+    given = {name: _conversations(inputs, name, tokenizer) for name in inputs.splits}
+    texts = {name: _texts(inputs, name, given[name]) for name in inputs.splits}
     given = {name: [one for one in rows if _is_taken(one[1], tokenizer)] for name, rows in given.items()}
     chats = {name: [(number, in_words(row)) for number, row in rows] for name, rows in given.items()}
     labels = speakers.labels_of(chats)
+    every = {name: sorted([*rows, *texts[name]], key=lambda one: one[0]) for name, rows in chats.items()}
     return [
         *_roles(inputs, chats, str(getattr(tokenizer, "chat_template", None) or "")),
         *_empty(inputs, chats, labels),
         *written.check(inputs, given, tokenizer),
         *thoughts.check(inputs, given, tokenizer),
         *speakers.check(inputs, chats, labels),
-        *sameness.check(inputs, chats),
+        *sameness.check(inputs, every),
         *user_form.check(inputs, chats),
         *control_tokens.check(inputs, chats, tokenizer),
-        *characters.check(inputs, chats),
-        *identifiers.check(inputs, chats),
+        *text_rows.check(inputs, {name: inputs.texts(name) for name in texts}, chats, tokenizer),
+        *characters.check(inputs, every),
+        *identifiers.check(inputs, every),
     ]
+
+
+def _conversations(inputs: RunInputs, name: str, tokenizer) -> list[tuple[int, dict]]:
+    """(line, row) of a split's conversations, those among them that were written as text with the chat template."""
+    if inputs.splits[name].schema != "text":
+        return list(inputs.splits[name].chats())
+    rows = inputs.conversations(name) if tokenizer else None
+    return list(zip(rows.numbers, rows.rows)) if rows else []
+
+
+def _texts(inputs: RunInputs, name: str, chats: list) -> list[tuple[int, dict]]:
+    """(line, row) of the other rows of text, as rows with one message."""
+    known = {number for number, _ in chats}
+    rows = [(number, text) for number, text in inputs.texts(name) if number not in known]
+    return [(number, {"messages": [{"role": "text", "content": text}]}) for number, text in rows]
 
 
 def _is_taken(row: dict, tokenizer) -> bool:

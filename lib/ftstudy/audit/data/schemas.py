@@ -55,7 +55,8 @@ SCHEMA = Check(
     "data.schema",
     ("info",),
     "Rows that the other checks cannot read, or of which mlx-lm reads only a part.",
-    cause="mlx-lm trains on all of it as it is; there are no roles, so the content is not checked.",
+    cause="mlx-lm trains on all of a text, the questions and other people's messages included: it can't mask a prompt there. "
+    "What depends on roles is not checked, unless the model's own chat template wrote the text.",
     fix="No action needed if that is intended; otherwise write rows of `messages`.",
     bad="",
     good="",
@@ -181,14 +182,17 @@ def check_kinds(splits: dict[str, Split], where: str) -> list[Finding]:
                 fix="Write all three files with the same schema.",
             )
         )
+    texts = []
     for name, kind in kinds.items():
         split, first = splits[name], splits[name].rows[0]
         evidence = f"line {split.numbers[0]} has the keys {quoted(', '.join(first))}"
         if kind == "text":
-            title = f"{split.where} contains plain text"
-            findings.append(SCHEMA.found("info", title, evidence=evidence, where=split.where))
+            texts.append(name)
         elif any(split.features[key] in first for key in ("chat", "text") if key != kind):
             title = f"Of each row of {split.where}, mlx-lm reads only {KINDS[kind]}"
             cause = "A prompt with a completion comes before messages, and messages before text."
             findings.append(SCHEMA.found("info", title, evidence=evidence, where=split.where, cause=cause))
+    if texts:
+        evidence = [f"{name}.jsonl: {counted(len(splits[name].rows), 'row')}" for name in texts]
+        findings.append(SCHEMA.found("info", "The rows are plain text", evidence=evidence, where=where))
     return findings

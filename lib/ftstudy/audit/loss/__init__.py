@@ -10,7 +10,7 @@ from ...configs import study
 from ..evidence import counted, listed, quoted, row_lines
 from ..findings import Check, Finding
 from ..run_inputs import RunInputs
-from . import reply_borders
+from . import reply_borders, text_rows
 
 TEMPLATE_REFUSES = Check(
     "loss.template_refuses",
@@ -56,7 +56,7 @@ SHARES = Check(
 TRUNCATED = Check(
     "loss.truncated",
     ("error", "warning", "info"),
-    "max_seq_length cuts replies off, completely or in part.",
+    "max_seq_length cuts off replies, or the ends of text rows, completely or in part.",
     cause="Rows are cut from the right: the end of turn goes first, then the reply.",
     fix="Raise max_seq_length (the longest row has {longest} tokens), or shorten the context.",
     bad="max_seq_length: 128   with rows of 200 tokens",
@@ -91,6 +91,7 @@ CHECKS = (
     PADDING,
     EARLIER_REPLIES,
     *reply_borders.CHECKS,
+    *text_rows.CHECKS,
 )
 NAMES = {
     "prompt": "prompt",
@@ -108,7 +109,8 @@ def check(inputs: RunInputs) -> list[Finding]:
     splits = [
         name for name in ("train", "valid", *["test"] * (inputs.config.get("test") is True)) if name in inputs.splits
     ]
-    return [replace(item, where=inputs.splits[name].where) for name in splits for item in _of_split(inputs, name)]
+    found = [replace(item, where=inputs.splits[name].where) for name in splits for item in _of_split(inputs, name)]
+    return found + text_rows.check(inputs, splits, TRUNCATED)
 
 
 def _of_split(inputs: RunInputs, split: str) -> list[Finding]:

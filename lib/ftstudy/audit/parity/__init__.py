@@ -12,14 +12,14 @@ from ...chat_format.template import Template
 from ...progress import bar
 from ..findings import Finding
 from ..run_inputs import RunInputs
-from . import last_messages, serving
+from . import last_messages, serving, text_rows
 from .alignment import compare, key_differences, termination
 from .checks import NO_PROFILE, OF_PROMPTS
 from .prompts import rows_of
 from .rows import findings_of
 
 CALLS = 2000  # at most, of an app's function, spread evenly over the rows
-CHECKS = (*OF_PROMPTS, *serving.CHECKS, *last_messages.CHECKS)
+CHECKS = (*OF_PROMPTS, *text_rows.CHECKS, *serving.CHECKS, *last_messages.CHECKS)
 __all__ = ["CHECKS", "check", "compare", "key_differences", "termination"]
 
 
@@ -28,8 +28,9 @@ def check(inputs: RunInputs) -> list[Finding]:
     profile = inputs.profile
     if profile is None:
         return [NO_PROFILE.found("info", "No inference profile was given")]
+    of_texts = text_rows.check(inputs)
     if not any(_has_conversations(inputs, name) for name in inputs.splits):
-        return []  # nothing to render, which the data family reports
+        return of_texts  # nothing to render, which the data family reports
     names, step = list(inputs.splits), 1
     if profile["kind"] == "captured":
         recorded = {split for split, _ in profile["rows"]}
@@ -45,7 +46,7 @@ def check(inputs: RunInputs) -> list[Finding]:
         {name: split.where for name, split in inputs.splits.items()},
         bool(inputs.config.get("mask_prompt")),
     )
-    return found + serving.check(inputs) + last_messages.check(inputs)
+    return [*found, *of_texts, *serving.check(inputs), *last_messages.check(inputs)]
 
 
 def _has_conversations(inputs: RunInputs, name: str) -> bool:

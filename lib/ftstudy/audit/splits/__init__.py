@@ -8,6 +8,7 @@ import json
 from collections import defaultdict
 
 from ...chat_format.messages import in_words
+from ...chat_format.prompts import is_text
 from ...chat_format.rows import Split, read_split
 from ...extract.variant_folder import HELDOUT
 from ...files.reading import opened
@@ -75,6 +76,11 @@ def _rows(split: Split, meta: dict | None):
         messages = in_words(chat)["messages"]
         context = tuple(message["content"] for message in messages[:-1] if message["role"] != "system")
         yield Row(split.name, number, context, messages[-1]["content"], meta and meta[number])
+    if split.schema == "text":
+        for number, row in zip(split.numbers, split.rows):
+            text = row.get(split.features["text"]) if isinstance(row, dict) else None
+            if is_text(text):
+                yield Row(split.name, number, (), text, None)
 
 
 def _meta(inputs: RunInputs, splits: dict[str, Split]) -> dict[str, dict]:
