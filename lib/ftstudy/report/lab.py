@@ -1,0 +1,87 @@
+"""What makes a notebook pleasant in JupyterLab: its colours, its errors, and results that change with what is picked.
+
+In a headless run nobody picks, and nothing is animated: what is stored then is the same each time.
+"""
+
+import traceback
+from collections.abc import Callable, Iterable
+
+from ..errors import StudyError
+from ..progress import watched
+from . import render
+
+
+def prepare() -> None:
+    """Give this notebook the study's colours, and show an error that the user can fix as one framed paragraph."""
+    from IPython import get_ipython
+    from IPython.display import display
+
+    display(render.show("notebook"))
+    if watched():  # unattended, whoever runs the notebook must see that a cell failed
+        get_ipython().set_custom_exc((StudyError,), _framed)
+
+
+def _framed(shell, kind, error, trace, tb_offset=None) -> None:
+    from IPython.display import display
+
+    display(framed(error))
+
+
+def framed(error: StudyError):
+    """The error's paragraph in a frame, its traceback a click away."""
+    lines = traceback.format_tb(error.__traceback__)
+    return render.show("error", paragraph=str(error), lines=lines)
+
+
+def pick(look: Callable[..., Iterable], **choices: list) -> None:
+    """Show what `look(**picked)` returns, outputs and texts, and again whenever something else is picked.
+
+    `choices`: name -> what can be picked. In a headless run it is shown for the first of each.
+    """
+    first = {name: values[0] for name, values in choices.items()}
+    if not watched():
+        _show(look, **first)
+        return
+    import ipywidgets
+
+    fields = {
+        name: ipywidgets.Dropdown(options=values, description=name.replace("_", " "))
+        for name, values in choices.items()
+    }
+    _watch(look, fields)
+
+
+def write(look: Callable[..., Iterable], **texts: str) -> None:
+    """As `pick`, with a field to write in for each text. It is read when the field is left."""
+    if not watched():
+        _show(look, **texts)
+        return
+    import ipywidgets
+
+    wide = {"width": "100%", "max_width": "60em", "height": "7em"}
+    fields = {
+        name: ipywidgets.Textarea(text, description=name.replace("_", " "), continuous_update=False, layout=wide)
+        for name, text in texts.items()
+    }
+    _watch(look, fields)
+
+
+def _watch(look: Callable, fields: dict) -> None:
+    import ipywidgets
+    from IPython.display import display
+
+    found = ipywidgets.interactive_output(lambda **picked: _show(look, **picked), fields)
+    display(ipywidgets.VBox(list(fields.values())), found)
+
+
+def _show(look: Callable, **picked) -> None:
+    from IPython.display import display
+
+    try:
+        shown = list(look(**picked))
+    except StudyError as error:
+        if not watched():
+            raise
+        shown = [framed(error)]
+    for one in shown:
+        print(one) if isinstance(one, str) else display(one)
