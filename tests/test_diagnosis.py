@@ -240,6 +240,12 @@ def test_no_difference_at_all_is_a_failure_not_a_doubt(healthy):
     assert diagnosis.diagnose(healthy)["verdict"]["usable"] is False
 
 
+@pytest.mark.parametrize("width, usable", [(0.019, False), (0.021, None)])
+def test_less_than_a_fiftieth_of_a_nat_is_no_difference(healthy, width, usable):
+    healthy["comparison"]["differences"][0] = difference("tuned, aligned", "base, aligned", 0.0, width)
+    assert diagnosis.diagnose(healthy)["verdict"]["usable"] is usable
+
+
 def test_replies_are_judged_as_the_app_asks_for_them(healthy):
     compared = healthy["comparison"]
     compared["app"] = "mine"
@@ -543,6 +549,12 @@ def test_an_adapter_without_a_log_can_be_as_good_as_its_base(healthy):
     healthy["comparison"]["differences"][0] = difference("tuned, aligned", "base, aligned", -0.005, 0.01)
     trained(healthy)["curve"] = []
     assert ids(diagnosis.diagnose(healthy)) == ["base_as_good"]
+
+
+def test_of_a_training_that_is_not_known_nothing_is_said(healthy):
+    healthy["comparison"]["differences"][0] = difference("tuned, aligned", "base, aligned", -0.005, 0.01)
+    healthy["training"] = None
+    assert ids(diagnosis.diagnose(healthy)) == []
 
 
 @pytest.mark.parametrize(("ratio", "name"), [(0.2, "replies_too_short"), (4.0, "replies_too_long")])

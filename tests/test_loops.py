@@ -87,6 +87,19 @@ def test_the_limits_are_what_they_say():
     assert loops(half) and not loops(less)  # 6 of 12 words were said before, 6 of 13
 
 
+def test_a_sentence_said_twice_is_not_a_loop():
+    assert not loops("what time is it now " * 2)  # ten words, and a person's reply may have as many
+
+
+def test_words_that_were_said_before_count_four_at_a_time():
+    assert loops("one two three four, and one two three four, so one two three four")
+    assert not loops("one two three, and one two three, so one two three, or one two three")
+
+
+def test_a_block_has_up_to_eight_characters():
+    assert loops("abcdefgh" * 15) and not loops("abcdefghi" * 15)
+
+
 def test_words_are_characters_in_scripts_without_spaces():
     assert words("Oh NO! 好的… don't") == ["oh", "no", "好", "的", "don't"]
     assert words(" \n!? ") == []

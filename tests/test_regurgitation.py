@@ -1,5 +1,7 @@
 """Private messages repeated: the beginnings of training's replies, completed word for word."""
 
+import json
+
 import mlx.core as mx
 import numpy as np
 import pytest
@@ -102,6 +104,23 @@ def test_the_difference_is_welchs():
     same = regurgitation.summary({"base": base, "tuned": base})["difference"]
     assert same == {"value": 0, "interval": [0, 0], "verdict": "not distinguishable"}
     assert regurgitation.summary({"base": base}) is None
+
+
+def test_a_reply_is_repeated_if_each_token_of_the_rest_was_foreseen(tmp_path, tokenizer):
+    rows = [example(user=f"Contact: hey {at}", reply=LONG) for at in range(16)]
+    models = [{"name": "base", "model": "tiny", "adapter": None}]
+    measure = lambda: regurgitation.measure(tmp_path, models, rows[:8], rows[8:])["completed"]["base"]  # noqa: E731
+    assert not sum(measure()["seen"])  # of random weights
+    ids, _ = chat_format.reply_ids(rows[0], tokenizer)
+    rest = len(ids) - regurgitation.first_tokens(ids, "one two three", tokenizer)
+    (stored,) = tmp_path.glob("*.json")
+    found = json.loads(stored.read_text())
+    assert len(found["foreseen"]) == len(rows) and 0 < rest < len(ids)
+    stored.write_text(json.dumps(found | {"foreseen": [rest] * 3 + [rest - 1] * 6 + [rest + 1] * 7}))
+    assert {kind: hits.tolist() for kind, hits in measure().items()} == {
+        "seen": [1, 1, 1, 0, 0, 0, 0, 0],
+        "unseen": [0, 1, 1, 1, 1, 1, 1, 1],
+    }
 
 
 def test_both_models_are_asked_once_and_no_text_is_kept(tmp_path):

@@ -6,6 +6,7 @@ import pytest
 from conftest import example
 from ftstudy.chat_format import load_profile
 from ftstudy.compare import faults, retrieval
+from ftstudy.extract.conversations import LONG
 
 
 def rows(*said):
@@ -62,6 +63,12 @@ def test_of_windows_of_the_same_conversation_one_is_enough():
     again = rows((first, "again"), (f"{first}\nSam: again\nContact: yes", "poor you"), ("Contact: train", "what"))
     assert retrieval.similar(ASKED, again, 3) == [[0, 2]]
     assert retrieval.similar(ASKED, [TALK[2], TALK[2], TALK[1]], 3) == [[0, 2]]
+
+
+@pytest.mark.parametrize("length, found", [(LONG, [[0, 2]]), (LONG - 1, [[0, 1, 2]])])
+def test_a_long_line_that_two_conversations_share_makes_them_windows_of_one(length, found):
+    line = "the train to Berlin is late, ".ljust(length, "o")
+    assert retrieval.similar(ASKED, rows((line, "a"), (f"{line}\nhm", "b"), ("train", "c")), 3) == found
 
 
 @pytest.mark.parametrize(
