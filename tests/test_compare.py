@@ -275,6 +275,19 @@ def test_aspect_changes_only_the_rows_that_have_it(tokenizer):
     assert found[0] != training[0] and found[1:] == training[1:]
 
 
+def test_a_form_that_all_user_turns_have_is_one_fault(tokenizer):
+    complete, prompts = apart(tokenizer, [LONG], lambda text: text.replace("Contact: ", "Context:\nContact: "))
+    assert complete["faults"] == ["user"]
+    assert prompts[frozenset(["user"])][0].count("Context:") == 2
+
+
+def test_a_prompt_of_one_message_is_read(tokenizer):
+    row = {"messages": ROWS[0]["messages"][1:]}
+    found = pieces.of_prompt(row, tokenizer, chat_format.load_profile("aligned", "Sam"), PLACES[0])
+    assert {piece.aspect for piece in found} == {""} and len(found) > 1
+    assert pieces.joined(found, set(), tokenizer) == chat_format.prompt_ids(row, tokenizer)
+
+
 @pytest.mark.parametrize(
     "removed, expected",
     [

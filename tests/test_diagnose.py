@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -216,9 +217,26 @@ def server_app(address: str, rows: list[dict]) -> None:
         ).raise_for_status()
 
 
+def first_layers(source, folder, count: int):
+    """A model with the tokenizer, template and weights of another, but only its first layers."""
+    shutil.copytree(source, folder, ignore=shutil.ignore_patterns("*.safetensors"))
+    settings = json.loads((source / "config.json").read_text()) | {"num_hidden_layers": count}
+    (folder / "config.json").write_text(json.dumps(settings))
+    weights = mx.load(str(source / "model.safetensors"))
+    layer = lambda name: int(name.split(".")[2]) if name.startswith("model.layers.") else 0  # noqa: E731
+    kept = {name: value for name, value in weights.items() if layer(name) < count}
+    mx.save_safetensors(str(folder / "model.safetensors"), kept, {"format": "mlx"})
+    return folder
+
+
 @pytest.mark.slow
 def test_a_server_app_is_recorded_and_its_adapter_of_the_demo_model_is_diagnosed(tmp_path):
-    model, server_port, port = base_models.resolve(DEMO_MODEL), free_port(), free_port()
+    """Two layers of the model: what is recorded and compared is its tokenizer's and its template's."""
+    model, server_port, port = (
+        first_layers(base_models.resolve(DEMO_MODEL), tmp_path / "model", 2),
+        free_port(),
+        free_port(),
+    )
     train, valid = ([row for number in numbers for row in conversation(number)] for numbers in (range(4), (8,)))
     write_rows(tmp_path / "data", train=train, valid=valid)
     changes = {"model": str(model), "iters": 2, "save_every": 2, "val_batches": 1, "num_layers": 2, "batch_size": 1}

@@ -98,6 +98,10 @@ def tuned(results, part):
     return next(row for row in rows if row["model"] == "tuned")
 
 
+def curve(*losses):
+    return [{"iteration": at, "validation_loss": loss} for at, loss in losses]
+
+
 def ids(found):
     return [one["id"] for one in diagnosis.worst(found)]
 
@@ -328,6 +332,37 @@ def test_the_end_of_turn_that_was_never_trained_explains_replies_that_do_not_end
     assert found["causes"][0]["cost"]["nats"] == pytest.approx(0.3 * 40 / 800)
     assert any("run into the token limit" in line for line in found["causes"][0]["evidence"])
     assert any("repeat themselves" in line for line in found["causes"][0]["evidence"])
+    assert found["causes"][0]["kind"] == "measured"
+    written = {"id", "what", "evidence", "cost", "certainty", "kind", "severity", "fix", "apply", "prove", "checks"}
+    assert found["causes"][0].keys() == written
+
+
+def test_a_symptom_without_a_cost_adds_nothing_to_what_its_cause_costs(healthy):
+    spoil_sound(healthy)
+    healthy["format_audit"]["own_findings"] = [finding("loss.end_of_turn")]
+    (cause,) = diagnosis.diagnose(healthy)["causes"]
+    assert (cause["id"], cause["kind"], cause["cost"]) == ("end_untrained", "known", None)
+    healthy["format_audit"]["own_findings"] = []
+    trained(healthy).update(iterations=100, epochs=0.2, curve=curve((0, 4.0), (50, 3.9), (100, 3.8)))
+    healthy["comparison"]["fusing"] = {"aligned": {"lost": 0.4, "interval": [0.2, 0.6], "verdict": "worse"}}
+    healthy["comparison"]["differences"].append(difference("fused, aligned", "tuned, aligned", 0.2))
+    assert ids(diagnosis.diagnose(healthy)) == ["fusing", "under_trained", "replies_loop"]
+
+
+@pytest.mark.parametrize("nats, found", [(-0.03, ["base_as_good"]), (-0.05, [])])
+def test_a_base_less_than_a_twentieth_of_a_nat_behind_is_as_good(healthy, nats, found):
+    healthy["comparison"]["differences"][0] = difference("tuned, aligned", "base, aligned", nats, 0.01)
+    assert ids(diagnosis.diagnose(healthy)) == found
+
+
+def test_findings_with_one_cause_are_its_evidence(healthy):
+    healthy["format_audit"]["own_findings"] = [finding("data.duplicates"), finding("data.dominating_reply", "warning")]
+    (cause,) = diagnosis.diagnose(healthy)["causes"]
+    assert cause["id"] == "same_rows" and cause["what"] == "what data.duplicates found"
+    assert cause["evidence"] == [
+        "data.duplicates: a line",
+        "data.dominating_reply: what data.dominating_reply found",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -570,10 +605,6 @@ def test_the_command_to_train_for_longer_is_of_whoever_trains(healthy):
     healthy["format_audit"]["given"]["existing"] = True
     command = diagnosis.diagnose(healthy)["causes"][0]["apply"]
     assert command == "mlx_lm.lora --config my.yaml --train --data rows --iters 1000"
-
-
-def curve(*losses):
-    return [{"iteration": at, "validation_loss": loss} for at, loss in losses]
 
 
 def test_too_short_a_training_says_what_it_saw_and_what_more_would_bring(healthy):
