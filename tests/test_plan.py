@@ -7,6 +7,7 @@ import pytest
 from conftest import example, refused
 from ftstudy import paths, training
 from ftstudy.compare import plan
+from templates import tokenizer_folder
 
 CONFIG = """\
 model: tiny
@@ -121,6 +122,13 @@ def test_an_app_that_gives_no_prompt_is_left_out_and_the_models_are_compared_all
     (left_out,) = found["left_out"]
     assert left_out["arm"] == "every model, broken" and "no such chat" in left_out["why"]
     assert names(found) == ["aligned"] and [model["name"] for model in found["models"]] == ["base", "tuned"]
+
+
+def test_a_model_whose_template_refuses_the_rows_cannot_be_compared(planned, tmp_path):
+    run = paths.run_folder("test-plan")
+    gemma = tokenizer_folder("gemma", tmp_path / "gemma")  # its template rejects system messages
+    training.save_result(run, training.load_result(run, "mine") | {"model": str(gemma)})
+    refused(planned, "cannot render raw_style_variable/test.jsonl", "System role not supported")
 
 
 def test_a_run_that_was_not_trained_and_a_fused_model_that_is_not_there_are_said_first(planned, tmp_path):
