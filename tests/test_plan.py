@@ -124,6 +124,15 @@ def test_an_app_that_gives_no_prompt_is_left_out_and_the_models_are_compared_all
     assert names(found) == ["aligned"] and [model["name"] for model in found["models"]] == ["base", "tuned"]
 
 
+def test_all_that_is_planned_is_measured(planned):
+    found = plan.measure(planned("", replies=2), longest=2)
+    arms = {("base", "aligned"), ("tuned", "aligned")}
+    assert found["scores"].keys() == found["written"].keys() == arms and not found["left_out"]
+    assert found["ability"].keys() == {"base", "tuned"}
+    assert found["regurgitation"] == {}  # of two replies, a share would say nothing
+    assert {"scoring base, aligned", "questions, tuned"} <= found["costs"].keys()
+
+
 def test_a_model_whose_template_refuses_the_rows_cannot_be_compared(planned, tmp_path):
     run = paths.run_folder("test-plan")
     gemma = tokenizer_folder("gemma", tmp_path / "gemma")  # its template rejects system messages
