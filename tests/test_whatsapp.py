@@ -7,8 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from conftest import cases, refused, table_or_study_error
-from ftstudy.sources import COLUMNS, check, exports, read_messages, whatsapp
-from ftstudy.sources.whatsapp import dates
+from ftstudy.sources import COLUMNS, check, exports, read_messages, whatsapp, written_dates
 from hypothesis import HealthCheck, example, given, settings, strategies
 
 LRM = "\u200e"
@@ -19,10 +18,10 @@ EVENING = datetime(2023, 12, 31, 21, 15, tzinfo=UTC)
 @pytest.fixture(autouse=True)
 def in_2026(monkeypatch):
     """Some dates depend on what is in the future, so the tests are always in 2026."""
-    monkeypatch.setattr(dates, "LAST_DAY", date(2026, 1, 1))
-    dates.readings.cache_clear()
+    monkeypatch.setattr(written_dates, "LAST_DAY", date(2026, 1, 1))
+    written_dates.readings.cache_clear()
     yield
-    dates.readings.cache_clear()
+    written_dates.readings.cache_clear()
 
 
 @pytest.fixture
@@ -301,7 +300,7 @@ def test_files_attached_by_android(read_one, text, expected):
     cases("""
         the image omitted nothing | <3 you | see report.pdf (attached) | I omitted the media
         <Media omitted> they said | a<b: 5>c | he said: This message was deleted
-        This message was deleted by mistake | null | poll: who comes? | location: home
+        This message was deleted by mistake | null: nothing | poll: who comes? | location: home
         here: https://maps.google.com/?q=52.5,13.4 | missed voice call from you | is WhatsApp end-to-end encrypted?
         <This message was edited> yes | Anna created group chaos
     """),
@@ -669,7 +668,7 @@ def test_repeated_hour_at_end_of_summer_time_keeps_order(read):
     assert table["timestamp"].dt.strftime("%H:%M").tolist() == ["00:50", "01:10", "01:50", "02:10"]
 
 
-@pytest.mark.parametrize("year", ["0001", "1402", "2566", "9999"])
+@pytest.mark.parametrize("year", ["0001", "1402", "9999"])
 def test_impossible_year_is_undated(read, year):
     assert kinds(read(f"{year}-01-01, 00:10 - Anna: a", time_zone="Asia/Tokyo")) == ["undated"]
 

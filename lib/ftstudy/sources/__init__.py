@@ -24,25 +24,24 @@ row (a duplicate, a broken line) is counted in `table.attrs["skipped"]`: reason 
 `read_messages` adds `table.attrs["kind"]`, the reader, and `table.attrs["source"]`, the file.
 
 To add an app, write a module here with `read(file, ...) -> messages table` (build it with
-`make_table`) and add a line to READERS. Parameters other than the file (me, date_order, time_zone)
+`make_table`) and say in `recognize.py` how its files look. Parameters other than the file (me, date_order, time_zone)
 are settings that `read_messages` passes on.
 """
 
 import inspect
-import os
 from collections.abc import Iterable
 from errno import EINVAL
 from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy
 import pandas
 
 from ..errors import StudyError
-from ..files.reading import opened, refuse_special, why
+from ..files.reading import refuse_special, why
 from ..paths import absolute, shown
 from ..printable import one_line
+from .recognize import READERS, kind_of
 
 COLUMNS = ["conversation", "is_group", "sender", "is_owner", "timestamp", "text", "kind", "message_id", "reply_to"]
 OWNER_SENDER = "me"
@@ -55,6 +54,7 @@ KINDS = {
     "tapback": "a reaction to a message, including one that arrived as text: Liked “…”",
     "system": "somebody joined, left, called, renamed the group, …",
     "app": "a game, payment, poll, location or bot message",
+    "placeholder": "a line in brackets that several people sent word for word: written by the app, for something else",
     "unsent": "unsent by its sender",
     "deleted": "deleted by the owner: no longer in any chat",
     "undated": "no date, or one before 1990 or after 2100, so its place in the conversation is unknown",
@@ -64,26 +64,6 @@ KINDS = {
 }
 LONGEST = 100_000  # characters
 EARLIEST, LATEST = 631_152_000_000_000, 4_102_444_800_000_000  # 1990 and 2100 in microseconds since 1970
-
-
-class Looks(NamedTuple):
-    """How to recognize an app's exports."""
-
-    files: tuple[str, ...] = ()  # patterns of file names
-    folders: tuple[str, ...] = ()  # patterns of files in a folder; the longest that matches decides
-    begins: bytes = b""  # the first bytes of a file …
-    contains: bytes = b""  # … and what its first 2000 bytes contain
-
-
-# Reader -> how `kind="auto"` recognizes its files. For a file, the first reader that fits is used.
-READERS = {
-    "imessage": Looks(("*.db",), ("chat.db",), b"SQLite format 3\0"),
-    "table": Looks(("*.csv", "*.tsv", "*.jsonl", "*.ndjson", "*.parquet")),
-    "whatsapp": Looks(("*.txt", "*.zip"), ("*.txt", "*.zip"), b"PK"),
-    "discord": Looks((), ("*.json",), b"{", b'"guild"'),
-    "signal": Looks(("data.json",), ("data.json", "*/data.json")),
-    "telegram": Looks(("*.json",), ("result.json",)),
-}
 
 
 def read_messages(source: str | Path, kind: str = "auto", **settings) -> pandas.DataFrame:
@@ -160,38 +140,6 @@ def check_owner(source: str | Path, owner: str) -> None:
             f"The owner of {source} has no name. Set OWNER=… or --owner to the name that the prompts should use for "
             "the person whose replies are learned."
         )
-
-
-def kind_of(file: Path) -> str:
-    """The reader for a source, from its name and first bytes. StudyError: not recognized."""
-    if os.path.isdir(file):  # unlike Path.is_dir, no error without permission
-        return _kind_of_folder(file)
-    try:
-        with opened(file) as source:
-            head = source.read(2000)
-    except OSError:  # missing or not permitted: the reader explains what to do
-        return "imessage" if file.suffix in (".db", "") else "table"
-    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
-    for kind, looks in READERS.items():
-        by_content = looks.begins and start.startswith(looks.begins) and looks.contains in head
-        if by_content or any(map(file.match, looks.files)):
-            return kind
-    raise StudyError(
-        f"Cannot tell which app wrote {shown(file)}. Name the kind with KIND=… or --kind: {', '.join(READERS)}."
-    )
-
-
-def _kind_of_folder(folder: Path) -> str:
-    if folder.parts[-2:] == ("Library", "Messages"):  # without Full Disk Access it looks empty
-        return "imessage"
-    patterns = {pattern: kind for kind, looks in READERS.items() for pattern in looks.folders}
-    for pattern in sorted(patterns, key=lambda pattern: len(pattern.replace("*", "")), reverse=True):
-        if any(folder.glob(pattern)):
-            return patterns[pattern]
-    raise StudyError(
-        f"The folder {shown(folder)} has no known chat history. Name the exported file itself, or a folder of exports "
-        "from WhatsApp, Signal or Discord."
-    )
 
 
 def skip(skipped: dict, reason: str, text: str) -> None:

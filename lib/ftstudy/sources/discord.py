@@ -1,7 +1,7 @@
 """Reads Discord: the JSON files of DiscordChatExporter -> messages table.
 
 A file has one channel or part of one: {"guild", "channel", "messages"}. Parts and overlapping
-exports are merged, because Discord's message ids are unique.
+exports are merged, because Discord's message ids are unique. They may be in folders of folders.
 """
 
 from collections import Counter
@@ -14,23 +14,26 @@ from ..errors import StudyError
 from ..paths import absolute, shown
 from . import ATTACHMENT, OWNER_SENDER, check, make_table, skip
 from .exports import parse_time, placeholder, read_json, word
+from .recognize import files_in
 
 EXPORT = "Export again with DiscordChatExporter in JSON format, and name that file, or a folder with only such files."
 MALFORMED = "a row that is not a DiscordChatExporter message"
 
 
 def read(file: str | Path, me=()) -> pandas.DataFrame:
-    """Read an exported channel, or a folder of them, into a messages table (columns: see `ftstudy.sources`).
+    """Read an exported channel, or a folder of them and of such folders, into a messages table (columns: see `ftstudy.sources`).
 
     The owner is the account whose id is in `me`, else whose name#discriminator, name or nickname is.
     StudyError: not a DiscordChatExporter file, truncated, without messages, or not readable.
     """
     file = absolute(file)
-    files = sorted(file.glob("*.json")) if file.is_dir() else [file]
+    is_folder = file.is_dir()
+    files = list(files_in(file, ".json")) if is_folder else [file]
     if not files:
         raise StudyError(f"No .json in the folder {shown(file)}. {EXPORT}")
     skipped, notes, channels, faces = {}, [], {}, set()
-    rows = (row for one in files for row in _rows(one, channels, faces, skipped))
+    exports = ((one, _export(one, is_folder, notes)) for one in files)
+    rows = (row for one, export in exports if export for row in _rows(one, export, channels, faces, skipped))
     table = make_table(rows, skipped, notes)
     if table.empty:
         raise StudyError(f"{shown(file)} has no messages. {EXPORT}")
@@ -71,13 +74,21 @@ def _owners(me, faces: set, notes: list) -> set[str]:
     return owners
 
 
-def _rows(file: Path, channels: dict, faces: set, skipped: dict) -> Iterator[dict]:
-    """Yield rows with ids as conversation and sender. Their names are added to `channels` and `faces`."""
+def _export(file: Path, is_folder: bool, notes: list) -> dict | None:
+    """What is in a file; None for another JSON file in a folder."""
     export = read_json(file, "Discord export")
     parts = [export.get(name) for name in ("guild", "channel")] if isinstance(export, dict) else []
-    if not parts or not all(isinstance(part, dict) for part in parts) or not isinstance(export.get("messages"), list):
+    if parts and all(isinstance(part, dict) for part in parts) and isinstance(export.get("messages"), list):
+        return export
+    if not is_folder:
         raise StudyError(f"{shown(file)} is not a DiscordChatExporter file. {EXPORT}")
-    guild, channel = parts
+    notes.append(f"{shown(file)} is not a DiscordChatExporter file and was left out.")
+    return None
+
+
+def _rows(file: Path, export: dict, channels: dict, faces: set, skipped: dict) -> Iterator[dict]:
+    """Yield rows with ids as conversation and sender. Their names are added to `channels` and `faces`."""
+    guild, channel = export["guild"], export["channel"]
     if not (number := _id(channel.get("id"))):
         raise StudyError(f"{shown(file)} has no channel id. {EXPORT}")
     is_group, name = channel.get("type") != "DirectTextChat", word(channel.get("name")) or "unnamed"

@@ -18,6 +18,7 @@ from ..errors import StudyError
 from ..paths import absolute, shown
 from . import ATTACHMENT, PHOTO, make_table, skip
 from .exports import decode, microseconds, read_bytes, read_json, sender_of, word
+from .recognize import files_in
 
 EXPORT = (
     "Export again with Telegram Desktop (a chat's menu > Export chat history, or Settings > Advanced > Export Telegram "
@@ -40,24 +41,41 @@ APPS = {
 
 
 def read(file: str | Path, me=()) -> pandas.DataFrame:
-    """Read a `result.json`, or the folder it is in, into a messages table (columns: see `ftstudy.sources`).
+    """Read a `result.json`, or a folder with one or several, into a messages table (columns: see `ftstudy.sources`).
 
     The owner is identified by the account's number, else as the person who is not the partner of
     a one-to-one chat, else by a name in `me`. StudyError: not a Telegram export, truncated, without
     messages, or not readable.
     """
     file = absolute(file)
-    if file.is_dir():
-        file = file / "result.json"
-        if not file.exists():
-            raise StudyError(f"There is no {shown(file)}: the export was not JSON, or this is another folder. {EXPORT}")
     skipped, notes = {}, []
-    export = _json(file)
-    chats = _chats(export, file, skipped)
-    table = make_table(_rows(chats, _owner(export, chats), _spelt(me, chats), skipped, notes), skipped, notes)
+    exports = _exports(file, notes)
+    chats = [chat for one, export in exports for chat in _chats(export, one, skipped)]
+    owner = _owner([export for _, export in exports], chats)
+    table = make_table(_rows(chats, owner, _spelt(me, chats), skipped, notes), skipped, notes)
     if table.empty:
         raise StudyError(f"{shown(file)} has no messages of a one-to-one chat or a group. {EXPORT}")
     return table
+
+
+def _exports(file: Path, notes: list) -> list[tuple[Path, object]]:
+    """The exports in a file, or in a folder and its folders, whatever their names."""
+    if not file.is_dir():
+        return [(file, _json(file))]
+    found = [(one, export) for one in files_in(file, ".json") if _is_export(export := _json(one), one, notes)]
+    if not found:
+        raise StudyError(
+            f"There is no Telegram export in {shown(file)}: no result.json. The export was not JSON, or this is another "
+            f"folder. {EXPORT}"
+        )
+    return found
+
+
+def _is_export(export, file: Path, notes: list) -> bool:
+    is_one = isinstance(export, dict) and bool({"messages", "chats", "left_chats"} & export.keys())
+    if not is_one:
+        notes.append(f"{shown(file)} is not a Telegram export and was left out.")
+    return is_one
 
 
 def _json(file: Path):
@@ -118,11 +136,11 @@ def _conversations(chats: list[dict]) -> dict[tuple, str]:
     return names
 
 
-def _owner(export: dict, chats: list[dict]) -> str | None:
+def _owner(exports: list[dict], chats: list[dict]) -> str | None:
     """The owner's number: the account's, or that of whoever talks to the partners of most one-to-one chats."""
-    account = export.get("personal_information")
-    if isinstance(account, dict) and _is_number(account.get("user_id")):
-        return str(account["user_id"])
+    for account in (export.get("personal_information") for export in exports):
+        if isinstance(account, dict) and _is_number(account.get("user_id")):
+            return str(account["user_id"])
     owners = Counter()
     for chat in chats:
         if chat["type"] in ONE_TO_ONE:

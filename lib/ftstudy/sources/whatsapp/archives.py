@@ -11,6 +11,7 @@ from ...errors import StudyError
 from ...files.reading import opened
 from ...paths import shown
 from .. import exports
+from ..recognize import files_in
 from .phrases import TITLES
 
 # What `zipfile` raises for a file that is incomplete or not a zip.
@@ -18,13 +19,15 @@ DAMAGED = (zipfile.BadZipFile, zlib.error, LZMAError, struct.error, EOFError, Ru
 
 
 def files(file: Path) -> list[Path]:
-    """The exports in a folder, or the file itself. StudyError: the folder has none or cannot be read."""
+    """The exports in a folder, packed or not, or the file itself. StudyError: the folder has none or cannot be read."""
     if not file.is_dir():
         return [file]
     try:
         inside = sorted(one for one in file.iterdir() if not one.name.startswith("."))
-        found = [one for one in inside if one.suffix.lower() in (".txt", ".zip") and one.is_file()]
-        found += [one / "_chat.txt" for one in inside if (one / "_chat.txt").is_file()]
+        found = [
+            one for one in inside if one.is_file() and (one.suffix.lower() in (".txt", ".zip") or _is_renamed(one))
+        ]
+        found += [one for one in files_in(file, ".txt", ".zip") if one.parent != file and _is_named_as_export(one)]
     except OSError as error:
         raise StudyError(f"{shown(file)} cannot be read: {error.strerror}. Give yourself read permission.") from error
     if not found:
@@ -33,6 +36,24 @@ def files(file: Path) -> list[Path]:
             "_chat.txt. In WhatsApp, open a chat, choose Export chat > Without media, and put that file there."
         )
     return found
+
+
+def _is_named_as_export(file: Path) -> bool:
+    """Whether a file in an inner folder is an export, and not a text that somebody sent."""
+    return file.name == "_chat.txt" or file.stem == file.parent.name or file.name.startswith(tuple(TITLES))
+
+
+def _is_renamed(file: Path) -> bool:
+    """Whether a file is an export's zip under another name: no document is, which has its type in it."""
+    with opened(file) as beginning:
+        if beginning.read(2) != b"PK":
+            return False
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = archive.namelist()
+    except DAMAGED:
+        return False
+    return "mimetype" not in names and "[Content_Types].xml" not in names and any(n.endswith(".txt") for n in names)
 
 
 def text_of(file: Path) -> tuple[str, str]:
@@ -48,7 +69,7 @@ def text_of(file: Path) -> tuple[str, str]:
         names.append(name)
     else:
         data = exports.read_bytes(file)
-    titles = [name.removeprefix(title) for name in names for title in TITLES if name.startswith(title)]
+    titles = [name.removeprefix(f"{title} ") for name in names for title in TITLES if name.startswith(f"{title} ")]
     # The shortest title, because one prefix may begin with another. A second download adds " (1)".
     title = re.sub(r" \(\d{1,3}\)$", "", min(titles, key=len) if titles else names[0])
     return exports.decode(data).replace("\r\n", "\n"), title

@@ -11,9 +11,19 @@ from .phrases import LRM, MARKS
 PICTURES = (".jpg", ".jpeg", ".png", ".heic", ".heif")  # .webp is a sticker, and a GIF is a video
 LONGEST_NAME = 120
 
-IPHONE_FILE = re.compile(LRM + r"?<[^<>:：\n]{1,40}[:：][ \u00a0]?(\d{8}-[^<>\n]{1,300})>")
+# The file's name comes after a word and a colon, or before a word: <attached: 00000012-…>, <00000012-… eklendi>.
+IPHONE_FILE = re.compile(LRM + r"?<(?:[^<>:：\n]{1,40}[:：][ \u00a0]?)?(\d{8}-[^<>\n]{1,300}?)(?: [^<>.:\n]{1,40})?>")
+# As iPhones wrote it until 2017: 2015-09-13-PHOTO-00004762.jpg <attached>.
+OLD_IPHONE_FILE = re.compile(
+    rf"(\d{{4}}-\d\d-\d\d-[A-Z]+-\d+\.\w{{1,5}}) <{LRM}?[^<>.\n]{{1,40}}>"
+    rf"|([^<>\n]{{1,200}}\.\w{{1,5}}) <{LRM}[^<>.\n]{{1,40}}>"
+)
+FILE_NAME = re.compile(r"\w\.\w{1,5}(?!\w)")
 ANDROID_FILE = re.compile(r"(?:IMG|VID|AUD|PTT|STK|DOC)-\d{8}-WA\d{4,6}\.\w{0,5}")
 PLACE = re.compile(r"([^\n:]{1,40}): (?:[^\n]{0,200}: )?https://(?:maps\.google\.com/|foursquare\.com/)\S{1,300}")
+OPTION = re.compile(r"([^\s:：]{2,25}) ?[:：] [^\n]+ \(\D{0,15}\d+\D{0,25}\)")  # of a poll, with its votes
+STOP = re.compile(r"[.。।]$")
+NULL = "null"  # Android writes it in place of calls and of media that may be viewed once
 WHOLE = {
     **dict.fromkeys(phrases.UNSENT, "unsent"),
     **dict.fromkeys(phrases.CALLS, "system"),
@@ -32,14 +42,21 @@ def kind_and_text(text: str, by_iphone: bool) -> tuple[str, str]:
     text = _without_edited(text)
     first, newline, rest = text.partition("\n")
     key = MARKS.sub("", first).casefold() if len(first) < 400 else ""
-    whole = "" if newline else key.removesuffix(".")
+    whole = "" if newline else STOP.sub("", key)
     kind = "unsent" if whole.startswith(phrases.UNSENT_BY_ADMIN) else WHOLE.get(whole)
+    if whole == NULL and not by_iphone:
+        kind = "system"
     place = PLACE.match(key) if "://" in key else None
-    if (place and place[1] in phrases.PLACES) or (key in phrases.POLLS and rest):
+    if (place and place[1] in phrases.PLACES) or (rest and (key in phrases.POLLS or _is_poll(text))):
         kind = "app"
     if kind:
         return kind, text.lstrip(LRM)
-    with_file = _iphone_files(text) or _omitted_file(text, key, newline + rest) or _android_file(first, newline + rest)
+    with_file = (
+        _iphone_files(text)
+        or _omitted_file(text, key, newline + rest, by_iphone)
+        or _android_file(first, newline + rest)
+        or _old_iphone_file(first, newline + rest)
+    )
     if with_file:
         return with_file
     if text.startswith(LRM) and by_iphone:
@@ -52,32 +69,50 @@ def _without_edited(text: str) -> str:
         return text
     start = text.rfind("<")
     words = text[start + 1 : -1]
-    marked = start > 1 and text[start - 1] == LRM and ":" not in words  # in any language
-    if start >= 0 and (marked or words.removesuffix(".").casefold() in phrases.EDITED):
+    marked = start > 1 and text[start - 1] == LRM and not FILE_NAME.search(words)  # in any language
+    if start >= 0 and (marked or STOP.sub("", words).casefold() in phrases.EDITED):
         return text[:start].removesuffix(LRM).removesuffix(" ")
     return text
 
 
-# The next three return the kind and text of a message with a photo, file or contact card, else None.
+def _is_poll(text: str) -> bool:
+    """Whether a text has the form of a poll: a heading in capitals, the question, and options with their votes."""
+    if not text.endswith(")"):
+        return False
+    heading, *lines = MARKS.sub("", text).split("\n")
+    option = OPTION.fullmatch(lines[-1].strip())
+    is_heading = len(heading) <= 25 and heading.endswith((":", "：")) and heading == heading.upper()
+    return bool(len(lines) > 1 and is_heading and option and option[1] == option[1].upper())
+
+
+# The next four return the kind and text of a message with a photo, file or contact card, else None.
 
 
 def _iphone_files(text: str) -> tuple[str, str] | None:
     names = IPHONE_FILE.findall(text) if "<" in text else []
     if not names:
         return None
-    return _kind_of_files(names), IPHONE_FILE.sub(lambda found: _placeholder(found[1]), text).lstrip(LRM)
+    return kind_of_files(names), IPHONE_FILE.sub(lambda found: placeholder_of(found[1]), text).lstrip(LRM)
 
 
-def _omitted_file(text: str, key: str, rest: str) -> tuple[str, str] | None:
+def _omitted_file(text: str, key: str, rest: str, by_iphone: bool) -> tuple[str, str] | None:
     candidates = [("", key, rest)]
     caption, mark, last = text.rpartition(LRM)  # iPhones put the caption first
     if mark:
         candidates.append((caption.lstrip(LRM), last.casefold(), ""))
     for before, words, after in candidates:
-        if words.removesuffix(".") in OMITTED:
-            kind, placeholder = OMITTED[words.removesuffix(".")]
+        if STOP.sub("", words) in OMITTED:
+            kind, placeholder = OMITTED[STOP.sub("", words)]
             return kind, before + placeholder + after
+    # In other languages: after a caption, only WhatsApp writes a mark.
+    if by_iphone and caption.lstrip(LRM) and caption[-1] in " \n" and 0 < len(last) <= 60 and "\n" not in last:
+        return "attachment", caption.lstrip(LRM) + ATTACHMENT
     return None
+
+
+def _old_iphone_file(first: str, rest: str) -> tuple[str, str] | None:
+    found = OLD_IPHONE_FILE.fullmatch(first) if first.endswith(">") else None
+    return (kind_of_files([name]), placeholder_of(name) + rest) if found and (name := found[1] or found[2]) else None
 
 
 def _android_file(first: str, rest: str) -> tuple[str, str] | None:
@@ -86,15 +121,15 @@ def _android_file(first: str, rest: str) -> tuple[str, str] | None:
     if bracket and first.endswith(")") and "." in name:
         known = MARKS.sub("", words).casefold() in phrases.ATTACHED
         if known or ANDROID_FILE.fullmatch(name) or first.startswith(LRM):
-            return _kind_of_files([name]), _placeholder(name) + rest
+            return kind_of_files([name]), placeholder_of(name) + rest
     return None
 
 
-def _placeholder(name: str) -> str:
+def placeholder_of(name: str) -> str:
     return PHOTO if name.lower().endswith(PICTURES) else ATTACHMENT
 
 
-def _kind_of_files(names: list[str]) -> str:
+def kind_of_files(names: list[str]) -> str:
     return "app" if all(name.lower().endswith(".vcf") for name in names) else "attachment"
 
 
@@ -150,3 +185,35 @@ def _plain(name: str) -> str:
     """A name in lower case, without marks and without the ~ that WhatsApp puts before unsaved contacts."""
     name = MARKS.sub("", name).replace("\u00a0", " ").replace("\u202f", " ")
     return name.strip().removeprefix("~").strip().casefold()
+
+
+_QUOTE = {"“": '[“„"«]', "”": '[”“"»]', "…": "[^\n]{0,300}?"}
+_NOTICE = re.compile(
+    " (?:%s)\\.?" % "|".join("".join(_QUOTE.get(one, re.escape(one)) for one in phrase) for phrase in phrases.NOTICES)
+)
+_ENCRYPTED = tuple(phrases.ENCRYPTED)
+
+
+def is_notice(text: str, names: Iterable[str]) -> bool:
+    """Whether a text is one of WhatsApp's own sentences, in an export that lost its marks. `names`: of the senders."""
+    plain = MARKS.sub("", text).casefold()
+    if plain.startswith(_ENCRYPTED):
+        return True
+    starts = (name.casefold() for name in ("you", *names) if plain.startswith(f"{name.casefold()} "))
+    return any(_NOTICE.fullmatch(plain, len(name)) for name in starts)
+
+
+def language_of(title: str, bodies: list[str]) -> str:
+    """The language of WhatsApp's own words in the first messages and in the file's name, or ""."""
+    counts = Counter(language for phrase, language in phrases.TITLES.items() if title.startswith(f"{phrase} "))
+    for body in bodies[:5000]:
+        line = MARKS.sub("", body[:300].partition("\n")[0]).casefold()
+        words = STOP.sub("", line.partition(": ")[2])
+        if language := phrases.LANGUAGE_OF.get(words) or phrases.LANGUAGE_OF.get(f"<{words.rpartition('<')[2]}"):
+            counts[language] += 1
+        elif ": " not in line:
+            counts.update(language for part, language in phrases.SYSTEM_PARTS.items() if part in line)
+        counts.update(language for start, language in phrases.ENCRYPTED.items() if (words or line).startswith(start))
+    counts.pop("", None)
+    (first, often), (_, second) = (counts.most_common(2) + [("", 0), ("", 0)])[:2]
+    return first if often > second else ""

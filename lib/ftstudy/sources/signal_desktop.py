@@ -1,0 +1,149 @@
+"""Reads Signal Desktop's own "Export chat history": the `main.jsonl` of its folder -> messages table.
+
+Each line is one object: {"account"}, {"recipient"}, {"chat"} or {"chatItem"}. A message names its chat and its author by
+number. Times are milliseconds since 1970, and the owner is the recipient called `self`. Reactions are part of a message.
+"""
+
+import io
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas
+
+from ..errors import StudyError
+from ..paths import absolute, shown
+from . import ATTACHMENT, OWNER_SENDER, PHOTO, make_table, skip
+from .exports import decode, read_bytes, sender_of, word
+
+EXPORT = (
+    "In Signal Desktop, choose Settings > Chats > Export chat history, and name the folder that it writes, or the "
+    "main.jsonl in it."
+)
+MALFORMED = "a line that is not a Signal message"
+# The kinds of items that have no text of their own.
+KINDS = {
+    "updateMessage": "system",
+    "remoteDeletedMessage": "unsent",
+    "adminDeletedMessage": "unsent",
+    "stickerMessage": "attachment",
+    "viewOnceMessage": "attachment",
+    "contactMessage": "app",
+    "paymentNotification": "app",
+    "giftBadge": "app",
+    "poll": "app",
+}
+
+
+def read(file: str | Path) -> pandas.DataFrame:
+    """Read a `main.jsonl`, or the folder it is in, into a messages table (columns: see `ftstudy.sources`).
+
+    StudyError: no main.jsonl, not Signal's export, without messages, or not readable.
+    """
+    file = absolute(file)
+    if file.is_dir():
+        file = file / "main.jsonl"
+        if not file.exists():
+            raise StudyError(f"There is no {shown(file)}. {EXPORT}")
+    skipped, items = {}, []
+    recipients, chats = {}, {}
+    for number, line in enumerate(io.StringIO(decode(read_bytes(file)), newline="\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            record = None
+        if not isinstance(record, dict):
+            skip(skipped, MALFORMED, f"line {number}: {line[:100]}")
+        for name, found in (("recipient", recipients), ("chat", chats)):
+            if isinstance(record, dict) and isinstance(one := record.get(name), dict):
+                found[_id(one.get("id"))] = one
+        if isinstance(record, dict) and isinstance(record.get("chatItem"), dict):
+            items.append(record["chatItem"])
+    table = make_table(_rows(items, _people(recipients), recipients, chats, skipped), skipped)
+    if table.empty:
+        raise StudyError(f"{shown(file)} has no messages of Signal Desktop's export. {EXPORT}")
+    return table
+
+
+def _id(value) -> str:
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+
+
+def _people(recipients: dict[str, dict]) -> dict[str, str]:
+    """Number of a recipient -> name, with the number if the name is ambiguous or could be mistaken for the owner."""
+    names = {number: _name(one) or f"unknown {number}" for number, one in recipients.items()}
+    times = Counter([*names.values(), OWNER_SENDER])
+    return {number: f"{name} ({number})" if times[name] > 1 else name for number, name in names.items()}
+
+
+def _name(recipient: dict) -> str:
+    group, contact = recipient.get("group"), recipient.get("contact")
+    if isinstance(group, dict):
+        return f"group:{_text(_part(_part(group, 'snapshot'), 'title'), 'title') or 'unnamed'}"
+    contact = contact if isinstance(contact, dict) else {}
+    pairs = [("given", "family")], [("systemGivenName", "systemFamilyName"), ("profileGivenName", "profileFamilyName")]
+    whole = [" ".join(filter(None, (_text(_part(contact, "nickname"), key) for key in pair))) for pair in pairs[0]]
+    whole += [" ".join(filter(None, (_text(contact, key) for key in pair))) for pair in pairs[1]]
+    number = _id(contact.get("e164"))
+    return next(filter(None, [*whole, _text(contact, "username"), f"+{number.lstrip('+')}" if number else ""]), "")
+
+
+def _part(record: dict, key: str) -> dict:
+    return record[key] if isinstance(record.get(key), dict) else {}
+
+
+def _text(record: dict, key: str) -> str:
+    return word(record.get(key)).strip()
+
+
+def _rows(items: list[dict], people: dict, recipients: dict, chats: dict, skipped: dict) -> Iterator[dict]:
+    for item in items:
+        chat, author, sent = (_id(item.get(key)) for key in ("chatId", "authorId", "dateSent"))
+        recipient = _id(chats.get(chat, {}).get("recipientId"))
+        if recipient not in recipients or not sent.isdecimal() or len(sent) > 18:
+            skip(skipped, MALFORMED, str(item)[:200])
+            continue
+        partner = recipients[recipient]
+        if "self" in partner or "releaseNotes" in partner:
+            reason = "a note to oneself in Signal" if "self" in partner else "Signal's own news"
+            skip(skipped, reason, str(_part(_part(item, "standardMessage"), "text").get("body"))[:200])
+            continue
+        is_owner = "outgoing" in item or "self" in recipients.get(author, {})
+        text, kind, quote = _content(item)
+        yield {
+            "conversation": people[recipient],
+            "is_group": "group" in partner,
+            "sender": sender_of(people.get(author, "unknown"), is_owner),
+            "is_owner": is_owner,
+            "timestamp": int(sent) * 1000,
+            "text": text,
+            "kind": kind,
+            "message_id": f"{chat}/{author}/{sent}",
+            "reply_to": f"{chat}/{_id(quote.get('authorId'))}/{_id(quote.get('targetSentTimestamp'))}"
+            if quote
+            else None,
+        }
+
+
+def _content(item: dict) -> tuple[str, str, dict]:
+    """(text, kind, what it quotes) of a chatItem."""
+    for name, kind in KINDS.items():
+        if name in item:
+            return ATTACHMENT if kind == "attachment" else "", kind, {}
+    story = _part(item, "directStoryReplyMessage")
+    if "emoji" in story:
+        return word(story["emoji"]), "tapback", {}
+    message = _part(item, "standardMessage") or _part(story, "textReply")
+    body = _part(message, "text").get("body")
+    files = [_placeholder(one) for one in message.get("attachments") or [] if isinstance(one, dict)]
+    text = " ".join(filter(None, [*files, body if isinstance(body, str) else ""]))
+    kind = "attachment" if files else "text" if text.strip() else "empty" if message else "system"
+    return text, kind, _part(message, "quote")
+
+
+def _placeholder(attachment: dict) -> str:
+    kind = word(_part(attachment, "pointer").get("contentType"))
+    return PHOTO if kind.startswith("image/") else ATTACHMENT
