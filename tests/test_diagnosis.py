@@ -433,6 +433,12 @@ def test_a_loss_that_rises_means_a_learning_rate_too_high(healthy):
     assert command == "mlx_lm.lora --config my.yaml --train --data rows --learning-rate 1e-05"
 
 
+@pytest.mark.parametrize("last, found", [(4.03, ["learning_rate"]), (4.01, [])])
+def test_two_losses_are_enough_to_see_that_it_rose(healthy, last, found):
+    trained(healthy)["curve"] = curve((0, 4.0), (1000, last))
+    assert ids(diagnosis.diagnose(healthy)) == found
+
+
 def test_a_base_that_is_as_good_is_said_only_where_training_had_its_chance(healthy):
     healthy["comparison"]["differences"][0] = difference("tuned, aligned", "base, aligned", -0.005, 0.01)
     trained(healthy)["curve"] = [{"iteration": at, "validation_loss": 3.2} for at in (0, 500, 1000)]
