@@ -123,7 +123,7 @@ def whole(tmp_path_factory):
     for name in ("chat.db", "contacts.vcf"):
         shutil.copy(paths.DATA / "sample" / name, folder / name)
     shutil.copytree(base_models.resolve("tiny"), folder / "model")
-    config = yaml.safe_load(SAMPLE.read_text()) | {"iters": 6, "model": str(folder / "model")}
+    config = yaml.safe_load(SAMPLE.read_text()) | {"iters": 6, "num_layers": 2, "model": str(folder / "model")}
     for name in ("mine", "other"):
         own = config | {
             "adapter_path": str(folder / "adapters" / name),
