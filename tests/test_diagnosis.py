@@ -531,6 +531,12 @@ def test_each_command_is_one_that_a_shell_takes_as_meant(healthy):
     assert known == ["ftstudy", "diagnose", nasty, "--adapter", "an adapter", "--run", "mine"]
 
 
+def test_what_the_study_trains_is_proved_by_the_whole_study(healthy):
+    healthy["format_audit"]["own_findings"] = [finding("data.speaker_tag")]
+    (cause,) = diagnosis.diagnose(healthy, "mine")["causes"]
+    assert (cause["apply"], cause["prove"]) == ("", "make report RUN=mine CONFIG=my.yaml")
+
+
 def test_why_no_model_was_measured_is_the_verdict(healthy):
     healthy["comparison"] = None
     found = diagnosis.diagnose(healthy, "", "The disk is full.")
