@@ -25,12 +25,13 @@ SHELL := /bin/sh
 #   FORCE=1      train even if the audit finds errors
 #   FULL=1       report: train option A too, both with three seeds, and combine all faults
 #   ALSO         report: more configs to train and compare
+#   SHARE=1      report: also write share.html, the report without anybody's words
 #   STOCK=yes    report: also train as stock mlx-lm does, to measure the difference
 #   HOSTS        train: on these machines, or in this many processes
 #   TAKE         blind: the file that the page saved your choices to
 #   CUDA=1       Linux with an NVIDIA card
 NAMES := RUN SOURCE KIND OWNER ME CONTACTS DATE_ORDER ZONE REGION MASK DATA VARIANT CONFIG CONFIGS MODEL INFERENCE ADAPTER FUSED \
-    LOG APP ITERS SMOKE FORCE FULL ALSO STOCK HOSTS TAKE CUDA LAB MUTANTS UPGRADE
+    LOG APP ITERS SMOKE FORCE FULL ALSO STOCK HOSTS TAKE CUDA LAB MUTANTS UPGRADE SHARE
 
 # Exports are named after chats, and chats by other people. So what is set from outside stays plain text: make expands
 # it nowhere, and recipes take it from their environment, as "$$NAME". The Makefile's own variables can't be set from
@@ -139,7 +140,7 @@ report: | $(READY) demo-data ## run the study and write reports/RUN/index.html; 
 	    --me="$$ME" --contacts="$$CONTACTS" --date-order="$$DATE_ORDER" --time-zone="$$ZONE" --region="$$REGION" --config="$$CONFIG" \
 	    --data="$$DATA" --model="$$MODEL" --inference="$$INFERENCE" --app="$$APP" --adapter="$$ADAPTER" \
 	    --fused="$$FUSED" --log="$$LOG" --also="$$ALSO" $(if $(ITERS),--iterations="$$ITERS") \
-	    $(call flag,FORCE,--force) $(call flag,SMOKE,--smoke) $(call flag,FULL,--full) $(call flag,STOCK,--stock) \
+	    $(call flag,FORCE,--force) $(call flag,SMOKE,--smoke) $(call flag,FULL,--full) $(call flag,STOCK,--stock) $(call flag,SHARE,--share) \
 	    $(UNMASKED) $(if $(DRY),--dry-run)
 
 override UNMASKED = $(if $(filter no No NO,$(MASK)),--no-mask)

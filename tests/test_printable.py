@@ -229,8 +229,9 @@ def test_tables_and_samples_isolate_names_and_escape_them(name):
 @pytest.mark.parametrize("name", [*NASTY.values(), "$x^$", "$\\frac$"])
 def test_charts_draw_any_name(name):
     row = {"model": name, "format": name, "nats_per_reply_token": 1.0, "interval": [0.5, 1.5]}
-    assert render.picture(charts.arms([row]), name)["data"]
-    assert render.picture(charts.quality([{"model": name, "seconds": 1.0, "bits_per_byte": 2.0}]), name)["data"]
+    figures = charts.arms([row]), charts.quality([{"model": name, "seconds": 1.0, "bits_per_byte": 2.0}])
+    for picture in (str(render.picture(figure, name)) for figure in figures):
+        assert picture.startswith("<svg") and picture.rstrip().endswith("</svg>") and not acts(picture)
 
 
 def test_the_page_of_a_run_with_nasty_names(tmp_path):

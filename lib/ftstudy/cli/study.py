@@ -4,6 +4,7 @@ import shlex
 from pathlib import Path
 
 from ..errors import StudyError
+from ..paths import shown
 from ..printable import one_line
 from .arguments import add_run, number, only_one, run_folder
 
@@ -37,6 +38,7 @@ def add(parsers):
         "force": "train even if the audit finds errors",
         "smoke": "train the configs of --also for 100 iterations only",
         "full": "train option A too, both with three seeds, and combine all faults",
+        "share": "also write share.html, the report without anybody's words",
         "dry-run": "only say which stages would run, and why",
     }.items():
         parser.add_argument(f"--{name}", action="store_true", help=meaning)
@@ -62,6 +64,11 @@ def run(options) -> None:
     with only_one(folder):
         failed = study.run(choices)
     print(*map(one_line, study.told(folder)), sep="\n")
+    if options.share:
+        from ..report import page
+
+        shared = page.build(folder, failed, share=True)
+        print(one_line(f"The report to share, without anybody's words: {shown(shared)}."))
     if failed:
         raise StudyError(failed)
 

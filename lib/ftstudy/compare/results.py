@@ -158,16 +158,21 @@ def scaling(scores: dict, models: list[dict], app: str, heldout: dict) -> list[d
     return found
 
 
-def samples(heldout: dict, written: dict, count: int) -> list[dict]:
-    """Context, true reply and each arm's reply, side by side. `written`: (model, format) -> replies."""
-    examples = heldout["examples"]
+def samples(heldout: dict, written: dict, count: int, own: list[str] | None = None) -> list[dict]:
+    """Context, true reply and each arm's reply, side by side. `written`: (model, format) -> replies.
+
+    `own`: the replies of the training split. A reply's `marks` say what is wrong with it (style_similarity.marks).
+    """
+    examples, trained = heldout["examples"], {style_similarity.normal(text) for text in own or []}
     return [
         {
             "context": chat_format.context_of(examples[at]),
             "true": examples[at]["messages"][-1]["content"],
             "replies": [
-                {"model": model, "format": name, "text": replies[at]["text"], "stopped": replies[at]["stopped"]}
+                {"model": model, "format": name, "text": one["text"], "stopped": one["stopped"]}
+                | {"marks": style_similarity.marks(one, trained)}
                 for (model, name), replies in written.items()
+                for one in [replies[at]]
             ],
         }
         for at in spread(range(len(examples)), count)

@@ -124,6 +124,17 @@ def measures(replies: list[dict], true: list[str], trained: set[str]) -> dict:
     }
 
 
+def marks(reply: dict, trained: set[str]) -> list[str]:
+    """What is wrong with one reply, of "empty", "loops", "copied" and "cut" (at the token limit)."""
+    found = {
+        "empty": not reply["text"],
+        "loops": loops(reply["text"]),
+        "copied": copied(reply["text"], trained),
+        "cut": not reply["stopped"],
+    }
+    return [name for name, so in found.items() if so]
+
+
 def normal(text: str) -> str:
     return " ".join(text.lower().split())
 

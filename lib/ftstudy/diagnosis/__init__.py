@@ -15,7 +15,7 @@ RESULTS = ("extraction", "findings", "format_audit", "training", "comparison")
 
 
 def diagnose(results: dict, run: str = "", not_measured: str = "") -> dict:
-    """`verdict`, from `usability.judge`, and `causes`, the worst first.
+    """`verdict`, from `usability.judge`, `causes`, the worst first, and `again`, the command that repeats the study.
 
     `results`: the content of a run's RESULTS by name, None for those that it doesn't have; `run`: the name of its
     folder; `not_measured`: why no model was compared, if that is known. A cause has `id`, `what`, `evidence` (lines),
@@ -27,7 +27,11 @@ def diagnose(results: dict, run: str = "", not_measured: str = "") -> dict:
     measured = [one for room in (learning, replies, serving) for one in room.causes(found)]
     causes = ranking.rank(reasons.causes(found["findings"]), measured)
     void = next((one for one in causes if one["kind"] == "void"), None)
-    return {"verdict": usability.judge(found, void), "causes": [one | commands.of(one, found) for one in causes]}
+    return {
+        "verdict": usability.judge(found, void),
+        "causes": [one | commands.of(one, found) for one in causes],
+        "again": commands.again(found),
+    }
 
 
 def write(run: Path, not_measured: str = "") -> dict:

@@ -16,11 +16,18 @@ def of(cause: dict, found: dict) -> dict:
 
 def _prove(cause: dict, found: dict) -> str:
     """The audit for what makes a run void; otherwise the whole study, which measures too."""
-    given, run = found["given"], found["run"]
     if cause["kind"] == "void":
-        return _line("ftstudy", "audit", *_options({"config": given["config"]} | _shared(found)))
+        return _line("ftstudy", "audit", *_options({"config": found["given"]["config"]} | _shared(found)))
+    return again(found)
+
+
+def again(found: dict) -> str:
+    """The command that makes this run's study again; empty if it isn't known how the run was asked for."""
+    given = found["given"]
+    if not given:
+        return ""
     if given["existing"]:
-        return _line("ftstudy", "diagnose", given["config"], *_options(_shared(found) | {"run": run}))
+        return _line("ftstudy", "diagnose", given["config"], *_options(_shared(found) | {"run": found["run"]}))
     return _report(found)
 
 

@@ -7,7 +7,16 @@ from ..printable import one_line
 from ..wording import arm_name, format_name
 
 matplotlib.rcParams["text.parse_math"] = False  # a $ in a name is a $
-COLOURS = {"base": "#8a8f98", "tuned": "#0b6e99"}
+BASE, TUNED, OTHER, BAD, INK = "#8a8f99", "#0b6e99", "#d1495b", "#b3261e", "#000000"
+COLOURS = {"base": BASE, "tuned": TUNED}
+# How render.picture writes them: in the colours of the page or the notebook around it, whatever its theme.
+THEME = {
+    INK: "currentColor",
+    BASE: "var(--chart-base, #8a8f99)",
+    TUNED: "var(--chart-tuned, #2a8fbd)",
+    OTHER: "var(--chart-other, #d1495b)",
+    BAD: "var(--chart-bad, #d1495b)",
+}
 
 
 def loss_curve(curve: list[dict], kept: dict | None = None) -> Figure:
@@ -20,12 +29,10 @@ def loss_curve(curve: list[dict], kept: dict | None = None) -> Figure:
     for key, label, style in (("train_loss", "training", ".-"), ("validation_loss", "validation", "o--")):
         points = [(row["iteration"], row[key]) for row in curve if key in row]
         if points:
-            axes.plot(
-                *zip(*points), style, label=label, markersize=4, color="#0b6e99" if key == "train_loss" else "#d1495b"
-            )
+            axes.plot(*zip(*points), style, label=label, markersize=4, color=TUNED if key == "train_loss" else OTHER)
     if kept and kept["validation_loss"] is not None:
         at = (kept["iteration"], kept["validation_loss"])
-        axes.plot(*at, "o", markersize=11, fillstyle="none", color="#d1495b", label="kept")
+        axes.plot(*at, "o", markersize=11, fillstyle="none", color=OTHER, label="kept")
     axes.set(xlabel="iteration", ylabel="loss (nats per trained token)")
     axes.grid(alpha=0.25)
     axes.legend(frameon=False)
@@ -37,7 +44,7 @@ def rows(described: dict) -> Figure:
     figure = Figure(figsize=(7, 2.6), layout="constrained")
     sides = (("lengths", "characters of the reply"), ("turns", "messages of the row"))
     for axes, (key, label) in zip(figure.subplots(1, 2), sides):
-        axes.hist(described[key], bins=min(30, len(set(described[key])) or 1), color="#0b6e99")
+        axes.hist(described[key], bins=min(30, len(set(described[key])) or 1), color=TUNED)
         axes.set(xlabel=label, ylabel="rows")
         axes.grid(axis="y", alpha=0.25)
     return figure
@@ -46,7 +53,7 @@ def rows(described: dict) -> Figure:
 def arms(arms: list[dict]) -> Figure:
     """Nats per reply token of each arm with its 95% interval. Further left is better."""
     rows = [(arm_name(arm["model"], arm["format"]), arm["nats_per_reply_token"], arm["interval"]) for arm in arms]
-    colours = [COLOURS.get(arm["model"], "#0b6e99") for arm in arms]
+    colours = [COLOURS.get(arm["model"], TUNED) for arm in arms]
     return _intervals(rows, colours, "negative log-likelihood (nats per reply token)")
 
 
@@ -56,8 +63,8 @@ def attribution(found: dict) -> Figure:
     rows = [
         (f"{model}: {format_name(one['fault'])}", one["nats_per_reply_token"], one["interval"]) for model, one in shares
     ]
-    figure = _intervals(rows, [COLOURS.get(model, "#0b6e99") for model, _ in shares], "cost (nats per reply token)")
-    figure.axes[0].axvline(0, color="#1d2430", linewidth=0.8)
+    figure = _intervals(rows, [COLOURS.get(model, TUNED) for model, _ in shares], "cost (nats per reply token)")
+    figure.axes[0].axvline(0, color=INK, linewidth=0.8)
     return figure
 
 
@@ -86,10 +93,8 @@ def checkpoints(found: dict) -> Figure:
             axes.plot([at, at], row["interval"], color=colour, linewidth=3, alpha=0.45, solid_capstyle="round")
         axes.plot(at, row["nats_per_reply_token"], "o", color=colour)
         if at == found["keep"]:
-            axes.plot(at, row["nats_per_reply_token"], "o", markersize=12, fillstyle="none", color="#d1495b")
-    axes.plot(
-        [row["iteration"] for row in rows], [row["nats_per_reply_token"] for row in rows], color="#0b6e99", alpha=0.4
-    )
+            axes.plot(at, row["nats_per_reply_token"], "o", markersize=12, fillstyle="none", color=OTHER)
+    axes.plot([row["iteration"] for row in rows], [row["nats_per_reply_token"] for row in rows], color=TUNED, alpha=0.4)
     axes.set(xlabel="iteration (0: the base model)", ylabel="nats per reply token")
     axes.grid(alpha=0.25)
     return figure
@@ -101,7 +106,7 @@ def quality(rows: list[dict]) -> Figure:
     axes = figure.subplots()
     for row in rows:
         if row["seconds"] is not None and row["bits_per_byte"] is not None:
-            axes.plot(row["seconds"], row["bits_per_byte"], "o", color=COLOURS.get(row["model"], "#0b6e99"))
+            axes.plot(row["seconds"], row["bits_per_byte"], "o", color=COLOURS.get(row["model"], TUNED))
             axes.annotate(
                 one_line(row["model"]),
                 (row["seconds"], row["bits_per_byte"]),
@@ -127,4 +132,58 @@ def _intervals(rows: list[tuple], colours: list[str], label: str) -> Figure:
     axes.set(xlabel=label)
     axes.margins(y=0.2)
     axes.grid(axis="x", alpha=0.25)
+    return figure
+
+
+def slopes(rows: list[dict]) -> Figure:
+    """From base to tuned, a line for each prompt that both were asked with: nats per reply token, less is higher up.
+
+    `rows`: {"name", "base", "tuned"}. Bases that saw examples have no "tuned": a dotted line across.
+    """
+    figure = Figure(figsize=(7, 3.6))
+    axes = figure.subplots()
+    both = [row for row in rows if row["tuned"] is not None]
+    for row, style in zip(both, ("o-", "s--", "^-.", "D:") * len(both)):
+        axes.plot([0, 1], [row["base"], row["tuned"]], style, color=TUNED, label=one_line(row["name"]))
+    for row, style in zip((row for row in rows if row["tuned"] is None), (":", "-.") * len(rows)):
+        axes.axhline(row["base"], linestyle=style, color=OTHER, linewidth=1.4, label=one_line(row["name"]))
+    axes.set_xticks([0, 1], ["base model", "fine-tuned"])
+    axes.set(ylabel="nats per reply token (higher up: likelier)", xlim=(-0.15, 1.15))
+    axes.invert_yaxis()
+    axes.grid(axis="y", alpha=0.25)
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.02, 0.5))
+    return figure
+
+
+def costs(causes: list[dict]) -> Figure:
+    """What each cause costs, with its 95% interval where there is one; `causes`: of the diagnosis, with a cost."""
+    rows = [(_short(one["what"]), one["cost"]["nats"], one["cost"]["interval"]) for one in causes]
+    figure = _intervals(
+        rows, [BAD if one["kind"] != "slight" else BASE for one in causes], "cost (nats per reply token)"
+    )
+    figure.axes[0].axvline(0, color=INK, linewidth=0.8)
+    return figure
+
+
+def _short(text: str, most: int = 46) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def funnel(steps: list[dict]) -> Figure:
+    """What was left after each step that removed something; `steps`: `funnel` of extraction.json."""
+    told = [one for at, one in enumerate(steps) if at == 0 or one["removed"]]
+    figure = Figure(figsize=(7, 0.7 + 0.3 * len(told)))
+    axes = figure.subplots()
+    colours = [TUNED if one["unit"] == "replies" else BASE for one in told]
+    axes.barh(range(len(told)), [one["left"] for one in told], color=colours, height=0.7)
+    names = [_short(f"{'' if at == 0 else 'without: '}{one_line(one['step'])}", 44) for at, one in enumerate(told)]
+    axes.set_yticks(range(len(told)), names)
+    for at, one in enumerate(told):
+        axes.annotate(
+            f"{one['left']:,} {one['unit']}", (one["left"], at), xytext=(4, 0), textcoords="offset points", va="center"
+        )
+    axes.invert_yaxis()
+    axes.set(xlabel="left after this step")
+    axes.margins(x=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
     return figure

@@ -10,7 +10,7 @@ from ..extract import variant_folder
 from ..files import yaml_files
 from ..files.reading import SETTINGS, read_text
 from ..paths import shown
-from . import conclusions, render
+from . import conclusions, prompt_diff, render
 
 
 def audits(inputs: RunInputs, found: dict, own: list[dict], model: str = "", app: str = "") -> tuple[Callable, dict]:
@@ -69,7 +69,7 @@ def prompts(ready: dict) -> Callable:
 
     def look(system: str, user: str) -> list:
         found = playground.ask(ready, system, user)
-        sides = render.diff(found["compared"], ready["tokenizer"])
+        sides = prompt_diff.diff(found["compared"], ready["tokenizer"])
         return [
             conclusions.key_differences(found["parity"], playground.NAME),
             conclusions.prompt_cost(found["difference"] | {"needed": None}, playground.NAME, ready["name"]),

@@ -477,3 +477,63 @@ def claims(found: list[dict]) -> str:
         f"Of {count(len(found), 'statement')}, this run confirms {len(by['confirmed'])}, refutes {len(by['refuted'])}"
         f"{refuted}, confirms {len(by['partly'])} in part, and cannot test {len(by['not testable here'])}."
     )
+
+
+def staged(found: dict) -> str:
+    """`found`: `staged` of format_audit.json. What the original report's configs pointed to, and now do."""
+    empty = {when: sum(one["lines"] == 0 for one in found[when]) for when in ("before", "after")}
+    return (
+        f"{empty['before']} of the {len(found['before'])} historical configs point to a folder without training data; after "
+        f"the fix, {empty['after']} of {len(found['after'])} do. mlx-lm refuses to train on an empty folder: "
+        f"{found['trainer']}"
+    )
+
+
+def left_out(found: list[dict]) -> str:
+    return f"{count(len(found), 'item')} could not be compared; the reasons are in the report's numbers."
+
+
+def trust(compared: dict) -> str:
+    """`compared`: comparison.json. Which replies were asked for, how many trainings there were."""
+    arm = compared["arms"][0] if compared["arms"] else {"replies": 0, "conversations": 0}
+    seeds = sum(one.get("option") == "B" for one in compared["models"]) or 1
+    few = " That is too little to expect the same verdict on other conversations." if arm["conversations"] < 5 else ""
+    return f"{heldout(compared['heldout'], arm['replies'], arm['conversations'])}{few} Trained with {count(seeds, 'seed')}."
+
+
+def forced(checks: list[str]) -> str:
+    """`checks`: `forced` of an entry of training.json: the errors that training went ahead in spite of."""
+    return f"This run was forced: it was trained although the audit found {count(len(checks), 'error')} ({listed(checks)})."
+
+
+def root_cause(audited: dict, trained: dict | None) -> str:
+    """Where two different prompts are built; `audited`: format_audit.json; `trained`: an entry of training.json."""
+    existing = audited.get("given", {}).get("existing") or (trained or {}).get("existing")
+    training = (
+        "for training, from the rows of the data"
+        if existing
+        else "by the data extraction, rendered by mlx-lm with the tokenizer's chat template"
+    )
+    return f"The prompt is built in two places: {training}, and by the app ({format_name(audited['inference'])})."
+
+
+def options(between: dict, app: str, inference: str) -> str:
+    """What changing the app's prompt would bring; `between`: (model, format, model, format) -> difference."""
+    if cost := between.get(("tuned", app, "tuned", "aligned")):
+        return prompt_cost(cost, app)
+    if app == "aligned":
+        return "The app already asks as training does."
+    return f"The tuned model could not be measured {prompted(inference)}."
+
+
+def termination(found: dict) -> str:
+    """How prompt and training text end; `found`: `termination` of one side of `parity` in format_audit.json."""
+    start = (
+        f"The training text ends with {_short(found['training'])!r}, the prompt with {_short(found['inference'])!r}. "
+    )
+    if found["trained"]:
+        return (
+            f"{start}That is not a difference: the prompt stops where the model starts to write, and the end token is part "
+            "of what it learned to write."
+        )
+    return f"{start}But the end of the turn has no loss here, so the model is not taught to stop."

@@ -1,26 +1,34 @@
 """The debug report: one self-contained HTML file, built from a run's JSON results."""
 
+import base64
+import hashlib
+from collections import defaultdict
 from pathlib import Path
 
 from .. import diagnosis, wording
 from ..compare import preference, style_similarity
+from ..diagnosis import evidence
 from ..errors import StudyError
 from ..files import read_json, write_text
 from ..paths import shown
-from . import charts, conclusions, render, tables
+from . import blind_test, charts, conclusions, headline, notes, provenance, render, sharing, summary, tables
 
 RESULTS = ("extraction", "findings", "format_audit", "training", "comparison", "cost")
+SCRIPTS = ("report.js", "blind_test.js")  # of templates/, in the page's one script
 
 # What notebook 03 adds to an entry of training.json, and `ftstudy train` does not measure.
 BY_NOTEBOOK = {"loss_tokens": None, "stock_loss_tokens": None, "stock": []}
 
 
-def build(run: Path, not_measured: str = "") -> Path:
-    """Write `index.html` and `diagnosis.json` into the run's folder and return the page's path. What was not measured, the report leaves out.
+def build(run: Path, not_measured: str = "", share: bool = False) -> Path:
+    """Write `index.html` and `diagnosis.json` into the run's folder and return the page's path. What was not measured,
+    the report leaves out.
 
-    `not_measured`: why no model was compared, if none was.
+    `not_measured`: why no model was compared, if none was. `share`: write `share.html` instead, without anybody's
+    words.
 
-    Raises StudyError if nothing was: the run has no extraction.json and no format_audit.json.
+    Raises StudyError if nothing was: the run has no extraction.json and no format_audit.json; and for `share`, if a
+    text of the data got into the page all the same.
     """
     results = {name: _result(run / f"{name}.json") for name in RESULTS}
     if not results["extraction"] and not results["format_audit"]:
@@ -29,61 +37,143 @@ def build(run: Path, not_measured: str = "") -> Path:
             "correct the run's name."
         )
     diagnosed = diagnosis.write(run, not_measured)
-    entries = (results["training"] or {"configs": []})["configs"]
-    comparison = results["comparison"]
-    name = comparison["trained"] if comparison else None
-    trained = next((entry for entry in entries if name in (None, entry["name"])), None)
-    if trained:
-        trained = BY_NOTEBOOK | trained
-    findings = (results["format_audit"] or {"own_findings": []})["own_findings"]
-    made, pictures = _comparison(comparison, results["cost"] or {}) if comparison else ({}, {})
-    if trained and trained["curve"]:
-        curve = charts.loss_curve(trained["curve"], trained["kept"])
-        pictures["loss"] = (curve, "Training and validation loss over iterations")
-    if trained and trained.get("adapts") and trained["adapts"]["by_layer"]:
-        moved = charts.updates(trained["adapts"]["by_layer"])
-        pictures["updates"] = (moved, "How far the adapter moves each layer, in percent of its weights")
-    if trained and trained.get("adapts"):
-        made["adapter"] = tables.adapter(trained["adapts"])
-    if trained and trained.get("checkpoints"):
-        made["checkpoints"] = tables.checkpoints(trained["checkpoints"])
-        pictures["checkpoints"] = (
-            charts.checkpoints(trained["checkpoints"]),
-            "Nats per reply token of each checkpoint",
-        )
-    page = render.fragment(
-        "report",
-        run=run.name,
-        not_measured=not_measured,
-        diagnosis=diagnosed,
+    if share:
+        texts = sharing.texts_of(results)
+        results, diagnosed = sharing.without_words(results), sharing.without_words_of(diagnosed)
+        not_measured = not_measured and "The models could not be compared."
+    page = str(render.fragment("page", **_values(run, results, diagnosed, not_measured, share)))
+    if share:
+        sharing.check(page, texts)
+    path = run / ("share.html" if share else "index.html")
+    write_text(path, page)
+    return path
+
+
+def _values(run: Path, results: dict, diagnosed: dict, not_measured: str, share: bool) -> dict:
+    """All that the templates show, by name."""
+    comparison, audited, cost = (results[name] for name in ("comparison", "format_audit", "cost"))
+    trained = _trained(results)
+    found = evidence.gather(results, run.name, not_measured)
+    parity = audited["parity"].get("inference") if audited and audited.get("inference") else None
+    findings = (audited or {"own_findings": []})["own_findings"]
+    pairs = (comparison or {}).get("preference_pairs", [])
+    judged = preference.result(pairs, preference.choices(run)) if pairs else None
+    made, pictures = _comparison(comparison, cost or {}, diagnosed) if comparison else ({}, {})
+    _add_training(trained, made, pictures)
+    _add_data(results["extraction"], made, pictures)
+    if parity:
+        made["key_differences"] = tables.key_differences(parity)
+    if audited and audited.get("staged"):
+        made["staged"] = tables.staged(audited["staged"])
+    made["durations"] = tables.durations(provenance.durations(cost))
+    made["contents"] = tables.contents([] if share else provenance.contents(run))
+    causes = diagnosis.worst(diagnosed)
+    existing = (audited or {}).get("given", {}).get("existing")
+    blind = f"ftstudy blind {run.name}" if existing else f"make blind RUN={run.name}"
+    script = "\n".join((render.TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    values = {
+        "run": run.name,
+        "share": share,
+        "not_measured": not_measured,
+        "diagnosis": diagnosed,
         **results,
-        trained=trained,
-        say=conclusions,
-        masked=wording.masked,
-        findings_of_data=[one for one in findings if one["check"].startswith("data.")],
-        other_findings=[one for one in findings if not one["check"].startswith("data.")],
-        between={(*row["left"], *row["right"]): row for row in (comparison or {"differences": []})["differences"]},
-        copied_words=style_similarity.COPIED_WORDS,
-        preference=comparison and preference.result(comparison["preference_pairs"], preference.choices(run)),
-        tables={name: render.table(*table) if table[0] else "" for name, table in made.items()},
-        rows_tables=_rows_tables(results["extraction"]),
-        pictures={name: render.picture(*picture) for name, picture in pictures.items()},
-    )
-    write_text(run / "index.html", str(page))
-    return run / "index.html"
+        "trained": trained,
+        "say": conclusions,
+        "notes": notes,
+        "masked": wording.masked,
+        "sign": headline.sign(found, diagnosed["verdict"]),
+        "lead": headline.lead(found, diagnosed["verdict"], diagnosed["causes"]),
+        "tiles": headline.tiles(found, parity),
+        "next_steps": headline.steps(diagnosed, blind, len(pairs), bool(judged)),
+        "blind": None if share else blind_test.in_page(run, pairs, blind),
+        "summary": summary.sentences(results, trained, findings, found["between"], not_measured),
+        "parity": parity,
+        "findings": findings,
+        "between": found["between"],
+        "app": found["app"],
+        "copied_words": style_similarity.COPIED_WORDS,
+        "preference": judged and preference.in_words(judged),
+        "samples": (comparison or {}).get("samples", []),
+        "tables": defaultdict(str, {name: render.table(*table) for name, table in made.items() if table[0]}),
+        "pictures": {name: render.picture(*picture) for name, picture in pictures.items()},
+        "provenance": [] if share else provenance.rows(run, results, trained, diagnosed["again"]),
+        "measured": provenance.last(cost),
+        "script": render.Markup(script),
+        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
+    }
+    return values | {"sections": _sections(values, len(causes))}
+
+
+def _sections(values: dict, causes: int) -> list[dict]:
+    """The sections of the page that this run has, for its contents: {"id", "title", "count", "tone"}."""
+    errors = sum(one["severity"] == "error" for one in values["findings"])
+    warnings = sum(one["severity"] == "warning" for one in values["findings"])
+    audited = f"{errors} ✗ {warnings} !" if errors or warnings else "✓"
+    comparison, trained = values["comparison"], values["trained"]
+    replies, claims = values["samples"], (comparison or {}).get("claims")
+    there = {
+        "verdict": ("Verdict", "", "", True),
+        "next": ("Do this next", "", "", values["next_steps"]),
+        "wrong": ("What went wrong", str(causes), "bad" if causes else "good", True),
+        "replies": ("Replies side by side", str(len(replies)), "", replies),
+        "prompt": ("Prompt, token by token", "", "", values["format_audit"]),
+        "training": ("Training", "", "", trained and (trained["curve"] or trained.get("adapts"))),
+        "numbers": ("All numbers", "", "", True),
+        "data": ("Data", "", "", values["extraction"]),
+        "audit": ("Audit", audited, "bad" if errors else "warn" if warnings else "good", values["format_audit"]),
+        "original": ("The original report", "", "", claims or (values["format_audit"] or {}).get("staged")),
+        "provenance": ("Where this is from", "", "", True),
+    }
+    return [
+        {"id": name, "title": title, "count": number, "tone": tone}
+        for name, (title, number, tone, shown) in there.items()
+        if shown
+    ]
 
 
 def _result(path: Path) -> dict | None:
     return read_json(path) if path.is_file() else None
 
 
-def _rows_tables(extraction: dict | None) -> list[str]:
-    described = extraction and extraction.get("rows")
-    found = [tables.splits(described), tables.frequent(described)] if described else []
-    return [render.table(*table) for table in found if table[0]]
+def _trained(results: dict) -> dict | None:
+    """The run's entry of training.json."""
+    entries, comparison = (results["training"] or {"configs": []})["configs"], results["comparison"]
+    name = comparison["trained"] if comparison else None
+    trained = next((entry for entry in entries if name in (None, entry["name"])), None)
+    return trained and BY_NOTEBOOK | trained
 
 
-def _comparison(comparison: dict, cost: dict) -> tuple[dict, dict]:
+def _add_data(extraction: dict | None, made: dict, pictures: dict) -> None:
+    described = (extraction or {}).get("rows")
+    if described:
+        made |= {"splits": tables.splits(described), "frequent": tables.frequent(described)}
+    if described and described["lengths"]:
+        drawn = charts.rows(described)
+        pictures["rows"] = (drawn, "How long the replies are, and how many messages the rows have")
+    if extraction and extraction.get("source"):
+        made |= {"variants": tables.variants(extraction), "funnel": tables.funnel(extraction)}
+        pictures["funnel"] = (charts.funnel(extraction["funnel"]), "What was left of the messages after each step")
+
+
+def _add_training(trained: dict | None, made: dict, pictures: dict) -> None:
+    if trained and trained["curve"]:
+        curve = charts.loss_curve(trained["curve"], trained["kept"])
+        pictures["loss"] = (curve, "Training and validation loss over iterations")
+        made["trained"] = tables.trained(trained)
+    if trained and trained["loss_tokens"]:
+        made["loss_shares"] = tables.loss_shares(trained["loss_tokens"], trained["stock_loss_tokens"])
+    if trained and trained.get("adapts"):
+        made["adapter"] = tables.adapter(trained["adapts"])
+        if trained["adapts"]["by_layer"]:
+            moved = charts.updates(trained["adapts"]["by_layer"])
+            pictures["updates"] = (moved, "How far the adapter moves each layer, in percent of its weights")
+    if trained and trained.get("checkpoints"):
+        made["checkpoints"] = tables.checkpoints(trained["checkpoints"])
+        drawn = charts.checkpoints(trained["checkpoints"])
+        pictures["checkpoints"] = (drawn, "Nats per reply token of each checkpoint")
+
+
+def _comparison(comparison: dict, cost: dict, diagnosed: dict) -> tuple[dict, dict]:
     """The tables and the pictures of a comparison, by name."""
     arms, other_arms = _main_and_others(comparison, "arms", lambda arm: (arm["model"], arm["format"]))
     differences, other_differences = _main_and_others(comparison, "differences", lambda row: row["left"])
@@ -111,10 +201,31 @@ def _comparison(comparison: dict, cost: dict) -> tuple[dict, dict]:
     }
     pictures = {
         "arms": (charts.arms(arms), "Nats per reply token of each arm with its interval"),
-        "attribution": (charts.attribution(comparison["attribution"]), "Each fault's Shapley share with its interval"),
         "quality": (charts.quality(quality[0]), "Bits per byte over seconds of training"),
     }
+    if made["attribution"][0]:
+        drawn = charts.attribution(comparison["attribution"])
+        pictures["attribution"] = (drawn, "Each fault's Shapley share with its interval")
+    if slopes := _slopes(comparison):
+        pictures["slopes"] = (charts.slopes(slopes), "From the base model to the fine-tuned one, for each prompt")
+    if costly := [one for one in diagnosed["causes"] if one["cost"]]:
+        pictures["cause_costs"] = (charts.costs(costly), "What each cause costs, with its interval")
     return made, pictures
+
+
+def _slopes(comparison: dict) -> list[dict]:
+    """Base and tuned under each prompt that both were asked with, and the base with examples."""
+    nats = {(arm["model"], arm["format"]): arm["nats_per_reply_token"] for arm in comparison["arms"]}
+    shots = {one["name"] for one in comparison["formats"] if one.get("shots")}
+    asked = [name for name in dict.fromkeys(("aligned", comparison["app"])) if ("tuned", name) in nats]
+    rows = [
+        {"name": wording.format_name(name), "base": nats["base", name], "tuned": nats["tuned", name]} for name in asked
+    ]
+    examples = [name for model, name in nats if model == "base" and name in shots]
+    return rows and rows + [
+        {"name": f"base, {name.removeprefix('aligned, ')}", "base": nats["base", name], "tuned": None}
+        for name in examples
+    ]
 
 
 def _main_and_others(comparison: dict, key: str, arm_of) -> tuple[list[dict], list[dict]]:

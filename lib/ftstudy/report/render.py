@@ -1,18 +1,22 @@
 """Results as HTML, for a notebook's cells and for the report alike; everything is escaped."""
 
-import base64
+import hashlib
 import re
-from io import BytesIO
+from io import StringIO
 from pathlib import Path
 
 import jinja2
+import matplotlib
 from markupsafe import Markup, escape
 
 from ..paths import shown
 from ..printable import printable
 from ..wording import count, format_name, interval, number, prompted
+from . import charts
+from .marks import piece, visible
 
 TEMPLATES = Path(__file__).parent / "templates"
+NAMELESS = ("Creator", "Date", "Format", "Type")  # of an SVG's metadata
 
 
 _environment = jinja2.Environment(
@@ -37,15 +41,10 @@ def quotes(text: str) -> Markup:
     return Markup(re.sub("“([^“”]*)”", r"“<bdi>\1</bdi>”", str(escape(printable(text)))))
 
 
-def visible(text: str) -> str:
-    """A token's text with its white space and invisible characters to be seen; lines still break."""
-    marks = {" ": "·", "\n": "⏎\n", "\r": "␍", "\t": "⇥"}
-    # What joins and colours emoji stays: marked, it would take them apart.
-    return "".join(
-        marks.get(letter)
-        or (letter if letter.isprintable() or letter in "\u200d\u200c\ufe0f" else f"‹U+{ord(letter):04X}›")
-        for letter in text
-    )
+def prose(text: str) -> Markup:
+    """Sentences: each line and what they quote isolated, what they have in backticks as code."""
+    lines = [re.sub("`([^`]+)`", r"<code>\1</code>", quotes(line)) for line in str(text).split("\n")]
+    return Markup("\n".join(f"<bdi>{line}</bdi>" if line else "" for line in lines))
 
 
 _environment.filters.update(
@@ -55,7 +54,9 @@ _environment.filters.update(
     isolated=isolated,
     quotes=quotes,
     number=number,
+    piece=piece,
     prompted=prompted,
+    prose=prose,
     shown=shown,
     visible=visible,
 )
@@ -66,11 +67,15 @@ def fragment(template: str, **values) -> str:
     return Markup(_environment.get_template(f"{template}.html.j2").render(**values))
 
 
+STYLED = ("causes", "diagnosis", "diff", "findings", "samples", "trained_tokens")  # need components.css in a notebook
+
+
 def show(template: str, **values):
     """A fragment as a notebook's output."""
     from IPython.display import HTML
 
-    return HTML(fragment(template, **values))
+    style = (TEMPLATES / "components.css").read_text(encoding="utf-8") if template in STYLED else ""
+    return HTML((f"<style>{style}</style>\n" if style else "") + fragment(template, **values))
 
 
 def table(rows: list[dict], columns: dict[str, str], caption: str = "") -> str:
@@ -85,24 +90,34 @@ def show_table(rows: list[dict], columns: dict[str, str], caption: str = ""):
     return show("table", rows=rows, columns=columns, caption=caption)
 
 
-def diff(comparison: dict, tokenizer) -> dict:
-    """Both sides of `audit.parity.compare` as (text, differs) pieces, for the diff template."""
-    return {
-        side: [(tokenizer.decode(block[side]), not block["equal"]) for block in comparison["blocks"] if block[side]]
-        for side in ("training", "inference")
-    }
-
-
 def show_picture(figure, alt: str):
     """A matplotlib figure as a notebook's output."""
-    from IPython.display import Image
+    from IPython.display import HTML
 
-    return Image(data=base64.b64decode(picture(figure, alt)["data"]), alt=alt)
+    return HTML(picture(figure, alt))
 
 
-def picture(figure, alt: str) -> dict:
-    """A matplotlib figure as {"data": base64 PNG, "alt": text}."""
-    buffer = BytesIO()
-    # Without the date and the version, equal figures are equal bytes.
-    figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
-    return {"data": base64.b64encode(buffer.getvalue()).decode("ascii"), "alt": alt}
+def picture(figure, alt: str) -> str:
+    """A matplotlib figure as inline SVG that follows the theme: its text and lines have the colour of the text around
+    it, and its other colours are the page's, if it has them. Equal figures are equal bytes."""
+    buffer = StringIO()
+    name = hashlib.sha256(alt.encode(errors="backslashreplace")).hexdigest()[:8]
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        figure.savefig(buffer, format="svg", bbox_inches="tight", transparent=True, metadata=dict.fromkeys(NAMELESS))
+    drawn = buffer.getvalue()
+    drawn = drawn[drawn.index("<svg") :]
+    width, height = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', drawn).groups()
+    drawn = re.sub(r"<svg[^>]*>", "", drawn, count=1)
+    # Its style would be the whole page's.
+    drawn = re.sub(r"\s*<(metadata|style)\b.*?</\1>|<!--.*?-->", "", drawn, flags=re.DOTALL)
+    drawn = re.sub(r'<g id="[^"]*"', "<g", drawn)  # of no use, and the same in every figure
+    drawn = re.sub(r'(id="|url\(#|xlink:href="#)', rf"\g<1>{name}-", drawn).replace("xlink:href", "href")
+    drawn = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1; font-family: inherit", drawn)
+    for colour, themed in charts.THEME.items():
+        drawn = drawn.replace(colour, themed)
+    label = escape(printable(alt))
+    return Markup(
+        f'<svg class="ftstudy-chart" role="img" aria-label="{label}" viewBox="0 0 {width} {height}" '
+        f'width="{float(width):.0f}" fill="currentColor" stroke-linejoin="round" '
+        f'style="max-width: 100%; height: auto">{drawn}'
+    )

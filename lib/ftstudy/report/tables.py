@@ -1,4 +1,4 @@
-"""The results of a comparison as tables, the same in the notebook and in the report.
+"""A run's results as tables, the same in the notebook and in the report.
 
 Each function returns (rows, columns, caption) for `render.table`.
 """
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from operator import itemgetter
 
 from ..compare.style_similarity import PARTS
-from ..wording import arm_name, format_name, interval, more_likely, number, verdict
+from ..wording import arm_name, count, format_name, interval, more_likely, number, verdict
 
 Table = tuple[list[dict], dict[str, str], str]
 Column = str | tuple[str, Callable]
@@ -83,9 +83,9 @@ def frequent(described: dict) -> Table:
     """What comes back most often in the rows: the order of roles, system texts, speakers and replies."""
     labels = {"roles": "order of roles", "systems": "system text", "speakers": "speaker", "replies": "reply"}
     rows = [
-        {"what": label, "text": text, "rows": count}
+        {"what": label, "text": text, "rows": times}
         for key, label in labels.items()
-        for text, count in described[key][:5]
+        for text, times in described[key][:5]
     ]
     return rows, {"what": "What", "text": "Text", "rows": "Rows"}, "What the rows say most often"
 
@@ -374,3 +374,101 @@ def claims(found: list[dict]) -> Table:
 
 def left_out(found: list[dict]) -> Table:
     return found, {"arm": "Left out", "why": "Why"}, "What could not be compared"
+
+
+# --- what a run was made from and with ---------------------------------------------------------------------------------
+
+
+def variants(extraction: dict) -> Table:
+    rows = [
+        {"variant": variant, "split": f"{split}.jsonl", **part}
+        for variant, found in extraction["variants"].items()
+        for split, part in found.items()
+    ]
+    return _table("What was written", rows, variant="Variant", split="Split", bytes="Bytes", examples="Examples")
+
+
+def funnel(extraction: dict) -> Table:
+    caption = "From messages to replies"
+    return _table(caption, extraction["funnel"], step="Step", removed="Removed", left="Left", unit="Unit")
+
+
+def key_differences(parity: dict) -> Table:
+    """`parity`: one side of `parity` in format_audit.json."""
+    return _table(
+        "Where the prompts differ",
+        parity["rows"],
+        aspect="Aspect",
+        training="Training",
+        inference="Inference",
+        impact=("Impact", lambda row: _impact(row, parity["examples"])),
+    )
+
+
+def _impact(row: dict, examples: int) -> str:
+    tokens = f"{number(float(row['tokens']), 1)} {'token' if row['tokens'] == 1 else 'tokens'}"
+    return f"{row['prompts']:,} of {count(examples, 'prompt')}, {tokens} each"
+
+
+def trained(entry: dict) -> Table:
+    """What was trained; `entry`: one of `configs` in training.json."""
+    kept, values = entry["kept"], {}
+    values["Parameters trained"] = f"{number(entry['parameters_trained'])} of {number(entry['parameters'])}"
+    values["Examples, epochs"] = f"{number(entry['examples'])}, {number(float(entry['epochs']), 2)}"
+    values["Tokens in the loss"] = number(entry["tokens_in_loss"])
+    if kept and kept["validation_loss"] is not None:
+        loss = f"the best on the validation rows: {number(kept['validation_loss'])} nats per trained token"
+        values["Checkpoint kept"] = f"iteration {kept['iteration']:,} of {number(entry['iterations'])}, {loss}"
+    if entry["stopped"]:
+        values["Stopped"] = entry["stopped"]
+    return [{"what": what, "value": value} for what, value in values.items()], {"what": "What", "value": "Value"}, ""
+
+
+LOSS_PARTS = {
+    "reply": "the reply",
+    "end_of_turn": "its end-of-turn token",
+    "prompt": "the prompt",
+    "after_end": "text after the end of the turn",
+    "padding": "padding",
+}
+
+
+def loss_shares(here: dict, stock: dict) -> Table:
+    """`here`, `stock`: `loss_tokens` and `stock_loss_tokens` of an entry of training.json."""
+    sides = {"here": here, "stock": stock}
+    rows = [
+        {"part": label} | {side: f"{found[part] / (found['total'] or 1):.1%}" for side, found in sides.items()}
+        for part, label in LOSS_PARTS.items()
+    ]
+    rows.append(
+        {"part": "tokens without loss, of all tokens"}
+        | {side: f"{found['masked_share']:.1%}" for side, found in sides.items()}
+    )
+    return rows, {"part": "Share of the loss tokens", "here": "This run", "stock": "Stock mlx-lm"}, ""
+
+
+def staged(found: dict) -> Table:
+    """`found`: `staged` of format_audit.json."""
+    rows = [row | {"when": when} for when in ("before", "after") for row in found[when]]
+    return _table(
+        "The configs of the original report, before and after the fix",
+        rows,
+        when=("Configs", lambda row: "historical" if row["when"] == "before" else "fixed"),
+        config="Config",
+        data=("Data folder", lambda row: row["data"].split("/")[-1]),
+        bytes="Bytes",
+        lines="Training rows",
+        checks=("Errors and warnings", _checks),
+    )
+
+
+def _checks(row: dict) -> str:
+    return ", ".join(one["check"] for one in row["findings"] if one["severity"] != "info") or "none"
+
+
+def durations(rows: list[dict]) -> Table:
+    return _table("", rows, step="Step", seconds="Seconds", memory="Peak memory, GB", finished="Finished (UTC)")
+
+
+def contents(rows: list[dict]) -> Table:
+    return _table("", rows, file="File or value", sha256="sha256")

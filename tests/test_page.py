@@ -1,0 +1,386 @@
+"""The report's page: what it says first, what it never leaves out, and what its edition to share leaves out."""
+
+import hashlib
+import re
+from base64 import b64encode
+from html import unescape
+from html.parser import HTMLParser
+
+import pytest
+from ftstudy import diagnosis
+from ftstudy.diagnosis import evidence
+from ftstudy.errors import StudyError
+from ftstudy.report import headline, marks, page, prompt_diff, sharing
+from hypothesis import given
+from hypothesis import strategies as st
+from markupsafe import escape
+from report_results import CONTEXT, SYSTEM, results, save
+
+
+class Reader(HTMLParser):
+    """The elements of a page, and which ids and links it has."""
+
+    def __init__(self):
+        super().__init__()
+        self.ids, self.links, self.outside, self.handlers = [], [], [], []
+
+    def handle_starttag(self, tag, attributes):
+        for name, value in attributes:
+            if name == "id":
+                self.ids.append(value)
+            if name == "href" and tag == "a":
+                self.links.append(value)
+            if name in ("src", "href", "action") and not value.startswith("#"):
+                self.outside.append((tag, value))
+            if name.startswith("on"):
+                self.handlers.append((tag, name))
+
+
+def built(tmp_path, found=None, share=False):
+    run = save(tmp_path / "reports" / "mine", found or results())
+    return page.build(run, share=share).read_text(encoding="utf-8")
+
+
+def text_of(html):
+    visible = re.sub(r"<(style|script)\b.*?</\1>", " ", html, flags=re.DOTALL)
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", visible)).split())
+
+
+def first_screen(html):
+    return text_of(html[html.index('<section id="verdict"') : html.index('<section id="wrong"')])
+
+
+def test_the_first_screen_says_verdict_proof_tiles_and_what_to_do(tmp_path):
+    said = first_screen(built(tmp_path))
+    assert "Not usable yet: its replies do not end" in said
+    assert (
+        "made the replies that were really sent 27% more likely , word piece by word piece (95% sure: 22% to 35%)"
+        in said
+    )
+    assert "But only 35% of its replies end by themselves." in said and "The likeliest cause:" in said
+    tiles = "✓ better +27%", "✗ broken 35%", "✗ differs 50 of 50", "≈ no clear gain 4 examples", "✓ fair 40 replies"
+    for tile in tiles:
+        assert tile in said
+    assert "nats" not in said.partition("How the verdict was reached")[0]  # they are in tooltips
+    assert "Do this next" in said and "make report RUN=mine" in said
+
+
+def test_at_most_three_things_to_do_and_no_command_twice(tmp_path):
+    html = built(tmp_path)
+    steps = re.findall(r"<li><b>.*?</li>", html[html.index('id="next"') : html.index('id="wrong"')], re.DOTALL)
+    commands = re.findall(r'data-copy="([^"]*)"', "".join(steps))
+    assert 1 <= len(steps) <= 3 and len(set(commands)) == len(commands) >= 1
+
+
+def test_nothing_to_fix_leads_to_the_blind_test(tmp_path):
+    diagnosed = {"verdict": {"steps": []}, "causes": []}
+    assert [one["command"] for one in headline.steps(diagnosed, "make blind RUN=mine", 4, judged=False)] == ["make blind RUN=mine"]
+    assert headline.steps(diagnosed, "make blind RUN=mine", 4, judged=True) == []
+
+
+@pytest.mark.parametrize("severity", ["error", "warning", "info"])
+@pytest.mark.parametrize("family", ["data", "parity", "config", "loss", "adapter", "splits"])
+def test_findings_of_every_family_are_on_the_page(tmp_path, family, severity):
+    found = results()
+    found["format_audit"]["own_findings"][0] |= {
+        "check": f"{family}.something",
+        "severity": severity,
+        "title": "Look here",
+    }
+    audit = built(tmp_path, found).partition('<section id="audit"')[2]
+    assert f"{family}.something" in audit and "Look here" in audit
+
+
+def test_a_forced_run_says_so_on_the_first_screen(tmp_path):
+    assert "Forced" not in first_screen(built(tmp_path))
+    found = results()
+    found["training"]["configs"][0]["forced"] = ["data.empty", "config.unknown_key"]
+    said = first_screen(built(tmp_path, found))
+    assert "✗ Forced. This run was forced: it was trained although the audit found 2 errors" in said
+    assert "data.empty and config.unknown_key" in said
+
+
+def test_every_cause_is_a_fold_and_facts_share_one_line(tmp_path):
+    html = built(tmp_path)
+    wrong = html[html.index('<section id="wrong"') : html.index('<section id="replies"')]
+    causes = diagnosis.diagnose({name: results()[name] for name in diagnosis.RESULTS}, "mine")["causes"]
+    real = [one for one in causes if one["kind"] != "note"]
+    assert wrong.count("finding cause") == len(real) >= 2
+    assert wrong.count("worth knowing") == (len(real) < len(causes))
+    places = [wrong.index(f"<b><bdi>{escape(one['what'])}") for one in real]
+    assert places == sorted(places)
+
+
+def test_contents_link_to_every_section_and_ids_are_unique(tmp_path):
+    read = Reader()
+    read.feed(html := built(tmp_path))
+    sections = re.findall(r'<section id="([^"]*)"', html)
+    assert [link for link in read.links if link != "#verdict"][-len(sections) + 1 :] == [
+        f"#{one}" for one in sections[1:]
+    ]
+    assert len(read.ids) == len(set(read.ids))
+    assert not read.outside and not read.handlers
+
+
+def test_its_one_script_is_allowed_by_its_hash_and_nothing_else(tmp_path):
+    html = built(tmp_path)
+    (script,) = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html)[1]
+    digest = b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert policy == f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    assert "eval(" not in script and "innerHTML" not in script and "http" not in script
+
+
+def test_the_original_report_is_only_in_the_demo(tmp_path):
+    assert "The original report" not in built(tmp_path / "own")
+    found = results()
+    claim = {"number": 1, "statement": "Worse than baseline", "test": "t", "measurement": "`x`", "verdict": "refuted"}
+    found["comparison"]["claims"] = [claim]
+    html = built(tmp_path / "demo", found)
+    original = html[html.index('<section id="original"') :]
+    assert (
+        original.index("not about your fine-tune") < original.index("<details") < original.index("Worse than baseline")
+    )
+    assert html.index('<section id="original"') > html.index('<section id="audit"')
+
+
+def test_replies_have_marks_and_can_be_filtered(tmp_path):
+    html = built(tmp_path)
+    replies = html[html.index('<section id="replies"') : html.index('<section id="prompt"')]
+    assert replies.count('class="sample loops cut"') == 3 and replies.count('class="sample "') == 6
+    assert "↻ repeats itself" in replies and "✂ cut off" in replies and "3 more replies" in text_of(replies)
+    assert "1 earlier line" in replies and re.search(r'<input type="radio" name="filter" value="loops">', replies)
+
+
+def test_older_samples_without_marks_still_show_what_was_cut(tmp_path):
+    found = results()
+    for one in found["comparison"]["samples"]:
+        for reply in one["replies"]:
+            del reply["marks"]
+    assert "✂ cut off" in built(tmp_path, found)
+
+
+def test_the_diff_marks_what_is_invisible(tmp_path):
+    html = built(tmp_path)
+    assert "\u202e" not in html and "Hi··‹U+202E›you" in html
+    assert '<code class="chip">&lt;|im_start|&gt;</code>' in html and f"<mark>{SYSTEM}</mark>" in html
+
+
+def test_provenance_names_versions_machine_time_and_the_command(tmp_path):
+    html = built(tmp_path)
+    said = text_of(html[html.index('<section id="provenance"') :])
+    for part in (
+        "2026-11-27 10:09 UTC",
+        "2 cores",
+        "ftstudy 0.",
+        "60214374b5ca",
+        "make report RUN=mine CONFIG=my.yaml",
+    ):
+        assert part in said
+
+
+@pytest.mark.parametrize("missing", ["extraction", "findings", "training", "comparison", "cost"])
+def test_the_page_is_built_after_any_stage(tmp_path, missing):
+    html = built(tmp_path, results() | {missing: None})
+    assert "Debug report" in html and text_of(html)
+
+
+def test_the_audit_alone_makes_a_page(tmp_path):
+    found = dict.fromkeys(results()) | {name: results()[name] for name in ("findings", "format_audit")}
+    html = built(tmp_path, found)
+    assert "differs from training" in html and "Not known yet" in html
+
+
+def test_evidence_and_commands_are_whole(tmp_path):
+    found = results()
+    found["format_audit"]["own_findings"][0]["evidence"] = [f"line {at}" for at in range(40)]
+    html = built(tmp_path, found)
+    assert all(f"line {at}" in html for at in range(40))
+
+
+def test_no_literal_backticks_in_what_the_study_says(tmp_path):
+    assert "`" not in text_of(built(tmp_path))
+
+
+def test_no_sentence_twice_in_the_verdict(tmp_path):
+    html = built(tmp_path)
+    verdict = text_of(html[html.index('<section id="verdict"') : html.index('<section id="next"')])
+    said = [one for one in re.split(r"(?<=[.:]) ", verdict) if len(one) > 40]
+    assert len(said) == len(set(said)) > 8
+
+
+# --- the edition to share
+
+
+def test_the_shared_edition_has_the_numbers_and_nobodys_words(tmp_path):
+    html = built(tmp_path, share=True)
+    said = text_of(html)
+    assert "27% more likely" in said and "✗ broken 35%" in said and "parity.system_text" in said
+    for secret in ("Noor", "Sam ", "towels", "sure thing", "lake", "my chats", "data/raw", "tech founder", "my.yaml"):
+        assert secret not in said, secret
+    assert (tmp_path / "reports" / "mine" / "share.html").is_file()
+
+
+def test_no_six_words_of_any_text_are_in_the_shared_edition(tmp_path):
+    found, html = results(), built(tmp_path, share=True)
+    texts = sharing.texts_of(found)
+    assert {CONTEXT, SYSTEM} <= set(texts) and len(texts) > 20
+    there = set(zip(*(re.findall(r"\w+", text_of(html).lower())[at:] for at in range(6))))
+    for text in texts:
+        words = re.findall(r"\w+", text.lower())
+        assert not there & set(zip(*(words[at:] for at in range(6)))), text
+
+
+@given(st.lists(st.sampled_from("abcdefgh"), min_size=6, max_size=12), st.integers(0, 5))
+def test_a_page_with_six_words_of_a_text_is_refused(words, start):
+    text = " ".join(words)
+    with pytest.raises(StudyError, match="was not written"):
+        sharing.check(f"<p>before</p><p>{text.upper()}</p>", [text])
+    sharing.check(f"<p>{' '.join(words[:5])}</p>", ["never said " * 3])
+
+
+def test_a_quotation_or_path_in_a_cause_is_left_out_of_the_shared_edition(tmp_path):
+    found = results()
+    title = (
+        "Row 3 of data/raw/train.jsonl says “meet me behind the old mill at nine” and 'my secret words are these here'"
+    )
+    found["format_audit"]["own_findings"][1]["title"] = title
+    said = text_of(built(tmp_path, found, share=True))
+    assert "mill" not in said and "secret" not in said and "data/raw" not in said
+
+
+# --- words
+
+
+@pytest.mark.parametrize(
+    "nats, said",
+    [(-0.24, "27% more likely"), (0.24, "21% less likely"), (-1.3, "3.7 times as likely"), (-3, "20 times as likely")],
+)
+def test_a_difference_in_everyday_words(nats, said):
+    assert headline.likelier(nats) == said
+
+
+def test_an_interval_in_everyday_words():
+    assert headline.likelier_range([-0.3, -0.2]) == "22% to 35%"
+    assert headline.likelier_range([0.2, 0.3]) == "18% to 26%"
+    assert headline.likelier_range([-0.1, 0.05]) == "5% less to 11% more"
+
+
+@given(st.floats(-30, 30, allow_nan=False), st.floats(0, 3))
+def test_any_difference_can_be_said(nats, width):
+    assert "likely" in headline.likelier(nats) and "%" in headline.likelier_range([nats - width, nats + width])
+
+
+def changed(**verdicts):
+    """Tiles of a run whose differences have other verdicts."""
+    found = results()
+    for row in found["comparison"]["differences"]:
+        key = (
+            "gain"
+            if row["right"][0] == "base" and row["left"][1] == row["right"][1]
+            else "shots"
+            if "4 examples" in row["right"][1]
+            else "cost"
+        )
+        row["verdict"] = verdicts.get(key, row["verdict"])
+    gathered = evidence.gather({name: found[name] for name in diagnosis.RESULTS}, "mine")
+    return {one["word"] for one in headline.tiles(gathered, found["format_audit"]["parity"]["inference"])}
+
+
+@pytest.mark.parametrize(
+    "verdicts, word",
+    [
+        ({"gain": "worse"}, "worse"),
+        ({"gain": "not distinguishable"}, "no clear change"),
+        ({"shots": "better"}, "training wins"),
+        ({"shots": "worse"}, "prompting wins"),
+    ],
+)
+def test_a_tile_for_each_verdict(verdicts, word):
+    assert word in changed(**verdicts)
+
+
+def test_tiles_without_an_app_or_a_comparison():
+    found = evidence.gather(dict.fromkeys(diagnosis.RESULTS), "mine")
+    assert [one["word"] for one in headline.tiles(found, None)] == ["not measured", "not measured", "not known"]
+
+
+# --- the diff
+
+
+class Words:
+    """A tokenizer of words: token n is the n-th word."""
+
+    all_special_ids = [0]
+
+    def __init__(self, *words):
+        self.words = words
+
+    def decode(self, ids):
+        return "".join(self.words[one] for one in ids)
+
+
+def block(equal, training, inference=None):
+    return {
+        "aspect": "a",
+        "equal": equal,
+        "training": training,
+        "inference": training if inference is None else inference,
+    }
+
+
+def test_small_islands_are_joined_and_control_tokens_stand_alone():
+    words = Words("<end>", "You", " are", " Sam", ".", " Hi", " there", "!")
+    blocks = [
+        block(True, [0, 1, 2]),
+        block(False, [3], [5]),
+        block(True, [4]),
+        block(False, [6], [7]),
+        block(True, [0]),
+    ]
+    sides = prompt_diff.diff({"blocks": blocks}, words)
+    assert sides["training"] == [
+        ["<end>", False, True],
+        ["You are", False, False],
+        [" Sam. there", True, False],
+        ["<end>", False, True],
+    ]
+    assert sides["inference"] == [
+        ["<end>", False, True],
+        ["You are", False, False],
+        [" Hi.!", True, False],
+        ["<end>", False, True],
+    ]
+
+
+def test_an_island_of_three_tokens_stays():
+    words = Words("<end>", "a", "b", "c", "d", "e")
+    blocks = [block(False, [1], [2]), block(True, [3, 4, 5]), block(False, [1], [2])]
+    assert [piece[1] for piece in prompt_diff.diff({"blocks": blocks}, words)["training"]] == [True, False, True]
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.lists(st.integers(0, 5), max_size=5), st.lists(st.integers(0, 5), max_size=5)))
+)
+def test_a_diff_loses_no_token(drawn):
+    words = Words("<end>", *"abcde")
+    blocks = [block(equal, left, left if equal else right) for equal, left, right in drawn]
+    sides = prompt_diff.diff({"blocks": blocks}, words)
+    for side in ("training", "inference"):
+        whole = words.decode([one for each in blocks for one in each[side]])
+        assert "".join(piece[0] for piece in sides[side]) == whole
+
+
+@given(st.text(max_size=60), st.booleans())
+def test_marked_text_shows_every_character(text, differs):
+    shown = marks.piece(text, differs)
+    assert all(one.isprintable() or one in "\n\u200d\u200c\ufe0f " for one in shown)
+    assert sum(one.isalnum() for one in shown) >= sum(one.isalnum() for one in text)
+
+
+def test_a_long_shared_text_is_shortened_to_its_ends():
+    shown = marks.piece("a" * 300 + "b" * 300, differs=False)
+    assert (
+        shown.startswith("a" * 150 + " ") and shown.endswith("b" * 150) and "300 characters that are the same" in shown
+    )
+    assert marks.piece("a" * 600, differs=True) == "a" * 600
