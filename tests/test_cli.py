@@ -4,13 +4,14 @@ import json
 import os
 import sqlite3
 from pathlib import Path
+from types import SimpleNamespace
 
 import ftstudy as ftstudy_itself
 import pytest
 from conftest import ftstudy
 from ftstudy import audit as audit_rooms
 from ftstudy import chat_format, cli, paths, sources, training
-from ftstudy.cli import configs, findings_text
+from ftstudy.cli import configs, findings_text, lab
 from ftstudy.demo import build, sample
 from ftstudy.errors import StudyError
 from ftstudy.stages import study
@@ -394,3 +395,18 @@ def test_arguments_are_refused_in_one_sentence_that_names_them(capsys, tmp_path)
     assert status("diagnose", str(tmp_path / "none.yaml")) == 2
     said = capsys.readouterr().err
     assert "No config at" in said and "--config" not in said
+
+
+def test_lab_opens_the_runs_start_page_and_asks_nobody_for_news(monkeypatch, tmp_path):
+    started = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", "mine")
+    monkeypatch.setattr(os, "execv", lambda program, command: started.append(command))
+    lab.run(SimpleNamespace(run="new", arguments=["--no-browser"]))
+    (command,) = started
+    page = command[-2].removeprefix("--LabApp.default_url=/lab/tree/")
+    assert (tmp_path / page).read_text().startswith("# ") and command[-1] == "--no-browser"
+    assert "--LabApp.news_url=None" in command
+    own, given = os.environ["JUPYTER_CONFIG_PATH"].split(os.pathsep)
+    settings = json.loads((Path(own) / "labconfig" / "page_config.json").read_text())
+    assert given == "mine" and settings["disabledExtensions"] == {"@jupyterlab/apputils-extension:announcements": True}

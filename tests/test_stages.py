@@ -4,12 +4,15 @@ import json
 import os
 import shutil
 
+import nbformat
 import pytest
 import yaml
 from ftstudy import cli, paths
 from ftstudy.errors import StudyError
+from ftstudy.files import write_json
 from ftstudy.models import base_models
-from ftstudy.stages import notebooks, stamps, study
+from ftstudy.stages import notebooks, stamps, start_page, study
+from nbformat.sign import NotebookNotary
 
 SAMPLE = paths.ROOT / "ft_configs" / "sample_tiny_lora_variable.yaml"
 
@@ -330,3 +333,42 @@ def test_a_run_extracts_and_trains_into_folders_of_its_own(monkeypatch, given, d
     with pytest.raises(SystemExit):
         cli.main(["study", *given, "--config", "mine.yaml", "--dry-run"])
     assert (asked["data"], asked["adapter"], asked["existing"]) == (data, adapter, adapter == "theirs")
+
+
+@pytest.mark.slow
+def test_the_lab_begins_at_a_page_that_names_the_notebooks_and_what_they_are_set_to(whole):
+    run = paths.run_folder(whole[1]["run"])
+    folder, _ = notebooks.copies(run)
+    page = start_page.write(run).read_text()
+    for name in notebooks.names():
+        assert f"]({name}.ipynb)" in page and (folder / f"{name}.ipynb").is_file()
+    assert "[The whole report](../index.html)" in page and "| `config` |" in page and "mine\\.yaml" not in page
+    trusted = nbformat.read(folder / "04_compare.ipynb", as_version=4)
+    assert NotebookNotary().check_signature(trusted)
+    shutil.rmtree(folder)
+
+
+def test_a_notebook_that_has_not_run_is_set_to_what_the_others_were(tmp_path):
+    run = tmp_path / "reports" / "new"
+    run.mkdir(parents=True)
+    ran = nbformat.read(paths.NOTEBOOKS / "02_format_audit.ipynb", as_version=4)
+    ran.metadata["papermill"] = {"parameters": {"run": "new", "config": "my_own.yaml", "examples": 7}}
+    nbformat.write(ran, run / "02_format_audit.ipynb")
+    folder, _ = notebooks.copies(run)
+    assert notebooks.given(folder / "03_train.ipynb") == {"run": "new", "config": "my_own.yaml"}
+    (injected,) = [
+        cell.source
+        for cell in nbformat.read(folder / "03_train.ipynb", as_version=4).cells
+        if "injected-parameters" in cell.metadata.get("tags", [])
+    ]
+    assert 'config = "my_own.yaml"' in injected
+    page = start_page.write(run).read_text()
+    assert "| `config` | my\\_own.yaml | 01, 02, 03, 04 |" in page and "Not diagnosed yet" in page
+
+
+def test_names_are_text_on_the_lab_page(tmp_path):
+    run = tmp_path / "reports" / "new"
+    run.mkdir(parents=True)
+    write_json(run / "diagnosis.json", {"verdict": {"sentence": "Use *it* <img src=x>|"}})
+    notebooks.copies(run)
+    assert "> Use \\*it\\* \\<img src=x\\>\\|" in start_page.write(run).read_text()

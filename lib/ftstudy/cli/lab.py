@@ -2,10 +2,13 @@
 
 import os
 import sys
+from pathlib import Path
 
 from ..paths import shown
 from ..printable import one_line
 from .arguments import add_run, run_folder
+
+QUIET = ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
 
 
 def add(parsers):
@@ -16,8 +19,11 @@ def add(parsers):
 
 
 def run(options) -> None:
-    """The notebooks of the study stay as they are: what JupyterLab saves, it saves in the run's own folder."""
-    from ..stages import notebooks
+    """The notebooks of the study stay as they are: what JupyterLab saves, it saves in the run's own folder.
+
+    JupyterLab begins at the folder that `reports/` is in, and asks nobody for news.
+    """
+    from ..stages import notebooks, start_page
 
     run = run_folder(options.run)
     if not run.is_dir():
@@ -26,7 +32,12 @@ def run(options) -> None:
     for path in edited:
         changed = f"{shown(path)} has changed since it was copied, and stays as it is. Delete it to get a new copy."
         print(one_line(changed))
+    root = run.parents[1]
+    page = start_page.write(run).relative_to(root).as_posix()
     sys.stdout.flush()
-    os.chdir(folder)
+    os.chdir(root)
+    own = [str(Path(__file__).with_name("lab_settings")), os.environ.get("JUPYTER_CONFIG_PATH", "")]
+    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, own))
+    command = [sys.executable, "-P", "-m", "jupyterlab", *QUIET, f"--LabApp.default_url=/lab/tree/{page}"]
     # In place of this process, so that what ends this one ends JupyterLab.
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "jupyterlab", *options.arguments])
+    os.execv(sys.executable, [*command, *options.arguments])

@@ -13,7 +13,10 @@ import papermill
 import yaml
 from nbclient import NotebookClient
 from nbclient.exceptions import DeadKernelError
+from nbformat.sign import NotebookNotary
 from papermill.exceptions import PapermillExecutionError
+from papermill.iorw import load_notebook_node
+from papermill.parameterize import parameterize_notebook
 from traitlets.config import Config
 
 from .. import failures
@@ -148,25 +151,50 @@ def store_outputs(name: str) -> None:
 def copies(run: Path) -> tuple[Path, list[Path]]:
     """Copies of the notebooks to work on, in the run's folder `lab`, and those of them that were edited.
 
-    Each is a copy of the notebook as it ran, or else of the study's own without its outputs, which are the sample's.
-    An edited copy stays as it is.
+    Each is a copy of the notebook as it ran, whose outputs JupyterLab may then show as they are, or else of the study's
+    own without its outputs, which are the sample's, and with what the others were given. An edited copy stays as it is.
     """
     folder, written = run / "lab", run / "stamps" / "lab.json"
     known = read_json(written) if written.is_file() else {}
+    shared = {"run": run.name} | {key: value for name in names() for key, value in given(run / f"{name}.ipynb").items()}
     edited = []
     for name in names():
         path, ran = folder / f"{name}.ipynb", run / f"{name}.ipynb"
         if path.is_file() and known.get(name) != _digest(path):
             edited.append(path)
             continue
-        notebook = nbformat.read(ran if ran.is_file() else _source(name), as_version=4)
-        for cell in notebook.cells if not ran.is_file() else []:
-            if cell.cell_type == "code":
-                cell.outputs, cell.execution_count = [], None
+        if ran.is_file():
+            notebook = nbformat.read(ran, as_version=4)
+            NotebookNotary().sign(notebook)
+        else:
+            notebook = _without_outputs(name, shared)
         write_text(path, nbformat.writes(notebook))
         known[name] = _digest(path)
     write_json(written, known)
     return folder, edited
+
+
+def _without_outputs(name: str, shared: dict) -> nbformat.NotebookNode:
+    """The study's own notebook, with those of the `shared` parameters that it has."""
+    notebook = load_notebook_node(str(_source(name)))
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    known = papermill.inspect_notebook(_source(name))
+    mine = {key: value for key, value in shared.items() if key in known}
+    return parameterize_notebook(notebook, mine) if mine else notebook
+
+
+def given(path: Path) -> dict:
+    """What a notebook was run with, or a copy is set to; {} if that are its own defaults, or without the file."""
+    if not path.is_file():
+        return {}
+    return nbformat.read(path, as_version=4).metadata.get("papermill", {}).get("parameters", {})
+
+
+def title(path: Path) -> str:
+    """A notebook's heading."""
+    return nbformat.read(path, as_version=4).cells[0].source.splitlines()[0].removeprefix("# ")
 
 
 def _digest(path: Path) -> str:
