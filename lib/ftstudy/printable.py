@@ -120,15 +120,35 @@ COLOURS = {"red": 31, "green": 32, "yellow": 33, "bold": 1}
 
 def say(text: str, colour: str = "") -> None:
     """Print a line, in a colour of COLOURS where colours are wanted: on a terminal, unless NO_COLOR is set, and
-    wherever FORCE_COLOR is."""
+    wherever FORCE_COLOR is. There, what is in backticks is bold instead."""
     out = sys.stdout
-    if not colour or not _coloured(out):
+    if not _coloured(out):
         print(text)
         return
-    raw = out._stream if isinstance(out, _Stream) else out
-    raw.write(f"\x1b[{COLOURS[colour]}m")
+    start = f"\x1b[{COLOURS[colour]}m" if colour else ""
+    _raw(out).write(start)
+    for at, part in enumerate(re.split("`([^`\n]+)`", text)):
+        code = at % 2
+        _raw(out).write(f"\x1b[{COLOURS['bold']}m" if code else "")
+        out.write(part)
+        _raw(out).write(f"\x1b[0m{start}" if code else "")
+    _raw(out).write("\x1b[0m\n" if start else "\n")
+
+
+def say_link(before: str, text: str, address: str) -> None:
+    """Print a line that ends with a text, on a terminal as a link to an address without special characters."""
+    out, text = sys.stdout, one_line(text)
+    if not out.isatty() or os.environ.get("TERM") == "dumb":
+        print(before + text)
+        return
+    out.write(before)
+    _raw(out).write(f"\x1b]8;;{address}\x1b\\")
     out.write(text)
-    raw.write("\x1b[0m\n")
+    _raw(out).write("\x1b]8;;\x1b\\\n")
+
+
+def _raw(out):
+    return out._stream if isinstance(out, _Stream) else out
 
 
 def _coloured(stream) -> bool:

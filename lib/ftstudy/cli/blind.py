@@ -11,7 +11,8 @@ from pathlib import Path
 
 from ..errors import StudyError
 from ..paths import absolute, shown
-from ..printable import one_line, printable, say
+from ..printable import printable, say
+from . import ending
 from .arguments import only_one, run_folder
 
 SPECIAL = re.compile(r"\x1b(?:\[[0-9;]*.|O.)?")  # an arrow or another key of several bytes, one of them perhaps a digit
@@ -64,11 +65,11 @@ def _text_of(name: str) -> tuple[str, str]:
 
 
 def _update_page(folder: Path) -> None:
-    from ..report import page
+    from .. import report
 
     with only_one(folder):
-        built = page.build(folder)
-    print(one_line(f"The report has the result: {shown(built)}."))
+        built = report.write(folder)
+    ending.say_page(built, "The report has the result: ")
 
 
 def _ask(folder: Path, pairs: list[dict]) -> bool:

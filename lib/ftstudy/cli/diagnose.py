@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..paths import absolute, shown
 from ..printable import one_line
+from . import ending
 from .arguments import EXIT_CODES, number, only_one, run_folder
 
 
@@ -51,7 +52,7 @@ def run(options) -> int:
     with only_one(folder):
         failed = study.run(choices)
     summary = read_json(folder / "findings.json")["summary"]
-    print(*map(one_line, study.told(folder)), sep="\n")
+    ending.say_found(folder, failed)
     if failed:
         print(one_line(f"ftstudy: {failed}"), file=sys.stderr)
     return 1 if summary["error"] else 2 if failed else 0

@@ -1,11 +1,8 @@
 """The audit's findings as text: for a terminal, as Markdown, and as GitHub's annotations."""
 
-import shutil
-import sys
-import textwrap
-
 from ..printable import one_line
 from ..wording import count
+from .layout import wrapped
 
 SIGNS = {"error": "✗", "warning": "!", "info": "✓"}
 COLOURS = {"error": "red", "warning": "yellow", "info": "green"}
@@ -36,32 +33,21 @@ def terminal(result: dict, verbose: bool = False) -> list[tuple[str, str]]:
         lines += _in_full(one)
     if notes and not verbose:
         lines.append((f"Notes, which need no action ({len(notes)}; in full with -v)", ""))
-        lines += [(line, "") for one in notes for line in _wrapped(f"{one['check']}  {one['title']}", "  ")]
+        lines += [(line, "") for one in notes for line in wrapped(f"{one['check']}  {one['title']}", "  ")]
     return lines if lines[-1][0] or len(lines) == 1 else lines[:-1]
 
 
 def _in_full(one: dict) -> list[tuple[str, str]]:
     name = "note" if one["severity"] == "info" else one["severity"]
-    head = _wrapped(f"{name}  {one['check']}  {one['title']}", "")
+    head = wrapped(f"{name}  {one['check']}  {one['title']}", "")
     lines = [(line, COLOURS[one["severity"]] if at == 0 else "") for at, line in enumerate(head)]
-    lines += [(f"    {one_line(line)}", "") for line in one["evidence"]]
-    lines += [(line, "") for key in ("cause", "fix") for line in _wrapped(f"{key}: {one[key]}", "  ")]
+    lines += [(line, "") for one_of in one["evidence"] for line in wrapped(one_of, "    ", "  ")]
+    lines += [(line, "") for key in ("cause", "fix") for line in wrapped(f"{key}: {one[key]}", "  ")]
     return [*lines, ("", "")]
 
 
 def _worst_colour(result: dict) -> str:
     return COLOURS[next((level for level in ("error", "warning") if result["summary"][level]), "info")]
-
-
-def _wrapped(text: str, indent: str) -> list[str]:
-    text = one_line(text)
-    if not sys.stdout.isatty():
-        return [indent + text]
-    width = min(max(shutil.get_terminal_size().columns, 40), 110)
-    later = f"{indent}    "
-    return textwrap.wrap(
-        text, width, initial_indent=indent, subsequent_indent=later, break_on_hyphens=False, break_long_words=False
-    )
 
 
 def markdown(result: dict) -> str:

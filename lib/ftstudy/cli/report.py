@@ -1,7 +1,6 @@
 """`ftstudy report`: build the debug report from a run's results."""
 
-from ..paths import shown
-from ..printable import one_line
+from . import ending
 from .arguments import add_run, run_folder
 
 
@@ -13,8 +12,11 @@ def add(parsers):
 
 
 def run(options) -> None:
-    from ..report import page
+    from .. import report
 
-    built = page.build(run_folder(options.run), share=options.share)
-    what = "The report to share, without anybody's words" if options.share else "The report"
-    print(one_line(f"{what}: {shown(built)} ({built.stat().st_size / 1e6:.2f} MB). Open it in a browser."))
+    folder = run_folder(options.run)
+    if options.share:
+        ending.say_shared(folder)
+        return
+    report.write(folder)
+    ending.say_found(folder)

@@ -4,8 +4,8 @@ import shlex
 from pathlib import Path
 
 from ..errors import StudyError
-from ..paths import shown
 from ..printable import one_line
+from . import ending
 from .arguments import add_run, number, only_one, run_folder
 
 
@@ -63,12 +63,9 @@ def run(options) -> None:
     study.check(choices)  # before anything is written
     with only_one(folder):
         failed = study.run(choices)
-    print(*map(one_line, study.told(folder)), sep="\n")
+    ending.say_found(folder, failed)
     if options.share:
-        from ..report import page
-
-        shared = page.build(folder, failed, share=True)
-        print(one_line(f"The report to share, without anybody's words: {shown(shared)}."))
+        ending.say_shared(folder, failed)
     if failed:
         raise StudyError(failed)
 

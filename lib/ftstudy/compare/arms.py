@@ -22,7 +22,7 @@ from ..files import write_json
 from ..files.reading import read_json
 from ..models import adapters, base_models
 from ..paths import absolute
-from ..progress import bar
+from ..progress import bar, seconds_left
 from . import faults, generation, likelihood
 
 FORM = 1  # of the stored files; raise it to ignore older ones
@@ -88,7 +88,7 @@ def measure(
     heldout: dict,
     app: dict,
     owner: str,
-    tell: Callable = lambda arm, done, total, seconds: None,
+    tell: Callable = lambda model, format, done, total, left: None,
     **writing,
 ) -> dict:
     """All arms. Returns `scores` and `written`, each (model, format) -> results; `costs`, a step's
@@ -97,14 +97,16 @@ def measure(
 
     Results with the same model, prompts and replies are read from `folder` instead of measured again. A model
     that cannot be loaded, or an arm without finite numbers, is left out and the rest continues. After each arm,
-    `tell` is called with its name, the number done, the total, and the seconds that they took to measure.
+    `tell` is called with its model and format, the number done, the total, and the seconds that the others will take
+    (None if that can't be told).
     `writing`: options of `generation.generate` (longest, temperature, seed). Raises StudyError if no arm
     could be measured.
     """
     result = {"scores": {}, "written": {}, "costs": {}, "left_out": []}
     result["longest"] = writing.get("longest", generation.LONGEST)
     asked = {model["name"]: _asked(model, formats) for model in models}
-    total, done = sum(map(len, asked.values())), 0
+    total = sum(map(len, asked.values()))
+    to_come = {(model["name"], one["name"]): model for model in models for one in asked[model["name"]]}
     with bar(total=total, desc="all arms", unit="arm") as shown:
         for model in models:
             try:
@@ -113,6 +115,7 @@ def measure(
                 targets = [chat_format.reply_ids(example, tokenizer) for example in heldout["examples"]]
             except Exception as error:  # a chat template can raise anything
                 result["left_out"].append({"arm": model["name"], "why": reason(error)})
+                to_come = {arm: whose for arm, whose in to_come.items() if whose is not model}
                 continue
             for one in asked[model["name"]]:
                 try:
@@ -127,13 +130,24 @@ def measure(
                 except Exception as error:  # and so can a model with unexpected shapes
                     result["left_out"].append({"arm": f"{model['name']}, {one['name']}", "why": reason(error)})
                 shown.update()
-                done += 1
-                seconds = sum(spent["seconds"] for spent in result["costs"].values())
-                tell(f"{model['name']}, {one['name']}", done, total, seconds)
+                del to_come[model["name"], one["name"]]
+                tell(model["name"], one["name"], total - len(to_come), total, _left(result["costs"], to_come))
+            to_come = {arm: whose for arm, whose in to_come.items() if whose is not model}
     if not result["scores"]:
         why = result["left_out"][0]["why"] if result["left_out"] else "there are no models"
         raise StudyError(f"None of the arms could be measured: {why}")
     return result
+
+
+def _left(costs: dict, to_come: dict) -> float | None:
+    """The seconds that the arms to come will take, from what the others took. `costs`: as `measure` returns them;
+    `to_come`: (model, format) -> model."""
+    spent = {
+        kind: [one["seconds"] for name, one in costs.items() if name.startswith(kind)]
+        for kind in ("scoring", "writing")
+    }
+    writing = sum(name in model["writes"] for (_, name), model in to_come.items())
+    return seconds_left(spent, {"scoring": len(to_come), "writing": writing})
 
 
 def _asked(model: dict, formats: list[dict]) -> list[dict]:

@@ -1,11 +1,10 @@
 """What a person sees of a run: a live curve in JupyterLab, a bar in a terminal, plain lines in a log."""
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from .. import cost
-from ..progress import bar, watched
+from ..progress import bar, in_notebook, watched
 
 
 @contextmanager
@@ -15,10 +14,9 @@ def watching(iterations: int) -> Iterator[Callable[[dict], None]]:
     A notebook that runs without a person shows nothing either: its outputs are compared between runs, and
     include the curve later.
     """
-    in_notebook = "ipykernel" in sys.modules
-    if in_notebook and not watched():
+    if in_notebook() and not watched():
         yield lambda row: None
-    elif in_notebook:
+    elif in_notebook():
         yield _live_curve()
     elif watched():
         with bar(total=iterations, desc="training", unit="iteration") as shown:

@@ -4,7 +4,6 @@ import ast
 import hashlib
 import os
 import re
-import sys
 from contextlib import chdir, contextmanager, suppress
 from pathlib import Path
 
@@ -47,7 +46,7 @@ def execute(name: str, run: Path, parameters: dict[str, str]) -> Path:
                 parameters=given,
                 cwd=Path.cwd(),
                 kernel_name="python3",
-                progress_bar=sys.stderr.isatty(),
+                progress_bar=False,
                 **settings,
             )
         except PapermillExecutionError as error:
@@ -108,6 +107,7 @@ def _headless():
     """Settings to run a notebook unattended: without progress bars and widgets (which may wait for a browser
     forever), and over sockets in a private folder instead of network ports, because people's messages pass through.
     Everything that is written meanwhile is private, by the kernel too."""
+    watched = os.environ.get("FTSTUDY_HEADLESS", "")
     os.environ["FTSTUDY_HEADLESS"] = "1"  # the kernel inherits it
     before = keep_private()
     try:
@@ -122,6 +122,7 @@ def _headless():
             }
     finally:
         os.umask(before)
+        os.environ["FTSTUDY_HEADLESS"] = watched
 
 
 def _typed(value: str, parameter: dict):

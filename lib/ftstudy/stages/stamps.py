@@ -14,16 +14,22 @@ from collections.abc import Callable, Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 
-from .. import paths
+from .. import cost, paths
 from ..errors import StudyError
-from ..files import read_json, write_json
+from ..files import read_json, update_json, write_json
 from ..paths import absolute, shown
 
+SECONDS = "seconds.json"  # in the folder of stamps: how long each stage took
 FORM = 1  # of the stamps; raise it to run everything again
 
 
-def run(folder: Path, stages: Iterable[dict], tell: Callable[[str], None] = print) -> None:
-    """Run the stages that must run, in order, and stamp each.
+def run(
+    folder: Path,
+    stages: Iterable[dict],
+    tell: Callable[[str], None] = print,
+    after: Callable[[dict], None] = lambda stage: None,
+) -> None:
+    """Run the stages that must run, in order, and stamp each; `after` is then called with it.
 
     A stage has `name`, `given` (its parameters), the functions `do`, which runs it, and `forget`, which removes its
     results, and the functions `reads` and `writes`, which return what it reads and writes: name -> file, or JSON
@@ -39,6 +45,7 @@ def run(folder: Path, stages: Iterable[dict], tell: Callable[[str], None] = prin
             continue
         tell(f"{stage['name']}: running, writes to {shown(folder)} ({why})")
         forget(folder, stage)
+        started = cost.clock()
         try:
             stage["do"]()
         except StudyError:
@@ -47,6 +54,18 @@ def run(folder: Path, stages: Iterable[dict], tell: Callable[[str], None] = prin
                     forget(folder, later)
             raise
         write_json(_path(folder, stage), stamp | {"wrote": _contents(stage["writes"])})
+        seconds = round(cost.clock() - started, 1)
+        update_json(folder / "stamps" / SECONDS, lambda known, name=stage["name"]: known | {name: seconds}, {})
+        after(stage)
+
+
+def last_seconds(folder: Path, name: str) -> float | None:
+    """How long a stage took the last time that it ran; None if it never did."""
+    try:
+        seconds = read_json(folder / "stamps" / SECONDS).get(name)
+    except (StudyError, ValueError, AttributeError):
+        return None
+    return seconds if isinstance(seconds, int | float) else None
 
 
 def planned(folder: Path, stages: Iterable[dict]) -> Iterator[str]:
@@ -111,8 +130,13 @@ def _differences(before: dict, now: dict) -> list[tuple]:
 
 def _change(old, new) -> str:
     if old is None:
-        return f"is {new!r}, and was not set"
-    return f"was {old!r}, and is not set" if new is None else f"is {new!r}, and was {old!r}"
+        return f"is {_value(new)}, and was not set"
+    return f"was {_value(old)}, and is not set" if new is None else f"is {_value(new)}, and was {_value(old)}"
+
+
+def _value(value) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"
 
 
 def _event(old, new) -> str:

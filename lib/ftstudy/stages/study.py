@@ -6,9 +6,10 @@ stamps.run(paths.run_folder("personal"), stages(choices))
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
-from .. import chat_format, diagnosis
+from .. import chat_format, report
 from ..audit import app_code
 from ..compare import plan, repeats
 from ..demo import build
@@ -17,10 +18,11 @@ from ..extract import variants
 from ..models import base_models
 from ..paths import absolute, check_names, run_folder, shown
 from ..printable import one_line
-from ..progress import remaining, watched
+from ..progress import remaining, span, ticking, watched
 from ..sources import check_name, check_owner
 from ..training import remove_result, sweep
-from . import notebooks, stamps
+from ..wording import arm_name, count, listed
+from . import stamps, training_progress
 from .reads import (
     adapters_of,
     compared_too,
@@ -34,6 +36,7 @@ from .reads import (
 )
 from .stamps import read_from
 
+AUDIT = "02_format_audit"
 NOT_READ = ("sweep", "diagnosis")  # by the report, which writes the second
 CHOICES = {
     "run": "demo",
@@ -97,25 +100,34 @@ def check(choices: dict) -> None:
 
 
 def run(choices: dict, tell: Callable[[str], None] = print) -> str:
-    """Run the stages that must run, and build the report. Returns why no model was compared; "" if they were.
+    """Run the stages that must run, and build the report, after each of them too. Returns why no model was compared;
+    "" if they were.
 
     Raises StudyError if nothing can be said of the data and the prompts. `check` the choices first.
     """
     folder, planned, failed = run_folder(choices["run"]), stages(choices), ""
-    stamps.run(folder, planned[:2], tell)
+
+    def after(stage: dict) -> None:
+        left = [one["name"] for one in planned[planned.index(stage) + 1 :]]
+        if left and report_so_far(folder, left) and stage["name"] == AUDIT:
+            tell(f"The data and the prompts are in the report already: {shown(folder / 'index.html')}")
+
+    stamps.run(folder, planned[:2], tell, after)
     try:
-        stamps.run(folder, planned[2:], tell)
+        stamps.run(folder, planned[2:], tell, after)
     except StudyError as error:
         failed = f"The models could not be compared. {error}"
     stamps.run(folder, [page(choices, failed)], tell)
     return failed
 
 
-def told(folder: Path) -> list[str]:
-    """What a finished study has found, in a few lines for the terminal."""
-    diagnosed = json_in(folder / "diagnosis.json")
-    lines = diagnosis.told(diagnosed) if diagnosed else []
-    return [*lines, f"The report: {shown(folder / 'index.html')}. Open it in a browser."]
+def report_so_far(folder: Path, left: list[str]) -> bool:
+    """Write the report of a run that goes on; `left`: the stages to come. Returns whether there was enough for one."""
+    try:
+        report.write(folder, f"This run is not finished: {listed(left)} to come.", finished=False)
+    except StudyError:  # the report at the end says why
+        return False
+    return True
 
 
 def stages(choices: dict) -> list[dict]:
@@ -128,33 +140,43 @@ def stages(choices: dict) -> list[dict]:
 
 def page(choices: dict, not_measured: str = "") -> dict:
     """The stage that builds the report. `not_measured`: why no model was compared, if none was."""
-    from ..report import page
-
     folder = run_folder(choices["run"])
     return {
         "name": "report",
         "given": {"not measured": not_measured},
         "reads": lambda: {path.name: path for path in sorted(folder.glob("*.json")) if path.stem not in NOT_READ},
         "writes": lambda: results_in(folder, "diagnosis") | {shown(folder / "index.html"): folder / "index.html"},
-        "do": lambda: page.build(folder, not_measured),
+        "do": lambda: report.write(folder, not_measured),
         "forget": lambda: None,  # a report that cannot be built anew stays
     }
 
 
 def measure(run: str, parameters: dict[str, str]) -> None:
     """Measure what notebook 04 shows when it gets these parameters, telling how far it is."""
+    from . import notebooks
+
     given = notebooks.parameters("04_compare", {"run": run, **parameters})
     choices = {name: given[name] for name in ("replies", "shots", "also", "every", "fused")}
     planned = plan.plan(run_folder(run), given["config"], given["owner"], given["inference"], **choices)
 
-    def tell(arm: str, done: int, total: int, seconds: float) -> None:
+    def tell(model: str, format: str, done: int, total: int, left: float | None) -> None:
         if not watched():  # in a terminal the progress bar says it
-            print(one_line(f"  {arm}: {remaining(done, total, seconds)}"), flush=True)
+            print(one_line(f"  {remaining(done, total, left)} ({arm_name(model, format)})"), flush=True)
 
     writing = {name: given[name] for name in ("longest", "temperature", "seed")}
-    print(f"comparing {len(planned['models'])} models; earlier measurements are kept", flush=True)
-    measured = plan.measure(planned, tell=tell, **writing)
-    print(f"{len(measured['scores'])} arms measured, {len(measured['left_out'])} left out", flush=True)
+    models = listed([model["name"] for model in planned["models"]])
+    print(
+        one_line(
+            f"Measuring {models} on {count(len(planned['heldout']['rows']), 'held-out reply', 'held-out replies')}."
+        )
+    )
+    print("What an earlier run has measured of them is not measured again.", flush=True)
+    with ticking(lambda seconds: f"measuring for {span(seconds)}") if not watched() else nullcontext():
+        measured = plan.measure(planned, tell=tell, **writing)
+    print(
+        f"{count(len(measured['scores']), 'combination')} of model and prompt measured, {len(measured['left_out'])} left out.",
+        flush=True,
+    )
 
 
 # --- each stage ------------------------------------------------------------------------------------------------------
@@ -204,12 +226,16 @@ def _train(choices: dict, folder: Path) -> dict:
         wrote = entries_of(folder, [choices["config"]])
         return wrote if choices["existing"] else wrote | adapters_of(wrote)
 
+    def iterations() -> int:
+        return choices["iterations"] or int(config_of(choices)["iters"])
+
     def do() -> None:
         if choices["existing"] and not absolute(choices["adapter"]).is_dir():
             raise StudyError(
                 f"There is no adapter in {choices['adapter']}. Name its folder with ADAPTER=… or --adapter."
             )
-        _execute("03_train", folder, given)
+        describe = training_progress.of(folder / f"{Path(choices['config']).stem}.metrics.jsonl", iterations())
+        _execute("03_train", folder, given, None if choices["existing"] else describe)
 
     made = _notebook("03_train", folder, given, lambda: inputs_of(choices) | read_from(choices["log"]), writes)
     return made | {"do": do, "forget": lambda: remove_result(folder, Path(choices["config"]).stem)}
@@ -292,8 +318,19 @@ def _notebook(name: str, folder: Path, given: dict, reads, writes) -> dict:
     }
 
 
-def _execute(name: str, folder: Path, given: dict) -> None:
-    notebooks.execute(name, folder, {"run": folder.name} | _texts(given))
+def _execute(name: str, folder: Path, given: dict, describe: Callable[[float], str] | None = None) -> None:
+    """Run a notebook, and say how far it is: `describe`, as for `progress.ticking`."""
+    from . import notebooks  # what it needs takes seconds to import, and a study that is up to date needs none of it
+
+    with ticking(describe or _as_last_time(name, folder)):
+        notebooks.execute(name, folder, {"run": folder.name} | _texts(given))
+
+
+def _as_last_time(name: str, folder: Path) -> Callable[[float], str]:
+    """Describes a notebook by how long it runs, and how long it took the last time."""
+    seconds = stamps.last_seconds(folder, name)
+    last = "" if seconds is None else f" ({span(seconds)} the last time)"
+    return lambda spent: f"{name}: {span(spent)}{last}"
 
 
 def _texts(given: dict) -> dict[str, str]:

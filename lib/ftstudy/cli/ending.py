@@ -1,0 +1,66 @@
+"""What a finished study has found, as the terminal says it: the verdict, the first cause with its fix, the page."""
+
+from pathlib import Path
+
+from ..files import read_json
+from ..paths import absolute, shown
+from ..printable import one_line, say, say_link
+from ..wording import count
+from .layout import wrapped
+
+SIGNS = {True: ("✓", "green"), False: ("✗", "red"), None: ("?", "yellow")}
+
+
+def say_found(folder: Path, failed: str = "") -> None:
+    """Print what the run's diagnosis.json says. `failed`: why no model was compared, which is printed elsewhere."""
+    found = read_json(folder / "diagnosis.json")
+    for line, colour in lines(found, failed):
+        say(line, colour)
+    say_page(folder / "index.html")
+
+
+def say_shared(folder: Path, failed: str = "") -> None:
+    """Write the report without anybody's words, and print where it is."""
+    from ..report import page
+
+    say_page(page.build(folder, failed, share=True), "The report to share, without anybody's words: ")
+
+
+def say_page(path: Path, before: str = "The report: ") -> None:
+    """Print where a page is, to click on."""
+    say_link(before, shown(path), absolute(path).as_uri())
+
+
+def lines(found: dict, failed: str = "") -> list[tuple[str, str]]:
+    """(line, colour) pairs; `found`: the content of diagnosis.json."""
+    from .. import diagnosis
+
+    verdict, causes = found["verdict"], diagnosis.worst(found)
+    sign, colour = SIGNS[verdict["usable"]]
+    said = [(f"{sign} {one_line(verdict['headline'])}", colour)]
+    if not failed:
+        said += [(line, "") for line in wrapped(verdict["sentence"], "  ", "")]
+    if not causes:
+        return [*said, ("", ""), ("Nothing wrong was found.", ""), ("", "")]
+    first = causes[0]
+    cost = f" ({first['cost']['in_words']})" if first["cost"] else ""
+    said += [("", ""), *[(line, "bold") for line in wrapped(f"First: {first['what']}{cost}.", "", "  ")]]
+    said += [(line, "") for line in wrapped(first["fix"], "  ", "")]
+    for name, command in commands(first):
+        said += [("", ""), (f"  {name}:", ""), (f"    {one_line(command)}", "bold")]
+    if others := causes[1:]:
+        said += [("", ""), *[(line, "") for line in wrapped(_others(others))]]
+    return [*said, ("", "")]
+
+
+def commands(cause: dict) -> list[tuple[str, str]]:
+    """What to run for a cause: (what for, command)."""
+    both = cause["apply"] == cause["prove"]
+    found = [("Apply it, and measure again" if both else "Apply it", cause["apply"])]
+    return [one for one in [*found, ("" if both else "Then measure again", cause["prove"])] if one[0] and one[1]]
+
+
+def _others(causes: list[dict]) -> str:
+    some = "; ".join(one["what"] for one in causes[:2])
+    more = ", and others" if len(causes) > 2 else ""
+    return f"{count(len(causes), 'more cause')} in the report: {some}{more}."

@@ -1,0 +1,167 @@
+"""What a run was each time its report was finished, so that the next time can say what has changed.
+
+`history.jsonl` in the run's folder has a record a line: `at` (UTC), `run`, `config`, `keys` (of the config, each as text),
+`model`, `data`, `rows` (a split -> the beginning of its sha256), `verdict` and `numbers` (a label -> text). No messages.
+"""
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+from .. import configs
+from ..errors import StudyError
+from ..files import read_json, reading, write_jsonl
+from ..paths import absolute, shown
+from ..wording import count, more_likely
+
+FILE = "history.jsonl"
+SHOWN = 12  # hexadecimal digits: enough to tell two contents apart
+SPLITS = ("train", "valid", "test")
+LABELS = {"model": "base model", "data": "data folder"}
+
+
+def remember(run: Path) -> None:
+    """Add a record of the run as it is now to its history, unless nothing has changed since the last one."""
+    known = records(run)
+    now = latest(run, known)
+    if now and now not in known:
+        write_jsonl(run / FILE, [*known, now])
+
+
+def latest(run: Path, known: list[dict]) -> dict | None:
+    """The record of the run as it is now: the last one that is known, if nothing but the time has changed since.
+    None and errors as `record`."""
+    now = record(run)
+    return known[-1] if now and known and _content(known[-1]) == _content(now) else now
+
+
+def records(run: Path) -> list[dict]:
+    """The run's history, the oldest first; lines that aren't records, such as somebody else's, are left out."""
+    try:
+        lines = reading.read_text(run / FILE, reading.SETTINGS).splitlines()
+    except (OSError, ValueError):
+        return []
+    found = []
+    for line in lines:
+        try:
+            one = reading.parse_json(line)
+        except ValueError:
+            continue
+        if _is_record(one):
+            found.append(one)
+    return found
+
+
+def _is_record(one) -> bool:
+    return (
+        isinstance(one, dict)
+        and all(isinstance(one.get(key), str) for key in ("at", "run", "config", "model", "data"))
+        and all(isinstance(one.get(key), dict) for key in ("keys", "rows", "numbers", "verdict"))
+        and isinstance(one["verdict"].get("headline"), str)
+    )
+
+
+def record(run: Path) -> dict | None:
+    """The run as its results say it is; None if they have no diagnosis. Raises StudyError or ValueError if one is damaged."""
+    found = {name: _result(run / f"{name}.json") for name in ("diagnosis", "findings", "format_audit", "training")}
+    if not isinstance(found["diagnosis"], dict):
+        return None
+    verdict = found["diagnosis"]["verdict"]
+    given = (found["format_audit"] or {}).get("given") or {}
+    config = given.get("config") or ""
+    keys, data = _keys_and_data(config, given)
+    written = datetime.fromtimestamp((run / "diagnosis.json").stat().st_mtime, UTC)
+    return {
+        "at": written.strftime("%Y-%m-%d %H:%M:%S"),
+        "run": run.name,
+        "config": config,
+        "keys": keys,
+        "model": given.get("model") or keys.get("model", ""),
+        "data": shown(data) if data else "",
+        "rows": {split: _sha256(data / f"{split}.jsonl") for split in SPLITS if data} if data else {},
+        "verdict": {key: verdict[key] for key in ("usable", "headline", "sentence")},
+        "numbers": _numbers(run, found),
+    }
+
+
+def _result(path: Path):
+    return read_json(path) if path.is_file() else None
+
+
+def _keys_and_data(config: str, given: dict) -> tuple[dict[str, str], Path | None]:
+    """The keys of the run's config, each as text, and the folder with its rows; as far as the config is still there."""
+    try:
+        keys = {name: _text(value) for name, value in _flat(configs.given(config)).items()}
+        return keys, absolute(configs.load(config, data=given.get("data") or None)["data"])
+    except (StudyError, OSError):
+        return {}, None
+
+
+def _flat(values: dict, before: str = "") -> dict:
+    found = {}
+    for name, value in values.items():
+        found |= _flat(value, f"{before}{name}.") if isinstance(value, dict) else {f"{before}{name}": value}
+    return found
+
+
+def _text(value) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with reading.opened(path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:SHOWN]
+    except OSError:
+        return ""
+
+
+def _numbers(run: Path, found: dict) -> dict[str, str]:
+    """The few numbers that one run is compared with another by."""
+    counts = (found["findings"] or {}).get("summary") or {}
+    entries = (found["training"] or {}).get("configs") or []
+    comparison = _result(run / "comparison.json") or {}
+    trained = next((one for one in entries if comparison.get("trained") in (None, one["name"])), {})
+    rows = {(*row["left"], *row["right"]): row["nats_per_reply_token"] for row in comparison.get("differences", [])}
+    app = comparison.get("app", "aligned")
+    written = {(one["model"], one["format"]): one for one in (comparison.get("generated") or {}).get("arms", [])}
+    ends = (written.get(("tuned", app)) or {}).get("end_of_turn_rate")
+    causes = [one for one in found["diagnosis"]["causes"] if one["kind"] not in ("slight", "note")]
+    numbers = {
+        "Your true replies, against the base": _likelier(rows.get(("tuned", app, "base", app))),
+        "… prompted as in training": _likelier(rows.get(("tuned", "aligned", "base", "aligned")))
+        if app != "aligned"
+        else "",
+        "Replies that end": "" if ends is None else f"{ends:.0%}",
+        "Audit": ", ".join(count(counts.get(level, 0), level) for level in ("error", "warning")) if counts else "",
+        "Causes found": str(len(causes)),
+        "First cause": causes[0]["what"] if causes else "",
+        "Iterations": f"{trained['iterations']:,}" if trained.get("iterations") else "",
+        "Trained in spite of errors": "yes" if trained.get("forced") else "",
+    }
+    return {label: text for label, text in numbers.items() if text}
+
+
+def _likelier(nats: float | None) -> str:
+    return "" if nats is None else more_likely(nats)
+
+
+def _content(one: dict) -> dict:
+    return {key: value for key, value in one.items() if key != "at"}
+
+
+def changes(before: dict, now: dict) -> list[tuple[str, str, str]]:
+    """What differs between two records: (what, before, now)."""
+    found = [(f"config: {name}", old, new) for name, old, new in _differences(before["keys"], now["keys"])]
+    found += [(LABELS[name], before[name], now[name]) for name in LABELS if before[name] != now[name]]
+    found += [(f"{name}.jsonl", old, new) for name, old, new in _differences(before["rows"], now["rows"])]
+    if before["verdict"]["headline"] != now["verdict"]["headline"]:
+        found.append(("verdict", before["verdict"]["headline"], now["verdict"]["headline"]))
+    return found + _differences(before["numbers"], now["numbers"])
+
+
+def _differences(before: dict, now: dict) -> list[tuple[str, str, str]]:
+    names = dict.fromkeys([*before, *now])
+    pairs = [(name, str(before.get(name, "")), str(now.get(name, ""))) for name in names]
+    return [one for one in pairs if one[1] != one[2]]

@@ -1,0 +1,56 @@
+"""How far a training is that runs in a notebook's process, by the file of metrics that it writes."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ..progress import span
+
+
+def of(metrics: Path, iterations: int) -> Callable[[float], str]:
+    """Describes a training that begins now, for `progress.ticking`. `metrics`: its file, a row each evaluation or report,
+    written as it goes; `iterations`: how many it is asked for."""
+    began = time.time()
+    seen: list[tuple[float, int]] = []  # (seconds, iteration) when a row was first seen
+
+    def describe(seconds: float) -> str:
+        rows = _rows(metrics, began)
+        iteration = max((row["iteration"] for row in rows), default=0)
+        if not rows:
+            return f"03_train: {span(seconds)}"
+        if not seen or seen[-1][1] != iteration:
+            seen.append((seconds, iteration))
+        losses = [row["validation_loss"] for row in rows if "validation_loss" in row]
+        loss = f", validation loss {losses[-1]:.3f}" if losses else ""
+        return f"03_train: iteration {iteration:,} of {iterations:,}{loss}{_left(seen, seconds, iterations)}"
+
+    return describe
+
+
+def _left(seen: list[tuple[float, int]], seconds: float, iterations: int) -> str:
+    """By the pace since the first row: what comes before it, such as loading the model, comes once."""
+    (start, first), (latest, now) = seen[0], seen[-1]
+    if now == first or now >= iterations:
+        return ""
+    pace = (latest - start) / (now - first)
+    return f", about {span(max(0, pace * (iterations - now) - (seconds - latest)))} left"
+
+
+def _rows(metrics: Path, began: float) -> list[dict]:
+    """The rows written since `began`; none of an earlier training's file."""
+    try:
+        if metrics.stat().st_mtime < began:
+            return []
+        lines = metrics.read_text(encoding="utf-8").split("\n")
+    except OSError:
+        return []
+    found = []
+    for line in lines[:-1]:  # the last may be half written
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict) and isinstance(row.get("iteration"), int):
+            found.append(row)
+    return found
