@@ -10,9 +10,9 @@ import sys
 import browser
 import pytest
 from conftest import ftstudy, refused
-from ftstudy import cli, files
+from ftstudy import cli, files, report
 from ftstudy.compare import preference
-from ftstudy.report import blind_test, page, render
+from ftstudy.report import blind_test, render
 
 TUNED, BASE = "tuned, aligned", "base, aligned"
 
@@ -34,7 +34,7 @@ def run(tmp_path, monkeypatch):
     files.write_json(folder / "comparison.json", {"preference_pairs": PAIRS})
     monkeypatch.chdir(tmp_path)
     built = []
-    monkeypatch.setattr(page, "build", lambda folder: built.append(folder) or folder / "index.html")
+    monkeypatch.setattr(report, "write", lambda folder: built.append(folder) or folder / "index.html")
     return folder
 
 
@@ -96,7 +96,7 @@ def test_a_run_without_pairs_says_what_to_do(run):
 def taken_in_a_terminal(run, keys):
     """What the command prints to a terminal in which these keys are pressed once it asks."""
     master, terminal = os.openpty()
-    script = "from ftstudy import cli\nfrom ftstudy.report import page\npage.build = lambda folder: folder\ncli.main()"
+    script = "from ftstudy import cli, report\nreport.write = lambda folder: folder\ncli.main()"
     command = [sys.executable, "-u", "-c", script, "blind", run.name]
     process = subprocess.Popen(command, stdin=terminal, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     os.close(terminal)

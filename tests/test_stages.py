@@ -116,6 +116,83 @@ def test_another_version_of_a_package_runs_everything_again(tmp_path, chain, mon
     assert ran(tmp_path, chain) == ["first", "second"]
 
 
+def test_what_is_out_of_date_is_gone_before_another_stage_runs(tmp_path, chain):
+    """So that a page written in between never shows old results next to new ones."""
+    ran(tmp_path, chain)
+    (tmp_path / "b").write_text("edited")  # so both are out of date
+    there = []
+    works = chain[0]["do"]
+    chain[0]["do"] = lambda: (there.append((tmp_path / "c").exists()), works())
+    told = []
+    stamps.run(tmp_path, chain, told.append)
+    assert there == [False] and (tmp_path / "c").read_text() == "one"
+    assert "b has changed" in told[1] and "first run" not in told[1]
+
+
+def test_how_long_a_stage_took_is_known_the_next_time(tmp_path, chain):
+    assert stamps.last_seconds(tmp_path, "first") is None
+    ran(tmp_path, chain)
+    assert stamps.last_seconds(tmp_path, "first") >= 0 and stamps.last_seconds(tmp_path, "third") is None
+
+
+@pytest.fixture
+def short_study(tmp_path, monkeypatch):
+    """A study of four stages that copy files, and what its report was told after each."""
+    monkeypatch.chdir(tmp_path)
+    for name in "abcde":
+        (tmp_path / name).write_text(name)
+    names = ("01_extract", "02_format_audit", "03_train", "04_compare")
+    planned = [copying(tmp_path, name, tmp_path / "abcd"[at], tmp_path / "bcde"[at]) for at, name in enumerate(names)]
+    written = []
+
+    def write(folder, not_measured="", finished=True):
+        written.append((not_measured, finished))
+        return folder / "index.html"
+
+    monkeypatch.setattr(study, "stages", lambda choices: planned)
+    monkeypatch.setattr(study.report, "write", write)
+    return planned, written
+
+
+def test_the_page_is_written_after_every_stage(short_study):
+    _, written = short_study
+    told = []
+    assert study.run(study.CHOICES | {"run": "mine"}, told.append) == ""
+    assert written == [
+        ("This run is not finished: 02_format_audit, 03_train and 04_compare to come.", False),
+        ("This run is not finished: 03_train and 04_compare to come.", False),
+        ("This run is not finished: 04_compare to come.", False),
+        ("", True),
+    ]
+    (line,) = [line for line in told if "reports/mine/index.html" in line]
+    assert told.index(line) < next(at for at, line in enumerate(told) if line.startswith("03_train"))
+
+
+def test_a_page_that_cannot_be_written_yet_does_not_stop_the_study(short_study, monkeypatch):
+    def write(folder, not_measured="", finished=True):
+        if not finished:
+            raise StudyError("There is nothing to report on.")
+
+    monkeypatch.setattr(study.report, "write", write)
+    assert study.run(study.CHOICES | {"run": "mine"}, lambda line: None) == ""
+
+
+@pytest.mark.parametrize(("at", "ends"), [(0, "raises"), (1, "raises"), (2, "reports"), (3, "reports")])
+def test_a_study_whose_models_cannot_be_compared_still_has_a_report(short_study, at, ends):
+    planned, written = short_study
+
+    def fails():
+        raise StudyError("No room.")
+
+    planned[at]["do"] = fails
+    if ends == "raises":
+        with pytest.raises(StudyError, match="No room"):
+            study.run(study.CHOICES | {"run": "mine"}, lambda line: None)
+    else:
+        failed = study.run(study.CHOICES | {"run": "mine"}, lambda line: None)
+        assert failed == "The models could not be compared. No room." and written[-1] == (failed, True)
+
+
 # --- the study's own -------------------------------------------------------------------------------------------------
 
 

@@ -22,18 +22,23 @@ LABELS = {"model": "base model", "data": "data folder"}
 
 
 def remember(run: Path) -> None:
-    """Add a record of the run as it is now to its history, unless nothing has changed since the last one."""
-    known = records(run)
-    now = latest(run, known)
-    if now and now not in known:
+    """Add a record of the run, which was just finished, to its history, unless nothing has changed since the last one."""
+    known, now = records(run), record(run)
+    if now and not (known and _same(known[-1], now, [key for key in now if key != "at"])):
         write_jsonl(run / FILE, [*known, now])
 
 
 def latest(run: Path, known: list[dict]) -> dict | None:
-    """The record of the run as it is now: the last one that is known, if nothing but the time has changed since.
-    None and errors as `record`."""
+    """The record of the run as its folder is now: the last one that is known, if that is about these results.
+    Otherwise one without `keys` and `rows`: config and data may have changed since. None and errors as `record`."""
     now = record(run)
-    return known[-1] if now and known and _content(known[-1]) == _content(now) else now
+    if now and known and _same(known[-1], now, ("config", "verdict", "numbers")):
+        return known[-1]
+    return now and now | {"keys": {}, "rows": {}}
+
+
+def _same(one: dict, other: dict, keys) -> bool:
+    return all(one[key] == other[key] for key in keys)
 
 
 def records(run: Path) -> list[dict]:
@@ -64,9 +69,9 @@ def _is_record(one) -> bool:
 
 def record(run: Path) -> dict | None:
     """The run as its results say it is; None if they have no diagnosis. Raises StudyError or ValueError if one is damaged."""
-    found = {name: _result(run / f"{name}.json") for name in ("diagnosis", "findings", "format_audit", "training")}
-    if not isinstance(found["diagnosis"], dict):
+    if not (run / "diagnosis.json").is_file():
         return None
+    found = {name: _result(run / f"{name}.json") for name in ("diagnosis", "findings", "format_audit", "training")}
     verdict = found["diagnosis"]["verdict"]
     given = (found["format_audit"] or {}).get("given") or {}
     config = given.get("config") or ""
@@ -147,15 +152,14 @@ def _likelier(nats: float | None) -> str:
     return "" if nats is None else more_likely(nats)
 
 
-def _content(one: dict) -> dict:
-    return {key: value for key, value in one.items() if key != "at"}
-
-
 def changes(before: dict, now: dict) -> list[tuple[str, str, str]]:
-    """What differs between two records: (what, before, now)."""
-    found = [(f"config: {name}", old, new) for name, old, new in _differences(before["keys"], now["keys"])]
+    """What differs between two records: (what, before, now); of `keys` and `rows`, what both know."""
+    found = []
+    if before["keys"] and now["keys"]:
+        found += [(f"config: {name}", old, new) for name, old, new in _differences(before["keys"], now["keys"])]
     found += [(LABELS[name], before[name], now[name]) for name in LABELS if before[name] != now[name]]
-    found += [(f"{name}.jsonl", old, new) for name, old, new in _differences(before["rows"], now["rows"])]
+    if before["rows"] and now["rows"]:
+        found += [(f"{name}.jsonl", old, new) for name, old, new in _differences(before["rows"], now["rows"])]
     if before["verdict"]["headline"] != now["verdict"]["headline"]:
         found.append(("verdict", before["verdict"]["headline"], now["verdict"]["headline"]))
     return found + _differences(before["numbers"], now["numbers"])

@@ -33,9 +33,10 @@ def run(
 
     A stage has `name`, `given` (its parameters), the functions `do`, which runs it, and `forget`, which removes its
     results, and the functions `reads` and `writes`, which return what it reads and writes: name -> file, or JSON
-    value. Raises what a stage raises; then its results are gone, and so are those of later stages that are out of date.
+    value. Before one runs, its results are removed, and those of later stages that are out of date: what is there
+    belongs together. Raises what a stage raises.
     """
-    stages = list(stages)
+    stages, reasons = list(stages), {}
     for at, stage in enumerate(stages):
         # Taken before it runs: what changes meanwhile was perhaps not read.
         stamp = _stamp(stage)
@@ -43,20 +44,34 @@ def run(
         if not why:
             tell(f"{stage['name']}: nothing has changed, kept")
             continue
+        why = reasons.get(stage["name"], why)  # after its results were removed, all look like a first run
         tell(f"{stage['name']}: running, writes to {shown(folder)} ({why})")
+        reasons = _forget_outdated(folder, stages[at + 1 :]) | reasons
         forget(folder, stage)
         started = cost.clock()
         try:
             stage["do"]()
         except StudyError:
-            for later in stages[at + 1 :]:
-                if _why(folder, later, _stamp(later)):
-                    forget(folder, later)
+            _forget_outdated(folder, stages[at + 1 :])
             raise
         write_json(_path(folder, stage), stamp | {"wrote": _contents(stage["writes"])})
         seconds = round(cost.clock() - started, 1)
         update_json(folder / "stamps" / SECONDS, lambda known, name=stage["name"]: known | {name: seconds}, {})
         after(stage)
+
+
+def has_run(folder: Path, stage: dict) -> bool:
+    """Whether a stage's results are there, out of date or not."""
+    return _path(folder, stage).is_file()
+
+
+def _forget_outdated(folder: Path, stages: list[dict]) -> dict[str, str]:
+    """Remove the results of stages that are out of date; returns their names, and why they are."""
+    reasons = {stage["name"]: why for stage in stages if (why := _why(folder, stage, _stamp(stage)))}
+    for stage in stages:
+        if stage["name"] in reasons:
+            forget(folder, stage)
+    return reasons
 
 
 def last_seconds(folder: Path, name: str) -> float | None:

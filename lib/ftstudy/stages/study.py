@@ -112,10 +112,11 @@ def run(choices: dict, tell: Callable[[str], None] = print) -> str:
         if left and report_so_far(folder, left) and stage["name"] == AUDIT:
             tell(f"The data and the prompts are in the report already: {shown(folder / 'index.html')}")
 
-    stamps.run(folder, planned[:2], tell, after)
     try:
-        stamps.run(folder, planned[2:], tell, after)
+        stamps.run(folder, planned, tell, after)
     except StudyError as error:
+        if not all(stamps.has_run(folder, stage) for stage in planned[:2]):
+            raise
         failed = f"The models could not be compared. {error}"
     stamps.run(folder, [page(choices, failed)], tell)
     return failed
