@@ -331,3 +331,13 @@ def save(folder: Path, found: dict) -> Path:
         if content is not None:
             (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
     return folder
+
+
+def claims() -> list[dict]:
+    """Two statements of the original report, as the demo tests them."""
+    said = {
+        "statement": "Fine-tuning was worse than the baseline",
+        "test": "tuned against base",
+        "measurement": "better",
+    }
+    return [said | {"number": number, "verdict": verdict} for number, verdict in ((1, "refuted"), (2, "confirmed"))]

@@ -198,34 +198,34 @@ def test_the_page_does_not_say_which_reply_is_whose(run):
 
 @pytest.fixture(scope="module")
 def chromium():
-    if browser.CHROMIUM is None:
-        pytest.skip("no chromium here")
     with browser.page() as tab:
         yield tab
 
 
 def text_of(tab, name):
-    return tab.js(f"document.querySelector('.blind-{name}').textContent")
+    return tab.locator(f".blind-{name}").first.text_content()
 
 
+@browser.needs_chromium
 def test_the_page_takes_keys_and_buttons_and_keeps_the_choices(run, chromium, tmp_path):
     path = written(run, PAIRS, tmp_path / "page.html")
-    chromium.open(path)
-    chromium.press("1")  # elsewhere in the page a key is no choice
+    browser.show(chromium, path)
+    chromium.keyboard.press("1")  # elsewhere in the page a key is no choice
     assert text_of(chromium, "status") == "0 of 4 decided." and text_of(chromium, "context") == "hey 0\nyou there?"
-    chromium.js("document.querySelector('.blind-box').focus()")
+    chromium.locator(".blind-box").focus()
     for key in "1x2u":
-        chromium.press(key)
+        chromium.keyboard.press(key)
     assert text_of(chromium, "status") == "1 of 4 decided." and "tuned" not in text_of(chromium, "live")
-    chromium.js("document.querySelector('[data-key=\"0\"]').click()")
-    chromium.open(path)  # again
+    chromium.locator('[data-key="0"]').click()
+    browser.show(chromium, path)  # again
     assert text_of(chromium, "status") == "2 of 4 decided." and "hey 2" in text_of(chromium, "context")
-    chromium.js("document.querySelector('.blind-box').focus()")
-    chromium.press("2")
-    chromium.press("1")
+    chromium.locator(".blind-box").focus()
+    chromium.keyboard.press("2")
+    chromium.keyboard.press("1")
     assert "Every pair is decided" in text_of(chromium, "place")
     status = text_of(chromium, "status")
-    text = chromium.js("document.querySelector('.blind-copy').click(); document.querySelector('.blind-text').value")
+    chromium.locator(".blind-copy").click()
+    text = chromium.locator(".blind-text").input_value()
     assert preference.take(run, PAIRS, text, "it") == 4
     assert preference.keys(PAIRS, preference.choices(run)) == ["1", "0", "2", "1"]
     told = preference.in_words(preference.result(PAIRS, preference.choices(run)))
@@ -233,28 +233,27 @@ def test_the_page_takes_keys_and_buttons_and_keeps_the_choices(run, chromium, tm
     assert chromium.said == [] and all(address.startswith("file:") for address in chromium.asked)
 
 
+@browser.needs_chromium
 def test_the_page_goes_on_with_what_was_chosen_in_the_terminal(run, chromium, tmp_path):
     other = [pair(at) for at in range(5, 9)]
     preference.choose(run, other[0], "2")
-    chromium.open(written(run, other, tmp_path / "page.html"))
+    browser.show(chromium, written(run, other, tmp_path / "page.html"))
     assert text_of(chromium, "status") == "1 of 4 decided."
 
 
+@browser.needs_chromium
 def test_other_peoples_words_stay_words_in_the_page(run, chromium, tmp_path):
     nasty = [PAIRS[0] | HOSTILE, PAIRS[1]]
-    chromium.open(written(run, nasty, tmp_path / "page.html"), width=360)
+    browser.show(chromium, written(run, nasty, tmp_path / "page.html"), width=360)
     assert text_of(chromium, "context").startswith("</script><img src=x onerror=alert(1)>\n\\u202e")
     assert "<b>bold</b>\\u001b[31m" in text_of(chromium, "reply")
-    assert chromium.js("document.querySelector('img')") is None and chromium.said == []
-    assert chromium.js("document.documentElement.scrollWidth") <= 360
+    assert chromium.locator("img").count() == 0 and chromium.said == []
+    assert chromium.evaluate("document.documentElement.scrollWidth") <= 360
 
 
+@browser.needs_chromium
 def test_without_scripts_the_page_says_how_to_take_the_test_in_the_terminal(run, chromium, tmp_path):
-    path = written(run, PAIRS, tmp_path / "page.html")
-    chromium.call("Emulation.setScriptExecutionDisabled", value=True)
-    try:
-        chromium.open(path)
-    finally:
-        chromium.call("Emulation.setScriptExecutionDisabled", value=False)
-    shown = chromium.js("document.body.innerText")
+    tab = browser.without_scripts(chromium)
+    browser.show(tab, written(run, PAIRS, tmp_path / "page.html"))
+    shown = tab.locator("body").inner_text()
     assert "make blind RUN=mine" in shown and "Save my choices" not in shown

@@ -74,7 +74,9 @@ def test_at_most_three_things_to_do_and_no_command_twice(tmp_path):
 
 def test_nothing_to_fix_leads_to_the_blind_test(tmp_path):
     diagnosed = {"verdict": {"steps": []}, "causes": []}
-    assert [one["command"] for one in headline.steps(diagnosed, "make blind RUN=mine", 4, judged=False)] == ["make blind RUN=mine"]
+    assert [one["command"] for one in headline.steps(diagnosed, "make blind RUN=mine", 4, judged=False)] == [
+        "make blind RUN=mine"
+    ]
     assert headline.steps(diagnosed, "make blind RUN=mine", 4, judged=True) == []
 
 
