@@ -35,7 +35,14 @@ def licence(package):
     """As the package's metadata says it: an SPDX expression, or the names of its classifiers, or a free text."""
     about = metadata.metadata(package)
     classifiers = [line.split(" :: ")[-1] for line in about.get_all("Classifier", []) if line.startswith("License ::")]
-    return about.get("License-Expression") or "; ".join(classifiers) or (about.get("License") or "").splitlines()[0]
+    said = about.get("License-Expression") or "; ".join(classifiers) or (about.get("License") or "").partition("\n")[0]
+    return said or _first_line(package)
+
+
+def _first_line(package):
+    """Of the licence itself, where the metadata says nothing: it is its name."""
+    texts = [file for file in metadata.files(package) or [] if file.name.startswith("LICEN")]
+    return texts[0].read_text().partition("\n")[0].strip() if texts else ""
 
 
 def is_free(text):
