@@ -109,7 +109,53 @@ def discord(path, number=200):
     return path / "anna.json"
 
 
+def signal_desktop(path, number=200):
+    lines = [
+        {"version": "1", "backupTimeMs": "1"},
+        {"recipient": {"id": "1", "self": {}}},
+        {"recipient": {"id": "2", "contact": {"profileGivenName": "Anna"}}},
+        {"chat": {"id": "3", "recipientId": "2"}},
+    ]
+    for who, when, text in said(number):
+        item = {"chatId": "3", "authorId": "1" if who == "Sam" else "2", "dateSent": str(int(when.timestamp()) * 1000)}
+        lines.append({"chatItem": item | {"standardMessage": {"text": {"body": text}}}})
+    (path / "main.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return path / "main.jsonl"
+
+
+def meta(path, number=200):
+    messages = [
+        {"sender_name": who, "timestamp_ms": int(when.timestamp()) * 1000, "content": text}
+        for who, when, text in said(number)
+    ]
+    thread = {"participants": [{"name": "Anna"}, {"name": "Sam"}], "messages": messages[::-1], "title": "Anna"}
+    (path / "message_1.json").write_text(json.dumps(thread | {"thread_path": "inbox/anna_1"}), encoding="utf-8")
+    return path / "message_1.json"
+
+
+def whatsapp_json(path, number=200):
+    messages = {
+        str(at): {"from_me": who == "Sam", "timestamp": when.timestamp(), "key_id": f"K{at}", "data": text}
+        for at, (who, when, text) in enumerate(said(number))
+    }
+    chats = {"12125550111@s.whatsapp.net": {"name": "Anna", "messages": messages}}
+    (path / "result.json").write_text(json.dumps(chats), encoding="utf-8")
+    return path / "result.json"
+
+
+def sms(path, number=200):
+    lines = [
+        f'<sms address="{ANNA}" date="{int(when.timestamp()) * 1000}" type="{2 if who == "Sam" else 1}" body="{text}"'
+        ' contact_name="Anna" />\n'
+        for who, when, text in said(number)
+    ]
+    head = "<?xml version='1.0' encoding='UTF-8' standalone='yes' ?>\n<smses>\n"
+    (path / "sms.xml").write_text(head + "".join(lines) + "</smses>", encoding="utf-8")
+    return path / "sms.xml"
+
+
 SOURCES = [imessage, whatsapp, archive, telegram, jsonl, csv, parquet, signal, discord]
+SOURCES += [signal_desktop, meta, whatsapp_json, sms]
 FILES = pytest.mark.parametrize("write", SOURCES, ids=lambda write: write.__name__)
 
 
@@ -142,7 +188,7 @@ def test_truncated_file(write, tmp_path, capsys):
     source = write(tmp_path)
     whole = source.read_bytes()
     source.write_bytes(whole[: len(whole) // 2 + 3])
-    if write in (whatsapp, csv, jsonl, signal):  # these can be read up to the cut
+    if write in (whatsapp, csv, jsonl, signal, signal_desktop):  # these can be read up to the cut
         messages = read_messages(source, me=["Sam"])
         assert 90 <= len(messages) < 110
     else:
@@ -183,7 +229,9 @@ def test_missing_file_and_empty_folder(kind, tmp_path, capsys):
     refused(tmp_path / "folder", tmp_path / "out", capsys, "--kind", kind)
 
 
-@pytest.mark.parametrize("write", [whatsapp, archive, jsonl, csv, parquet, discord], ids=lambda write: write.__name__)
+@pytest.mark.parametrize(
+    "write", [whatsapp, archive, jsonl, csv, parquet, discord, meta], ids=lambda write: write.__name__
+)
 def test_missing_owner_error_lists_senders(write, tmp_path, capsys):
     paragraph = refused(write(tmp_path), tmp_path / "out", capsys, "--me", "Alex")
     assert "Alex" in paragraph and "Anna (100)" in paragraph and "Sam (100)" in paragraph and "--me" in paragraph
@@ -199,7 +247,11 @@ def test_file_without_read_permission(tmp_path, capsys, monkeypatch):
     assert "Permission denied" in refused(source, tmp_path / "out", capsys)
 
 
-@pytest.mark.parametrize("write", [whatsapp, telegram, jsonl, csv, signal, discord], ids=lambda write: write.__name__)
+@pytest.mark.parametrize(
+    "write",
+    [whatsapp, telegram, jsonl, csv, signal, discord, signal_desktop, whatsapp_json],
+    ids=lambda write: write.__name__,
+)
 def test_invalid_utf8_loses_one_message(write, tmp_path, capsys):
     source = write(tmp_path)
     source.write_bytes(
@@ -213,7 +265,11 @@ def test_invalid_utf8_loses_one_message(write, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("year", [1970, 2200])
-@pytest.mark.parametrize("write", [imessage, telegram, jsonl, csv, discord, signal], ids=lambda write: write.__name__)
+@pytest.mark.parametrize(
+    "write",
+    [imessage, telegram, jsonl, csv, discord, signal, signal_desktop, meta, sms],
+    ids=lambda write: write.__name__,
+)
 def test_impossible_date_loses_one_message(write, year, tmp_path, capsys):
     if write is imessage:
         source = write(tmp_path, time=datetime(year, 1, 2, tzinfo=UTC))
@@ -230,7 +286,9 @@ def test_impossible_date_loses_one_message(write, year, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "write", [imessage, whatsapp, telegram, jsonl, csv, discord, signal], ids=lambda write: write.__name__
+    "write",
+    [imessage, whatsapp, telegram, jsonl, csv, discord, signal, signal_desktop, meta, whatsapp_json, sms],
+    ids=lambda write: write.__name__,
 )
 def test_ten_megabyte_message_loses_one_message(write, tmp_path, capsys):
     if write is imessage:

@@ -139,3 +139,15 @@ def test_buddhist_years():
     table = read("12-thai-year/WhatsApp Chat with Ada.txt")
     assert [f"{time:%Y-%m-%d}" for time in table["timestamp"][::2]] == ["2024-09-13", "2024-09-14", "2024-09-15"]
     assert set(table["kind"]) == {"text"} and "Buddhist: 2567 was read as 2024" in " ".join(table.attrs["notes"])
+
+
+# Tables
+
+
+@pytest.mark.parametrize("file", sorted((CASES / "14-table-dates").iterdir()), ids=lambda file: file.stem)
+def test_dates_of_a_table_that_leave_no_doubt(file):
+    table = read_messages(file, me=["Sam"])
+    assert set(table["kind"]) == {"text"} and len(table) == 20
+    assert [f"{time:%Y-%m-%d %H:%M}" for time in table["timestamp"]] == [f"2024-09-13 10:{n:02d}" for n in range(20)]
+    no_zone = "have no time zone" in " ".join(table.attrs["notes"])
+    assert no_zone == (file.stem in ("iso-12h", "slash", "us"))

@@ -6,7 +6,11 @@ import zipfile
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from babel import Locale
+from babel.dates import format_date, format_time
 from conftest import cases, refused, table_or_study_error
+from ftstudy.errors import StudyError
+from ftstudy.extract import reply_pairs
 from ftstudy.sources import COLUMNS, check, exports, read_messages, whatsapp, written_dates
 from hypothesis import HealthCheck, example, given, settings, strategies
 
@@ -775,3 +779,204 @@ def test_empty_file_missing_file_and_empty_folder(folder):
 def test_folder_without_export_is_refused(folder):
     write(folder / "a.txt", "notes")
     refused(lambda: whatsapp.read(folder), "exports", "not a chat exported from WhatsApp")
+
+
+# Dates in other languages and forms
+
+
+WHEN = strategies.datetimes(datetime(2013, 1, 1), datetime(2025, 12, 31)).map(
+    lambda when: when.replace(second=0, microsecond=0)
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    strategies.sampled_from(written_dates.LANGUAGES),
+    WHEN,
+    strategies.sampled_from(["HH:mm", "h:mm a", "hh:mm a", "a h:mm"]),
+    strategies.sampled_from(["{day}, {clock}", "{day} {clock}", "{clock}, {day}", "\u200f{day}،\u200f {clock}"]),
+)
+def test_short_dates_of_every_language_are_read(language, when, clock, both):
+    locale = Locale.parse(language)
+    text = both.format(day=format_date(when, "short", locale=locale), clock=format_time(when, clock, locale=locale))
+    stamp = written_dates.stamp_of(text)
+    assert when.date() in written_dates.readings(*stamp.numbers).values(), text
+    assert stamp.second == when.hour * 3600 + when.minute * 60, text
+
+
+@given(strategies.text(max_size=80) | strategies.from_regex(r"[\d /.:,\-apm年]{5,40}", fullmatch=True))
+def test_any_text_is_a_date_or_none(text):
+    stamp = written_dates.stamp_of(text)
+    assert stamp is None or (0 <= stamp.second < 86_400 and written_dates.readings(*stamp.numbers))
+
+
+@pytest.mark.parametrize(
+    "form, head",
+    [
+        ("<%d~%m~%Y %H|%M>", "<31~12~2023 21|15> "),
+        ("%Y %B %d kl. %H.%M -", "2023 December 31 kl. 21.15 - "),
+        ("[%m/%d/%y, %I:%M:%S %p]", "\u200e[12/31/23, 9:15:00 PM] "),
+        ("%H:%M, %d/%m/%y -", "21:15, 31/12/23 - "),
+    ],
+)
+def test_form_of_a_date_line_by_hand(read, form, head):
+    table = read(lines(f"{head}Anna: hi", "more", f"{head}Sam: hey"), date_order=form)
+    assert table["timestamp"].tolist() == [EVENING] * 2 and texts(table) == ["hi\nmore", "hey"]
+
+
+@pytest.mark.parametrize("form", ["%d.%m.%Y", "%d %d %m %Y %H %M", "%Q %d.%m.%y %H:%M", "%H:%M %d.%m"])
+def test_wrong_form_of_a_date_line_is_refused(read, form):
+    refused(lambda: read(f"{ANDROID}Anna: a", date_order=form), form, "%d, %m, %Y", "DATE_ORDER=")
+
+
+def test_error_shows_how_the_first_line_begins_but_no_message(read):
+    text = lines("2023~12~31 21h15 - Anna: a secret", "another secret")
+    refused(lambda: read(text), "begins '2023~12~31 21h15'", "DATE_ORDER=")
+    with pytest.raises(StudyError) as caught:
+        read(text)
+    assert "secret" not in str(caught.value)
+    refused(lambda: read("dear diary: a secret\n"), "first line has no date")
+
+
+@pytest.mark.parametrize("year, calendar", [("2566", "Buddhist"), ("66", "Buddhist"), ("112", "Minguo")])
+def test_years_of_other_calendars(read, year, calendar):
+    table = read(lines(f"13/9/{year} 10:00 - Anna: a"))
+    assert table["timestamp"][0].strftime("%Y-%m-%d") == "2023-09-13" and set(table["kind"]) == {"text"}
+    assert noted(table, f"{calendar}: {year} was read as 2023")
+
+
+def test_file_whose_rows_are_all_undated_is_refused(folder):
+    file = write(folder / "chat.txt", lines("1402-01-01, 00:10 - Anna: a", "1402-01-02, 00:10 - Sam: b"))
+    refused(lambda: read_messages(file, me=["Sam"]), "no date that can be read", "1402-01-01", "2 messages")
+
+
+def test_dots_settle_the_order_of_an_open_file(read):
+    table = read(lines("01.02.18, 09:00 - Anna: a", "01.02.18, 09:01 - Sam: b"))
+    assert table["timestamp"][0].strftime("%Y-%m-%d") == "2018-02-01" and noted(table, "full stops")
+
+
+def test_language_of_whatsapp_settles_the_order_of_an_open_file(read):
+    notice = "Nachrichten und Anrufe sind Ende-zu-Ende-verschlüsselt. Niemand außerhalb dieses Chats kann sie lesen."
+    text = lines(f"11/02/18, 09:00 - {notice}", "11/02/18, 09:00 - Anna: a", "11/02/18, 09:01 - Sam: b")
+    table = read(text, "chat.txt")
+    assert table["timestamp"][0].strftime("%Y-%m-%d") == "2018-02-11" and noted(table, "language (de)")
+
+
+@pytest.mark.parametrize("separator", ".-/")
+def test_folder_settles_the_order_of_a_short_chat(folder, separator):
+    for number in range(40):
+        days = [f"{day:02d}{separator}{1 + number % 12:02d}{separator}11" for day in (1, 2, 1 + number % 28)]
+        name = f"WhatsApp Chat with P{number}.txt"
+        write(folder / name, lines(*(f"{day}, 09:00 - P{number}: a" for day in days[: 1 + number % 3])))
+    write(folder / "WhatsApp Chat with Zoe.txt", lines(f"11{separator}02{separator}11, 09:00 - Zoe: a"))
+    table = whatsapp.read(folder)
+    assert table.loc[table["sender"] == "Zoe", "timestamp"].iloc[0].strftime("%Y-%m-%d") == "2011-02-11"
+    assert noted(table, "Zoe.txt: its 1 dates were read as day/month/year")
+    assert noted(table, "full stops" if separator == "." else "other files in the folder")
+
+
+def test_folder_of_files_that_disagree_settles_nothing(folder):
+    write(folder / "a.txt", "31/12/23, 09:00 - Ann: a")
+    write(folder / "b.txt", "12/31/23, 09:00 - Ben: a")
+    write(folder / "c.txt", "11/02/12, 09:00 - Cid: a")
+    refused(lambda: whatsapp.read(folder), "c.txt", "ambiguous")
+
+
+# Exports put together
+
+
+def test_two_forms_of_the_clock_in_one_file_are_both_read(read):
+    table = read(lines("31/12/2023, 21:15 - Anna: a", "31/12/2023, 21:16 - Sam: b", "31/12/2023, 9:17 PM - Anna: c"))
+    assert texts(table) == ["a", "b", "c"] and table["timestamp"].dt.minute.tolist() == [15, 16, 17]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_two_exports_put_together_are_refused(read, first):
+    android = [f"{day:02d}/01/2024, 10:00 - Anna: {day}" for day in range(13, 28)]
+    iphone = [f"[{day:02d}.02.24, 10:00:00] Anna: {day}" for day in range(13, 20)]
+    text = lines(*(android + iphone if not first else iphone + android))
+    refused(lambda: read(text), "two exports put together", f"line {1 if first else 16}", "7 messages")
+
+
+def test_conversation_pasted_into_the_last_message_stays_text(read):
+    pasted = [f"[20:0{minute}, 12/01/2024] Ben: {minute}" for minute in range(7)]
+    said = [f"{day}/01/2024, 10:00 - Anna: {day}" for day in range(13, 25)]
+    table = read(lines(*said, *pasted[:1], "25/01/2024, 10:00 - Sam: see", *pasted))
+    assert texts(table)[-2:] == ["24\n" + pasted[0], "\n".join(["see", *pasted])] and noted(table, "8 lines start with")
+
+
+# What comes back word for word
+
+
+def test_placeholder_of_an_unknown_language_is_recognized_and_counted(read):
+    said = [f"{ANDROID}{('Anna', 'Sam')[n % 2]}: {'<Ommitik multimedyo>' if n % 3 else f'hi {n}'}" for n in range(24)]
+    table = read(lines(*said))
+    assert table["kind"].value_counts().to_dict() == {"placeholder": 16, "text": 8}
+    _, funnel = reply_pairs.build(table)
+    (step,) = [step for step in funnel if step["step"].startswith("placeholder")]
+    assert step["removed"] == 16 and step["examples"] == ["<Ommitik multimedyo>"]
+
+
+@pytest.mark.parametrize("repeats, senders", [(4, ("Anna", "Sam")), (30, ("Sam",))])
+def test_what_one_person_or_nobody_often_repeats_stays_text(read, repeats, senders):
+    table = read(lines(*(f"{ANDROID}{senders[n % len(senders)]}: <grins>" for n in range(repeats))))
+    assert set(table["kind"]) == {"text"}
+
+
+def test_mark_of_an_edit_and_of_a_file_in_an_unknown_language(read):
+    said = [f"{ANDROID}{('Anna', 'Sam')[n % 2]}: hi {n} <Redaktita mesagxo>" for n in range(8)]
+    said += [f"{ANDROID}{('Anna', 'Sam')[n % 2]}: report {n}.pdf (dosiero aldonita)" for n in range(8)]
+    said += [f"{ANDROID}Anna: see <this>", f"{ANDROID}Anna: note.pdf (final)"]
+    table = read(lines(*said))
+    assert texts(table)[:8] == [f"hi {n}" for n in range(8)] and kinds(table)[:8] == ["text"] * 8
+    assert texts(table)[8:16] == ["[attachment]"] * 8 and kinds(table)[8:16] == ["attachment"] * 8
+    assert texts(table)[16:] == ["see <this>", "note.pdf (final)"] and kinds(table)[16:] == ["text"] * 2
+
+
+@pytest.mark.parametrize(
+    "text, kind",
+    [
+        ("ENKETO:\nKiam?\nOPCIO: lundo (1 vocxo)\nOPCIO: mardo (0 vocxoj)", "app"),
+        ("アンケート：\nいつ？\n選択肢： 月曜日 (1票)", "app"),
+        ("Plan:\nWhen?\nMonday: fine (1 of us)", "text"),
+        ("PLAN:\nsee you (at 8)", "text"),
+    ],
+)
+def test_polls_of_any_language_are_recognized_by_their_form(read_one, text, kind):
+    assert read_one(text) == (text, kind)
+
+
+@pytest.mark.parametrize("text", [f"rigardu {LRM}bildo preterlasita", f"rigardu\n{LRM}bildo preterlasita"])
+def test_caption_before_an_unknown_mark_of_an_iphone(read_one, text):
+    assert read_one(text, IPHONE) == (text.partition(LRM)[0] + "[attachment]", "attachment")
+    assert read_one(text) == (text, "text")
+
+
+def test_null_typed_on_an_iphone_stays_text(read_one):
+    assert read_one("null", IPHONE) == ("null", "text")
+    assert read_one("null and void") == ("null and void", "text")
+
+
+# Folders as people have them
+
+
+def test_folder_of_unpacked_exports_and_a_renamed_zip(folder):
+    write(folder / "WhatsApp Chat with Ann" / "WhatsApp Chat with Ann.txt", f"{ANDROID}Ann: a")
+    write(folder / "WhatsApp Chat with Ann" / "notes.txt", f"{ANDROID}Zoe: a chat that Ann sent")
+    write(folder / "2024" / "WhatsApp Chat - Ben" / "_chat.txt", f"{IPHONE}Ben: b")
+    zipped(folder / "chat-of-cid", {"_chat.txt": f"{IPHONE}Cid: c"})
+    zipped(folder / "essay.docx", {"[Content_Types].xml": "<a/>", "notes.txt": f"{ANDROID}Zoe: z"})
+    table = read_messages(write(folder / "WhatsApp Chat with Sam.txt", f"{ANDROID}Sam: s").parent, me=["Sam"])
+    assert sorted(table["text"]) == ["a", "b", "c", "s"]
+
+
+@pytest.mark.parametrize("name", ["CHAT.TXT", "chat.zip", "chat", "chat.txt", "chat.csv", "chat.json", "chat.bin"])
+def test_renamed_zip_is_recognized(folder, name):
+    file = zipped(folder / name, {"_chat.txt": lines(f"{IPHONE}Anna: hi", f"{IPHONE}Sam: hey")})
+    assert read_messages(file, me=["Sam"]).attrs["kind"] == "whatsapp"
+
+
+@pytest.mark.parametrize("name", ["CHAT.TXT", "chat", "chat.log", "_CHAT.TXT"])
+def test_text_of_any_name_is_recognized(folder, name):
+    file = write(folder / name, lines(f"{ANDROID}Anna: hi", f"{ANDROID}Sam: hey"))
+    assert read_messages(file, me=["Sam"]).attrs["kind"] == "whatsapp"

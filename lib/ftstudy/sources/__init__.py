@@ -29,7 +29,9 @@ are settings that `read_messages` passes on.
 """
 
 import inspect
+import re
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 from errno import EINVAL
 from importlib import import_module
 from pathlib import Path
@@ -91,6 +93,8 @@ def read_messages(source: str | Path, kind: str = "auto", **settings) -> pandas.
             "Remove that setting, or choose another kind (KIND=… or --kind)."
         )
     table = read(file, **{name: value for name, value in given.items() if name in accepted})
+    if (table["kind"] == "undated").all():
+        raise _all_undated(file, table)
     if not table["is_owner"].any():
         raise _owner_missing(file, table, given.get("me", ()) if "me" in accepted else None)
     table.attrs |= {"kind": kind, "source": shown(file)}
@@ -120,6 +124,17 @@ def _owner_missing(file: Path, table: pandas.DataFrame, me) -> StudyError:
     return StudyError(
         f"{shown(file)} has no message by {' or '.join(me)}, so there is no reply to learn from. Its senders are "
         f"{senders}. {fix}"
+    )
+
+
+def _all_undated(file: Path, table: pandas.DataFrame) -> StudyError:
+    written = table.attrs.get("undated", "")
+    is_date = re.fullmatch(r"[\w .,:/+-]{4,40}", written) and sum(map(str.isdigit, written)) > 3  # no message is quoted
+    skipped = "".join(f"; {entry['count']:,} × {reason}" for reason, entry in table.attrs["skipped"].items())
+    return StudyError(
+        f"{shown(file)} has no date that can be read{f', such as {written!r}' if is_date else ''}: all of its "
+        f"{len(table):,} messages have none, or one before 1990 or after 2100{skipped}. Without dates nothing says which "
+        "messages belong together. Write them as 2024-02-20 17:03 (ISO 8601) or as Unix time, or export again."
     )
 
 
@@ -154,14 +169,15 @@ def make_table(rows: Iterable[dict], skipped: dict | None = None, notes: Iterabl
     """Build the messages table from rows in the order of the source: sorts them and drops duplicates.
 
     A row is a dict with the table's columns as keys; `timestamp` is an int, microseconds since 1970
-    UTC. `rows` may be a generator. For every source alike, a text with broken characters becomes
+    UTC, and `written`, if given, the date as the source has it. `rows` may be a generator. For every source alike, a text with broken characters becomes
     `unreadable`, an impossible date `undated`, and an enormous text `oversized`.
     """
     skipped = {} if skipped is None else skipped
     columns = {name: [] for name in COLUMNS}
-    seen, shared = set(), {}
+    seen, shared, undated = set(), {}, ""
     for row in rows:
         row = _checked_row(row)
+        undated = undated or (row["written"] if row["kind"] == "undated" else "")
         if row["message_id"] in seen:
             skip(skipped, "a second copy of a message", row["text"])
             continue
@@ -175,12 +191,12 @@ def make_table(rows: Iterable[dict], skipped: dict | None = None, notes: Iterabl
     table = pandas.DataFrame({name: pandas.Series(values, dtype=object) for name, values in columns.items()})
     table.insert(4, "timestamp", pandas.to_datetime(times, unit="us", utc=True).astype("datetime64[us, UTC]"))
     table = table.astype({"is_group": bool, "is_owner": bool}).iloc[order].reset_index(drop=True)
-    table.attrs = {"skipped": skipped, "notes": list(notes)}
+    table.attrs = {"skipped": skipped, "notes": list(notes)} | ({"undated": undated} if undated else {})
     return check(table)
 
 
 def _checked_row(row: dict) -> dict:
-    row = dict(row)
+    row = {"written": ""} | row
     for name in ("text", "sender", "conversation", "message_id", "reply_to"):
         try:
             (row[name] or "").encode()
@@ -188,10 +204,18 @@ def _checked_row(row: dict) -> dict:
             row[name] = row[name].encode("utf-8", "replace").decode()
             row["kind"] = "unreadable" if name == "text" else row["kind"]
     if not EARLIEST <= row["timestamp"] < LATEST:
+        row["written"] = row["written"] or _date_of(row["timestamp"])
         row |= {"timestamp": min(max(row["timestamp"], 0), LATEST), "kind": "undated"}
     if len(row["text"]) > LONGEST:
         row |= {"text": row["text"][:200] + " …", "kind": "oversized"}
     return row
+
+
+def _date_of(microseconds: int) -> str:
+    try:
+        return f"{datetime(1970, 1, 1) + timedelta(microseconds=microseconds):%Y-%m-%d}" if microseconds else ""
+    except OverflowError:
+        return ""
 
 
 def check(table: pandas.DataFrame) -> pandas.DataFrame:

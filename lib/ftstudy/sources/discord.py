@@ -114,6 +114,7 @@ def _rows(file: Path, export: dict, channels: dict, faces: set, skipped: dict) -
             "sender": person,
             "is_owner": False,
             "timestamp": parse_time(message.get("timestamp")),
+            "written": word(message.get("timestamp")),
             "text": text,
             "kind": _kind(message, author, files, text),
             "message_id": _id(message["id"]),

@@ -122,8 +122,8 @@ def _rows(threads: list[dict], owners: set[str], skipped: dict) -> Iterator[dict
         title = f"group:{thread['title'] or 'unnamed'}" if thread["is_group"] else (others or [thread["title"]])[0]
         names[thread["id"]] = title or thread["id"]
     times = Counter(names.values())
-    numbers = Counter()
     for thread in threads:
+        numbers = Counter()  # of equal messages in one file; those in another file are copies
         name = names[thread["id"]]
         conversation = f"{name} ({thread['id'].rpartition('_')[2]})" if times[name] > 1 else name
         for message in thread["messages"]:

@@ -78,6 +78,7 @@ def _rows(file: Path, local, skipped: dict) -> Iterator[dict]:
             "sender": sender_of(sender, is_owner),
             "is_owner": is_owner,
             "timestamp": parse_time(message["date"], local),
+            "written": message["date"],
             "text": f"{files} {body}" if files and body else files or body,
             "kind": _kind(message, files, body),
             "message_id": _identity(conversation, message),

@@ -29,8 +29,10 @@ PIECE = 1 << 20
 RECEIVED, SENT = "1", "2"
 FROM = "137"  # the type of the <addr> of who wrote
 NOBODY = ("", "null", "(Unknown)", "insert-address-token")
-_REFERENCE = re.compile(rb"&#(x[0-9a-fA-F]{1,6}|\d{1,7});(?:&#(x[0-9a-fA-F]{1,6}|\d{1,7});)?")
-_UNFINISHED = re.compile(rb"&[#\w]{0,9}(?:;&?[#\w]{0,9})?$")
+_HIGH = rb"(?:55(?:29[6-9]|[3-9]\d\d)|56(?:[0-2]\d\d|3[01]\d)|x[dD][89abAB][0-9a-fA-F]{2})"  # first halves
+_LOW = rb"(?:56(?:3[2-9]\d|[4-9]\d\d)|57(?:[0-2]\d\d|3[0-3]\d|34[0-3])|x[dD][c-fC-F][0-9a-fA-F]{2})"
+_REFERENCE = re.compile(rb"&#(%s);&#(%s);|&#(x[0-9a-fA-F]{1,6}|\d{1,7});" % (_HIGH, _LOW))
+_UNFINISHED = re.compile(rb"&#%s;(?:&[#\w]{0,9})?$|&[#\w]{0,9}$" % _HIGH)
 _PHONE = re.compile(r"\+?[\d\s().\-/]+")
 
 
@@ -91,15 +93,12 @@ class _Repaired:
 
 
 def _joined(match: re.Match) -> bytes:
-    first, second = (_code(one) for one in match.groups())
-    if second is not None and 0xD800 <= first < 0xDC00 <= second < 0xE000:
-        return b"&#%d;" % (0x10000 + ((first - 0xD800) << 10) + (second - 0xDC00))
-    return b"".join(b"&#%d;" % (one if _is_allowed(one) else 0xFFFD) for one in (first, second) if one is not None)
+    if match[3] is None:
+        return b"&#%d;" % (0x10000 + ((_code(match[1]) - 0xD800) << 10) + _code(match[2]) - 0xDC00)
+    return match[0] if _is_allowed(_code(match[3])) else b"&#65533;"
 
 
-def _code(reference: bytes | None) -> int | None:
-    if reference is None:
-        return None
+def _code(reference: bytes) -> int:
     return int(reference[1:], 16) if reference[:1] == b"x" else int(reference)
 
 

@@ -23,6 +23,7 @@ from ..files.limits import limited
 from ..paths import absolute, shown
 from . import KINDS, OWNER_SENDER, make_table, skip
 from .exports import EPOCH, LARGEST, decode, microseconds, read_bytes, sender_of, word, zone
+from .written_dates import moment_of
 
 NEEDED = ("conversation", "sender", "timestamp", "text")
 OPTIONAL = ("is_owner", "is_group", "kind", "message_id", "reply_to")
@@ -40,8 +41,8 @@ def read(file: str | Path, me=(), time_zone: str = "UTC") -> pandas.DataFrame:
     """Read a table into a messages table (columns: see `ftstudy.sources`).
 
     The owner's rows are those where `is_owner` is true or, without that column, those whose sender
-    is "me" or in `me`. `timestamp` is ISO 8601 or Unix time in seconds or a finer unit; times without
-    a zone are in `time_zone`. Without `is_group`, a conversation in which two others write is a group.
+    is "me" or in `me`. `timestamp` is ISO 8601, Unix time in seconds or a finer unit, or any
+    date that leaves no doubt; times without a zone are in `time_zone`. Without `is_group`, a conversation in which two others write is a group.
 
     StudyError: a missing column, an unknown kind, an ambiguous date, no readable row, a truncated
     or foreign file, an unknown time zone, or a file that cannot be read.
@@ -240,6 +241,7 @@ def _rows(records, file: Path, mine: set, time_zone, groups: dict, skipped: dict
             "sender": sender,
             "is_owner": is_owner,
             "timestamp": timestamp,
+            "written": str(record["timestamp"]),
             "text": text,
             "kind": _kind(record.get("kind"), text, file),
             "message_id": number,
@@ -297,4 +299,4 @@ def _number_or_date(text: str):
             return parse(text)
         except ValueError:
             pass
-    return None
+    return moment_of(text) if len(text) < 60 else None

@@ -182,6 +182,7 @@ def _rows(chats: list[dict], owner: str | None, mine: set[str], skipped: dict, n
                 "sender": sender_of(name, is_owner),
                 "is_owner": is_owner,
                 "timestamp": timestamp,
+                "written": word(message.get("date")),
                 "text": f"{files} {text}" if files and text else files or text,
                 "kind": _kind(message, chat["type"], files, text),
                 "message_id": f"{chat['id']}/{message['id']}",

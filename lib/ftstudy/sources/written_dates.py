@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from functools import cache, lru_cache
 from typing import NamedTuple
 
@@ -27,6 +27,7 @@ _BETWEEN = re.compile(r"[\s.,،、·;॰|()/-]+")  # between words
 _DATE_SEPARATORS = {"/", ".", "-", "年", "月", "년", "월", "‐", "‑", "–"}
 _TIME_SEPARATORS = {":", ".", "h", "：", "時", "时", "시", "點", "点", "٫", "分", "분", "'"}
 _CLOSING = re.compile("^[日일秒초分분]")  # after the last number of a date or time
+_ZONE = re.compile(r"\s*(?:UTC|GMT|Z|(?:UTC|GMT)?\s?(?P<sign>[+-])(?P<hours>[01]\d):?(?P<minutes>[0-5]\d))$")
 _LONGEST = (3, 14)  # words, and characters of one, that are not known; more is what somebody wrote
 
 # Halves of the day that the CLDR lacks, or calls otherwise -> their hours.
@@ -82,6 +83,30 @@ def stamp_of(text: str) -> Stamp | None:
         hour = min((hour % 12, hour % 12 + 12), key=lambda one: min(_apart(one, other) for other in plan.hours))
     found = tuple(one if isinstance(one, str) else numbers[one] for one in plan.date)
     return Stamp(found, hour * 3600 + minute * 60 + second, plan.form, plan.words) if readings(*found) else None
+
+
+def moment_of(text: str) -> datetime | None:
+    """The moment that a text says without leaving any doubt: with the month in words or the year first. Without a zone in
+    the text, the datetime has none."""
+    zone = _ZONE.search(text)
+    text = text[: zone.start()] if zone else text
+    for written in (text, f"{text} 00:00", text.partition(" ")[2]):  # the last without the day of the week
+        stamp = stamp_of(written)
+        if stamp is None or any(word not in _names()[2] for filler in stamp.form[-1] for word in filler.split()):
+            continue
+        found = readings(*stamp.numbers)
+        if len(found) == 1 and (stamp.form[2] or len(stamp.numbers[0]) == 4):
+            (day,) = found.values()
+            clock = time(stamp.second // 3600, stamp.second // 60 % 60, stamp.second % 60)
+            return datetime.combine(day, clock, _zone(zone) if zone else None)
+    return None
+
+
+def _zone(match: re.Match) -> tzinfo:
+    if not match["sign"]:
+        return UTC
+    away = timedelta(hours=int(match["hours"]), minutes=int(match["minutes"] or 0))
+    return timezone(-away if match["sign"] == "-" else away)
 
 
 def _apart(one: int, other: int) -> int:

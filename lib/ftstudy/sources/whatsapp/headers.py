@@ -114,7 +114,7 @@ def _refuse_joined(file: Path, text: str, found: list[Header], form: tuple) -> N
 
 
 def _latest(run: list[Header]) -> date:
-    return max(max(header.readings.values()) for header in run)
+    return max(min(header.readings.values()) for header in run)
 
 
 def pattern_of(form: str) -> re.Pattern:
