@@ -12,7 +12,8 @@ SHELL := /bin/sh
 #   OWNER        your name, as the prompts say it; ME: your name in SOURCE, if different
 #   CONTACTS     your address book, vCard or CSV
 #   REGION       country of phone numbers without a country code, like DE (that of most others)
-#   DATE_ORDER   order of ambiguous dates, like dmy; ZONE: their time zone, like Europe/Berlin
+#   DATE_ORDER   order of ambiguous dates, like dmy, or how a message begins, like '%d.%m.%y, %H:%M -'
+#   ZONE         the time zone of dates without one, like Europe/Berlin
 #   MASK=no      keep names, numbers, addresses and links
 #   DATA         folder for the training data (data, or data/RUN; without SOURCE, the config's); VARIANT: the one
 #                `make extract` writes

@@ -14,10 +14,13 @@ def add(parsers):
     parser.add_argument("--out", required=True, type=absolute, help="folder to write one folder per variant into")
     parser.add_argument("--variant", action="append", help="variant to write; may be repeated (raw_style_variable)")
     read = parser.add_argument_group("reading the source")
-    read.add_argument("--kind", default="auto", help="imessage, whatsapp, telegram, table, signal or discord (auto)")
+    read.add_argument("--kind", default="auto", help="the app that wrote it, as docs/sources.md names it (detected)")
     read.add_argument("--me", action="append", help="your name in the source, if not --owner; separate several with ;")
     read.add_argument("--contacts", type=absolute, help="your address book (vCard or CSV): names and merged addresses")
-    read.add_argument("--date-order", choices=["dmy", "mdy", "ymd"], help="order of ambiguous dates")
+    read.add_argument(
+        "--date-order",
+        help="order of dates that leave it open: dmy, mdy or ymd; or how a message begins, like '%%d.%%m.%%y, %%H:%%M -'",
+    )
     read.add_argument("--time-zone", help="time zone of timestamps without one, e.g. Europe/Berlin (UTC)")
     read.add_argument(
         "--region",

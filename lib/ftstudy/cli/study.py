@@ -18,7 +18,7 @@ def add(parsers):
         "owner": "your name, as the prompts say it",
         "me": "your name in the chat history, if different",
         "contacts": "your address book, vCard or CSV",
-        "date-order": "order of ambiguous dates, like dmy",
+        "date-order": "order of ambiguous dates, like dmy, or how a message begins, like '%%d.%%m.%%y, %%H:%%M -'",
         "time-zone": "their time zone, like Europe/Berlin",
         "region": "country of phone numbers without a country code, like DE (as most of the others)",
         "config": "the mlx-lm config to train",
