@@ -39,6 +39,10 @@ def said(row):
     return row["messages"][-2]["content"], row["messages"][-1]["content"]
 
 
+def as_it_is(row, number):
+    return row
+
+
 def turns(question, reply, **of_reply):
     return {"messages": [{"role": "user", "content": question}, {"role": "assistant", "content": reply} | of_reply]}
 
@@ -253,7 +257,25 @@ TEXTS = {
     ),
 }
 
-CASES = CALLS | CONTENT_PARTS | REASONING | LABELS | TEXTS
+# --- prompts without a template ---------------------------------------------------------------
+
+PROMPTS = {
+    "22 the app sends the text as it is": Case(
+        as_it_is, "smollm2", HEADER, says="no chat template", profile=template("{context}")
+    ),
+    "22 the same, with the system text before it": Case(
+        as_it_is, "llama3", HEADER, says="no chat template", profile=template("{system}\n\n{context}")
+    ),
+    "22 the app has headings of its own": Case(
+        as_it_is,
+        "chatml",
+        HEADER,
+        says="role headers",
+        profile=template("### {system}\n### Question:\n{context}\n### Answer:"),
+    ),
+}
+
+CASES = PROMPTS | CALLS | CONTENT_PARTS | REASONING | LABELS | TEXTS
 
 
 # --- how a case is built ----------------------------------------------------------------------

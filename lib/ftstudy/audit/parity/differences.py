@@ -173,6 +173,8 @@ def _of_other_markup(prompts: Prompts, template: Template, known: Differences) -
     sides = [[one.strip() for one in marker.findall(side.text)] for side in (trained, asked)]
     if sides[0] != sides[1] or not (known.keys() | found) - {"parity.bos"}:
         found["parity.role_header"] = (*cut(trained.text, asked.text), "")
+    if not set(sides[0]) & set(sides[1]):  # all markup is another, that of the end included
+        found.pop("parity.end_of_prompt", None)
     return found
 
 

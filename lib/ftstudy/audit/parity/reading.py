@@ -43,6 +43,10 @@ class Reading:
         starts = [0, *(end for _, end in self.spans)]
         return [self.text[start:end] for start, (end, _) in zip(starts, self.spans)]
 
+    def is_bare(self, marker: re.Pattern) -> bool:
+        """Whether this prompt consists of contents alone: nothing around them separates turns."""
+        return self.skeleton is None and not any(marker.search(piece) for piece in (*self.markups, self.tail))
+
     @property
     def whole_spans(self) -> list[Span]:
         """The contents with the white space around them, as far as it isn't the template's."""

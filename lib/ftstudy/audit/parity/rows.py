@@ -11,11 +11,17 @@ from ...paths import shown
 from ..evidence import counted, listed
 from ..findings import Finding
 from .alignment import aligned
-from .checks import ASPECTS, BY_ID, CAPTURED_ROWS, OF_REGION, PROFILE_FAILS
+from .checks import ASPECTS, BY_ID, CAPTURED_ROWS, END_OF_PROMPT, OF_REGION, PROFILE_FAILS, ROLE_HEADER
 from .differences import Differences, cut, differences
+from .other_markup import marker_of
 from .prompts import Compared, Row, begins, compare_all
 from .turns import Prompts, read_prompts
 
+NO_TEMPLATE = "no chat template"
+WITHOUT_TEMPLATE = (
+    "The app sends its text as it is, without the turns of the chat template: the model sees a text to go on with, where "
+    "training showed it a question to answer."
+)
 TOKENS = 100_000  # in the prompts that are inspected: a few if they are long
 
 
@@ -51,7 +57,11 @@ def findings_of(
             if len(hits) == inspected and compared.different == compared.rows:
                 count = f"all {compared.rows:,} prompts, {inspected} inspected"
         check = BY_ID[check_id]
+        more, cause = [], None
         title = f"{_subject(profile)} differs from training in {ASPECTS[check]}"
+        if note.startswith(NO_TEMPLATE):
+            title, cause = f"{_subject(profile)} has no chat template", WITHOUT_TEMPLATE
+            note, more = "", [note] * (note != NO_TEMPLATE)
         if prompts is None:
             title = "Trained conversations do not begin with their own prompt"
         found.append(
@@ -62,9 +72,11 @@ def findings_of(
                     f"{row.split} line {row.line}: {first}",
                     f"training:  {training}",
                     f"inference: {inference}" + (f" ({note})" if note else ""),
+                    *more,
                     f"tokenizer in training: {_fingerprint(template.tokenizer)}; at inference: {_tokenizer_of(profile)}",
                 ],
                 where=files.get(row.split, where),
+                cause=cause,
             )
         )
     return found
@@ -114,6 +126,10 @@ def _differences_of(row: Row, ids: list[int], text: str | None, template: Templa
                 if sides[0] == sides[1]:
                     sides = [_as_tokens(block[side], tokenizer) for side in ("training", "inference")]
                 found.setdefault(OF_REGION[block["aspect"]], (*sides, "different tokens, perhaps of the same text"))
+    if prompts.inference.is_bare(marker_of(prompts.training.turns, template)):
+        others = [ASPECTS[BY_ID[check]] for check in found if check not in (ROLE_HEADER.id, END_OF_PROMPT.id)]
+        note = f"{NO_TEMPLATE}; it also differs in {' and '.join(others)}" if others else NO_TEMPLATE
+        found = {ROLE_HEADER.id: (training, inference, note)}
     return prompts, found
 
 
