@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 from ftstudy import paths
-from ftstudy.audit.parity.prompts import rows_of
+from ftstudy.audit.parity.prompts import compare_all, rows_of
 from ftstudy.audit.parity.rows import findings_of
 from ftstudy.chat_format.rendering import render
 from ftstudy.chat_format.template import Template
@@ -95,7 +95,8 @@ def make_pair(*context, reply="ok", is_group=False):
 def check_parity(examples, tokenizer, profile, where, mask_prompt=True):
     """Findings on an app's prompts of these conversations, taken to be the file `where`."""
     rows = rows_of("test", render(list(enumerate(examples, 1)), tokenizer))
-    return findings_of(rows, Template(tokenizer), profile, {"test": where}, mask_prompt)
+    template = Template(tokenizer)
+    return findings_of(compare_all(rows, template, profile), template, profile, {"test": where}, mask_prompt)
 
 
 def scores(reply, tokens=1, end=np.nan):

@@ -9,7 +9,20 @@ from functools import partial
 
 from ..errors import StudyError
 from ..progress import bar
-from . import adapters, app_code, base_model, config, content, data, documentation, fused_model, loss, parity, splits
+from . import (
+    adapters,
+    app_code,
+    base_model,
+    config,
+    content,
+    data,
+    documentation,
+    fused_model,
+    held,
+    loss,
+    parity,
+    splits,
+)
 from .contract_writer import offer as offer_contract
 from .findings import Check, Finding, merge, report
 from .loss.trained_tokens import masked_rows
@@ -35,7 +48,7 @@ BEFORE_TRAINING = (config, base_model, data, content, splits, loss)
 
 
 def audit(config, data_folder=None, model=None, inference=None, owner=None, app=None, fused=None) -> dict:
-    """All findings on a config, its data and the app's prompt: {"findings", "summary"}.
+    """All findings on a config, its data and the app's prompt: {"findings", "summary", "held", "not_checked"}.
 
     `config`: a file; `data_folder` and `model` replace the config's; `inference`: the app's prompt format, a
     profile's file or name; `owner`: the name in the historical prompt (default: the one the data was extracted for);
@@ -46,12 +59,13 @@ def audit(config, data_folder=None, model=None, inference=None, owner=None, app=
 
 
 def check(inputs: RunInputs, app=None, fused=None, existing: bool = True) -> dict:
-    """All findings on inputs that were read already. `app`, `fused`: as for `audit`. `existing`: also on the adapter
+    """As `audit`, on inputs that were read already. `app`, `fused`: as for `audit`. `existing`: also on the adapter
     that is there; without, a run that replaces it has the same findings however often it is repeated."""
     families = [family.check for family in (FAMILIES if existing else (*BEFORE_TRAINING, parity))]
     more = [] if existing else [adapters.check_resumed]
     more += [partial(app_code.findings, folder=app), partial(fused_model.findings, fused=fused)]
-    return report(_found(inputs, [*families, *more]))
+    result = report(_found(inputs, [*families, *more]))
+    return result | held.summary(inputs, result["findings"])
 
 
 def check_before_training(inputs: RunInputs) -> dict:

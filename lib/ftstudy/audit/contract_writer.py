@@ -74,7 +74,7 @@ def build(inputs: RunInputs) -> dict:
     rows = [
         (row, whole, prompt)
         for name in inputs.splits
-        for rendering in [inputs.rendering(name)]
+        for rendering in [inputs.conversations(name)]
         for row, whole, prompt in zip(rendering.rows, rendering.ids, rendering.prompts)
         if row["messages"][-1]["role"] == "assistant"
     ]

@@ -148,6 +148,11 @@ class RunInputs:
             yield line, variant_folder.with_extracted(row, known.get(line - 1 - bisect_left(blank, line)))
 
     @cached_property
+    def measured(self) -> dict:
+        """What checks leave for `held`: what they looked at, and how much of it was right."""
+        return {}
+
+    @cached_property
     def _renderings(self) -> dict:
         return {}
 

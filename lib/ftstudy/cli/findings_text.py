@@ -34,6 +34,10 @@ def terminal(result: dict, verbose: bool = False) -> list[tuple[str, str]]:
     if notes and not verbose:
         lines.append((f"Notes, which need no action ({len(notes)}; in full with -v)", ""))
         lines += [(line, "") for one in notes for line in wrapped(f"{one['check']}  {one['title']}", "  ")]
+        lines.append(("", ""))
+    for key, title in (("held", "Checked, and right"), ("not_checked", "Not checked")):
+        if said := result.get(key):
+            lines += [(title, ""), *((line, "") for one in said for line in wrapped(one, "  ")), ("", "")]
     return lines if lines[-1][0] or len(lines) == 1 else lines[:-1]
 
 

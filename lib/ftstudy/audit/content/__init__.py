@@ -86,7 +86,7 @@ def check(inputs: RunInputs) -> list[Finding]:
         *written.check(inputs, given, tokenizer),
         *thoughts.check(inputs, given, tokenizer),
         *speakers.check(inputs, chats, labels),
-        *sameness.check(inputs, every),
+        *sameness.check(inputs, chats, every),
         *user_form.check(inputs, chats),
         *control_tokens.check(inputs, chats, tokenizer),
         *text_rows.check(inputs, {name: inputs.texts(name) for name in texts}, chats, tokenizer),

@@ -55,8 +55,9 @@ MOST, SOME_ROWS = 0.5, 12  # in a smaller file
 PUNCTUATION = ".,;:!…。！،~ "
 
 
-def check(inputs: RunInputs, chats: dict) -> list[Finding]:
-    return _repeats(inputs, chats) + _system(inputs, chats)
+def check(inputs: RunInputs, chats: dict, rows: dict) -> list[Finding]:
+    """Findings on repeats in all `rows`, and on the system texts of the conversations among them, `chats`."""
+    return _repeats(inputs, rows) + _system(inputs, chats)
 
 
 def _repeats(inputs: RunInputs, chats: dict) -> list[Finding]:

@@ -15,7 +15,7 @@ from ..run_inputs import RunInputs
 from . import last_messages, serving, text_rows
 from .alignment import compare, key_differences, termination
 from .checks import NO_PROFILE, OF_PROMPTS
-from .prompts import rows_of
+from .prompts import compare_all, rows_of
 from .rows import findings_of
 
 CALLS = 2000  # at most, of an app's function, spread evenly over the rows
@@ -39,9 +39,12 @@ def check(inputs: RunInputs) -> list[Finding]:
     if profile["kind"] == "callable":
         step = -(-total // CALLS) or 1
     rows = chain.from_iterable(rows_of(name, inputs.conversations(name), inputs.splits[name].blank) for name in names)
+    asked = bar(islice(rows, 0, None, step), total=-(-total // step), desc="comparing prompts", delay=1)
+    template = Template(inputs.tokenizer)
+    inputs.measured |= {"prompts": compare_all(asked, template, profile), "step": step}
     found = findings_of(
-        bar(islice(rows, 0, None, step), total=-(-total // step), desc="comparing prompts", delay=1),
-        Template(inputs.tokenizer),
+        inputs.measured["prompts"],
+        template,
         profile,
         {name: split.where for name, split in inputs.splits.items()},
         bool(inputs.config.get("mask_prompt")),

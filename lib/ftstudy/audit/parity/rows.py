@@ -1,7 +1,6 @@
 """Findings on all rows: what differs in the first prompts that are not training's, and how it shows."""
 
 import hashlib
-from collections.abc import Iterable
 
 from ... import chat_format
 from ...chat_format.rendering import encode
@@ -14,7 +13,7 @@ from .alignment import aligned
 from .checks import ASPECTS, BY_ID, CAPTURED_ROWS, END_OF_PROMPT, OF_REGION, PROFILE_FAILS, ROLE_HEADER
 from .differences import Differences, cut, differences
 from .other_markup import marker_of
-from .prompts import Compared, Row, begins, compare_all
+from .prompts import Compared, Row, begins
 from .turns import Prompts, read_prompts
 
 NO_TEMPLATE = "no chat template"
@@ -25,11 +24,8 @@ WITHOUT_TEMPLATE = (
 TOKENS = 100_000  # in the prompts that are inspected: a few if they are long
 
 
-def findings_of(
-    rows: Iterable[Row], template: Template, profile: dict, files: dict, mask_prompt: bool
-) -> list[Finding]:
+def findings_of(compared: Compared, template: Template, profile: dict, files: dict, mask_prompt: bool) -> list[Finding]:
     """One finding for each check that fails, with the first row as evidence. `files`: each split's file."""
-    compared = compare_all(rows, template, profile)
     where = next(iter(files.values()))
     found = _about_profile(compared, profile, where)
     cases: dict[tuple[str, str], list] = {}  # check and severity -> the rows

@@ -1,0 +1,91 @@
+"""What the audit looked at and found right, and what it could not look at: else a clean audit says nothing."""
+
+from collections.abc import Iterator
+
+from ..configs import study
+from ..errors import StudyError
+from ..extract.variant_folder import SPLITS
+from ..paths import shown
+from ..wording import count, listed
+from .run_inputs import RunInputs
+
+
+def summary(inputs: RunInputs, findings: list[dict]) -> dict[str, list[str]]:
+    """`held` and `not_checked`, sentences each. `findings`: of all families that were asked, as plain data.
+
+    A sentence of `held` counts what was looked at; it is only there if nothing above info was found under its checks.
+    """
+    raised = {one["check"] for one in findings if one["severity"] != "info"}
+
+    def clean(*names: str) -> bool:
+        return not any(check.startswith(names) for check in raised)
+
+    return {"held": [*_held(inputs, clean)], "not_checked": [*_not_checked(inputs)]}
+
+
+def _held(inputs: RunInputs, clean) -> Iterator[str]:
+    splits = [split for split in inputs.splits.values() if split.rows]
+    rows, names = sum(len(split.rows) for split in splits), listed([split.name for split in splits])
+    if clean("config."):
+        yield "mlx-lm reads every key of the config, and can use its values."
+    if inputs.model and inputs.problem is None:
+        yield f"mlx-lm can load the base model {inputs.config['model']}."
+    if not rows or inputs.config.get("hf_dataset"):
+        return
+    if clean("data.", "loss.template_refuses"):
+        yield f"mlx-lm takes all {count(rows, 'row')} of {names}, and no fault was found in their roles and texts."
+    if _has_tokenizer(inputs):
+        yield from _loss(inputs, clean)
+    if len(splits) > 1 and clean("splits."):
+        yield f"None of the files {names} gives away rows of another ({count(rows, 'row')} compared)."
+    yield from _prompts(inputs)
+
+
+def _has_tokenizer(inputs: RunInputs) -> bool:
+    try:
+        return inputs.tokenizer is not None
+    except StudyError:
+        return False
+
+
+def _loss(inputs: RunInputs, clean) -> Iterator[str]:
+    if "train" not in inputs.splits or not clean("loss.", "data.bad_messages", "data.last_role"):
+        return
+    if lengths := [len(ids) for ids in inputs.text_ids("train")]:
+        yield f"No text is cut: the longest has {max(lengths):,} tokens of {inputs.config['max_seq_length']:,}."
+    elif mask := inputs.loss_mask("train"):
+        if inputs.config.get("mask_prompt") or study(inputs.config):
+            yield f"The loss covers all {len(mask.lengths):,} replies of train and the tokens that end them, and no prompt."
+        yield f"No row is cut: the longest has {mask.lengths.max():,} tokens of {inputs.config['max_seq_length']:,}."
+
+
+def _prompts(inputs: RunInputs) -> Iterator[str]:
+    prompts, texts = inputs.measured.get("prompts"), inputs.measured.get("texts")
+    if prompts and prompts.rows and not (prompts.different or prompts.failures or prompts.not_prefixes):
+        yield f"The app's prompt equals training's, token for token, for all {count(prompts.rows, 'row')} compared."
+    if texts and texts.rows and texts.rows == texts.same:
+        yield f"The app's prompt is the beginning of all {count(texts.rows, 'text')} compared, token for token."
+
+
+def _not_checked(inputs: RunInputs) -> Iterator[str]:
+    if inputs.config.get("hf_dataset"):
+        yield "The rows: they are a dataset from a hub, and only local files are read."
+    elif missing := [f"{name}.jsonl" for name in SPLITS if name not in inputs.splits]:
+        yield f"{listed(missing)}: not in {shown(inputs.folder)}."
+    if not _has_tokenizer(inputs):
+        yield "Tokens, loss and prompts: the base model's tokenizer can't be loaded."
+        return
+    if any(inputs.texts(name) for name in inputs.splits) and not any(
+        inputs.conversations(name).numbers for name in inputs.splits
+    ):
+        yield "Who speaks, and which tokens are replies: the rows are plain text."
+    if inputs.profile is None:
+        yield "The app's prompt: no inference profile was given."
+        return
+    prompts, texts, step = inputs.measured.get("prompts"), inputs.measured.get("texts"), inputs.measured.get("step", 1)
+    if texts and texts.reason:
+        yield f"The app's prompt for rows of text: {texts.reason}."
+    if step > 1:
+        yield f"Most of the app's prompts: only every {step}th row was asked of its function."
+    if prompts and prompts.missing:
+        yield f"The app's prompt for {count(prompts.missing, 'row')} of the same files: none was recorded."
