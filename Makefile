@@ -125,7 +125,8 @@ help: ## show this
 	@awk -F ':.*#: ' '/^[a-z]+:.*#: / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "Every target first sets up .venv from $(LOCK), once. An active conda environment made from environment.yml"
-	@echo "is used instead. The README has examples."
+	@echo "is used instead. The README has examples. If a command fails or finds errors, make itself ends with 2;"
+	@echo "ftstudy audit ends with 1 for found errors, and with 2 if it could not run: .venv/bin/ftstudy audit --help"
 
 override STUDY := $(PYTHON) -P -m ftstudy
 

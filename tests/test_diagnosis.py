@@ -665,11 +665,11 @@ def test_a_later_checkpoint_that_is_better_is_not_over_fitting(healthy):
     assert cause["id"] == "wrong_checkpoint" and "over-fitted" not in cause["fix"]
 
 
-def test_a_cause_shows_three_lines_of_evidence_or_says_which_check_found_it(healthy):
+def test_a_cause_shows_three_lines_of_evidence_and_that_there_are_more_or_says_which_check_found_it(healthy):
     many = finding("data.speaker_tag", evidence=["one", "two", "three", "four"])
     healthy["format_audit"]["own_findings"] = [many, finding("loss.truncated", evidence=())]
     tags, cut = diagnosis.diagnose(healthy)["causes"]
-    assert tags["evidence"] == [f"data.speaker_tag: {line}" for line in ("one", "two", "three")]
+    assert tags["evidence"] == [f"data.speaker_tag: {line}" for line in ("one", "two", "three", "…")]
     assert cut["evidence"] == ["loss.truncated says so."]
 
 

@@ -253,7 +253,7 @@ def test_nothing_runs_again_without_a_change(whole):
     [
         ({"iterations": 4}, ["03_train"]),
         ({"stock": True}, ["03_train"]),
-        ({"force": True}, ["03_train"]),
+        ({"force": True}, []),  # it was trained without errors
         ({"app": "code"}, ["02_format_audit"]),
         ({"also": ["other.yaml"]}, ["more_training", "04_compare"]),
         ({"full": True}, ["more_training", "04_compare"]),
@@ -349,6 +349,20 @@ def test_an_edited_result_is_made_again(whole, name, stages):
 
 
 @pytest.mark.slow
+def test_what_was_trained_in_spite_of_errors_needs_force_again(whole):
+    _, choices = whole
+    path = paths.run_folder(choices["run"]) / "training.json"
+    kept = path.read_text()
+    found = json.loads(kept)
+    found["configs"][0]["forced"] = ["data.empty"]
+    path.write_text(json.dumps(found))
+    try:
+        assert "03_train" in again(choices) and "03_train" not in again(choices | {"force": True})
+    finally:
+        path.write_text(kept)
+
+
+@pytest.mark.slow
 def test_a_choice_in_the_blind_test_only_builds_the_report_again(whole):
     _, choices = whole
     path = paths.run_folder(choices["run"]) / "preferences.json"
@@ -407,6 +421,7 @@ def test_a_run_extracts_and_trains_into_folders_of_its_own(monkeypatch, given, d
     monkeypatch.setattr(study, "stages", lambda choices: asked.update(choices) or [])
     monkeypatch.setattr(study, "page", lambda choices: {})
     monkeypatch.setattr(stamps, "planned", lambda folder, stages: [])
+    monkeypatch.setattr(study, "check", lambda choices, dry: None)
     with pytest.raises(SystemExit):
         cli.main(["study", *given, "--config", "mine.yaml", "--dry-run"])
     assert (asked["data"], asked["adapter"], asked["existing"]) == (data, adapter, adapter == "theirs")
@@ -449,3 +464,32 @@ def test_names_are_text_on_the_lab_page(tmp_path):
     write_json(run / "diagnosis.json", {"verdict": {"sentence": "Use *it* <img src=x>|"}})
     notebooks.copies(run)
     assert "> Use \\*it\\* \\<img src=x\\>\\|" in start_page.write(run).read_text()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["--config", str(SAMPLE), "--model", "data/models/typo"], ["No model folder at data/models/typo"]),
+        (["--config", "none.yaml"], ["No config at none.yaml"]),
+        (["--config", str(SAMPLE), "--source", "nowhere.db", "--owner", "Sam"], ["No chat history at nowhere.db"]),
+    ],
+)
+def test_a_dry_run_refuses_what_the_run_would(capsys, given, words):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["study", "--run", "test-dry", *given, "--dry-run"])
+    assert ended.value.code == 2 and all(word in capsys.readouterr().err for word in words)
+    assert not paths.run_folder("test-dry").exists()
+
+
+def test_a_dry_run_builds_and_downloads_nothing(monkeypatch, models):
+    """Of the demo in a clean clone: `make` builds its chat history, and the study its model."""
+    monkeypatch.setattr(study.build, "DEMO", models / "chat.db")
+    choices = {
+        "source": str(models / "chat.db"),
+        "owner": "Sam",
+        "config": str(SAMPLE),
+        "model": "SmolLM2-135M-Instruct",
+    }
+    study.check(study.CHOICES | choices, dry=True)
+    study.check(study.CHOICES | choices | {"model": "some/model-on-the-hub"}, dry=True)
+    assert not models.exists()

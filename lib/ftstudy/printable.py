@@ -40,6 +40,11 @@ def one_line(text: str) -> str:
     return printable(text, keep="")
 
 
+def cut(text: str, most: int) -> str:
+    """The text, or its first characters and "…", `most` together."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def _is_shown(character: str, with_neighbours: str) -> bool:
     """Whether a character that Python does not call printable is harmless: spaces, joiners, new emoji."""
     if character in _JOINERS:

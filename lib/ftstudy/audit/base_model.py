@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from ..files.reading import SETTINGS, read_json
 from ..models import loadable
 from ..paths import shown
+from ..printable import cut
 from .evidence import listed
 from .findings import Check, Finding
 
@@ -83,4 +84,4 @@ def _own_code(folder) -> Iterator[str]:
         except (OSError, ValueError):
             continue
         if isinstance(config, dict) and config.get("auto_map"):
-            yield f"{name}: auto_map: {str(config['auto_map'])[:100]}"
+            yield f"{name}: auto_map: {cut(str(config['auto_map']), 100)}"

@@ -12,6 +12,7 @@ import numpy
 
 from ..errors import StudyError
 from ..failures import pass_on
+from ..printable import cut
 from ..progress import bar
 from .tokens import encode, template_text, unwrapped
 
@@ -71,7 +72,7 @@ def _render(chats: Sequence[tuple[int, dict]], tokenizer, markers: "_Markers", f
 
 
 def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())[:160]
+    text = cut(" ".join(str(error).split()), 160)
     return text.encode("utf-8", "backslashreplace").decode()
 
 

@@ -6,8 +6,11 @@ the work and returns an exit status (None for 0).
 
 import argparse
 import os
+import signal
 import sys
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from .. import __version__, failures
 from ..errors import StudyError
@@ -42,8 +45,9 @@ VERBS += (study, lab, demo, notebook, baseline)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run one verb and exit: 0 done, 1 done with an error found, 2 could not run, 130 interrupted."""
-    with streams():
+    """Run one verb and exit: 0 done, 1 done with an error found, 2 could not run, 130 interrupted, 128 and a signal's
+    number ended by it."""
+    with streams(), _ended_in_a_sentence():
         status = _run(arguments)
     sys.exit(status)
 
@@ -65,15 +69,44 @@ def _run(arguments: list[str] | None) -> int:
         status = ended.code or (_failed(refused) if (refused := _refused_output()) else 0)
     except BrokenPipeError:  # the reader of our output, such as `head`, has closed it
         status = 0
-    except KeyboardInterrupt:
-        _failed("interrupted. Finished steps are kept; run the same command again to continue.")
-        status = 130
+    except KeyboardInterrupt as ended:
+        number, how = (
+            (ended.number, f"ended by {ended.number.name}") if isinstance(ended, Ended) else (2, "interrupted")
+        )
+        _failed(f"{how}. Finished steps are kept; run the same command again to continue.")
+        status = 128 + number
     except Exception as error:
         is_nameless = isinstance(error, OSError) and not error.filename
         said = (is_nameless and _refused_output()) or failures.explain(error) or _refused_path(error)
         status = _failed(said or failures.unexpected(error))
     _drop_output()
     return status or 0
+
+
+class Ended(KeyboardInterrupt):
+    """Ended from outside: by `kill`, a scheduler, or because the terminal was closed."""
+
+    def __init__(self, number: signal.Signals):
+        super().__init__()
+        self.number = number
+
+
+@contextmanager
+def _ended_in_a_sentence() -> Iterator[None]:
+    """SIGTERM and SIGHUP end what runs as Ctrl-C does, unless whoever started it has them ignored or handled."""
+
+    def end(number: int, frame) -> None:
+        raise Ended(signal.Signals(number))
+
+    main = threading.current_thread() is threading.main_thread()  # only there can signals be handled
+    ours = [one for one in (signal.SIGTERM, signal.SIGHUP) if main and signal.getsignal(one) == signal.SIG_DFL]
+    for one in ours:
+        signal.signal(one, end)
+    try:
+        yield
+    finally:
+        for one in ours:
+            signal.signal(one, signal.SIG_DFL)
 
 
 def _failed(message: str) -> int:

@@ -2,7 +2,8 @@
 
 import json
 
-from ..paths import absolute
+from ..errors import StudyError
+from ..paths import absolute, shown
 from ..printable import say
 from . import findings_text
 from .arguments import EXIT_CODES
@@ -40,6 +41,7 @@ def run(options) -> int:
     from ..sources import check_name
 
     check_name(options.owner or "")
+    _refuse_nothing(options)
     inputs = audit.read(options.config, options.data, options.model, options.inference, options.owner)
     result = audit.check(inputs, options.app, options.fused)
     if options.json == "-":
@@ -60,3 +62,21 @@ def run(options) -> int:
 
 def _fails(counts: dict[str, int], fail_on: str) -> bool:
     return {"error": counts["error"], "warning": counts["error"] + counts["warning"], "never": 0}[fail_on] > 0
+
+
+def _refuse_nothing(options) -> None:
+    """StudyError if there are no rows, and the model would have to be downloaded to say so."""
+    from .. import configs
+    from ..audit.run_inputs import SPLITS
+    from ..models import base_models
+
+    config = configs.load(options.config, data=options.data, model=options.model)
+    folder = absolute(config["data"])
+    there = config.get("hf_dataset") or any((folder / f"{split}.jsonl").is_file() for split in SPLITS)
+    if not there and base_models.local(config["model"]) is None:
+        base_models.check(config["model"])
+        raise StudyError(
+            f"There are no rows in {shown(folder)}, so there is nothing to audit yet, and {config['model']} was not "
+            "downloaded for it. Extract your rows first (`make extract`; without variables, the demo's), or name a folder "
+            "that has them with DATA=… or --data."
+        )

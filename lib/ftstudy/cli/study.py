@@ -58,7 +58,9 @@ def run(options) -> None:
         choices["data"] = "data" if options.run == "demo" else f"data/{options.run}"
     folder = run_folder(options.run)
     if options.dry_run:
-        print(*map(one_line, stamps.planned(folder, [*study.stages(choices), study.page(choices)])), sep="\n")
+        planned = stamps.planned(folder, [*study.stages(choices), study.page(choices)])
+        study.check(choices, dry=True)
+        print(*map(one_line, planned), sep="\n")
         return
     study.check(choices)  # before anything is written
     with only_one(folder):

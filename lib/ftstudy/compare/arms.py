@@ -22,6 +22,7 @@ from ..files import write_json
 from ..files.reading import read_json
 from ..models import adapters, base_models
 from ..paths import absolute
+from ..printable import cut
 from ..progress import bar, seconds_left
 from . import faults, generation, likelihood
 
@@ -156,7 +157,7 @@ def _asked(model: dict, formats: list[dict]) -> list[dict]:
 
 
 def reason(error: Exception) -> str:
-    text = " ".join(str(error).split())[:600]
+    text = cut(" ".join(str(error).split()), 600)
     return text if isinstance(error, StudyError) else f"{type(error).__name__}: {text}"
 
 

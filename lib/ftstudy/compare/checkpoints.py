@@ -13,6 +13,7 @@ from .. import audit, chat_format
 from ..failures import pass_on
 from ..models import adapters, base_models, checkpoints
 from ..paths import absolute
+from ..printable import cut
 from ..progress import bar
 from . import families, faults, intervals, likelihood
 from .heldout import held_out
@@ -73,7 +74,7 @@ def _differs(file: Path, folder: Path) -> str | None:
         )
     except Exception as error:  # mlx raises several kinds, including plain RuntimeError
         pass_on(error)
-        return " ".join(str(error).split())[:200]
+        return cut(" ".join(str(error).split()), 200)
     return None if ours == theirs else "its tensors are not those of adapters.safetensors, so another run saved it"
 
 

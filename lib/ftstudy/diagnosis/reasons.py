@@ -100,6 +100,7 @@ KNOWN = {
 }
 """What is known to matter, the likeliest first: a cause -> its checks."""
 
+EVIDENCE = 3  # lines of each finding; the audit has all
 ABOUT_MEASURING = ("splits_leak",)  # they spoil the measurement, not the model
 _OF_CHECK = {check: (name, "known") for name, checks in KNOWN.items() for check in checks}
 _VOID_OF_CHECK = {check: (name, "void") for name, checks in VOID.items() for check in checks}
@@ -118,7 +119,8 @@ def causes(findings: list[dict]) -> list[dict]:
             made[name] = {
                 "id": name,
                 "what": one["title"],
-                "evidence": [f"{one['check']}: {line}" for line in one["evidence"][:3]] or [f"{one['check']} says so."],
+                "evidence": [f"{one['check']}: {line}" for line in _first(one["evidence"])]
+                or [f"{one['check']} says so."],
                 "cost": None,
                 "certainty": "certain",
                 "kind": kind,
@@ -150,3 +152,8 @@ def place(cause: dict) -> tuple:
         SEVERITIES.index(cause["severity"]),
         order.index(cause["id"]) if cause["id"] in order else len(order),
     )
+
+
+def _first(lines: list[str]) -> list[str]:
+    """The first few lines of a finding's evidence; where there are more, "…" says so."""
+    return lines[:EVIDENCE] + ["…"] * (len(lines) > EVIDENCE)

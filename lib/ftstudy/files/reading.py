@@ -10,6 +10,8 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
+from ..printable import cut
+
 SETTINGS = 4 << 20  # bytes; the most that a file of settings has
 LARGEST = 1 << 30  # … and any other file that is read as a whole; a million messages take about a tenth of that
 PIECE = 1 << 20
@@ -77,4 +79,4 @@ def parse_json(text: str):
 
 def why(error: Exception) -> str:
     """The reason in an exception, on one line and without the file's name."""
-    return " ".join(str(getattr(error, "strerror", None) or error).split())[:300]
+    return cut(" ".join(str(getattr(error, "strerror", None) or error).split()), 300)

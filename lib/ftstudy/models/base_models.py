@@ -23,6 +23,7 @@ from ..failures import pass_on
 from ..files import write_json
 from ..files.folders import replace_folder
 from ..paths import absolute, shown
+from ..printable import cut
 from . import adapters, loadable
 from .adapters import run_of
 from .recipes import BUILT_HERE, DEMO_MODEL, TINY_MODEL
@@ -43,16 +44,26 @@ def resolve(name: str | Path) -> Path:
     for model, (recipe, build) in BUILT_HERE.items():
         if name.lower() == model.lower() or folder == paths.MODELS / model:
             return _built(paths.MODELS / model, recipe, build)
+    check(name)
+    return folder if folder.is_dir() else _from_hub(name)
+
+
+def check(name: str | Path) -> None:
+    """StudyError if `resolve` would refuse a name without trying to build or download the model."""
+    name = str(name)
+    folder = absolute(name)
+    if any(name.lower() == model.lower() or folder == paths.MODELS / model for model in BUILT_HERE):
+        return
     if folder.is_dir():
-        return _checked(folder)
+        _checked(folder)
+        return
     # `data/typo` looks like a hub name, but means a folder.
     below_root = absolute(name.split("/")[0]).is_dir()
-    if re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name) and not below_root:
-        return _from_hub(name)
-    raise StudyError(
-        f"No model folder at {shown(folder)}. Use an existing folder (with config.json, model.safetensors and "
-        f"tokenizer.json), `{DEMO_MODEL}`, `{TINY_MODEL}`, or a name on the model hub such as `organisation/model`."
-    )
+    if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name) or below_root:
+        raise StudyError(
+            f"No model folder at {shown(folder)}. Use an existing folder (with config.json, model.safetensors and "
+            f"tokenizer.json), `{DEMO_MODEL}`, `{TINY_MODEL}`, or a name on the model hub such as `organisation/model`."
+        )
 
 
 def local(name: str | Path) -> Path | None:
@@ -98,7 +109,7 @@ def load(name_or_path: str | Path, adapter: str | Path | None = None, to_ask: bo
     except (ValueError, RuntimeError, KeyError, AttributeError, TypeError) as error:
         pass_on(error)
         what = shown(folder) + (f" with the adapter {shown(adapter)}" if adapter else "")
-        reason = " ".join(str(error).split())[:300]
+        reason = cut(" ".join(str(error).split()), 300)
         raise StudyError(
             f"mlx-lm cannot load {what}: {reason}. Use a model that this mlx-lm supports, and an adapter that was "
             "trained on this very model. If a file is damaged, download or train it again."
@@ -123,7 +134,7 @@ def load_tokenizer(name_or_path: str | Path):
         return utils.load_tokenizer(folder, NO_CODE, eos_token_ids=utils.load_config(folder).get("eos_token_id"))
     except Exception as error:  # tokenizers raises plain Exceptions
         pass_on(error)
-        reason = " ".join(str(error).split())[:300]
+        reason = cut(" ".join(str(error).split()), 300)
         raise StudyError(
             f"The tokenizer of {shown(folder)} cannot be loaded: {reason}. Download the model again."
         ) from error

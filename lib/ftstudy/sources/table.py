@@ -21,6 +21,7 @@ from ..errors import StudyError
 from ..failures import pass_on
 from ..files.limits import limited
 from ..paths import absolute, shown
+from ..printable import cut
 from . import KINDS, OWNER_SENDER, make_table, skip
 from .exports import EPOCH, LARGEST, decode, microseconds, read_bytes, sender_of, word, zone
 from .written_dates import moment_of
@@ -154,7 +155,7 @@ def _parquet(file: Path) -> Iterator[dict]:
             yield from rows
     except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
         pass_on(error)
-        reason = " ".join(str(error).split())[:200].rstrip(".")
+        reason = cut(" ".join(str(error).split()), 200).rstrip(".")
         raise StudyError(
             f"{shown(file)} is not a complete Parquet file with simple columns: {reason}. Write it again."
         ) from error

@@ -68,8 +68,11 @@ CHOICES = {
 }
 
 
-def check(choices: dict) -> None:
-    """StudyError if an input of the study is not there or can't be read: asked before minutes are spent on it."""
+def check(choices: dict, dry: bool = False) -> None:
+    """StudyError if an input of the study is not there or can't be read: asked before minutes are spent on it.
+
+    `dry`: without building or downloading the model, and without the demo's chat history, which `make` builds first.
+    """
     if not choices["config"]:
         raise StudyError(
             "There is nothing to study yet. Name your chat history with SOURCE=… and OWNER=…, or the config of a "
@@ -79,7 +82,8 @@ def check(choices: dict) -> None:
     check_names(*choices.values(), *choices["also"], Path.cwd())
     if choices["source"]:
         check_owner(choices["source"], choices["owner"])
-    if choices["source"] and not absolute(choices["source"]).exists():
+    is_built = dry and absolute(choices["source"]) == build.DEMO
+    if choices["source"] and not is_built and not absolute(choices["source"]).exists():
         raise StudyError(
             f"No chat history at {shown(choices['source'])}. Correct SOURCE=…; on a Mac it is "
             "~/Library/Messages/chat.db."
@@ -96,7 +100,8 @@ def check(choices: dict) -> None:
         raise StudyError(
             f"There is no fused model at {shown(choices['fused'])}. Name the folder that mlx_lm.fuse saved to."
         )
-    base_models.resolve(config_of(choices)["model"])  # without it nothing can be said
+    find = base_models.check if dry else base_models.resolve
+    find(config_of(choices)["model"])  # without it nothing can be said
 
 
 def run(choices: dict, tell: Callable[[str], None] = print) -> str:
@@ -220,11 +225,16 @@ def _audit(choices: dict, folder: Path) -> dict:
 
 
 def _train(choices: dict, folder: Path) -> dict:
-    names = ("config", "data", "model", "adapter", "existing", "log", "iterations", "force", "stock")
+    names = ("config", "data", "model", "adapter", "existing", "log", "iterations", "stock")
     given = {name: choices[name] for name in names} | {"evaluate_every": 0}
+    name = Path(choices["config"]).stem
 
     def writes() -> dict:
         wrote = entries_of(folder, [choices["config"]])
+        # FORCE=1 matters where it was needed: what was trained without errors stays as it is.
+        entries = json_in(folder / "training.json").get("configs", [])
+        if not choices["force"] and any(entry.get("forced") for entry in entries if entry["name"] == name):
+            wrote |= {"FORCE=1": None}
         return wrote if choices["existing"] else wrote | adapters_of(wrote)
 
     def iterations() -> int:
@@ -235,11 +245,12 @@ def _train(choices: dict, folder: Path) -> dict:
             raise StudyError(
                 f"There is no adapter in {choices['adapter']}. Name its folder with ADAPTER=… or --adapter."
             )
-        describe = training_progress.of(folder / f"{Path(choices['config']).stem}.metrics.jsonl", iterations())
-        _execute("03_train", folder, given, None if choices["existing"] else describe)
+        describe = training_progress.of(folder / f"{name}.metrics.jsonl", iterations())
+        asked = given | {"force": choices["force"]}
+        _execute("03_train", folder, asked, None if choices["existing"] else describe)
 
     made = _notebook("03_train", folder, given, lambda: inputs_of(choices) | read_from(choices["log"]), writes)
-    return made | {"do": do, "forget": lambda: remove_result(folder, Path(choices["config"]).stem)}
+    return made | {"do": do, "forget": lambda: remove_result(folder, name)}
 
 
 def _train_more(choices: dict, folder: Path) -> dict:

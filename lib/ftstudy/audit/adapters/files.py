@@ -11,6 +11,7 @@ from ...failures import pass_on
 from ...files.reading import SETTINGS, read_json, refuse_special, why
 from ...models import adapters, checkpoints, peft
 from ...paths import shown
+from ...printable import cut
 from ..evidence import listed
 from ..findings import Check, Finding
 
@@ -168,7 +169,7 @@ def of_one_run(folder: Path, file: Path) -> Iterator[Finding]:
         adapters.run_of(folder)
     except StudyError as error:
         title = f"{shown(folder)} has the config of one run and the weights of another"
-        yield TWO_RUNS.found("error", title, evidence=str(error)[:200], where=shown(folder))
+        yield TWO_RUNS.found("error", title, evidence=cut(str(error), 200), where=shown(folder))
         return
     later = (folder / CONFIG).stat().st_mtime - file.stat().st_mtime
     if later > NEWER:

@@ -10,6 +10,7 @@ from mlx.optimizers import schedulers
 from mlx_lm.tuner.utils import build_schedule
 
 from ...failures import pass_on
+from ...printable import cut
 from ..findings import Check, Finding
 from .keys import DEAD
 from .trainer_keys import installed, optimizer_options
@@ -108,7 +109,7 @@ def _schedule(inputs, values, schedule, updates: int):
         rates = _curve(schedule, updates)
     except Exception as error:  # the schedule's own code raises all kinds at unsuitable arguments
         pass_on(error)
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:150]}"
+        reason = f"{type(error).__name__}: {cut(' '.join(str(error).split()), 150)}"
         yield invalid(f"mlx-lm cannot use `lr_schedule`: {reason}")
         return
     lowest, peak = float(rates.min()), float(rates.max())

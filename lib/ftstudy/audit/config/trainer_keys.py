@@ -15,6 +15,7 @@ from pathlib import Path
 from ...errors import StudyError
 from ...failures import pass_on
 from ...files.limits import limited
+from ...printable import cut
 
 TYPES = {"int": int, "float": float, "str": str, "bool": bool}
 
@@ -103,7 +104,7 @@ def optimizer_refuses(name: str, options: dict, keys: TrainerKeys) -> str | None
             mx.eval(made.apply_gradients({"a": mx.ones((2, 2))}, {"a": mx.zeros((2, 2))}), made.state)
     except Exception as error:  # an optimizer raises all kinds at unsuitable options
         pass_on(error)
-        return f"{type(error).__name__}: {' '.join(str(error).split())[:150]}"
+        return f"{type(error).__name__}: {cut(' '.join(str(error).split()), 150)}"
     return None
 
 

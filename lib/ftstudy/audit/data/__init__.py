@@ -13,6 +13,7 @@ from ...configs import study
 from ...errors import StudyError
 from ...extract.variant_folder import SPLITS
 from ...paths import shown
+from ...printable import cut
 from ..evidence import counted, listed
 from ..findings import Check, Finding
 from ..run_inputs import RunInputs
@@ -119,7 +120,7 @@ def check(inputs: RunInputs) -> list[Finding]:
             schemas.SCHEMA.found(
                 "info",
                 "The config trains on a dataset from a hub, which is not audited",
-                evidence=f"hf_dataset: {json.dumps(config['hf_dataset'], default=str)}"[:200],
+                evidence=cut(f"hf_dataset: {json.dumps(config['hf_dataset'], default=str)}", 200),
                 cause="With `hf_dataset`, mlx-lm does not read the folder in `data:`.",
                 fix="To have the data audited, save it as train.jsonl, valid.jsonl and test.jsonl.",
             )

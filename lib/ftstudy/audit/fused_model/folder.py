@@ -11,6 +11,7 @@ from ...failures import pass_on
 from ...models import base_models
 from ...models.adapters import CONFIG, WEIGHTS
 from ...paths import shown
+from ...printable import cut
 from .. import architecture
 from ..config.values import shown_value
 from ..evidence import listed
@@ -71,7 +72,7 @@ def check(inputs, folder: Path) -> Iterator[Finding]:
 
 
 def unreadable(severity: str, what: str, error: Exception, **texts: str) -> Finding:
-    reason = " ".join(str(error).split())[:200]
+    reason = cut(" ".join(str(error).split()), 200)
     return UNREADABLE.found(severity, what, evidence=reason, **texts)
 
 
