@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import refused
 from ftstudy import cli
+from ftstudy.errors import StudyError
 from ftstudy.sources import read_messages
 
 CASES = Path(__file__).parent / "field_exports"
@@ -23,20 +24,16 @@ def rows(table, *columns):
     return table[list(columns)].values.tolist()
 
 
-def extracted(case, out, *more):
-    """All rows, and what is written about them, after `ftstudy extract`."""
-    cli.main(["extract", "--source", str(CASES / case), "--owner", "Sam", "--out", str(out), *more])
-    return {path.name: path.read_text(encoding="utf-8") for path in out.rglob("*") if path.is_file()}
-
-
 # Private data
 
 
 @pytest.fixture
 def extract(tmp_path):
-    def run(case, *more):
+    """The files that `ftstudy extract` writes, name -> text."""
+
+    def run(case):
         with pytest.raises(SystemExit) as ended:
-            extracted(case, tmp_path / "out", *more)
+            cli.main(["extract", "--source", str(CASES / case), "--owner", "Sam", "--out", str(tmp_path / "out")])
         assert ended.value.code == 0
         return {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "out").rglob("*") if path.is_file()}
 
@@ -151,3 +148,70 @@ def test_dates_of_a_table_that_leave_no_doubt(file):
     assert [f"{time:%Y-%m-%d %H:%M}" for time in table["timestamp"]] == [f"2024-09-13 10:{n:02d}" for n in range(20)]
     no_zone = "have no time zone" in " ".join(table.attrs["notes"])
     assert no_zone == (file.stem in ("iso-12h", "slash", "us"))
+
+
+# Other apps, and folders as they come
+
+
+@pytest.mark.parametrize("source", ["export", "export/main.jsonl"])
+def test_signals_own_export(source):
+    table = read(f"01-signal-official-json/{source}", me=())
+    assert rows(table, "conversation", "sender", "kind", "text") == [
+        ["Ada L", "Ada L", "text", "are you coming?"],
+        ["Ada L", "me", "text", "yes, at eight"],
+        ["Ada L", "Ada L", "system", ""],
+        ["Ada L", "Ada L", "unsent", ""],
+        ["group:Climbers", "Ada L", "attachment", "[photo]"],
+        ["group:Climbers", "me", "attachment", "[attachment]"],
+    ]
+    assert table["is_group"].tolist() == [False] * 4 + [True] * 2
+    assert [f"{time:%Y-%m-%d %H:%M:%S}" for time in table["timestamp"][:2]] == [
+        "2026-01-01 00:00:00",
+        "2026-01-01 00:01:00",
+    ]
+    assert table["reply_to"].tolist() == [None, table["message_id"][0], None, None, None, None]
+
+
+@pytest.mark.parametrize("folder", ["several", "renamed"])
+def test_telegram_exports_in_a_folder(folder):
+    table = read(f"13-telegram-folders/{folder}", me=())
+    assert rows(table, "conversation", "sender", "text") == [
+        ["Ada", "Ada", "hey"],
+        ["Bea", "Bea", "hey"],
+        ["Ada", "me", "hello you"],
+        ["Bea", "me", "hello you"],
+    ]
+
+
+@pytest.mark.parametrize("source", ["messenger", "messenger/message_1.json"])
+def test_messenger(source):
+    table = read(f"17-json-of-other-apps/{source}")
+    assert rows(table, "conversation", "sender", "text") == [["Ada", "Ada", "hey"], ["Ada", "me", "hello"]]
+
+
+@pytest.mark.parametrize("source", ["whatsapp-chat-exporter", "whatsapp-chat-exporter/result.json"])
+def test_whatsapp_chat_exporter(source):
+    refused(lambda: read(f"17-json-of-other-apps/{source}"), "no message by its owner", "Ada (1)")
+
+
+@pytest.mark.parametrize(
+    "source, app",
+    [
+        ("sigtop", "sigtop"),
+        ("sigtop/Ada (+15550001111).json", "sigtop"),
+        ("slack", "Slack"),
+        ("slack/general/2024-09-13.json", "Slack"),
+    ],
+)
+def test_nobody_is_sent_to_an_app_that_they_never_used(source, app):
+    refused(
+        lambda: read(f"17-json-of-other-apps/{source}"), f"JSON of {app}", "conversation, sender, timestamp and text"
+    )
+    with pytest.raises(StudyError) as caught:
+        read(f"17-json-of-other-apps/{source}")
+    assert not re.search("Export again|Telegram Desktop|DiscordChatExporter", str(caught.value))
+
+
+def test_suffix_in_capitals():
+    assert rows(read("18-upper-case-suffix/CHAT.TXT"), "sender", "text") == [["Ada", "one"], ["me", "two"]]
+    assert read("18-upper-case-suffix").equals(read("18-upper-case-suffix/CHAT.TXT"))
