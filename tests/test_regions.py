@@ -7,11 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import phonenumbers
 import pytest
 from conftest import refused
 from ftstudy import privacy
 from ftstudy.privacy import regions
 from ftstudy.sources import make_table
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 
 def table(*rows):
@@ -126,3 +129,18 @@ def test_numbers_and_mentions_as_apps_write_them_reach_no_row(tmp_path, text):
     for file in filter(Path.is_file, (tmp_path / "out").rglob("*")):
         content = re.sub(r"[\W_]", "", file.read_text(encoding="utf-8"))
         assert not any(number in content for number in ("521234567", "2126647665", "62812345", "4915123", "123456789"))
+
+
+DASHES, SPACES = "-\u2010\u2011\u2012\u2013\u2212", " \u00a0\u202f\u2009"
+
+
+@given(st.sampled_from(sorted(phonenumbers.SUPPORTED_REGIONS)), st.randoms(use_true_random=False), st.booleans())
+def test_numbers_of_every_country_are_masked_in_any_dashes_and_spaces(region, dice, is_international):
+    number = phonenumbers.example_number_for_type(region, phonenumbers.PhoneNumberType.MOBILE)
+    assume(number and len(str(number.national_number)) > 6)  # a few islands have shorter ones
+    form = phonenumbers.PhoneNumberFormat
+    written = phonenumbers.format_number(number, form.INTERNATIONAL if is_international else form.NATIONAL)
+    written = "".join(dice.choice(DASHES if one == "-" else SPACES) if one in "- " else one for one in written)
+    text = f"call {{}} or @\u2068{{}}\u2069 {dice.choice(DASHES)} ok"
+    spans = privacy.find(text.format(written, written), region=region)
+    assert privacy.replace(text.format(written, written), spans) == text.format("[phone]", "[phone]")

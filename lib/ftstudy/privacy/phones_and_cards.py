@@ -49,7 +49,9 @@ _THING = re.compile(
     r"(?:[ .]*(?:number|num|no|nr|id|code|n[°ºo]|número|numéro|numero))?|#)[\s:.#]*$"
 )
 # A date with the year first or last.
-_DATE = re.compile(r"(?:19|20)\d\d[-/. ]?[01]\d[-/. ]?[0-3]\d|[0-3]?\d[-/. ][01]?\d[-/. ](?:19|20)\d\d")
+_DATE = re.compile(
+    r"(?:19|20)\d\d[-/. ]?(?:0[1-9]|1[0-2])[-/. ]?(?:0[1-9]|[12]\d|3[01])|[0-3]?\d[-/. ][01]?\d[-/. ](?:19|20)\d\d"
+)
 
 
 def find_cards(text: str) -> Iterator[tuple[int, int]]:
@@ -126,10 +128,15 @@ def _library_phones(text: str, region: str) -> Iterator[tuple[int, int]]:
             continue
         start = max(0, piece.start() - 8)
         for match in PhoneNumberMatcher(text[start : piece.end() + 8], region, leniency=Leniency.VALID, max_tries=20):
-            if not _DATE.search(match.raw_string) and _is_grouped(match.raw_string):
+            if not _is_date(match.raw_string) and _is_grouped(match.raw_string):
                 yield start + match.start, start + match.end
         if _is_phone(piece[0], text[: piece.start()][-1:], text[piece.end() : piece.end() + 2], region):
             yield piece.span()
+
+
+def _is_date(number: str) -> bool:
+    """Whether a number has a date in it: +82 10-2000-0000 has not, for no date begins with a plus."""
+    return not number.startswith("+") and bool(_DATE.search(number))
 
 
 def _is_grouped(number: str) -> bool:
@@ -141,7 +148,7 @@ def _is_grouped(number: str) -> bool:
 def _is_phone(number: str, before: str, after: str, region: str) -> bool:
     """True for a valid number whose groups the library does not expect: 0176-12 34 56 78, 0(532) 123 45 67."""
     is_alone = not re.match(r"[\w+.,/$€£#-]", before) and not re.match(r"\w|[%€$£]|[.,:/-]\d", after)
-    if not is_alone or _DATE.search(number) or not _is_grouped(number):
+    if not is_alone or _is_date(number) or not _is_grouped(number):
         return False
     digits = re.sub(r"\D", "", number)
     if not number.startswith(("+", "(", "0", "8")) and len(_DIGITS.findall(number)) < 3:
