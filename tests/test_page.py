@@ -72,6 +72,26 @@ def test_at_most_three_things_to_do_and_no_command_twice(tmp_path):
     assert 1 <= len(steps) <= 3 and len(set(commands)) == len(commands) >= 1
 
 
+def test_the_worst_cause_is_first_and_causes_with_one_fix_are_one_thing_to_do():
+    def cause(name, fix, apply=""):
+        return {"what": name, "fix": fix, "apply": apply, "prove": "measure", "kind": "measured"}
+
+    causes = [cause("A", "do x"), cause("B", "do y", "make y"), cause("C", "do x"), cause("D", "do z", "make y")]
+    steps = headline.steps({"causes": causes}, "make blind", 4, judged=False)
+    assert [(one["title"], one["command"]) for one in steps] == [
+        ("do x", ""),
+        ("do y", "make y"),
+        ("Then measure again.", "measure"),
+    ]
+
+
+def test_a_usable_model_has_no_likeliest_cause_of_failure():
+    found = evidence.gather({name: results()[name] for name in diagnosis.RESULTS}, "mine")
+    causes = diagnosis.diagnose({name: results()[name] for name in diagnosis.RESULTS}, "mine")["causes"]
+    said = [one["text"] for one in headline.lead(found, {"usable": True, "steps": []}, causes)]
+    assert said[-1].startswith("It could still be better:") and len(said) == 2
+
+
 def test_nothing_to_fix_leads_to_the_blind_test(tmp_path):
     diagnosed = {"verdict": {"steps": []}, "causes": []}
     assert [one["command"] for one in headline.steps(diagnosed, "make blind RUN=mine", 4, judged=False)] == [
@@ -266,11 +286,12 @@ def test_an_interval_in_everyday_words():
     assert headline.likelier_range([-0.3, -0.2]) == "22% to 35%"
     assert headline.likelier_range([0.2, 0.3]) == "18% to 26%"
     assert headline.likelier_range([-0.1, 0.05]) == "5% less to 11% more"
+    assert headline.likelier_range([-4.2, -2.8]) == "16 to 67 times"
 
 
 @given(st.floats(-30, 30, allow_nan=False), st.floats(0, 3))
 def test_any_difference_can_be_said(nats, width):
-    assert "likely" in headline.likelier(nats) and "%" in headline.likelier_range([nats - width, nats + width])
+    assert "likely" in headline.likelier(nats) and " to " in headline.likelier_range([nats - width, nats + width])
 
 
 def changed(**verdicts):
@@ -355,8 +376,11 @@ def test_small_islands_are_joined_and_control_tokens_stand_alone():
     ]
 
 
-def test_an_island_of_three_tokens_stays():
+def test_an_island_of_three_words_stays_and_one_of_four_letters_not():
     words = Words("<end>", "a", "b", "c", "d", "e")
+    blocks = [block(False, [1], [2]), block(True, [3, 4, 5]), block(False, [1], [2])]
+    assert prompt_diff.diff({"blocks": blocks}, words)["training"] == [["acdea", True, False]]
+    words = Words("<end>", "a", "b", "one ", "two ", "three")
     blocks = [block(False, [1], [2]), block(True, [3, 4, 5]), block(False, [1], [2])]
     assert [piece[1] for piece in prompt_diff.diff({"blocks": blocks}, words)["training"]] == [True, False, True]
 

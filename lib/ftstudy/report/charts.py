@@ -1,5 +1,7 @@
 """The study's pictures, as matplotlib figures."""
 
+import textwrap
+
 import matplotlib
 from matplotlib.figure import Figure
 
@@ -128,7 +130,7 @@ def _intervals(rows: list[tuple], colours: list[str], label: str) -> Figure:
             axes.plot(interval, [at, at], color=colour, linewidth=3, alpha=0.45, solid_capstyle="round")
         if value is not None:
             axes.plot([value], [at], "o", color=colour)
-    axes.set_yticks(range(len(rows)), [one_line(name) for name, _, _ in reversed(rows)])
+    axes.set_yticks(range(len(rows)), ["\n".join(map(one_line, name.split("\n"))) for name, _, _ in reversed(rows)])
     axes.set(xlabel=label)
     axes.margins(y=0.2)
     axes.grid(axis="x", alpha=0.25)
@@ -157,12 +159,19 @@ def slopes(rows: list[dict]) -> Figure:
 
 def costs(causes: list[dict]) -> Figure:
     """What each cause costs, with its 95% interval where there is one; `causes`: of the diagnosis, with a cost."""
-    rows = [(_short(one["what"]), one["cost"]["nats"], one["cost"]["interval"]) for one in causes]
+    rows = [(_named(one), one["cost"]["nats"], one["cost"]["interval"]) for one in causes]
     figure = _intervals(
         rows, [BAD if one["kind"] != "slight" else BASE for one in causes], "cost (nats per reply token)"
     )
     figure.axes[0].axvline(0, color=INK, linewidth=0.8)
     return figure
+
+
+def _named(cause: dict) -> str:
+    """A cause in two lines at most; the faults of a prompt by their names, because their titles begin alike."""
+    if cause["id"].startswith("prompt: "):
+        return format_name(cause["id"].removeprefix("prompt: "))
+    return "\n".join(textwrap.wrap(_short(one_line(cause["what"]), 70), 38))
 
 
 def _short(text: str, most: int = 46) -> str:

@@ -7,6 +7,7 @@ from ..diagnosis.usability import ENDS, UNSOUND
 from ..wording import count, effect, listed
 
 MOST = 3  # commands
+MANY = 200  # percent: what is more likely than that is so many times as likely
 FEW_CONVERSATIONS = 20  # fewer make wide intervals, and verdicts that other conversations may not repeat
 TONES = {"good": "✓", "bad": "✗", "unsure": "≈", "unknown": "?", "warn": "!"}
 
@@ -30,7 +31,8 @@ def lead(found: dict, verdict: dict, causes: list[dict]) -> list[dict]:
     said = [_gain(row)]
     failed = [one for one in verdict["steps"] if one["passed"] is False and one["step"] not in ("likelier", "measured")]
     said += [_plain(f"But {_lower(BUT[one['step']](found))}") for one in failed[:1] if one["step"] in BUT]
-    said += [_plain(f"The likeliest cause: {_lower(one['what'])}.") for one in worst({"causes": causes})[:1]]
+    start = "It could still be better" if verdict["usable"] else "The likeliest cause"
+    said += [_plain(f"{start}: {_lower(one['what'])}.") for one in worst({"causes": causes})[:1]]
     return said
 
 
@@ -56,18 +58,24 @@ def _gain(row: dict) -> dict:
 def likelier(nats: float) -> str:
     """A difference in nats per token in everyday words: "27% more likely", "3 times as likely"."""
     change = percent(nats)
-    if change > 200:
-        return f"{change / 100 + 1:,.{0 if change >= 900 else 1}f} times as likely"
+    if change > MANY:
+        return f"{_times(change)} times as likely"
     return f"{abs(change):.0f}% {'less' if change < 0 else 'more'} likely"
 
 
 def likelier_range(bounds: list[float]) -> str:
-    """An interval in nats as percentages, the lower end first: "22% to 35%", "3% less to 12% more"."""
+    """An interval in nats as percentages, the lower end first: "22% to 35%", "3% less to 12% more", "2.1 to 4 times"."""
     low, high = percent(bounds[1]), percent(bounds[0])
+    if high > MANY:
+        return f"{_times(low)} to {_times(high)} times"
     if low < 0 < high:
         return f"{_percent(low)} less to {_percent(high)} more"
     low, high = sorted((abs(low), abs(high)))
     return f"{_percent(low)} to {_percent(high)}"
+
+
+def _times(change: float) -> str:
+    return f"{change / 100 + 1:,.{0 if change >= 900 else 1}f}"
 
 
 def _percent(change: float) -> str:
@@ -130,7 +138,7 @@ def _likelihood(found: dict) -> dict:
     if row is None:
         return _tile("unknown", "not measured", "–", what, note)
     change = percent(row["nats_per_reply_token"])
-    value = f"{change:+,.0f}%".replace("-", "−") if change <= 200 else f"×{change / 100 + 1:,.1f}"
+    value = f"{change:+,.0f}%".replace("-", "−") if change <= MANY else f"×{_times(change)}"
     exact = effect(row["nats_per_reply_token"], row["interval"])
     if row["interval"] is None:
         return _tile("warn", "too few to say", value, what, note, exact)
@@ -214,7 +222,10 @@ def steps(diagnosed: dict, blind: str, pairs: int, judged: bool) -> list[dict]:
 
     `blind`: the command of the blind test, `pairs`: replies to choose between in it; `judged`: whether somebody has taken it.
     """
-    causes = list({one["apply"] or one["fix"]: one for one in reversed(worst(diagnosed))}.values())[::-1]
+    causes = []
+    for cause in worst(diagnosed):
+        if not any(cause["fix"] == one["fix"] or cause["apply"] and cause["apply"] == one["apply"] for one in causes):
+            causes.append(cause)
     made = [
         {"title": one["fix"], "text": f"Because: {_lower(one['what'])}.", "command": one["apply"]}
         for one in causes[:MOST]

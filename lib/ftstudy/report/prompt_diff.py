@@ -1,11 +1,12 @@
 """Two prompts side by side, as pieces for the diff template: the same in the report and in a notebook."""
 
-ISLAND = 2  # equal tokens between two differences: so few are shown as part of them
+# Equal text between two differences: so few tokens, or letters, are shown as part of them.
+ISLAND, LETTERS = 2, 4
 
 
 def diff(comparison: dict, tokenizer) -> dict:
     """Both sides of `audit.parity.compare` as pieces [text, differs, control]; `control`: one of the model's tokens."""
-    blocks = _joined(comparison["blocks"], set(tokenizer.all_special_ids) | set(_added(tokenizer)))
+    blocks = _joined(comparison["blocks"], set(tokenizer.all_special_ids) | set(_added(tokenizer)), tokenizer)
     return {side: _pieces(blocks, side, tokenizer) for side in ("training", "inference")}
 
 
@@ -13,7 +14,7 @@ def _added(tokenizer) -> list[int]:
     return list(getattr(tokenizer, "added_tokens_decoder", {}))
 
 
-def _joined(blocks: list[dict], control: set[int]) -> list[dict]:
+def _joined(blocks: list[dict], control: set[int], tokenizer) -> list[dict]:
     """The blocks with control tokens apart, and small islands of equal text joined to the differences around them."""
     split = [part for block in blocks for part in _apart(block, control)]
     joined: list[dict] = []
@@ -23,7 +24,7 @@ def _joined(blocks: list[dict], control: set[int]) -> list[dict]:
         island = (
             one["equal"]
             and not one["control"]
-            and len(one["training"]) <= ISLAND
+            and (len(one["training"]) <= ISLAND or len(tokenizer.decode(one["training"])) <= LETTERS)
             and before is not None
             and after is not None
             and not before["equal"]
