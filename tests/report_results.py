@@ -169,6 +169,8 @@ def results() -> dict:
                 "asked_for": "historical",
                 "staged": None,
                 "listing": ["train.jsonl  9,000 bytes"],
+                "held": ["mlx-lm can load the base model models/SmolLM2."],
+                "not_checked": ["test.jsonl: not in data/raw_style_variable."],
                 "own_findings": [finding(), finding("data.repeated", "warning"), finding("run.length", "info")],
                 "parity": {
                     "inference": {

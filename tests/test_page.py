@@ -113,6 +113,12 @@ def test_findings_of_every_family_are_on_the_page(tmp_path, family, severity):
     assert f"{family}.something" in audit and "Look here" in audit
 
 
+def test_what_was_checked_and_right_and_what_was_not_checked(tmp_path):
+    audit = text_of(built(tmp_path).partition('<section id="audit"')[2])
+    assert "Checked, and right ✓ mlx-lm can load the base model models/SmolLM2." in audit
+    assert "Not checked ? test.jsonl: not in data/raw_style_variable." in audit
+
+
 def test_a_forced_run_says_so_on_the_first_screen(tmp_path):
     assert "Forced" not in first_screen(built(tmp_path))
     found = results()

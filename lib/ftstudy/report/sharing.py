@@ -23,6 +23,7 @@ def without_words(results: dict) -> dict:
             described |= {key: [] for key in ("systems", "speakers", "replies")} | {"data": LEFT_OUT}
     if audited:
         audited |= {"listing": [], "rendering": {}, "masked_rows": []}
+        audited |= {key: [_unquoted(one) for one in audited.get(key, [])] for key in ("held", "not_checked")}
         audited["own_findings"] = [_finding(one) for one in audited["own_findings"]]
         if audited.get("staged"):
             audited["staged"] = None
