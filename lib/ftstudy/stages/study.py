@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .. import chat_format, report
 from ..audit import app_code
-from ..compare import plan, repeats
+from ..compare import repeats
 from ..demo import build
 from ..errors import StudyError
 from ..extract import variants
@@ -159,6 +159,7 @@ def page(choices: dict, not_measured: str = "") -> dict:
 
 def measure(run: str, parameters: dict[str, str]) -> None:
     """Measure what notebook 04 shows when it gets these parameters, telling how far it is."""
+    from ..compare import plan
     from . import notebooks
 
     given = notebooks.parameters("04_compare", {"run": run, **parameters})
