@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import json
 import os
 import subprocess
 import sys
@@ -56,7 +57,7 @@ def test_no_room_imports_from_a_later_one():
     assert upwards == [("__main__.py", "cli")]
 
 
-def test_an_app_an_audit_and_a_comparison_need_no_extra():
+def test_an_app_an_audit_and_a_comparison_need_no_extra(tmp_path):
     extras = "jupyterlab ipywidgets IPython papermill nbconvert jinja2 matplotlib pandas pyarrow vobject phonenumbers"
     extras += " babel"
     code = (
@@ -65,8 +66,15 @@ def test_an_app_an_audit_and_a_comparison_need_no_extra():
         "sys.modules.pop('jinja2')  # transformers brings it\n"
         "import ftstudy.chat_format.capture, ftstudy.audit, ftstudy.training, ftstudy.compare.plan, ftstudy.cli.audit\n"
         "import ftstudy.compare.archaeology, ftstudy.compare.results\n"
+        "from ftstudy import cli\n"
+        "cli.main(['audit', '--config', 'mine.yaml', '--inference', 'historical', '--owner', 'Sam', '--fail-on', 'never'])\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": str(LIB.parent)})
+    rows = [{"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]}] * 4
+    for name in ("train", "valid"):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "mine.yaml").write_text("model: tiny\ndata: .\n")
+    command = [sys.executable, "-c", code]
+    subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": str(LIB.parent)}, cwd=tmp_path)
 
 
 def test_no_modules_import_each_other_in_a_circle():

@@ -1,12 +1,16 @@
 """What the terminal says: wrapped, with links and bold commands for those who see it; how a study ends; signals."""
 
+import json
+import re
 import signal
 import subprocess
 import sys
 import time
+import tomllib
 from contextlib import redirect_stdout
 
 import pytest
+import yaml
 from ftstudy import cli, paths, printable
 from ftstudy.cli import ending, findings_text, layout
 from ftstudy.models import base_models
@@ -158,6 +162,38 @@ def test_the_help_and_the_docs_tell_the_exit_status_of_make():
     made = subprocess.run(["make", "help"], capture_output=True, text=True, cwd=paths.ROOT)
     assert "make itself ends with 2" in made.stdout
     assert "ftstudy audit ends with 1 for found errors" in made.stdout
+
+
+def test_the_hook_of_pre_commit_installs_the_engine_that_the_package_pins():
+    (hook,) = yaml.safe_load((paths.ROOT / ".pre-commit-hooks.yaml").read_text())
+    project = tomllib.loads((paths.ROOT / "pyproject.toml").read_text())["project"]
+    assert hook["additional_dependencies"][0] in project["optional-dependencies"]["cpu"]
+    assert hook["entry"] == "ftstudy audit" and not hook["pass_filenames"]
+    changed = ("config.yaml", "ft/config.yml", "adapter_config.json", "data/train.jsonl")
+    assert all(re.search(hook["files"], name) for name in changed) and not re.search(hook["files"], "README.md")
+
+
+@pytest.mark.parametrize("errors", [False, True])
+def test_what_the_docs_say_for_ci_annotates_and_fails_on_errors(tmp_path, monkeypatch, capsys, errors):
+    page = (paths.ROOT / "docs" / "auditing.md").read_text()
+    (workflow,) = [block for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "runs-on" in block]
+    command = yaml.safe_load(workflow)["jobs"]["audit"]["steps"][-1]["run"].split()
+    monkeypatch.chdir(tmp_path)
+    rows = (
+        []
+        if errors
+        else [
+            {"messages": [{"role": "user", "content": f"hi {at}"}, {"role": "assistant", "content": "yo"}]}
+            for at in range(9)
+        ]
+    )
+    for name in ("train", "valid", "test"):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "config.yaml").write_text("model: tiny\ndata: .\nbatch_size: 1\nnum_layers: 2\n")
+    with pytest.raises(SystemExit) as ended:
+        cli.main(command[1:])
+    said = capsys.readouterr().out
+    assert command[0] == "ftstudy" and ended.value.code == errors and ("::error " in said) == errors
 
 
 # --- signals ---------------------------------------------------------------------------------------------------------

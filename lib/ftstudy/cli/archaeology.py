@@ -16,8 +16,8 @@ def add(parsers):
 
 
 def run(options) -> None:
+    from ..chat_format.owner import check_name
     from ..compare import archaeology
-    from ..sources import check_name
 
     check_name(options.owner or "")
     rows = archaeology.candidates_ranked(

@@ -37,8 +37,8 @@ def add(parsers):
 
 def run(options) -> int:
     from .. import audit
+    from ..chat_format.owner import check_name
     from ..files import write_json
-    from ..sources import check_name
 
     check_name(options.owner or "")
     _refuse_nothing(options)

@@ -39,10 +39,10 @@ from pathlib import Path
 import numpy
 import pandas
 
+from ..chat_format.owner import check_name
 from ..errors import StudyError
 from ..files.reading import refuse_special, why
 from ..paths import absolute, shown
-from ..printable import one_line
 from .recognize import READERS, kind_of
 
 COLUMNS = ["conversation", "is_group", "sender", "is_owner", "timestamp", "text", "kind", "message_id", "reply_to"]
@@ -138,17 +138,8 @@ def _all_undated(file: Path, table: pandas.DataFrame) -> StudyError:
     )
 
 
-def check_name(owner: str) -> None:
-    """StudyError if an owner's name would do more in a prompt than name somebody."""
-    if one_line(owner) != owner:
-        raise StudyError(
-            f"The owner's name has a line break or an invisible character: {owner!r}. It would change every prompt, for "
-            "example by a line of its own. Set OWNER=… or --owner to the name alone."
-        )
-
-
 def check_owner(source: str | Path, owner: str) -> None:
-    """StudyError if the owner of a source has a blank name, or one as `check_name` rejects."""
+    """StudyError if the owner of a source has a blank name, or one as `chat_format.owner.check_name` rejects."""
     check_name(owner)
     if not owner.strip():
         raise StudyError(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from .. import chat_format, report
 from ..audit import app_code
+from ..chat_format.owner import check_name
 from ..compare import repeats
 from ..demo import build
 from ..errors import StudyError
@@ -19,7 +20,7 @@ from ..models import base_models
 from ..paths import absolute, check_names, run_folder, shown
 from ..printable import one_line
 from ..progress import remaining, span, ticking, watched
-from ..sources import check_name, check_owner
+from ..sources import check_owner
 from ..training import remove_result, sweep
 from ..wording import arm_name, count, listed
 from . import stamps, training_progress
