@@ -7,6 +7,7 @@ from ..paths import absolute, shown
 from ..printable import say
 from . import findings_text
 from .arguments import EXIT_CODES
+from .layout import wrapped
 
 FORMATS = ("text", "json", "markdown", "github")
 
@@ -52,7 +53,7 @@ def run(options) -> int:
     if options.format == "text":
         for line, colour in findings_text.terminal(result, options.verbose):
             say(line, colour)
-        print(f"\n{offered}")
+        print("", *wrapped(offered), sep="\n")
     elif options.format == "json":
         print(json.dumps(result, indent=2, ensure_ascii=False))
     else:
