@@ -295,7 +295,7 @@ def _train_more(choices: dict, folder: Path) -> dict:
 
 def _compare(choices: dict, folder: Path) -> dict:
     names = ("config", "owner", "inference", "fused", "replies", "also")
-    sizes = {"every": choices["full"], "shots": 4, "longest": 48, "samples": 6}
+    sizes = {"every": choices["full"], "shots": 4, "longest": 48, "samples": 24}
     given = {name: choices[name] for name in names} | sizes
 
     def reads() -> dict:
