@@ -12,10 +12,11 @@ import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 from ftstudy import paths, privacy, sources
 from ftstudy.demo.apple_messages import write_chat_db
-from ftstudy.extract import reply_pairs, variants
+from ftstudy.extract import reply_pairs, variant_folder, variants
 from ftstudy.files import replace_file
 
 FOLDER = paths.DATA / "bench"
@@ -117,6 +118,63 @@ def discord(file: Path, number: int) -> None:
     file.write_text(json.dumps({"guild": {"id": "0"}, "channel": channel, "messages": messages}), encoding="utf-8")
 
 
+def signal_desktop(file: Path, number: int) -> None:
+    people = {f"Person {one}": str(one + 2) for one in range(1 + number // 2000)}
+    with file.open("w", encoding="utf-8") as out:
+        lines = [{"version": "1", "backupTimeMs": "1"}, {"recipient": {"id": "1", "self": {}}}]
+        for who, one in people.items():
+            lines.append({"recipient": {"id": one, "contact": {"profileGivenName": who}}})
+            lines.append({"chat": {"id": one, "recipientId": one}})
+        out.writelines(json.dumps(line) + "\n" for line in lines)
+        for who, mine, when, text in history(number):
+            item = {
+                "chatId": people[who],
+                "authorId": "1" if mine else people[who],
+                "dateSent": str(milliseconds(when)),
+            }
+            item |= {
+                "outgoing" if mine else "incoming": {},
+                "standardMessage": {"text": {"body": text}, "reactions": []},
+            }
+            out.write(json.dumps({"chatItem": item}) + "\n")
+
+
+def meta(file: Path, number: int) -> None:
+    messages = [
+        {"sender_name": "Sam" if mine else "Anna", "timestamp_ms": milliseconds(when)}
+        | {"content": text.encode().decode("latin-1"), "is_geoblocked_for_viewer": False}
+        for _, mine, when, text in history(number)
+    ]
+    thread = {"participants": [{"name": "Anna"}, {"name": "Sam"}], "messages": messages[::-1], "title": "Anna"}
+    file.write_text(json.dumps(thread | {"thread_path": "inbox/anna_1"}), encoding="utf-8")
+
+
+def whatsapp_json(file: Path, number: int) -> None:
+    chats = {}
+    for at, (who, mine, when, text) in enumerate(history(number)):
+        address = f"{15550000000 + int(who.split()[1])}@s.whatsapp.net"
+        chat = chats.setdefault(address, {"name": who, "type": "android", "messages": {}})
+        message = {"from_me": mine, "timestamp": when.timestamp(), "media": False, "key_id": f"K{at}", "meta": False}
+        chat["messages"][str(at)] = message | {"data": text, "sender": None, "reply": None, "caption": None}
+    file.write_text(json.dumps(chats), encoding="utf-8")
+
+
+def sms(file: Path, number: int) -> None:
+    with file.open("w", encoding="utf-8") as out:
+        out.write(f"<?xml version='1.0' encoding='UTF-8' standalone='yes' ?>\n<smses count=\"{number}\">\n")
+        for who, mine, when, text in history(number):
+            body = escape(text.replace("🎉", "&#55356;&#57225;"), {'"': "&quot;"}).replace("&amp;#", "&#")
+            out.write(
+                f'  <sms protocol="0" address="+1{2000000000 + int(who.split()[1])}" date="{milliseconds(when)}" '
+            )
+            out.write(f'type="{2 if mine else 1}" body="{body}" read="1" status="-1" contact_name="{who}" />\n')
+        out.write("</smses>")
+
+
+def milliseconds(when: datetime) -> int:
+    return int(when.timestamp() * 1000)
+
+
 # name -> how to write it, the file's ending, and the reader
 KINDS = {
     "imessage": (imessage, ".db", "imessage"),
@@ -127,6 +185,10 @@ KINDS = {
     "parquet": (parquet, ".parquet", "table"),
     "signal": (signal, "", "signal"),
     "discord": (discord, ".json", "discord"),
+    "signal_desktop": (signal_desktop, ".jsonl", "signal_desktop"),
+    "meta": (meta, ".json", "meta"),
+    "whatsapp_json": (whatsapp_json, ".json", "whatsapp_json"),
+    "sms": (sms, ".xml", "sms"),
 }
 
 
@@ -160,10 +222,10 @@ def measure(name: str, number: int) -> dict:
     pairs, funnel = reply_pairs.build(messages)
     done("pair")
     origin = {"source": file.name, "owner": "Sam", "kind": name}
-    written = variants.write(pairs, "Sam", [variants.DEFAULT], FOLDER / f"out-{name}-{number}", origin, funnel)
+    written = variants.write(pairs, "Sam", [variant_folder.DEFAULT], FOLDER / f"out-{name}-{number}", origin, funnel)
     done("write")
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-    examples = sum(part["examples"] for part in written[variants.DEFAULT].values())
+    examples = sum(part["examples"] for part in written[variant_folder.DEFAULT].values())
     return {"messages": len(messages), "seconds": seconds, "memory": memory, "examples": examples}
 
 
@@ -191,12 +253,12 @@ def main() -> None:
     grown = ", ".join(f"{later / per_message[0]:.2f}" for later in per_message[1:])
     print(f"\nTime per message, as a multiple of that at {SIZES[0]:,}: {grown}. Linear is 1.\n")
     print(f"Each source at {SMALL:,} messages\n")
-    print(f"{'source':>10} {'read s':>7} {'messages/s':>11} {'to imessage':>12} {'MiB':>6}")
+    print(f"{'source':>14} {'read s':>7} {'messages/s':>11} {'to imessage':>12} {'MiB':>6}")
     speeds = {name: measured(name, SMALL) for name in KINDS}
     for name, found in speeds.items():
         seconds = found["seconds"]["read"]
         ratio = speeds["imessage"]["seconds"]["read"] / seconds
-        print(f"{name:>10} {seconds:7.2f} {SMALL / seconds:>11,.0f} {ratio:>11.1f}x {found['memory']:>6,.0f}")
+        print(f"{name:>14} {seconds:7.2f} {SMALL / seconds:>11,.0f} {ratio:>11.1f}x {found['memory']:>6,.0f}")
 
 
 if __name__ == "__main__":

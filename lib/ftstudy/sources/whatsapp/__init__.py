@@ -21,7 +21,7 @@ from .. import exports, make_table, skip
 from ..written_dates import ORDERS
 from . import archives, dates, repeats
 from .headers import find_headers, pattern_of
-from .messages import is_notice, kind_and_text, language_of, owners_among, split_senders
+from .messages import kind_and_text, language_of, notices, owners_among, split_senders
 from .phrases import GROUP_PARTS, LRM, MARKS
 
 SYSTEM_SENDER = "WhatsApp"
@@ -118,15 +118,14 @@ def _chat(file: Path, me, by_hand, hints, is_only_file, zone, skipped: dict, not
         for sender, words in split_senders(bodies, me)
     ]
     if by_iphone and LRM not in text:  # copies and other programs take the marks out
-        names = {sender for sender, _, _ in said}
+        is_notice = notices({sender for sender, _, _ in said})
         said = [
-            (sender, "system" if kind == "text" and is_notice(words, names) else kind, words)
-            for sender, kind, words in said
+            (sender, "system" if kind == "text" and is_notice(words) else kind, words) for sender, kind, words in said
         ]
     owners = owners_among({sender for sender, _, _ in said}, me)
     others = {sender for sender, kind, _ in said if kind != "system"} - owners
-    notices = "\n".join(words for _, kind, words in said if kind == "system").casefold()
-    is_group = len(others) > 1 or any(part in notices for part in GROUP_PARTS)
+    own_words = "\n".join(words for _, kind, words in said if kind == "system").casefold()
+    is_group = len(others) > 1 or any(part in own_words for part in GROUP_PARTS)
     messages = [
         Message(time, exports.sender_of(sender, sender in owners), sender in owners, words, kind)
         for time, (sender, kind, words) in zip(dates.times(starts, order, zone), said)

@@ -45,10 +45,10 @@ def _is_named_as_export(file: Path) -> bool:
 
 def _is_renamed(file: Path) -> bool:
     """Whether a file is an export's zip under another name: no document is, which has its type in it."""
-    with opened(file) as beginning:
-        if beginning.read(2) != b"PK":
-            return False
     try:
+        with opened(file) as beginning:
+            if beginning.read(2) != b"PK":
+                return False
         with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
     except DAMAGED:

@@ -103,7 +103,7 @@ def _refuse_joined(file: Path, text: str, found: list[Header], form: tuple) -> N
         if same:
             continue
         is_first, is_last = place == 0, place == len(runs) - 1
-        is_later = is_last and _latest(run) > _latest(runs[place - 1][1])  # nobody pastes what is yet to come
+        is_later = is_last and _is_later(run, runs[place - 1][1])
         if len(run) >= PASTED or (len(run) >= JOINED and (is_first or is_later)):
             line = text.count("\n", 0, run[0].start) + 1
             raise StudyError(
@@ -113,8 +113,16 @@ def _refuse_joined(file: Path, text: str, found: list[Header], form: tuple) -> N
             )
 
 
-def _latest(run: list[Header]) -> date:
-    return max(min(header.readings.values()) for header in run)
+def _is_later(run: list[Header], before: list[Header]) -> bool:
+    """Whether lines are later than those before them: nobody pastes what is yet to come."""
+    orders, theirs = (set.intersection(*(set(one.readings) for one in part)) for part in (before, run))
+    return (
+        any(
+            max(one.readings[order] for one in run) > max(one.readings[order] for one in before)
+            for order in orders & theirs
+        )
+        or not orders & theirs
+    )
 
 
 def pattern_of(form: str) -> re.Pattern:

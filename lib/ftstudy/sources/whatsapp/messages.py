@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from .. import ATTACHMENT, PHOTO
 from . import phrases
@@ -80,7 +80,7 @@ def _is_poll(text: str) -> bool:
     if not text.endswith(")"):
         return False
     heading, *lines = MARKS.sub("", text).split("\n")
-    option = OPTION.fullmatch(lines[-1].strip())
+    option = OPTION.fullmatch(lines[-1].strip()[:500]) if lines else None
     is_heading = len(heading) <= 25 and heading.endswith((":", "：")) and heading == heading.upper()
     return bool(len(lines) > 1 and is_heading and option and option[1] == option[1].upper())
 
@@ -194,13 +194,18 @@ _NOTICE = re.compile(
 _ENCRYPTED = tuple(phrases.ENCRYPTED)
 
 
-def is_notice(text: str, names: Iterable[str]) -> bool:
+def notices(names: Iterable[str]) -> Callable[[str], bool]:
     """Whether a text is one of WhatsApp's own sentences, in an export that lost its marks. `names`: of the senders."""
-    plain = MARKS.sub("", text).casefold()
-    if plain.startswith(_ENCRYPTED):
-        return True
-    starts = (name.casefold() for name in ("you", *names) if plain.startswith(f"{name.casefold()} "))
-    return any(_NOTICE.fullmatch(plain, len(name)) for name in starts)
+    starts = tuple(f"{name.casefold()} " for name in ("you", *names))
+
+    def is_notice(text: str) -> bool:
+        plain = MARKS.sub("", text[:1000]).casefold()
+        if plain.startswith(_ENCRYPTED):
+            return True
+        found = [start for start in starts if plain.startswith(start)] if plain.startswith(starts) else []
+        return any(_NOTICE.fullmatch(plain, len(start) - 1) for start in found)
+
+    return is_notice
 
 
 def language_of(title: str, bodies: list[str]) -> str:
