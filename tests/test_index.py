@@ -164,11 +164,11 @@ def test_the_page_fits_a_phone_and_asks_for_nothing(reports, dark):
     at(make_run(reports, "x" * 200, headline="y" * 300), "2026-01-02 10:00:00")
     path = index.write(reports)
     with browser.page() as tab:
-        tab.open(path, width=360, dark=dark)
-        assert tab.js("document.documentElement.scrollWidth") <= 360
+        browser.show(tab, path, 360, "dark" if dark else "light")
+        assert tab.evaluate("document.documentElement.scrollWidth") <= 360
         assert tab.said == [] and tab.asked == [path.as_uri()]
         ink, paper = (
-            tab.js(f"getComputedStyle(document.querySelector('article')).{name}")
+            tab.evaluate(f"getComputedStyle(document.querySelector('article')).{name}")
             for name in ("color", "backgroundColor")
         )
     bright = lambda colour: sum(map(int, re.findall(r"\d+", colour)[:3]))  # noqa: E731
