@@ -94,6 +94,16 @@ def config_of_peft(study):
     (study.folder / "adapter" / "adapter_config.json").write_text(json.dumps(written))
 
 
+def names_of_peft(weights):
+    """As PEFT names and shapes them, in mlx-lm's file."""
+    return {f"base_model.model.{name[:-1]}{name[-1].upper()}.weight": value.T for name, value in weights.items()}
+
+
+def checkpoints_only(study):
+    path = study.folder / "adapter" / "adapters.safetensors"
+    path.rename(path.with_name("0000010_adapters.safetensors"))
+
+
 def scaled(factor):
     return lambda weights: {name: value * factor for name, value in weights.items()}
 
@@ -121,6 +131,12 @@ def cases():
     yield "weights as npz", GEMMA, as_npz, "adapter.format", error
     yield "a whole model instead of an adapter", CHATML, a_whole_model, "adapter.format", error
     yield "PEFT's config next to mlx-lm's weights", CHATML, config_of_peft, "adapter.format", error
+    yield "tensors as PEFT names them", CHATML, tensors(names_of_peft), "adapter.format", error
+    turned = tensors(lambda weights: {name: value.T for name, value in weights.items()})
+    yield "tensors transposed as PEFT's are", GEMMA, turned, "adapter.format", error
+    pointer = written("adapters.safetensors", b"version https://git-lfs.github.com/spec/v1\n")
+    yield "a pointer of Git LFS", CHATML, pointer, "adapter.unreadable", error
+    yield "numbered checkpoints only", CHATML, checkpoints_only, "adapter.unreadable", "warning"
     no_module = {"rank": 8, "scale": 20.0, "dropout": 0.0, "keys": ["auto"]}
     also = ("adapter.config_differs",)
     yield "keys that name no module", GEMMA, settings(lora_parameters=no_module), "adapter.keys", error, also

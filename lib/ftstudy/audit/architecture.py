@@ -8,14 +8,18 @@ import json
 from functools import lru_cache
 from pathlib import Path
 
+import mlx.nn as nn
 from mlx.utils import tree_flatten
 from mlx_lm import utils
+from mlx_lm.models.switch_layers import QuantizedSwitchLinear, SwitchLinear
 from mlx_lm.tuner.utils import linear_to_lora_layers
 
 from ..failures import pass_on
 from ..files.limits import limited
 from ..files.reading import SETTINGS, read_json
 from ..models.loadable import is_endless
+
+ADAPTED = (nn.Linear, nn.QuantizedLinear, nn.Embedding, nn.QuantizedEmbedding, SwitchLinear, QuantizedSwitchLinear)
 
 
 def skeleton(folder: Path | None):
@@ -76,8 +80,21 @@ def roots(model, num_layers: int) -> list:
 def module_names(model, num_layers: int) -> set[str]:
     """What a key in `lora_parameters.keys` can name: a linear layer or an embedding, relative to one of the roots."""
     return {
-        name
-        for root in roots(model, num_layers)
-        for name, module in root.named_modules()
-        if hasattr(module, "to_lora") or getattr(module, "weight", None) is not None and module.weight.ndim > 1
+        name for root in roots(model, num_layers) for name, module in root.named_modules() if _can_be_adapted(module)
     }
+
+
+def layers_of_modules(model) -> dict[str, list[int]]:
+    """The name of each linear layer within a layer -> the layers that have it. Families mix kinds of layers, such as
+    attention and convolution."""
+    found = {}
+    for at, layer in enumerate(model.layers):
+        for name, module in layer.named_modules():
+            if _can_be_adapted(module):
+                found.setdefault(name, []).append(at)
+    return found
+
+
+def _can_be_adapted(module) -> bool:
+    """Whether mlx-lm makes a LoRA layer of it; not of a convolution, for example."""
+    return hasattr(module, "to_lora") or isinstance(module, ADAPTED)

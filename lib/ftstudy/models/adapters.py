@@ -74,9 +74,21 @@ def trouble(folder: Path) -> Trouble | None:
                 f"mlx-lm reads {WEIGHTS} only, and ignores this file.",
                 f"Convert it: `python -c \"import mlx.core as mx; mx.save_safetensors('{shown(folder / WEIGHTS)}', "
                 f"mx.load('{shown(old[0])}'))\"`"
-                + (
-                    "." if has[CONFIG] else f", and write {CONFIG} with fine_tune_type, num_layers and lora_parameters."
-                ),
+                + ("." if has[CONFIG] else f", and write {CONFIG}: {_settings_for(old[0])}."),
+            )
+        if of_llama_cpp := sorted(folder.glob("*.gguf")):
+            return Trouble(
+                f"{name} has its weights in {of_llama_cpp[0].name}, a format of llama.cpp",
+                f"mlx-lm reads {WEIGHTS} only, and nothing converts an adapter back from GGUF.",
+                "Copy the adapter that the GGUF was made from, PEFT's or mlx-lm's.",
+            )
+        if has[CONFIG] and (saved := sorted(folder.glob(f"[0-9]*_{WEIGHTS}"))):
+            return Trouble(
+                f"No {WEIGHTS} in {name}, only checkpoints",
+                f"mlx-lm loads {WEIGHTS}, and no numbered checkpoint by itself.",
+                f"Take the checkpoint that you want, for example the last: `cp {shown(saved[-1])} "
+                f"{shown(folder / WEIGHTS)}`.",
+                False,
             )
         if has["config.json"] and any(folder.glob("model*.safetensors")) and not has[CONFIG]:
             return Trouble(
@@ -94,11 +106,24 @@ def trouble(folder: Path) -> Trouble | None:
         )
     for file in (CONFIG, WEIGHTS):
         if not has[file]:
-            fix = "Train the adapter first (03_train, or mlx_lm.lora with this folder as adapter_path), or use the "
-            return Trouble(
-                f"No {file} in {name}, so it isn't an adapter folder", "", f"{fix}folder that training wrote.", False
-            )
+            return Trouble(f"No {file} in {name}, so it isn't an adapter folder", "", _lacking(folder, file), False)
     return None
+
+
+def _lacking(folder: Path, file: str) -> str:
+    """What to do about a folder without the config or the weights."""
+    if file == CONFIG and (folder / WEIGHTS).is_file():
+        return (
+            f"Copy the {CONFIG} that was saved with the weights, or write one: {_settings_for(folder / WEIGHTS)}. mlx-lm "
+            "can't load the weights without it."
+        )
+    inside = sorted(path.parent for path in folder.glob(f"*/{CONFIG}") if path.is_file())
+    if inside:
+        return f"Name the adapter's own folder: {', '.join(shown(path) for path in inside[:3])}."
+    return (
+        "Train the adapter first (03_train, or mlx_lm.lora with this folder as adapter_path), or use the folder that "
+        "training wrote."
+    )
 
 
 def _trouble_with_peft(folder: Path, config: dict, has: dict[str, bool]) -> Trouble | None:
@@ -116,7 +141,7 @@ def _trouble_with_peft(folder: Path, config: dict, has: dict[str, bool]) -> Trou
             f"{name} has PEFT's {CONFIG} next to mlx-lm's {WEIGHTS}",
             "The weights were converted or copied without their config. mlx-lm needs num_layers and lora_parameters, "
             "which PEFT's config doesn't have.",
-            f"Write mlx-lm's {CONFIG}: {_settings_for(folder, config)}.",
+            f"Write mlx-lm's {CONFIG}: {_settings_for(folder / WEIGHTS, config)}.",
         )
     if has[peft.PICKLED]:
         return Trouble(
@@ -131,21 +156,22 @@ def _trouble_with_peft(folder: Path, config: dict, has: dict[str, bool]) -> Trou
     )
 
 
-def _settings_for(folder: Path, config: dict) -> str:
+def _settings_for(weights: Path, of_peft: dict | None = None) -> str:
     """The config that fits mlx-lm's weights, as far as they and PEFT's config say it."""
     import mlx.core as mx
 
+    settings = {"rank": "…", "scale": "…", "dropout": 0.0, "keys": []}
     try:
-        shapes = {name: value.shape for name, value in mx.load(str(folder / WEIGHTS)).items()}
-        rank = next(shape[-1] for name, shape in shapes.items() if name.endswith(".lora_a"))
-        scale = f"{peft.scale_of(config, ''):g}"
+        shapes = {name: value.shape for name, value in mx.load(str(weights)).items()}
+        settings["rank"] = next(shape[-1] for name, shape in shapes.items() if name.endswith(".lora_a"))
+        settings["keys"] = keys_of(shapes)
+        settings["scale"] = peft.scale_of(of_peft, "") if of_peft else "…"
     except Exception as error:  # an unreadable file, or a config without rank or alpha
         pass_on(error)
-        return '{"fine_tune_type": "lora", "num_layers": …, "lora_parameters": {"rank": …, "scale": …, "dropout": 0.0}}'
-    return (
-        f'{{"fine_tune_type": "lora", "num_layers": -1, "lora_parameters": {{"rank": {rank}, "scale": {scale}, '
-        f'"dropout": 0.0, "keys": {json.dumps(keys_of(shapes))}}}}}'
-    )
+    if not settings["keys"]:
+        del settings["keys"]
+    text = json.dumps({"fine_tune_type": "lora", "num_layers": -1, "lora_parameters": settings}, ensure_ascii=False)
+    return text.replace('"…"', "…") + (" with the scale it was trained with" if settings["scale"] == "…" else "")
 
 
 def keys_of(names) -> list[str]:

@@ -8,7 +8,7 @@ import mlx.core as mx
 from ...chat_format import contract
 from ...errors import StudyError
 from ...failures import pass_on
-from ...files.reading import SETTINGS, read_json, refuse_special, why
+from ...files.reading import SETTINGS, opened, read_json, refuse_special, why
 from ...models import adapters, checkpoints, peft
 from ...paths import shown
 from ...printable import cut
@@ -19,7 +19,7 @@ UNREADABLE = Check(
     "adapter.unreadable",
     ("error", "warning"),
     meaning="The weights or adapter_config.json are missing or cannot be read.",
-    cause="A run was stopped while it was saving, or a copy is incomplete. mlx-lm cannot load the adapter.",
+    cause="mlx-lm cannot load the adapter: the evidence says why.",
     fix="Copy the files again from where the adapter was trained, or train again.",
     bad="adapters/adapters.safetensors: 0 bytes",
     good="adapters/: adapter_config.json, adapters.safetensors",
@@ -81,17 +81,55 @@ NEWER = 10  # seconds; copying a folder sets times that are close together, in a
 
 def unreadable(path: Path, error: Exception) -> Finding:
     reason = "it does not exist" if isinstance(error, FileNotFoundError) else why(error)
-    title = f"{shown(path)} cannot be read"
-    return UNREADABLE.found("error", title, evidence=f"{path.name}: {reason}", where=shown(path))
+    title, (cause, fix) = f"{shown(path)} cannot be read", _cause(path, error)
+    return UNREADABLE.found("error", title, evidence=f"{path.name}: {reason}", where=shown(path), cause=cause, fix=fix)
+
+
+def _cause(path: Path, error: Exception) -> tuple[str | None, str | None]:
+    """What happened to a file, judged by its first bytes and its length, and what to do about it."""
+    if isinstance(error, FileNotFoundError):
+        found = adapters.trouble(path.parent)
+        return f"mlx-lm reads from {path.name} how the weights are to be applied.", found and found.fix
+    try:
+        with opened(path) as file:
+            start, size = file.read(64), path.stat().st_size
+    except OSError:  # it can't be opened, which the evidence says
+        return None, None
+    if not size:
+        return f"{path.name} is empty: the disk was full, or a copy was stopped.", None
+    if start.startswith(b"version https://git-lfs"):
+        return (
+            f"{path.name} is only a pointer of Git LFS: the repository was cloned without its large files.",
+            f"Run `git lfs pull` in {shown(path.parent)}, or download the adapter with `hf download`.",
+        )
+    if start.lstrip().lower().startswith((b"<!doctype", b"<html")):
+        return f"{path.name} is a web page: its download link was not the file's own.", "Download the file itself."
+    if path.name == CONFIG:
+        return f"{path.name} was edited, or saved only in part: mlx-lm reads one JSON object from it.", None
+    if start.startswith(b"PK"):
+        return (
+            f"{path.name} is an archive of PyTorch or numpy under another name.",
+            "Save it again as safetensors where it was made; renaming it doesn't change what is in it.",
+        )
+    length = 8 + int.from_bytes(start[:8], "little")
+    if length > size and start[8:9] == b"{":
+        return f"{path.name} is cut off: its header alone has {length:,} bytes, the file only {size:,}.", None
+    if start[8:9] == b"{":
+        return f"{path.name} is cut off, or was changed: its {size:,} bytes are not what its header announces.", None
+    return f"{path.name} is not a file of weights.", None
 
 
 def no_weights(folder: Path) -> Finding:
+    found = adapters.trouble(folder)
     return UNREADABLE.found(
         "warning",
         f"{shown(folder)} has {CONFIG}, but no {WEIGHTS}",
-        evidence=sorted(path.name for path in folder.iterdir()),
+        evidence=listed(sorted(path.name for path in folder.iterdir())),
         where=shown(folder),
-        cause="mlx-lm writes the config before training and the weights afterwards: a run stopped early.",
+        cause=found
+        and found.cause
+        or "mlx-lm writes the config before training and the weights afterwards: a run stopped early.",
+        fix=found and found.cause and found.fix,
     )
 
 

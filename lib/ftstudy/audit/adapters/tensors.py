@@ -10,6 +10,7 @@ from ...paths import shown
 from .. import architecture
 from ..config.values import sound
 from ..findings import Check, Finding
+from . import other_names
 from .files import CONFIG, CONFIG_NEWER
 from .settings import BASE_MODEL
 
@@ -47,6 +48,9 @@ def check(inputs, made: dict, shapes: dict[str, tuple], file: Path) -> Iterator[
         return
     expected = _expected(inputs, made, shapes)
     if not expected:
+        return
+    if found := other_names.check(shapes, expected, file):
+        yield found
         return
     missing = [name for name in expected if name not in shapes]
     extra = [name for name in shapes if name not in expected]

@@ -5,18 +5,10 @@ from collections.abc import Iterator
 from .. import architecture
 from ..evidence import listed
 from ..findings import Check, Finding
+from . import lora_keys
 from .keys import ALPHA, DEAD
-from .values import TYPE, enumerated, fits, shown_key, shown_line, shown_value, sound
+from .values import TYPE, enumerated, fits, shown_line, shown_value, sound
 
-KEYS = Check(
-    "config.lora_keys",
-    ("error", "warning"),
-    meaning="`lora_parameters.keys` names modules that the model doesn't have, or that can't be adapted.",
-    cause="mlx-lm compares a key with the full name of a module inside a layer, such as self_attn.q_proj.",
-    fix="Write names such as self_attn.q_proj, or delete `keys` to adapt all linear layers.",
-    bad="lora_parameters: {rank: 8, scale: 2.0, dropout: 0.0, keys: [q_proj, v_proj]}",
-    good="lora_parameters: {rank: 8, scale: 2.0, dropout: 0.0, keys: [self_attn.q_proj, self_attn.v_proj]}",
-)
 INCOMPLETE = Check(
     "config.lora_incomplete",
     ("error",),
@@ -53,7 +45,7 @@ LAYERS = Check(
     bad="num_layers: 32  # of a model with 24",
     good="num_layers: 16",
 )
-CHECKS = (KEYS, INCOMPLETE, LORA_ALPHA, SCALE, LAYERS)
+CHECKS = (*lora_keys.CHECKS, INCOMPLETE, LORA_ALPHA, SCALE, LAYERS)
 SMALL_SCALE, PEFT_SCALE, LARGE_SCALE = 0.01, 10, 64  # PEFT's alpha / r is mostly 1 to 2
 LARGE_DROPOUT = 0.5  # LoRA recipes use 0 to 0.1
 
@@ -66,7 +58,7 @@ def check(inputs) -> Iterator[Finding]:
     else:
         yield from _settings(settings)
         yield from _scale(settings.get("scale"))
-        yield from _keys(inputs, settings.get("keys"), values["num_layers"])
+        yield from lora_keys.check(inputs, settings.get("keys"), values["num_layers"])
     yield from _layers(inputs, values["num_layers"])
 
 
@@ -86,16 +78,10 @@ def _settings(settings: dict):
     missing = [key for key in ("rank", "scale", "dropout") if key not in settings]
     if missing:
         yield INCOMPLETE.found("error", f"`lora_parameters` lacks {enumerated(missing)}", evidence=lines)
-    rank, dropout = settings.get("rank"), settings.get("dropout")
+    dropout = settings.get("dropout")
     for key in ALPHA:
         if key in settings:
-            alpha = settings[key]
-            yield LORA_ALPHA.found(
-                "warning",
-                f"`lora_parameters.{key}: {shown_value(alpha)}` is ignored; mlx-lm reads `scale`",
-                evidence=lines,
-                scale=f"{alpha / rank:g}" if fits(alpha, float) and fits(rank, float) else "alpha / rank",
-            )
+            yield _alpha(key, settings, lines)
     if dropout is not None and dropout >= LARGE_DROPOUT:
         yield TYPE.found(
             "warning",
@@ -104,6 +90,29 @@ def _settings(settings: dict):
             cause="Dropout is a fraction, not a percentage; recipes use 0 to 0.1.",
             fix="Set a dropout between 0 and 0.1.",
         )
+
+
+def _alpha(key: str, settings: dict, lines: list[str]) -> Finding:
+    alpha, rank, scale = settings[key], settings.get("rank"), settings.get("scale")
+    title = f"`lora_parameters.{key}: {shown_value(alpha)}` is ignored; "
+    known = fits(alpha, float) and fits(rank, float) and rank > 0
+    if not fits(scale, float):
+        usual = f"{alpha / rank:g}" if known else "alpha / rank"
+        return LORA_ALPHA.found("warning", f"{title}mlx-lm reads `scale`", evidence=lines, scale=usual)
+    old, in_peft = (f" = {value:g}" if known else "" for value in (_ratio(alpha, rank, scale), _ratio(alpha, rank, 1)))
+    return LORA_ALPHA.found(
+        "warning",
+        f"{title}`scale: {scale:g}` is in force",
+        evidence=lines,
+        cause=f"mlx-lm multiplies the adapter by `scale`, here {scale:g}, without dividing by the rank. Its first "
+        f"versions, which read alpha, multiplied by scale × alpha / rank{old}; PEFT multiplies by alpha / rank{in_peft}.",
+        fix=f"Delete `{key}`, and keep `scale: {scale:g}` if that is meant. To train as an old mlx-lm did with this "
+        f"config, set `scale` to scale × alpha / rank{old}; as a recipe of PEFT's does, to alpha / rank{in_peft}.",
+    )
+
+
+def _ratio(alpha, rank, scale) -> float:
+    return scale * alpha / rank if all(fits(value, float) for value in (alpha, rank, scale)) and rank else 0.0
 
 
 def _scale(scale):
@@ -122,58 +131,6 @@ def _scale(scale):
         fix = "Choose it together with learning_rate."
     title = f"LoRA's scale is {scale:g}: {means}"
     yield SCALE.found(severity, title, evidence=f"scale: {scale:g}", cause=cause, fix=fix)
-
-
-def _keys(inputs, keys, num_layers: int):
-    if keys is None:
-        return
-
-    def found(severity, title, **texts):
-        return KEYS.found(severity, title, evidence=shown_line("keys", keys), **texts)
-
-    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
-        yield found(
-            "error",
-            "`lora_parameters.keys` is not a list of names",
-            cause="mlx-lm asks whether each module's name is in `keys`; in a text, any part of it matches.",
-            fix="Write a list, such as [self_attn.q_proj, self_attn.v_proj].",
-        )
-        return
-    model = architecture.skeleton(inputs.model)
-    if model is None:
-        unmatched = [key for key in keys if "." not in key and key != "lm_head"]
-        known, fixed = set(keys) - set(unmatched), []
-    else:
-        known = architecture.module_names(model, num_layers)
-        others = {name for root in architecture.roots(model, num_layers) for name, _ in root.named_modules()} - known
-        fixed = [key for key in keys if key in others]
-        unmatched = [key for key in keys if key not in known and key not in others]
-    if fixed:
-        yield found(
-            "error",
-            f"`lora_parameters.keys` names modules that cannot be adapted: {', '.join(map(shown_key, fixed[:5]))}",
-            cause="LoRA adapts linear layers and embeddings; mlx-lm aborts at a key of any other module.",
-            fix="Delete them, or name the linear layers inside, such as self_attn.q_proj.",
-        )
-    elif unmatched or not keys:
-        nothing = len(unmatched) == len(keys)
-        names = sorted(
-            {name for name in known for key in unmatched if name.endswith(f".{key}") and name.count(".") == 1}
-        )
-        then = (
-            "Without a match there is no adapter, and nothing to train." if nothing else "Only the others are trained."
-        )
-        yield found(
-            "error" if nothing or model is None else "warning",
-            (
-                "`lora_parameters.keys` matches no module"
-                if nothing
-                else "Some of `lora_parameters.keys` match no module"
-            )
-            + (f": {', '.join(map(shown_key, unmatched[:5]))}" if unmatched else ""),
-            cause=f"{KEYS.cause} {then}",
-            fix=f"Write {', '.join(names)}." if names else None,
-        )
 
 
 def _layers(inputs, asked: int):

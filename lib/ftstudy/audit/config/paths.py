@@ -128,7 +128,12 @@ def _adapter(inputs):
     if isinstance(name, str) and (folder is None or any(path.is_file() for path in (folder, *folder.parents))):
         title = f"`adapter_path: {shown_key(name)}` cannot be a folder"
         cause = "mlx-lm creates this folder, and aborts if a file is in the way."
-        yield _found(inputs, "error", "adapter_path", title, cause=cause)
+        is_weights = folder is not None and folder.suffix in (".safetensors", ".npz", ".bin", ".gguf")
+        fix = (
+            f"Name the folder that the file is in: `adapter_path: {shown_key(str(Path(name).parent))}`. To start from these "
+            "weights, name the file as `resume_adapter_file`."
+        )
+        yield _found(inputs, "error", "adapter_path", title, cause=cause, fix=fix if is_weights else None)
 
 
 def _hf_dataset(inputs):

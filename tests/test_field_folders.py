@@ -1,0 +1,289 @@
+"""Other people's folders: adapters of other programs, files under other names, base models, apps. From public failure
+stories, rebuilt small: the audit has to name the cause, and a fix that can be followed there.
+
+The rows of such stories are in `test_field_cases`.
+"""
+
+import json
+from types import SimpleNamespace
+
+import mlx.core as mx
+import numpy
+import pytest
+import yaml
+from faults import conversations
+from ftstudy import audit
+from mlx.utils import tree_flatten, tree_map
+from mlx_lm import utils
+from mlx_lm.tuner.utils import load_adapters
+from templates import tokenizer_folder
+
+SIZES = {"train": 40, "valid": 8, "test": 8}
+LORA = {"rank": 8, "scale": 2.0, "dropout": 0.0}
+WEIGHTS, CONFIG, OF_PEFT = "adapters.safetensors", "adapter_config.json", "adapter_model.safetensors"
+
+
+@pytest.fixture
+def user(tmp_path, monkeypatch):
+    """A user's own project folder, entered: a model, rows and a config that are fine."""
+    monkeypatch.chdir(tmp_path)
+
+    def configure(**changes):
+        path = tmp_path / "config.yaml"
+        known = yaml.safe_load(path.read_text()) if path.is_file() else {}
+        config = {key: value for key, value in (known | changes).items() if value is not None}
+        path.write_text(yaml.safe_dump(config), encoding="utf-8")
+
+    def run(**more):
+        return audit.audit("config.yaml", **more)
+
+    def findings(**more):
+        """The findings above info, by check."""
+        found = [one for one in run(**more)["findings"] if one["severity"] != "info"]
+        by_check = {one["check"]: SimpleNamespace(**one) for one in found}
+        assert len(by_check) == len(found), found
+        return by_check
+
+    def only(check, severity, **more):
+        found = findings(**more)
+        assert {name: one.severity for name, one in found.items()} == {check: severity}, found
+        return found[check]
+
+    tokenizer_folder("chatml", tmp_path / "model", layers=2)
+    splits, _ = conversations.dataset("texter", SIZES, "plain", True, 0)
+    write_rows(tmp_path / "data", splits)
+    configure(
+        model="model", data="data", adapter_path="adapters", train=True, batch_size=4, iters=20, learning_rate=1e-4,
+        num_layers=2, mask_prompt=True, steps_per_eval=10, save_every=10, lora_parameters=LORA,
+    )  # fmt: skip
+    return SimpleNamespace(folder=tmp_path, configure=configure, audit=run, findings=findings, only=only, rows=splits)
+
+
+def write_rows(folder, splits):
+    folder.mkdir(exist_ok=True)
+    for name, rows in splits.items():
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        (folder / f"{name}.jsonl").write_text(text, encoding="utf-8")
+
+
+# --- adapters that cannot be read ---------------------------------------------------------------
+
+MODULES = {"self_attn.q_proj": (16, 16), "self_attn.v_proj": (16, 16), "mlp.down_proj": (32, 16)}  # inputs, outputs
+
+
+def lora_tensors(prefix="model."):
+    random = numpy.random.default_rng(3)
+    shapes = {
+        f"{prefix}layers.{layer}.{name}.lora_{part}": shape
+        for layer in (0, 1)
+        for name, (inputs, outputs) in MODULES.items()
+        for part, shape in (("a", (inputs, 8)), ("b", (8, outputs)))
+    }
+    return {name: mx.array(random.normal(0, 0.1, shape).astype("float32")) for name, shape in shapes.items()}
+
+
+def peft_tensors():
+    return {f"base_model.model.{name[:-1]}{name[-1].upper()}.weight": value.T for name, value in lora_tensors().items()}
+
+
+def adapter(user, tensors=None, name=WEIGHTS, **changes):
+    """An adapter of mlx-lm's that is fine, or what `tensors` and `changes` of its config make of it."""
+    folder = user.folder / "adapters"
+    folder.mkdir(exist_ok=True)
+    lora = LORA | {"keys": [*MODULES]}
+    config = yaml.safe_load((user.folder / "config.yaml").read_text()) | {"lora_parameters": lora} | changes
+    (folder / CONFIG).write_text(json.dumps(config))
+    mx.save_safetensors(str(folder / name), lora_tensors() if tensors is None else tensors)
+    user.configure(lora_parameters=lora)
+    return folder
+
+
+PEFT_CONFIG = {
+    "peft_type": "LORA", "r": 8, "lora_alpha": 16, "lora_dropout": 0.0, "task_type": "CAUSAL_LM",
+    "target_modules": ["q_proj", "v_proj", "down_proj"], "base_model_name_or_path": "someone/model",
+}  # fmt: skip
+
+
+def test_an_adapter_of_mlx_lm_has_no_findings(user):
+    adapter(user)
+    assert user.findings() == {}
+
+
+def test_18_an_adapter_of_peft_is_called_that_and_kept(user):
+    folder = adapter(user, peft_tensors(), OF_PEFT)
+    (folder / CONFIG).write_text(json.dumps(PEFT_CONFIG))
+    found = user.only("adapter.format", "warning")
+    assert "PEFT adapter (LORA, rank 8, scale 2)" in found.title
+    assert "transpose both" in found.fix and "scale: 2" in found.fix and "train again" not in found.fix.lower()
+
+
+def test_19_keys_that_name_no_module_are_quoted_with_those_of_the_weights(user):
+    adapter(user, lora_parameters=LORA | {"keys": ["auto"]})
+    found = user.findings()["adapter.keys"]
+    assert found.severity == "error" and '`keys: ["auto"]`' in found.title
+    assert all(name in found.fix for name in MODULES) and "rain again" not in found.fix
+
+
+def test_83_weights_of_an_older_mlx_are_named_with_the_command_that_converts_them(user):
+    folder = adapter(user)
+    numpy.savez(folder / "adapters.npz", **{name: numpy.array(value) for name, value in lora_tensors().items()})
+    (folder / WEIGHTS).unlink()
+    (folder / CONFIG).unlink()
+    found = user.only("adapter.format", "error")
+    assert "adapters.npz" in found.title and "mx.save_safetensors('adapters/adapters.safetensors'" in found.fix
+    assert '"rank": 8' in found.fix and "self_attn.q_proj" in found.fix
+
+
+@pytest.mark.parametrize("name", ["adapters.npz", "adapters.safetensors"])
+def test_83_a_file_as_adapter_path_names_its_folder(user, name):
+    folder = adapter(user)
+    (folder / name).touch()
+    user.configure(adapter_path=f"adapters/{name}")
+    assert "`adapter_path: adapters`" in user.only("config.path", "error").fix
+
+
+def renamed_weights(folder):
+    (folder / WEIGHTS).rename(folder / "0000010_adapters.safetensors")
+
+
+def whole(folder, data):
+    (folder / WEIGHTS).write_bytes(data)
+
+
+def cut_off(folder):
+    whole(folder, (folder / WEIGHTS).read_bytes()[:-100])
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 26214400\n"
+UNREADABLE = {
+    "only numbered checkpoints": (
+        renamed_weights,
+        "warning",
+        "no numbered checkpoint by itself",
+        "cp adapters/0000010_adapters.safetensors adapters/adapters.safetensors",
+    ),
+    "no adapter_config.json": (lambda folder: (folder / CONFIG).unlink(), "error", "how the weights", '"rank": 8'),
+    "a pointer of Git LFS": (lambda folder: whole(folder, POINTER), "error", "pointer of Git LFS", "git lfs pull"),
+    "a web page": (lambda folder: whole(folder, b"<!DOCTYPE html><html>"), "error", "web page", "Download the file"),
+    "a pickle under another name": (
+        lambda folder: whole(folder, b"PK\x03\x04" + bytes(80)),
+        "error",
+        "PyTorch",
+        "Save",
+    ),
+    "an empty file": (lambda folder: whole(folder, b""), "error", "is empty", "Copy the files again"),
+    "a file that is cut off": (cut_off, "error", "is cut off", "Copy the files again"),
+    "a config that is cut off": (
+        lambda folder: (folder / CONFIG).write_text('{"num_layers": 2,'),
+        "error",
+        "saved only in part",
+        "Copy the files again",
+    ),
+}
+
+
+@pytest.mark.parametrize("spoil, severity, cause, fix", UNREADABLE.values(), ids=UNREADABLE)
+def test_each_adapter_that_cannot_be_read_has_its_own_cause(user, spoil, severity, cause, fix):
+    spoil(adapter(user))
+    found = user.only("adapter.unreadable", severity)
+    assert cause in found.cause and fix in found.fix
+
+
+OTHER_FORMS = {
+    "PEFT's tensors under mlx-lm's name": (peft_tensors, "tensors of PEFT", "transpose both"),
+    "names converted, shapes not": (
+        lambda: {name: value.T for name, value in lora_tensors().items()},
+        "transposed",
+        "Transpose every",
+    ),
+    "names of a wrapped model": (lambda: lora_tensors("language_model.model."), "begin with", "“model.layers…”"),
+}
+
+
+@pytest.mark.parametrize("tensors, title, fix", OTHER_FORMS.values(), ids=OTHER_FORMS)
+def test_tensors_of_another_program_in_mlx_lms_file_are_called_that(user, tensors, title, fix):
+    folder = adapter(user, tensors())
+    found = user.only("adapter.format", "error")
+    assert title in found.title and fix in found.fix
+    with pytest.raises(ValueError, match="incompatible tensors"):
+        load_adapters(utils.load_model(user.folder / "model")[0], str(folder))
+
+
+# --- LoRA's settings ----------------------------------------------------------------------------
+
+
+def test_45_alpha_next_to_a_scale_says_which_is_in_force_and_what_both_once_meant(user):
+    user.configure(lora_parameters={"rank": 8, "alpha": 16, "scale": 10.0, "dropout": 0.0})
+    found = user.only("config.lora_alpha", "warning")
+    assert "`scale: 10` is in force" in found.title
+    assert "keep `scale: 10`" in found.fix and "scale × alpha / rank = 20" in found.fix
+
+
+def lfm2(user, attention):
+    """The model becomes one of LFM2's family: four layers, attention in some, convolution in the others."""
+    words = json.loads((user.folder / "model" / CONFIG_OF_MODEL).read_text())["vocab_size"]
+    kinds = ["full_attention" if at in attention else "conv" for at in range(4)]
+    config = {
+        "model_type": "lfm2", "vocab_size": words, "hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4,
+        "num_key_value_heads": 2, "max_position_embeddings": 2048, "norm_eps": 1e-5, "conv_bias": False,
+        "conv_L_cache": 3, "block_dim": 32, "block_ff_dim": 64, "block_multiple_of": 16, "rope_theta": 10000.0,
+        "block_ffn_dim_multiplier": 1.0, "block_auto_adjust_ff_dim": False, "full_attn_idxs": attention,
+        "layer_types": kinds,
+    }  # fmt: skip
+    return of_family(user, config)
+
+
+CONFIG_OF_MODEL = "config.json"
+
+
+def of_family(user, config):
+    """The model gets another architecture, with random weights."""
+    folder = user.folder / "model"
+    known = json.loads((folder / CONFIG_OF_MODEL).read_text())
+    (folder / CONFIG_OF_MODEL).write_text(json.dumps(config | {"eos_token_id": known["eos_token_id"]}))
+    classes, arguments = utils._get_classes(config)
+    made = classes(arguments.from_dict(config))
+    random = tree_map(lambda value: mx.random.normal(value.shape) * 0.1, made.parameters())
+    mx.save_safetensors(str(folder / "model.safetensors"), dict(tree_flatten(random)), {"format": "mlx"})
+
+
+LLAMAS = [f"self_attn.{part}_proj" for part in "qkvo"] + [f"mlp.{part}_proj" for part in ("gate", "up", "down")]
+
+
+def test_59_names_of_another_family_are_translated_into_this_models(user):
+    lfm2(user, [1, 3])
+    user.configure(num_layers=4, lora_parameters=LORA | {"keys": LLAMAS})
+    found = user.only("config.lora_keys", "warning")
+    assert "self_attn.out_proj for self_attn.o_proj" in found.fix
+    assert "feed_forward.w1 for mlp.gate_proj" in found.fix and "feed_forward.w2 for mlp.down_proj" in found.fix
+    assert "self_attn.q_proj for" not in found.fix and "conv.in_proj" in found.fix
+
+
+def test_59_keys_of_layers_that_are_not_trained_ask_for_more_layers(user):
+    lfm2(user, [0, 2])
+    user.configure(num_layers=1, lora_parameters=LORA | {"keys": ["self_attn.q_proj", "self_attn.v_proj"]})
+    found = user.only("config.lora_keys", "error")
+    assert "layers 0 and 2 of 4" in found.cause and "only the last layer" in found.cause
+    assert "Raise `num_layers` to 2 or more" in found.fix and "conv.in_proj" in found.fix
+    user.configure(num_layers=2)
+    assert user.findings() == {}
+
+
+def test_59_a_convolution_cannot_be_adapted(user):
+    lfm2(user, [1, 3])
+    user.configure(num_layers=4, lora_parameters=LORA | {"keys": ["conv.conv", "self_attn.q_proj"]})
+    assert "cannot be adapted: conv.conv" in user.only("config.lora_keys", "error").title
+
+
+def test_59_every_name_in_a_fix_matches_a_module(user):
+    """Phi-3 joins what other families keep apart."""
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 2, "num_hidden_layers": 2}
+    words = json.loads((user.folder / "model" / CONFIG_OF_MODEL).read_text())["vocab_size"]
+    config = {"model_type": "phi3", "vocab_size": words, "hidden_size": 32, "intermediate_size": 64}
+    of_family(user, config | heads | {"rms_norm_eps": 1e-5, "max_position_embeddings": 2048, "rope_theta": 10000.0,
+                                      "original_max_position_embeddings": 2048})  # fmt: skip
+    user.configure(lora_parameters=LORA | {"keys": ["self_attn.q_proj", "mlp.gate_proj"]})
+    fix = user.only("config.lora_keys", "error").fix
+    assert "self_attn.qkv_proj for self_attn.q_proj" in fix and "mlp.gate_up_proj for mlp.gate_proj" in fix
+    user.configure(lora_parameters=LORA | {"keys": ["self_attn.qkv_proj", "mlp.gate_up_proj"]})
+    assert user.findings() == {}
