@@ -13,13 +13,25 @@ from . import cost
 from .printable import one_line
 
 EVERY = 30  # seconds between two lines in a log
+_quiet = False
 
 
 def bar(iterable=None, **options):
     """A tqdm bar, hidden if nobody is watching: in papermill, nbval, pipes and logs."""
     if options.get("desc"):
         options["desc"] = one_line(options["desc"])
-    return tqdm(iterable, disable=not watched(), leave=False, **options)
+    return tqdm(iterable, disable=_quiet or not watched(), leave=False, **options)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No bars meanwhile: a widget's output would keep what is left of one, an error."""
+    global _quiet
+    before, _quiet = _quiet, True
+    try:
+        yield
+    finally:
+        _quiet = before
 
 
 def watched() -> bool:

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable, Iterable
 
 from ..errors import StudyError
-from ..progress import watched
+from ..progress import quiet, watched
 from . import render
 
 
@@ -78,7 +78,8 @@ def _show(look: Callable, **picked) -> None:
     from IPython.display import display
 
     try:
-        shown = list(look(**picked))
+        with quiet():
+            shown = list(look(**picked))
     except StudyError as error:
         if not watched():
             raise

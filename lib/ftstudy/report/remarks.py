@@ -122,7 +122,7 @@ def arms(found: list[dict]) -> str:
     if best is worst:
         return f"There is only one arm, {names[0]}."
     nats = best["nats_per_reply_token"] - worst["nats_per_reply_token"]
-    return f"Best is {names[0]}, last {names[1]}: between them, each word piece gets {more_likely(nats)}."
+    return f"Best is “{names[0]}”, last “{names[1]}”: from last to best, each word piece gets {more_likely(nats)}."
 
 
 def costs(found: dict) -> str:

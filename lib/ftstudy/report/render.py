@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from io import StringIO
+from io import BytesIO, StringIO
 from pathlib import Path
 
 import jinja2
@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 
 from ..paths import shown
 from ..printable import printable
+from ..progress import watched
 from ..wording import count, format_name, interval, number, prompted
 from . import charts
 from .marks import piece, visible
@@ -67,15 +68,11 @@ def fragment(template: str, **values) -> str:
     return Markup(_environment.get_template(f"{template}.html.j2").render(**values))
 
 
-STYLED = ("causes", "diagnosis", "diff", "findings", "samples", "trained_tokens")  # need components.css in a notebook
-
-
 def show(template: str, **values):
-    """A fragment as a notebook's output."""
+    """A fragment as a notebook's output, in the colours of `lab.prepare`."""
     from IPython.display import HTML
 
-    style = (TEMPLATES / "components.css").read_text(encoding="utf-8") if template in STYLED else ""
-    return HTML((f"<style>{style}</style>\n" if style else "") + fragment(template, **values))
+    return HTML(fragment(template, **values))
 
 
 def table(rows: list[dict], columns: dict[str, str], caption: str = "") -> str:
@@ -91,10 +88,16 @@ def show_table(rows: list[dict], columns: dict[str, str], caption: str = ""):
 
 
 def show_picture(figure, alt: str):
-    """A matplotlib figure as a notebook's output."""
-    from IPython.display import HTML
+    """A matplotlib figure as a notebook's output: in the colours of its theme if a person is looking, else as a PNG, which
+    is also shown where nobody trusts the notebook's HTML, as on a repository's page."""
+    from IPython.display import HTML, Image
 
-    return HTML(picture(figure, alt))
+    if watched():
+        return HTML(picture(figure, alt))
+    buffer = BytesIO()
+    # Without the date and the version, equal figures are equal bytes.
+    figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
+    return Image(data=buffer.getvalue(), alt=alt)
 
 
 def picture(figure, alt: str) -> str:
