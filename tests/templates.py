@@ -15,7 +15,8 @@ special tokens, and their templates write one. Of the templates with think block
                   reply's beginning, so it is not among TOKENIZERS
     thoughts      takes it out of the content of replies, and writes it again in the last one
 
-PECULIAR are also those for rows of a certain form: `tools`, `tools_of_text`, `tags` and `parts`.
+PECULIAR are also those for rows of a certain form: `tools`, `tools_of_text`, `tags` and `parts`, and two that write
+the same row differently: `dated` on another day, `drawn` each time.
 """
 
 import json
@@ -150,8 +151,10 @@ FAMILIES = {
         + PROMPT
     },
     "parts": CHATML | {"template": PARTS + PROMPT},
+    "dated": CHATML | {"template": "{{ 'Today is ' + strftime_now('%d %B %Y') + '.\n' }}" + TURNS + PROMPT},
+    "drawn": CHATML | {"template": "{{ range(10 ** 4) | random }}\n" + TURNS + PROMPT},
 }
-PECULIAR = ("think_prompt", "thoughts", "tags", "tools", "tools_of_text", "parts")
+PECULIAR = ("think_prompt", "thoughts", "tags", "tools", "tools_of_text", "parts", "dated", "drawn")
 
 
 def tokenizer_folder(name: str, path, width: int = 16, layers: int = 1) -> Path:

@@ -8,6 +8,7 @@ report too.
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 from types import SimpleNamespace
 
 import pytest
@@ -275,7 +276,94 @@ PROMPTS = {
     ),
 }
 
-CASES = PROMPTS | CALLS | CONTENT_PARTS | REASONING | LABELS | TEXTS
+# --- keys that nothing reads ------------------------------------------------------------------
+
+
+def share_gpt(row, number):
+    names = {"system": "system", "user": "human", "assistant": "gpt"}
+    turns = [{"from": names[one["role"]], "value": one["content"]} for one in row["messages"]]
+    return {"conversations": turns}
+
+
+def alpaca(row, number):
+    question, reply = said(row)
+    return {"instruction": "Reply as Sam.", "input": question, "output": reply}
+
+
+def system_beside(row, number):
+    return {"system": "You are Sam.", "messages": row["messages"][1:]}
+
+
+def beside_prompt(row, number):
+    question, reply = said(row)
+    return {"instruction": "Reply as Sam.", "prompt": question, "completion": reply, "id": number}
+
+
+def with_tools(row, number):
+    return row | {"tools": TOOLS}
+
+
+def thought_beside(row, number):
+    row["messages"][-1]["reasoning_content"] = f"a short answer, number {number}"
+    return row
+
+
+UNREAD, CONVERT = (("data.unread_key", WARNING),), "ftstudy convert --data"
+KEYS = {
+    "14 Alpaca rows": Case(alpaca, found=REFUSED, says="Alpaca rows"),
+    "14f Alpaca rows, with renamed keys": Case(
+        alpaca, found=UNREAD, says=CONVERT, config={"prompt_feature": "input", "completion_feature": "output"}
+    ),
+    "15 ShareGPT rows": Case(share_gpt, found=REFUSED, says=CONVERT),
+    "15f ShareGPT rows, with a renamed key": Case(
+        share_gpt, found=REFUSED, says="Take the `…_feature` keys out", config={"chat_feature": "conversations"}
+    ),
+    "a system text beside the messages": Case(system_beside, found=UNREAD, says="`system` (56 rows)"),
+    "an instruction beside a prompt": Case(beside_prompt, found=UNREAD, says="Nothing reads `instruction`"),
+    "tools that the template doesn't write": Case(with_tools, found=UNREAD, says="`tools`"),
+    "tools that the template writes": Case(with_tools, "tools", profile=CHAT),
+    "thoughts beside a reply": Case(thought_beside, "thoughts", UNREAD, says="messages[].reasoning_content"),
+    "a number beside the messages": Case(lambda row, number: row | {"id": number, "date": "2024-05-01"}, profile=CHAT),
+}
+
+# --- structure within a file ------------------------------------------------------------------
+
+
+def builds(share):
+    def change(row, number):
+        if number % 10 < 10 * share:
+            row["messages"][-2]["content"] = f"{number:05} phase build ended with {number % 7} warnings, what now?"
+            row["messages"][-1]["content"] = (
+                f"escalate to orchestrator, phase build, {number % 7} warnings, ticket {number:05}"
+            )
+        return row
+
+    return change
+
+
+def several(row, number):
+    question, reply = said(row)
+    return {"messages": [*turns(f"and number {number}?", f"fine with me, {number}")["messages"], *row["messages"][1:]]}
+
+
+STRUCTURE = {
+    "74b nine tenths of the rows almost the same": Case(
+        builds(0.9), found=(("data.near_duplicates", WARNING),), says="90%"
+    ),
+    "26 only the last of two replies is trained": Case(several, notes=("loss.untrained_replies",), profile=CHAT),
+    "26 all replies are trained": Case(several, config={"ftstudy": {"train_on": "all"}}, profile=CHAT),
+}
+
+# --- templates that change --------------------------------------------------------------------
+
+CHANGING = {
+    "a template that writes today's date": Case(as_it_is, "dated", notes=("loss.template_changes",), profile=CHAT),
+    "a template that draws a number": Case(
+        as_it_is, "drawn", (("loss.template_changes", WARNING), ("loss.prompt_not_prefix", ERROR))
+    ),
+}
+
+CASES = CHANGING | KEYS | STRUCTURE | PROMPTS | CALLS | CONTENT_PARTS | REASONING | LABELS | TEXTS
 
 
 # --- how a case is built ----------------------------------------------------------------------
@@ -283,7 +371,8 @@ CASES = PROMPTS | CALLS | CONTENT_PARTS | REASONING | LABELS | TEXTS
 
 def rows_of(case: Case) -> dict[str, list]:
     made, _ = conversations.dataset("texter", SIZES, "plain", True, 0)
-    return {name: [case.row(row, number) for number, row in enumerate(rows)] for name, rows in made.items()}
+    numbers = count()
+    return {name: [case.row(row, next(numbers)) for row in rows] for name, rows in made.items()}
 
 
 def audited(case: Case, folder) -> dict:

@@ -2,7 +2,6 @@
 finds no error."""
 
 import json
-import re
 from datetime import datetime
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import mlx_lm
 
 from ..chat_format import contract, text_of, user_form
 from ..chat_format.contract import NAME, VERSION, problems
-from ..chat_format.template import Template
+from ..chat_format.template import Template, date_formats
 from ..errors import StudyError
 from ..files import write_json
 from ..files.folders import ignore, make_folder
@@ -107,10 +106,8 @@ def build(inputs: RunInputs) -> dict:
 
 def _date(tokenizer) -> dict | None:
     """Today, and the forms in which the template writes it: tomorrow's prompts have another date."""
-    texts = tokenizer.chat_template
-    texts = texts.values() if isinstance(texts, dict) else [texts or ""]
-    formats = {form for text in texts for form in re.findall(r"strftime_now\(\s*[\"']([^\"']+)[\"']", text)}
-    return {"day": datetime.now().isoformat(), "formats": sorted(formats)} if formats else None
+    formats = date_formats(tokenizer)
+    return {"day": datetime.now().isoformat(), "formats": formats} if formats else None
 
 
 def _last_user(row: dict) -> list[dict]:

@@ -28,8 +28,8 @@ def around(text: str, start: int, end: int) -> str:
     return quoted(("…" if start > 30 else "") + text[max(0, start - 30) : end + 30])
 
 
-def counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + "s" * (number != 1)
+def counted(number: int, noun: str, nouns: str = "") -> str:
+    return f"{number:,} " + (noun if number == 1 else nouns or f"{noun}s")
 
 
 def in_rows(

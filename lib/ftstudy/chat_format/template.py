@@ -4,6 +4,7 @@ To find a template's markup, render messages whose contents are marks that nobod
 at the marks. So contents that look like markup ("user", "\n\n") do not confuse it.
 """
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,6 +16,13 @@ from .tokens import template_text
 
 ARGUMENTS = {"messages", "tools", "documents", "add_generation_prompt", "raise_exception", "strftime_now"}
 MOST_ARGUMENTS = 6  # how many of a template's own arguments are tried, each as True and as False
+
+
+def date_formats(tokenizer) -> list[str]:
+    """The forms in which a chat template writes the date of the day, as `strftime` takes them."""
+    texts = tokenizer.chat_template
+    texts = texts.values() if isinstance(texts, dict) else [texts or ""]
+    return sorted({form for text in texts for form in re.findall(r"strftime_now\(\s*[\"']([^\"']+)[\"']", text)})
 
 
 @dataclass(frozen=True)

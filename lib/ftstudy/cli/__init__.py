@@ -25,6 +25,7 @@ from . import (
     checks,
     compare,
     configs,
+    convert,
     demo,
     diagnose,
     extract,
@@ -40,7 +41,22 @@ from . import (
 from .arguments import EXIT_CODES
 
 # In the order in which a person meets them; what only `make` and the tests call comes last.
-VERBS = (diagnose, extract, audit, checks, train, sweep, compare, report, blind, verify, archaeology, record, configs)
+VERBS = (
+    diagnose,
+    extract,
+    convert,
+    audit,
+    checks,
+    train,
+    sweep,
+    compare,
+    report,
+    blind,
+    verify,
+    archaeology,
+    record,
+    configs,
+)
 VERBS += (study, lab, demo, notebook, baseline)
 
 

@@ -1,7 +1,7 @@
 """The content of the rows: here who speaks, and whether anything is said.
 
 Sister modules look for names before a reply (`speakers`), for what repeats too often or should repeat and doesn't
-(`sameness`), for the layout of user turns (`user_form`), for rendered templates (`control_tokens`), for odd
+(`sameness`, `near_copies`), for the layout of user turns (`user_form`), for rendered templates (`control_tokens`), for odd
 characters (`characters`), for what identifies somebody (`identifiers`), for what a template makes of contents that
 aren't text (`written`), for thoughts (`thoughts`), and
 for rows of plain text (`text_rows`).
@@ -14,7 +14,18 @@ from ...errors import StudyError
 from ..evidence import in_rows, quoted
 from ..findings import Check, Finding
 from ..run_inputs import RunInputs
-from . import characters, control_tokens, identifiers, sameness, speakers, text_rows, thoughts, user_form, written
+from . import (
+    characters,
+    control_tokens,
+    identifiers,
+    near_copies,
+    sameness,
+    speakers,
+    text_rows,
+    thoughts,
+    user_form,
+    written,
+)
 
 ROLES = {"system", "user", "assistant", "tool"}
 BAD_ROLES = Check(
@@ -62,6 +73,7 @@ CHECKS = (
     *written.CHECKS,
     *thoughts.CHECKS,
     *sameness.CHECKS,
+    *near_copies.CHECKS,
     *speakers.CHECKS,
     *control_tokens.CHECKS,
     *text_rows.CHECKS,
@@ -87,6 +99,7 @@ def check(inputs: RunInputs) -> list[Finding]:
         *thoughts.check(inputs, given, tokenizer),
         *speakers.check(inputs, chats, labels),
         *sameness.check(inputs, chats, every),
+        *near_copies.check(inputs, every),
         *user_form.check(inputs, chats),
         *control_tokens.check(inputs, chats, tokenizer),
         *text_rows.check(inputs, {name: inputs.texts(name) for name in texts}, chats, tokenizer),

@@ -17,7 +17,7 @@ from ...printable import cut
 from ..evidence import counted, listed
 from ..findings import Check, Finding
 from ..run_inputs import RunInputs
-from . import schemas
+from . import row_keys, schemas
 
 POINT_TO = "Point `data:` at a variant that exists, or take the variant out of the list that generates the configs."
 EXTRACT_AGAIN = "Extract the variant again; its time-ordered split writes one."
@@ -107,6 +107,7 @@ CHECKS = (
     schemas.BAD_MESSAGES,
     FEWER_THAN_BATCH,
     TAIL_ROWS,
+    *row_keys.CHECKS,
     schemas.SCHEMA,
 )
 TAIL_SHARE = 0.1  # of the training rows, always the same ones, unused: that is lost data, not a remainder
@@ -135,7 +136,9 @@ def check(inputs: RunInputs) -> list[Finding]:
         return trainer_rows.refusal(row, schema, features, tokenizer, prompts)
 
     tokenizer = _tokenizer(inputs)
-    return _findings(inputs.folder, inputs.splits, batch_size, **flags, refusal=tokenizer and refusal)
+    return _findings(
+        inputs.folder, inputs.splits, batch_size, **flags, refusal=tokenizer and refusal, tokenizer=tokenizer
+    )
 
 
 def _tokenizer(inputs: RunInputs):
@@ -172,7 +175,7 @@ def _count_lines(path: Path) -> int:
 
 
 def _findings(
-    folder: Path, splits: dict[str, Split], batch_size, *, test: bool, mask_prompt: bool, refusal=None
+    folder: Path, splits: dict[str, Split], batch_size, *, test: bool, mask_prompt: bool, refusal=None, tokenizer=None
 ) -> list[Finding]:
     where = shown(folder)
     evidence = listed(listing(folder))
@@ -202,7 +205,8 @@ def _findings(
         # Which rows come after the last batch is only known if all rows are good.
         batches += _batches(split, batch_size, test, faulty=bool(found))
     findings += schemas.in_files(faults, where) + batches
-    return findings + schemas.check_kinds(splits, where)
+    keys = [] if faults else row_keys.check(splits, tokenizer, where)
+    return findings + keys + schemas.check_kinds(splits, where)
 
 
 def _unread(split: Split) -> list[schemas.Lines]:

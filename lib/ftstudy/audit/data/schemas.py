@@ -10,6 +10,7 @@ from ...chat_format.prompts import is_text
 from ...chat_format.rows import Split, is_conversation
 from ..evidence import counted, listed, quoted
 from ..findings import SEVERITIES, Check, Finding
+from . import row_keys
 
 FIX_LINES = "Extract the variant again, or fix these lines."
 BLANK_LINE = Check(
@@ -74,6 +75,7 @@ class Lines:
     severity: str
     lines: list[str]
     what: str
+    fix: str | None = None
 
 
 def in_files(found: list[Lines], where: str) -> list[Finding]:
@@ -92,7 +94,8 @@ def _finding(same: list[Lines], where: str) -> Finding:
     lines = [f"{one.split.path.name} {line}" if several else line for one in same for line in one.lines]
     severity = min((one.severity for one in same), key=SEVERITIES.index)
     where = where if several else first.split.where
-    return first.check.found(severity, f"{subject} {number} {first.what}", evidence=listed(lines), where=where)
+    title = f"{subject} {number} {first.what}"
+    return first.check.found(severity, title, evidence=listed(lines), where=where, fix=first.fix)
 
 
 def check_rows(split: Split, test: bool, mask_prompt: bool, refusal=None) -> list[Lines]:
@@ -101,13 +104,14 @@ def check_rows(split: Split, test: bool, mask_prompt: bool, refusal=None) -> lis
     Unless they are plain, rows are handed to mlx-lm's dataset class: `refusal(row, schema, features)` gives the error
     with which it aborts, or None. Without it, for want of a tokenizer, the shape of the rows decides.
     """
-    other, wrong, schema = [], [], split.schema
+    other, wrong, unread, schema = [], [], [], split.schema
     for number, row in zip(split.numbers, split.rows):
         kind = split.schema_of(row)
         if kind and schema and not _has_keys(split, schema, row):
             other.append(f"line {number}: {KINDS[kind]}, after a first row with {KINDS[schema]}")
         elif problem := _problem(split, schema or kind, row, refusal):
             wrong.append(f"line {number}: {problem}")
+            unread.append(row)
     masked = schema == "text" and mask_prompt
     if masked:
         other.insert(0, f"line {split.numbers[0]}: plain text, and the config says mask_prompt: true")
@@ -115,9 +119,12 @@ def check_rows(split: Split, test: bool, mask_prompt: bool, refusal=None) -> lis
     unused = split.name == "test" and not test
     opened = bool(split.rows) and schema is None
     severities = ["warning" if unused and not aborts else "error" for aborts in (masked, opened)]
+    what, fix = "that the trainer cannot take", None
+    if form := row_keys.conversion(split, unread):
+        what, fix = f"{what}: {form[0]}", form[1]
     found = [
         Lines(split, MIXED_SCHEMAS, severities[0], other, "with a schema that this run does not take"),
-        Lines(split, BAD_MESSAGES, severities[1], wrong, "that the trainer cannot take"),
+        Lines(split, BAD_MESSAGES, severities[1], wrong, what, fix),
     ]
     return [one for one in found if one.lines]
 

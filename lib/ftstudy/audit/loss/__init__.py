@@ -10,7 +10,7 @@ from ...configs import study
 from ..evidence import counted, listed, quoted, row_lines
 from ..findings import Check, Finding
 from ..run_inputs import RunInputs
-from . import reply_borders, text_rows
+from . import changing_template, reply_borders, text_rows
 
 TEMPLATE_REFUSES = Check(
     "loss.template_refuses",
@@ -82,6 +82,17 @@ EARLIER_REPLIES = Check(
     bad="ftstudy: {train_on: all}   with a template that drops the thinking of earlier replies",
     good="ftstudy: {train_on: last}",
 )
+UNTRAINED_REPLIES = Check(
+    "loss.untrained_replies",
+    ("info",),
+    "Earlier replies of a row carry no loss: only the last one is trained.",
+    cause="With mask_prompt, mlx-lm trains the last message of a row. All that comes before it is prompt, the replies there "
+    "included.",
+    fix="No action needed if each reply is also the last one of a row. Otherwise write one row per reply, or let this "
+    "study's trainer train all of them: `ftstudy: {{train_on: all}}`.",
+    bad="rows of 7 replies with mask_prompt: true",
+    good="one row per reply",
+)
 CHECKS = (
     TEMPLATE_REFUSES,
     NAN_BATCH,
@@ -90,8 +101,10 @@ CHECKS = (
     TRUNCATED,
     PADDING,
     EARLIER_REPLIES,
+    UNTRAINED_REPLIES,
     *reply_borders.CHECKS,
     *text_rows.CHECKS,
+    *changing_template.CHECKS,
 )
 NAMES = {
     "prompt": "prompt",
@@ -110,7 +123,7 @@ def check(inputs: RunInputs) -> list[Finding]:
         name for name in ("train", "valid", *["test"] * (inputs.config.get("test") is True)) if name in inputs.splits
     ]
     found = [replace(item, where=inputs.splits[name].where) for name in splits for item in _of_split(inputs, name)]
-    return found + text_rows.check(inputs, splits, TRUNCATED)
+    return [*found, *text_rows.check(inputs, splits, TRUNCATED), *changing_template.check(inputs)]
 
 
 def _of_split(inputs: RunInputs, split: str) -> list[Finding]:
@@ -124,6 +137,7 @@ def _of_split(inputs: RunInputs, split: str) -> list[Finding]:
     if training:
         masked = stock and bool(inputs.config.get("mask_prompt"))
         findings += _shares(mask, inputs.tokenizer, masked)
+        findings += _untrained_replies(mask, masked)
         findings += _padding(mask) if stock else _earlier_replies(mask)
         findings += reply_borders.check(mask, inputs.tokenizer, masked)
     return findings
@@ -233,6 +247,19 @@ def _padding(mask: LossMask) -> list[Finding]:
         return []
     evidence = f"{own:,} tokens of rows in {len(mask.batches):,} batches of {size}, {area:,} tokens in all"
     return [PADDING.found("info", f"{1 - own / area:.0%} of the batches is padding", evidence=evidence)]
+
+
+def _untrained_replies(mask: LossMask, masked: bool) -> list[Finding]:
+    if not masked and mask.train_on != "last":
+        return []
+    replies = [sum(one["role"] == "assistant" for one in row["messages"]) for row in mask.rendering.rows]
+    total, several = sum(replies), sum(number > 1 for number in replies)
+    if not several:
+        return []
+    left = total - sum(number > 0 for number in replies)
+    title = f"{left:,} of {counted(total, 'reply', 'replies')} carry no loss: only the last reply of a row is trained"
+    evidence = f"{counted(several, 'row')} of {len(replies):,} with several replies, at most {max(replies)}"
+    return [UNTRAINED_REPLIES.found("info", title, evidence=evidence)]
 
 
 def _earlier_replies(mask: LossMask) -> list[Finding]:
