@@ -14,6 +14,23 @@ from types import SimpleNamespace
 import pytest
 import yaml
 from faults import conversations
+from faults.forms import (
+    ASKED,
+    IN_CHATML,
+    MISTRAL,
+    QA,
+    TOOLS,
+    as_it_is,
+    call_as_text,
+    called_before,
+    calling,
+    in_parts,
+    labelled,
+    said,
+    several,
+    text,
+    thinking,
+)
 from ftstudy import audit
 from ftstudy.models import base_models
 from mlx_lm.tuner import datasets
@@ -35,55 +52,7 @@ class Case:
     profile: dict | None = None
 
 
-def said(row):
-    """Question and reply of a row."""
-    return row["messages"][-2]["content"], row["messages"][-1]["content"]
-
-
-def as_it_is(row, number):
-    return row
-
-
-def turns(question, reply, **of_reply):
-    return {"messages": [{"role": "user", "content": question}, {"role": "assistant", "content": reply} | of_reply]}
-
-
 # --- tool calls -------------------------------------------------------------------------------
-
-TOOLS = [
-    {
-        "type": "function",
-        "function": {
-            "name": "remind",
-            "description": "Set a reminder",
-            "parameters": {"type": "object", "properties": {"what": {"type": "string"}}},
-        },
-    }
-]
-MISSING = object()
-
-
-def calling(content=MISSING, arguments=dict, tools=TOOLS):
-    """Rows whose reply is a tool call, with arguments as an object (dict) or as a JSON text (str)."""
-
-    def change(row, number):
-        question, reply = said(row)
-        given = {"what": reply}
-        function = {"name": "remind", "arguments": given if arguments is dict else json.dumps(given)}
-        made = turns(question, content, tool_calls=[{"id": "c1", "type": "function", "function": function}])
-        if content is MISSING:
-            del made["messages"][-1]["content"]
-        return made | {"tools": tools}
-
-    return change
-
-
-def called_before(row, number):
-    """A call in the middle: the reply answers what the tool said."""
-    made, reply = calling()(row, number), said(row)[1]
-    made["messages"] += [{"role": "tool", "content": f"saved {number}"}, {"role": "assistant", "content": reply}]
-    return made
-
 
 TWICE = (("data.tool_calls", ERROR),)
 CALLS = {
@@ -105,12 +74,6 @@ CALLS = {
 # --- content in parts -------------------------------------------------------------------------
 
 
-def in_parts(row, number):
-    for message in row["messages"]:
-        message["content"] = [{"type": "text", "text": message["content"]}]
-    return row
-
-
 def with_picture(row, number):
     row = in_parts(row, number)
     row["messages"][-2]["content"].append({"type": "image", "image": f"{number}.png"})
@@ -127,22 +90,6 @@ CONTENT_PARTS = {
 }
 
 # --- thoughts and calls as text ---------------------------------------------------------------
-
-
-def thinking(share=1.0):
-    def change(row, number):
-        question, reply = said(row)
-        thought = f"<think>\nthey asked about {question[:30]!r}, a short answer will do\n</think>\n\n"
-        row["messages"][-1]["content"] = thought * (number % 10 < 10 * share) + reply
-        return row
-
-    return change
-
-
-def call_as_text(row, number):
-    call = json.dumps({"name": "remind", "arguments": {"what": said(row)[1]}})
-    row["messages"][-1]["content"] = f"<tool_call>\n{call}\n</tool_call>"
-    return row
 
 
 def half_a_thought(row, number):
@@ -164,14 +111,6 @@ REASONING = {
 # --- labels -----------------------------------------------------------------------------------
 
 
-def labelled(label):
-    def change(row, number):
-        row["messages"][-1]["content"] = label.format(said(row)[1], number % 3)
-        return row
-
-    return change
-
-
 def by_owner(row, number):
     row["messages"][0]["content"] = "You are Robin."
     return labelled("Robin: {}")(row, number)
@@ -186,16 +125,6 @@ LABELS = {
 # --- rows of plain text -----------------------------------------------------------------------
 
 UNMASKED = {"mask_prompt": False}
-
-
-def text(form):
-    """Rows of text; `form` has places for the system text, the question and the reply."""
-
-    def change(row, number):
-        system, (question, reply) = row["messages"][0]["content"], said(row)
-        return {"text": form.format(system=system, question=question, reply=reply)}
-
-    return change
 
 
 def printed(as_text):
@@ -216,9 +145,6 @@ def history(row, number):
     return {"text": f"{question}\nSam: {reply}\n" * 20}
 
 
-MISTRAL = "[INST] {question} [/INST] {reply}</s>"
-IN_CHATML = "<|im_start|>system\n{system}<|im_end|>\n<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n{reply}<|im_end|>\n"
-QA, ASKED = "Q: {question}\nA: {reply}", "Q: {context}\nA:"
 HEADER, PRINTED = (("parity.role_header", ERROR),), (("data.printed_messages", ERROR),)
 TEXTS = {
     "04 a start token that mlx-lm adds again": Case(
@@ -339,11 +265,6 @@ def builds(share):
         return row
 
     return change
-
-
-def several(row, number):
-    question, reply = said(row)
-    return {"messages": [*turns(f"and number {number}?", f"fine with me, {number}")["messages"], *row["messages"][1:]]}
 
 
 STRUCTURE = {

@@ -9,6 +9,7 @@ import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from itertools import count
 from pathlib import Path
 
 import yaml
@@ -19,7 +20,7 @@ from fusing import fuse, quantize
 from served_models import CHATML_ONCE, GEMMA, write_gguf
 from templates import tokenizer_folder
 
-from . import conversations
+from . import conversations, forms
 
 CHATML = chat_format.CHATML % "{context}"
 
@@ -39,9 +40,26 @@ class Plan:
     adapter: bool = False
     fused: bool = False  # of a model that is wide enough to be quantized, to so many bits:
     bits: int = 0  # 0: not quantized
+    rows: str = ""  # the form of the rows, one of FORMS; "": messages with texts
+    without: tuple = ()  # splits that have no file
     config: tuple = ()  # changed keys
 
 
+FORMS = {
+    "calls": forms.calling(),
+    "calls before": forms.called_before,
+    "calls as text": forms.call_as_text,
+    "parts": forms.in_parts,
+    "thoughts": forms.thinking(),
+    "labels": forms.labelled("Answer: {}"),
+    "several": forms.several,
+    "pairs": forms.completion,
+    "chatml": forms.text(forms.IN_CHATML),
+    "mistral": forms.text(forms.MISTRAL),
+    "qa": forms.text(forms.QA),
+}
+TEXTS = ("chatml", "mistral", "qa")
+UNMASKED = (("mask_prompt", False),)
 PLANS = {
     "texter-chatml": Plan(),
     "texter-chatml-12": Plan(train=12, meta=False),
@@ -73,6 +91,25 @@ PLANS = {
     "gguf-llama3": Plan("formal", "llama3", train=60, profile="gguf"),
     "trained-chatml": Plan(train=60, adapter=True),
     "trained-gemma": Plan("formal", "gemma", train=60, system=False, adapter=True),
+    "calls-tools": Plan(template="tools", train=60, system=False, meta=False, rows="calls"),
+    "calls-before-tools": Plan("formal", "tools_of_text", train=60, meta=False, rows="calls before"),
+    "calls-tags": Plan("labels", "tags", train=60, meta=False, rows="calls as text"),
+    "parts-parts": Plan("bilingual", "parts", train=60, meta=False, rows="parts"),
+    "thoughts-thoughts": Plan(template="thoughts", train=60, meta=False, rows="thoughts"),
+    "answers-smollm2": Plan("formal", "smollm2", train=60, meta=False, rows="labels"),
+    "several-llama3": Plan("emoji", "llama3", train=60, meta=False, rows="several"),
+    "pairs-chatml": Plan(train=60, meta=False, rows="pairs"),
+    "notest-chatml": Plan(train=60, meta=False, without=("test",)),
+    "text-smollm2": Plan(template="smollm2", train=60, meta=False, rows="chatml", config=UNMASKED),
+    "text-mistral": Plan("formal", "mistral", train=60, meta=False, rows="mistral", config=UNMASKED),
+    "text-qa": Plan(
+        template="smollm2",
+        train=60,
+        meta=False,
+        rows="qa",
+        config=UNMASKED,
+        profile=(("kind", "template"), ("template", forms.ASKED)),
+    ),
     "fused-chatml": Plan(train=60, adapter=True, fused=True),
     "fused-chatml-8bit": Plan(train=60, adapter=True, fused=True, bits=8),
 }
@@ -208,8 +245,10 @@ def build(name: str, folder: Path, seed: int = 0) -> Study:
     fewer = max(2 * BATCH, plan.train // 8 // BATCH * BATCH) if plan.train > 12 else BATCH
     sizes = {"train": plan.train, "valid": fewer, "test": fewer}
     splits, meta = conversations.dataset(plan.persona, sizes, plan.form, plan.system, seed)
+    form, numbers = FORMS.get(plan.rows), count()
     for split, rows in splits.items():
-        study.write(split, rows)
+        if split not in plan.without:
+            study.write(split, [form(row, next(numbers)) for row in rows] if form else rows)
     if plan.meta:
         write_jsonl(study.data / "meta.jsonl", meta)
         write_json(study.data / "origin.json", {"source": "chat.db", "owner": study.owner, "kind": "imessage"})

@@ -78,7 +78,7 @@ KNOWN = {
     "prompt_not_prefix": ("loss.prompt_not_prefix",),
     "empty_turns": ("data.empty_reply", "data.empty_user"),
     "settings_ignored": ("config.unknown_key", "config.dead_key", "config.duplicate_key", "config.lora_alpha"),
-    "same_rows": ("data.duplicates", "data.dominating_reply"),
+    "same_rows": ("data.duplicates", "data.dominating_reply", "data.near_duplicates"),
     "splits_leak": (
         "splits.exact_duplicate",
         "splits.near_duplicate",

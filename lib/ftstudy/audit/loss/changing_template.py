@@ -1,10 +1,9 @@
 """A chat template that writes the same row differently: on another day, or each time."""
 
-import re
 from datetime import datetime
 
 from ...chat_format.template import Template, date_formats
-from ..evidence import listed, quoted
+from ..evidence import quoted
 from ..findings import Check, Finding
 from ..run_inputs import RunInputs
 
@@ -48,12 +47,8 @@ def check(inputs: RunInputs) -> list[Finding]:
 
 
 def _differing(one: str | None, other: str | None) -> list[str]:
+    """The places at which two renderings part."""
     texts = [one or "", other or ""]
     at = next((at for at, (a, b) in enumerate(zip(*texts)) if a != b), min(map(len, texts)))
     start = max(0, at - AROUND)
-    return listed(
-        [
-            f"{when}: {quoted(re.sub(r'\s+', ' ', text[start : at + AROUND]))}"
-            for when, text in zip(("now", "another time"), texts)
-        ]
-    )
+    return [f"{when}: {quoted(text[start : at + AROUND])}" for when, text in zip(("once", "again"), texts)]
