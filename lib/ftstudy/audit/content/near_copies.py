@@ -17,6 +17,7 @@ NEAR_DUPLICATES = Check(
 )
 CHECKS = (NEAR_DUPLICATES,)
 ENOUGH = 20  # different rows
+FEW_WORDS = 9  # shorter rows are alike in every chat
 MOSTLY = 0.5  # of the rows
 ALIKE = 0.6  # of the runs of three words that two rows have
 SAMPLE = 400  # rows of a file, evenly spread
@@ -32,6 +33,7 @@ def check(inputs: RunInputs, rows: dict) -> list[Finding]:
         if len(sample) < ENOUGH:
             continue
         alike = _largest([_runs(text) for text, _ in sample])
+        alike = [at for at in alike if len(set(WORD.findall(sample[at][0].casefold()))) > FEW_WORDS]
         if len(alike) < MOSTLY * len(sample):
             continue
         share = len(alike) / len(sample)
