@@ -160,12 +160,16 @@ def test_names_and_values_of_other_people_stay_text(reports):
 @browser.needs_chromium
 @pytest.mark.parametrize("dark", [False, True])
 def test_the_page_fits_a_phone_and_asks_for_nothing(reports, dark):
+    from axe_playwright_python.sync_playwright import Axe
+
     at(make_run(reports, "first"), "2026-01-01 10:00:00")
     at(make_run(reports, "x" * 200, headline="y" * 300), "2026-01-02 10:00:00")
     path = index.write(reports)
     with browser.page() as tab:
         browser.show(tab, path, 360, "dark" if dark else "light")
         assert tab.evaluate("document.documentElement.scrollWidth") <= 360
+        found = Axe().run(tab).response["violations"]
+        assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []
         assert tab.said == [] and tab.asked == [path.as_uri()]
         ink, paper = (
             tab.evaluate(f"getComputedStyle(document.querySelector('article')).{name}")

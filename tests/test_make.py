@@ -161,6 +161,12 @@ def test_a_dry_run_asks_what_would_run_and_runs_nothing(clone):
     assert make(clone, "-n", "train", "CONFIG=a.yaml")[1] == []
 
 
+def test_a_blind_test_is_of_a_run_and_takes_what_its_page_saved(clone):
+    assert make(clone, "blind", "RUN=mine")[1][-1]["arguments"][3:] == ["blind", "--", "mine"]
+    told = make(clone, "blind", "TAKE=my choices.json")[1][-1]["arguments"]
+    assert told[3:] == ["blind", "--take=my choices.json", "--", "demo"]
+
+
 def test_another_lock_sets_up_again_whatever_the_dates(clone):
     lock = clone / "requirements.lock"
 

@@ -4,6 +4,7 @@ import ast
 import hashlib
 import os
 import re
+from collections.abc import Callable
 from contextlib import chdir, contextmanager, suppress
 from pathlib import Path
 
@@ -23,21 +24,24 @@ from ..errors import StudyError
 from ..files import read_json, write_json, write_text
 from ..files.folders import keep_private, new_folder, scratch
 from ..paths import NOTEBOOKS, check_names, shown
+from ..progress import span, ticking
 from .headless_kernel import Manager
 
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def execute(name: str, run: Path, parameters: dict[str, str]) -> Path:
-    """Run notebooks/<name>.ipynb with these parameters into the run's folder.
+def execute(name: str, run: Path, parameters: dict[str, str], describe: Callable[[float], str] | None = None) -> Path:
+    """Run notebooks/<name>.ipynb with these parameters into the run's folder, and say how far it is.
 
-    `parameters`: name -> value as text. A notebook that fails stays as `<name>.failed.ipynb`.
+    `parameters`: name -> value as text; `describe`: as for `progress.ticking`. A notebook that fails stays as
+    `<name>.failed.ipynb`.
     Raises StudyError if a cell fails, with the cell's own message, if its process dies, or if a parameter is unknown.
     """
     check_names(*parameters.values(), run)
     source, given = _source(name), _given(name, parameters)
     done, failed = run / f"{name}.ipynb", run / f"{name}.failed.ipynb"
-    with _headless() as settings, new_folder(done) as folder:
+    describe = describe or (lambda seconds: f"{name}: {span(seconds)}")
+    with ticking(describe), _headless() as settings, new_folder(done) as folder:
         written = folder / done.name
         try:
             papermill.execute_notebook(

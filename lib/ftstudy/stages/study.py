@@ -336,8 +336,7 @@ def _execute(name: str, folder: Path, given: dict, describe: Callable[[float], s
     """Run a notebook, and say how far it is: `describe`, as for `progress.ticking`."""
     from . import notebooks  # what it needs takes seconds to import, and a study that is up to date needs none of it
 
-    with ticking(describe or _as_last_time(name, folder)):
-        notebooks.execute(name, folder, {"run": folder.name} | _texts(given))
+    notebooks.execute(name, folder, {"run": folder.name} | _texts(given), describe or _as_last_time(name, folder))
 
 
 def _as_last_time(name: str, folder: Path) -> Callable[[float], str]:
