@@ -153,7 +153,14 @@ ifeq ($(SOURCE),$(DEMO))
 	@$(STUDY) demo
 endif
 
-test: | $(READY) #: run the tests, and compare the notebooks with their stored outputs
+# What drives a browser is 165 MB, so only the tests install it, and only next to a browser.
+.PHONY: browser
+browser: | $(READY)
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || exit 0; . lib/uv.sh; \
+	"$$uv" pip install --quiet --python $(PYTHON) --require-hashes --no-build --no-deps -r requirements-browser.lock || \
+	    stop "Could not install what tests the page in Chromium (see above). Connect to the network, then start again."
+
+test: | $(READY) browser #: run the tests, and compare the notebooks with their stored outputs
 	$(PYTHON) -m pytest tests -n auto --dist loadfile --no-loadscope-reorder
 	$(PYTHON) -m pytest notebooks --nbval --nbval-cell-timeout=120
 
@@ -224,7 +231,9 @@ lock: #: pin the packages of pyproject.toml again (UPGRADE=1: newest versions)
 	cp requirements.lock .cuda.lock; \
 	$(COMPILE) pyproject.toml --extra study --extra cuda --extra test -o .cuda.lock; \
 	mv .cuda.lock requirements-cuda.lock; \
-	echo uv | $(COMPILE) - $(if $(UPGRADE),--upgrade) -o requirements-uv.lock
+	echo uv | $(COMPILE) - $(if $(UPGRADE),--upgrade) -o requirements-uv.lock; \
+	printf '%s\n' playwright axe-playwright-python | \
+	    $(COMPILE) - -c requirements.lock $(if $(UPGRADE),--upgrade) -o requirements-browser.lock
 
 clean: ## remove the environment (.venv, .venv-uv, .mutation); data/ and reports/ stay
 	rm -rf .venv .venv-uv .mutation

@@ -1,5 +1,6 @@
 """A page in Debian's Chromium without a network."""
 
+import importlib.util
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +9,11 @@ from pathlib import Path
 import pytest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium (Debian: apt install chromium)")
+DRIVEN = all(map(importlib.util.find_spec, ("playwright", "axe_playwright_python")))
+needs_chromium = pytest.mark.skipif(
+    CHROMIUM is None or not DRIVEN,
+    reason="needs Chromium (Debian: apt install chromium), and what `make test` installs next to it",
+)
 
 
 @contextmanager

@@ -3,12 +3,13 @@
 import ast
 import re
 from importlib import metadata
+from importlib.util import find_spec
 
 import pytest
 from ftstudy import paths
 from packaging.requirements import Requirement
 
-LOCKS = ["requirements.lock", "requirements-cuda.lock", "requirements-uv.lock"]
+LOCKS = ["requirements.lock", "requirements-cuda.lock", "requirements-uv.lock", "requirements-browser.lock"]
 # Licences that ask for no more than to be named, as metadata calls them; the words between them do not matter.
 FREE = (
     r"MIT(-0|-CMU| License)?|(\d-Clause )?BSD( License)?|0BSD|BSD-\d-Clause|Apache([- ]2\.0)?( Software)?( License)?|"
@@ -28,7 +29,13 @@ def packages(lock):
     return [Requirement(line.rstrip(" \\")) for line in lines if line[:1].isalnum()]
 
 
-INSTALLED = {need.name for need in packages("requirements.lock") if need.marker is None or need.marker.evaluate()}
+def installed(lock):
+    return {need.name for need in packages(lock) if need.marker is None or need.marker.evaluate()}
+
+
+INSTALLED = installed("requirements.lock")
+if find_spec("playwright"):  # only next to a browser
+    INSTALLED |= installed("requirements-browser.lock")
 
 
 def licence(package):

@@ -38,7 +38,7 @@ def applies(requirement, platform, python="3.12"):
     return requirement.marker is None or requirement.marker.evaluate(environment)
 
 
-@pytest.mark.parametrize("lock", [*LOCKS, "requirements-uv.lock"])
+@pytest.mark.parametrize("lock", [*LOCKS, "requirements-uv.lock", "requirements-browser.lock"])
 def test_every_pin_is_exact_and_has_hashes(lock):
     for requirement, hashes in entries(lock):
         assert re.fullmatch(r"==[^*,]+", str(requirement.specifier)), requirement
@@ -46,7 +46,9 @@ def test_every_pin_is_exact_and_has_hashes(lock):
         assert hashes and all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", h) for h in hashes), requirement
 
 
-@pytest.mark.parametrize("path", [*LOCKS, "requirements-uv.lock", "environment.yml", "Makefile"])
+@pytest.mark.parametrize(
+    "path", [*LOCKS, "requirements-uv.lock", "requirements-browser.lock", "environment.yml", "Makefile"]
+)
 def test_no_index_address(path):
     text = (ROOT / path).read_text()
     assert "://" not in text
