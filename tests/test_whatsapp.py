@@ -980,3 +980,48 @@ def test_renamed_zip_is_recognized(folder, name):
 def test_text_of_any_name_is_recognized(folder, name):
     file = write(folder / name, lines(f"{ANDROID}Anna: hi", f"{ANDROID}Sam: hey"))
     assert read_messages(file, me=["Sam"]).attrs["kind"] == "whatsapp"
+
+
+def test_unknown_halves_of_the_day_follow_from_the_order_of_messages(read):
+    clocks = [("9:10", "matene"), ("12:30", "vespere"), ("5:45", "vespere"), ("12:10", "matene"), ("8:00", "matene")]
+    said = [f"{13 + at // 3}.09.2024, {clock} {half} - Anna: {at}" for at, (clock, half) in enumerate(clocks)]
+    table = read(lines(*said, "15.09.2024, 8:00 vespere - Sam: 5"))
+    assert [f"{time:%H:%M}" for time in table["timestamp"]] == ["09:10", "12:30", "17:45", "00:10", "08:00", "20:00"]
+    assert noted(table, "'matene' is the morning and 'vespere' the afternoon")
+
+
+def test_group_notices_under_the_groups_name_without_marks(read):
+    notice = f"{IPHONE}Team: Anna added Ben"
+    table = read(lines(notice, f"{IPHONE}Anna: hi", f"{IPHONE}Sam: hey"), "WhatsApp Chat - Team/_chat.txt")
+    assert kinds(table) == ["system", "text", "text"] and set(table["conversation"]) == {"group:Team"}
+
+
+def test_short_exports_of_the_same_people_put_together_are_refused(read):
+    text = lines("13.09.2024, 10:00 - Anna: a", "13.09.2024, 10:01 - Sam: b", "14.09.2024, 10:01 - Sam: c")
+    text += lines("9/15/24, 10:00 AM - Anna: d", "9/15/24, 10:01 AM - Sam: e")
+    refused(lambda: read(text), "two exports put together", "line 4", "2 messages")
+
+
+@pytest.mark.parametrize("text", ["NULL", "Null", "null."])
+def test_null_otherwise_written_stays_text(read_one, text):
+    assert read_one(text) == (text, "text")
+
+
+def test_unknown_halves_of_the_day_that_nothing_settles_are_refused(read):
+    said = [f"{13 + at}.09.2024, 9:10 {('matene', 'vespere')[at % 2]} - Anna: {at}" for at in range(6)]
+    refused(lambda: read(lines(*said)), "'matene'", "'vespere'", "AM and PM")
+
+
+def test_unknown_word_in_the_dates_of_a_morning_is_noted(read):
+    table = read(lines("13.09.2024, 9:10 vespere - Anna: a", "13.09.2024, 9:11 vespere - Sam: b"))
+    assert noted(table, "vespere in its dates is not known")
+    assert not noted(read(lines("13.09.2024 klo 9.10 - Anna: a")), "not known")
+
+
+@pytest.mark.parametrize("language", ["en", "de", "fr", "es", "ja", "tr"])
+def test_days_of_the_week_in_dates_are_left_out(read, language):
+    locale, first = Locale.parse(language), datetime(2024, 9, 13, 9, 45)
+    days = [first + timedelta(days=day, hours=day) for day in range(14)]
+    heads = [f"{format_date(day, 'EEE', locale=locale)}, {format_date(day, 'd MMM y', locale='en')}" for day in days]
+    table = read(lines(*(f"{head}, {day:%H:%M} - Anna: {day.day}" for head, day in zip(heads, days))))
+    assert [f"{time:%Y-%m-%d %H:%M}" for time in table["timestamp"]] == [f"{day:%Y-%m-%d %H:%M}" for day in days]

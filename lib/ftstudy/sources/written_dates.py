@@ -92,7 +92,7 @@ def moment_of(text: str) -> datetime | None:
     text = text[: zone.start()] if zone else text
     for written in (text, f"{text} 00:00", text.partition(" ")[2]):  # the last without the day of the week
         stamp = stamp_of(written)
-        if stamp is None or any(word not in _names()[2] for filler in stamp.form[-1] for word in filler.split()):
+        if stamp is None or not all(is_known(word) for filler in stamp.form[-1] for word in filler.split()):
             continue
         found = readings(*stamp.numbers)
         if len(found) == 1 and (stamp.form[2] or len(stamp.numbers[0]) == 4):
@@ -203,6 +203,8 @@ def _planned(pieces: list[str], dates: range, clock: slice, month_in_words: bool
     for at in (clock.stop, clock.start):  # a half of the day is next to the time
         if not hours and (half := _half_in(words.get(at, []))):
             words[at], hours = half
+    weekdays = _names()[3] if any(words.values()) else set()
+    words = {at: [word for word in one if word not in weekdays] for at, one in words.items()}
     fillers = tuple(" ".join(one) for at, one in sorted(words.items()) if one)
     if sum(len(one) for one in words.values()) > _LONGEST[0] or any(
         len(word) > _LONGEST[1] for one in words.values() for word in one
@@ -250,8 +252,9 @@ _HALVES_OFTEN = {"am": _MORNING, "pm": _AFTERNOON}
 
 
 @cache
-def _names() -> tuple[dict[str, tuple[int, ...]], dict[str, int], dict[str, str]]:
-    """(half of the day -> its hours, month -> its number, each of these words and of those between -> its language).
+def _names() -> tuple[dict[str, tuple[int, ...]], dict[str, int], dict[str, str], set[str]]:
+    """(half of the day -> its hours, month -> its number, each of these words and of those between -> its language,
+    days of the week).
 
     Where languages disagree, the one that comes first in LANGUAGES counts.
     """
@@ -260,6 +263,7 @@ def _names() -> tuple[dict[str, tuple[int, ...]], dict[str, int], dict[str, str]
     halves: dict[str, tuple[int, ...]] = {}
     months: dict[str, int] = {}
     languages: dict[str, str] = {}
+    weekdays: set[str] = set()
     for language in LANGUAGES:
         locale = Locale.parse(language)
         rules = {name: _hours(rule) for name, rule in locale.day_period_rules.get(None, {}).items()}
@@ -271,6 +275,7 @@ def _names() -> tuple[dict[str, tuple[int, ...]], dict[str, int], dict[str, str]
                     if name in rules:
                         halves.setdefault(_one_word(word), rules[name])
                         words.update(_BETWEEN.split(word.casefold()))
+                weekdays.update(map(_one_word, locale.days[context][width].values()))
                 for number, word in locale.months[context][width].items():
                     months.setdefault(_one_word(word), number)
                     words.add(_one_word(word))
@@ -280,11 +285,21 @@ def _names() -> tuple[dict[str, tuple[int, ...]], dict[str, int], dict[str, str]
                 words.update(_BETWEEN.split(quoted.casefold()))
         for word in words - {"", "am", "pm", "a", "p", "m"}:
             languages.setdefault(word, language.partition("_")[0])
-    return halves, months, languages | {word: one for one, more in _MORE_WORDS.items() for word in more.split()}
+    return (
+        halves,
+        months,
+        languages | {word: one for one, more in _MORE_WORDS.items() for word in more.split()},
+        weekdays,
+    )
 
 
 def _one_word(name: str) -> str:
     return "".join(_BETWEEN.split(name.casefold()))
+
+
+def is_known(word: str) -> bool:
+    """Whether a word belongs to a date in some language."""
+    return word in _names()[2]
 
 
 def orders_of_words(words: Iterable[str]) -> set[str]:

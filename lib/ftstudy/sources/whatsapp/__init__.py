@@ -118,9 +118,13 @@ def _chat(file: Path, me, by_hand, hints, is_only_file, zone, skipped: dict, not
         for sender, words in split_senders(bodies, me)
     ]
     if by_iphone and LRM not in text:  # copies and other programs take the marks out
-        is_notice = notices({sender for sender, _, _ in said})
+        names = {sender for sender, _, _ in said}
+        is_notice, is_group_name = notices(names), title in names and len(names) > 2
         said = [
-            (sender, "system" if kind == "text" and is_notice(words) else kind, words) for sender, kind, words in said
+            (sender, "system", words)
+            if kind == "text" and (is_notice(words) or (is_group_name and sender == title))
+            else (sender, kind, words)
+            for sender, kind, words in said
         ]
     owners = owners_among({sender for sender, _, _ in said}, me)
     others = {sender for sender, kind, _ in said if kind != "system"} - owners

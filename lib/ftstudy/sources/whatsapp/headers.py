@@ -4,16 +4,16 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from datetime import date
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import StudyError
 from ...paths import shown
-from ..written_dates import Stamp, readings, stamp_of
+from ..written_dates import Stamp, is_known, readings, stamp_of
 from .phrases import MARKS
 
-JOINED = 5  # lines in another form at the beginning or end of a file, from which it is two exports put together
+JOINED = 5  # lines in another form at an end of a file, from which it is two exports put together; 2 by the same people
 PASTED = 50  # … and anywhere in it; fewer were pasted into a message
 LONGEST = 70  # characters of a date and time
 FILLERS = {"klo", "à", "um", "at"}  # words in a date that one line is enough to believe
@@ -67,7 +67,7 @@ class Header(NamedTuple):
 def find_headers(file: Path, text: str, notes: list, by_hand: re.Pattern | None = None) -> list[Header]:
     """The headers in the most frequent form, or in the one given `by_hand`. Lines in another form were pasted into a
     message; `notes` counts them. StudyError: they are messages of a second export."""
-    found = list(_headers(text) if by_hand is None else _as_given(text, by_hand))
+    found = _with_halves(file, list(_headers(text) if by_hand is None else _as_given(text, by_hand)), notes)
     if not found:
         return []
     form, count = Counter(header.form for header in found).most_common(1)[0]
@@ -79,7 +79,14 @@ def find_headers(file: Path, text: str, notes: list, by_hand: re.Pattern | None 
             f"{shown(file)}: {len(found) - count:,} lines start with a date in another form than the file's "
             f"{count:,} messages, so they were read as pasted text."
         )
-    return [header for header in found if header.form == form]
+    chosen = [header for header in found if header.form == form]
+    unknown = [word for word in " ".join(form[-1]).split() if not is_known(word)]
+    if unknown and max(header.second for header in chosen) < 13 * 3600:
+        notes.append(
+            f"{shown(file)}: {', '.join(unknown)} in its dates is not known; if it is a half of the day, put AM or PM in its "
+            "place."
+        )
+    return chosen
 
 
 def _headers(text: str) -> Iterator[Header]:
@@ -96,21 +103,68 @@ def _headers(text: str) -> Iterator[Header]:
                 break
 
 
+def _with_halves(file: Path, found: list[Header], notes: list) -> list[Header]:
+    """The headers, in which two unknown words that take turns are the halves of the day: the order of the messages says
+    which is which."""
+    forms = Counter(header.form for header in found).most_common(2)
+    if len(forms) < 2 or forms[0][0][:-1] != forms[1][0][:-1]:
+        return found
+    words = [set(" ".join(form[-1]).split()) for form, _ in forms]
+    own = [words[0] - words[1], words[1] - words[0]]
+    pair = [form for form, _ in forms]
+    of_pair = [header for header in found if header.form in pair]
+    hours = [header.second // 3600 for header in of_pair]
+    runs = sum(one.form != other.form for one, other in pairwise(of_pair))
+    if not all(len(one) == 1 for one in own) or not hours or max(hours) > 12 or runs < 2:
+        return found
+    read = {late: [_in_half(header, late) for header in of_pair] for late in pair}
+    back = {late: _steps_back(headers) for late, headers in read.items()}
+    late, early = sorted(pair, key=back.get)
+    names = [" ".join(own[pair.index(form)]) for form in (early, late)]
+    if back[late] == back[early]:
+        raise StudyError(
+            f"{shown(file)}: {names[0]!r} and {names[1]!r} look like the halves of the day, but nothing says which is the "
+            "afternoon. Replace them by AM and PM in a copy of the file, and name the copy."
+        )
+    notes.append(
+        f"{shown(file)}: by the order of its messages, {names[0]!r} is the morning and {names[1]!r} the afternoon."
+    )
+    others = [header for header in found if header.form not in pair]
+    return sorted([*read[late], *others], key=lambda header: header.start)
+
+
+def _in_half(header: Header, late: tuple) -> Header:
+    """A header of a clock of twelve hours, in which dates of the form `late` are of the afternoon."""
+    second = header.second % 43_200 + (43_200 if header.form == late else 0)
+    return header._replace(stamp=header.stamp._replace(second=second), form=(*header.form[:-1], ()))
+
+
+def _steps_back(headers: list[Header]) -> int:
+    """How often a message is earlier than the one before it on the same day."""
+    return sum(one.numbers == other.numbers and other.second < one.second for one, other in pairwise(headers))
+
+
 def _refuse_joined(file: Path, text: str, found: list[Header], form: tuple) -> None:
     """StudyError if lines in another form are the messages of a second export, which would become parts of one message."""
     runs = [(same, list(run)) for same, run in groupby(found, lambda header: header.form == form)]
+    senders = {_sender(text, header) for header in found if header.form == form}
     for place, (same, run) in enumerate(runs):
         if same:
             continue
         is_first, is_last = place == 0, place == len(runs) - 1
         is_later = is_last and _is_later(run, runs[place - 1][1])
-        if len(run) >= PASTED or (len(run) >= JOINED and (is_first or is_later)):
+        least = 2 if {_sender(text, header) for header in run} <= senders else JOINED
+        if len(run) >= PASTED or (len(run) >= least and (is_first or is_later)):
             line = text.count("\n", 0, run[0].start) + 1
             raise StudyError(
                 f"{shown(file)} looks like two exports put together: from line {line:,} on, {len(run):,} messages write the "
                 "date in another form than the others, and would be read as parts of one message. Save each export as a "
                 "file of its own and name their folder; if the lines were pasted into a message, put a space before each."
             )
+
+
+def _sender(text: str, header: Header) -> str:
+    return text[header.end : header.end + 120].partition(": ")[0]
 
 
 def _is_later(run: list[Header], before: list[Header]) -> bool:
@@ -154,4 +208,4 @@ def _as_given(text: str, pattern: re.Pattern) -> Iterator[Header]:
         written = date_text if part["month"][0].isalpha() else date_text.replace(" ", "/")
         clock = f"{part['hour']}:{part['minute']}:{part.get('second') or '00'} {part.get('half') or ''}"
         if stamp := stamp_of(f"{written} {clock}"):
-            yield Header(*match.span(), stamp, (form, ()))
+            yield Header(*match.span(), stamp, (form, "", stamp.form[-1]))

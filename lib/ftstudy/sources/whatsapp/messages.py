@@ -44,7 +44,7 @@ def kind_and_text(text: str, by_iphone: bool) -> tuple[str, str]:
     key = MARKS.sub("", first).casefold() if len(first) < 400 else ""
     whole = "" if newline else STOP.sub("", key)
     kind = "unsent" if whole.startswith(phrases.UNSENT_BY_ADMIN) else WHOLE.get(whole)
-    if whole == NULL and not by_iphone:
+    if not by_iphone and MARKS.sub("", text).strip() == NULL:
         kind = "system"
     place = PLACE.match(key) if "://" in key else None
     if (place and place[1] in phrases.PLACES) or (rest and (key in phrases.POLLS or _is_poll(text))):
