@@ -4,6 +4,8 @@ import csv
 import datetime as dates
 import io
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -378,3 +380,10 @@ def test_spreadsheet_dates_are_refused(tmp_path, date):
     path.write_text(f'conversation,sender,timestamp,text\nAnna,Sam,"{date}",hi\n', encoding="utf-8")
     with pytest.raises(StudyError, match="ambiguous date"):
         table.read(path, me=["Sam"])
+
+
+def test_parquet_file_is_read_by_a_new_process(tmp_path):
+    file = write(tmp_path / "t.parquet", [row(minute=minute) for minute in range(30_000)])
+    code = f"from ftstudy.sources import read_messages; print(len(read_messages({str(file)!r}, me=['Anna'])))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "30000\n", done.stderr

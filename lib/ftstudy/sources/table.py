@@ -150,7 +150,8 @@ def _parquet(file: Path) -> Iterator[dict]:
         if opened.metadata.num_rows > MOST_ROWS:
             raise StudyError(f"{shown(file)} has {opened.metadata.num_rows:,} rows; at most {MOST_ROWS:,} are read.")
         columns = [name for name in NEEDED + OPTIONAL if name in there]
-        batches = opened.iter_batches(BATCH, columns=columns)
+        pyarrow.allocate_buffer(1 << 20)  # Arrow reserves a gigabyte of addresses once, which is not the file's doing
+        batches = opened.iter_batches(BATCH, columns=columns, use_threads=False)
         for rows in iter(lambda: _next(batches, columns, file), None):
             yield from rows
     except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
