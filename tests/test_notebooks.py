@@ -5,6 +5,7 @@ import re
 import shutil
 import statistics
 import subprocess
+from html import unescape
 from pathlib import Path
 
 import nbformat
@@ -273,6 +274,24 @@ def test_report_is_built_without_a_measured_tuned_model(run):
     finally:
         (run / "comparison.json").write_text(kept)
     assert "could not be measured" in page and "its file is damaged" in page
+
+
+@pytest.mark.slow
+def test_no_six_words_of_the_data_are_in_the_edition_to_share(run):
+    def six(text):
+        words = re.findall(r"\w+", text.lower())
+        return set(zip(*(words[at:] for at in range(6))))
+
+    source = (paths.DATA / "sample" / "telegram.json").read_text(encoding="utf-8")
+    rows = [path.read_text(encoding="utf-8") for path in (paths.DATA / run.name).rglob("*.jsonl")]
+    texts = [text for part in (source, *rows) for text in re.findall(r'"((?:[^"\\]|\\.)*)"', part)]
+    texts = [json.loads(f'"{text}"') for text in texts]
+    shown = re.sub(
+        r"<(style|script)\b.*?</\1>|<[^>]*>", " ", report_page.build(run, share=True).read_text(encoding="utf-8")
+    )
+    known = set().union(*map(six, texts))
+    assert len(known) > 1000 and not six(unescape(shown)) & known
+    assert "more likely" in shown or "times as likely" in shown
 
 
 @pytest.mark.slow
