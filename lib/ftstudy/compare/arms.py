@@ -24,6 +24,7 @@ from ..models import adapters, base_models
 from ..paths import absolute
 from ..printable import cut
 from ..progress import bar, seconds_left
+from ..wording import arm_name
 from . import faults, generation, likelihood
 
 FORM = 1  # of the stored files; raise it to ignore older ones
@@ -189,7 +190,7 @@ def _identity(model: dict) -> str:
 
 def _measure(folder, model, one, loaded, key, targets, writing, result) -> None:
     arm = (model["name"], one)
-    label = ", ".join(arm)
+    name, label = ", ".join(arm), arm_name(*arm)
     prompts = key[1]
 
     kept = stored(folder, [*key, targets], lambda: _plain(likelihood.score(loaded()[0], prompts, targets, label)))
@@ -197,12 +198,12 @@ def _measure(folder, model, one, loaded, key, targets, writing, result) -> None:
     if not np.isfinite(scores["reply"]).all() or np.isinf(scores["end"]).any():
         raise StudyError("Its loss is not a number: the weights are broken, as after training that diverged.")
     result["scores"][arm] = scores
-    result["costs"][f"scoring {label}"] = kept["cost"]
+    result["costs"][f"scoring {name}"] = kept["cost"]
     if one in model["writes"]:
         written = lambda: {"replies": generation.generate(*loaded(), prompts, label=label, **writing)}  # noqa: E731
         kept = stored(folder, [*key, writing], written)
         result["written"][arm] = kept["replies"]
-        result["costs"][f"writing {label}"] = kept["cost"]
+        result["costs"][f"writing {name}"] = kept["cost"]
 
 
 def _plain(found: dict) -> dict:
