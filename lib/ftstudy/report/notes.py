@@ -34,7 +34,7 @@ ORIGINAL = (
     "about the statements of that report, not about your fine-tune."
 )
 PRIVATE = (
-    "This page contains private messages: share it with care. `make report SHARE=1` writes one without anybody's words."
+    "This page contains private messages: share it with care. `ftstudy report --share` writes one without anybody's words."
 )
 SHARED = (
     "An edition without anybody's words: messages, replies, prompts, names and paths are left out. Numbers, verdicts and "
