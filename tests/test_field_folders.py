@@ -287,3 +287,94 @@ def test_59_every_name_in_a_fix_matches_a_module(user):
     assert "self_attn.qkv_proj for self_attn.q_proj" in fix and "mlp.gate_up_proj for mlp.gate_proj" in fix
     user.configure(lora_parameters=LORA | {"keys": ["self_attn.qkv_proj", "mlp.gate_up_proj"]})
     assert user.findings() == {}
+
+
+# --- base models --------------------------------------------------------------------------------
+
+
+def without_template(user, name="model"):
+    folder = user.folder / "model"
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    del settings["chat_template"]
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    folder.rename(user.folder / name)
+    user.configure(model=name)
+
+
+@pytest.mark.parametrize("inference", [None, {"kind": "messages"}])
+def test_01_a_base_model_without_a_chat_template_is_called_that_and_nothing_else(user, inference):
+    without_template(user, "Llama-3.2-1B")
+    found = user.only("model.no_template", "error", inference=inference)
+    assert "Llama-3.2-1B has no chat template: it is a base model" in found.title and "-Instruct" in found.fix
+
+
+def test_01_of_completions_too_and_of_a_tuned_model_the_template_was_lost(user):
+    pairs = {name: [dict(zip(("prompt", "completion"), (turn["content"] for turn in row["messages"][-2:]))) for row in rows]
+             for name, rows in user.rows.items()}  # fmt: skip
+    write_rows(user.folder / "data", pairs)
+    without_template(user, "gemma-2-2b-it-4bit")
+    found = user.only("model.no_template", "error")
+    assert "base model" not in found.title and "Copy chat_template.jinja" in found.fix
+
+
+def test_01_rows_of_text_need_no_template(user):
+    texts = {name: [{"text": " ".join(turn["content"] for turn in row["messages"])} for row in rows]
+             for name, rows in user.rows.items()}  # fmt: skip
+    write_rows(user.folder / "data", texts)
+    without_template(user)
+    user.configure(mask_prompt=False)
+    assert user.findings() == {}
+
+
+END = "<|im_end|>"
+
+
+def end_row(user, change, matrix="model.embed_tokens.weight"):
+    """What `change(matrix, row)` makes of the end token's row."""
+    folder = user.folder / "model"
+    number = json.loads((folder / CONFIG_OF_MODEL).read_text())["eos_token_id"]
+    weights = {name: numpy.array(value) for name, value in mx.load(str(folder / "model.safetensors")).items()}
+    if matrix not in weights:
+        weights[matrix] = numpy.random.default_rng(5).normal(0, 0.1, weights["model.embed_tokens.weight"].shape)
+        config = json.loads((folder / CONFIG_OF_MODEL).read_text()) | {"tie_word_embeddings": False}
+        (folder / CONFIG_OF_MODEL).write_text(json.dumps(config))
+    weights[matrix][number] = change(weights[matrix], number)
+    made = {name: mx.array(value.astype("float32")) for name, value in weights.items()}
+    mx.save_safetensors(str(folder / "model.safetensors"), made, {"format": "mlx"})
+
+
+UNTRAINED = {
+    "zero": (lambda matrix, row: 0 * matrix[row], "almost zero"),
+    "very small": (lambda matrix, row: 1e-3 * matrix[row], "almost zero"),
+    "as another special token": (lambda matrix, row: matrix[row - 1] + 1e-5, "the same as that of 1 other token"),
+    "the mean": (lambda matrix, row: matrix.mean(axis=0) + 1e-4, "almost zero"),
+    "the mean of rows with a common part": (
+        lambda matrix, row: numpy.add(matrix, 0.2, out=matrix).mean(axis=0),
+        "the mean of all rows",
+    ),
+}
+
+
+@pytest.mark.parametrize("change, like", UNTRAINED.values(), ids=UNTRAINED)
+def test_an_end_token_that_a_base_model_never_learned_and_lora_cannot_reach(user, change, like):
+    end_row(user, change)
+    found = user.only("model.untrained_end", "warning")
+    assert END in found.title and like in found.cause and "-Instruct" in found.fix
+    assert "self_attn.q_proj" in found.fix and found.fix.endswith("model.embed_tokens]` below lora_parameters.")
+
+
+def test_the_matrix_is_reached_by_its_own_key_and_by_no_other_setting(user):
+    end_row(user, lambda matrix, row: 0 * matrix[row], "lm_head.weight")
+    assert "lm_head.weight" in user.only("model.untrained_end", "warning").evidence[0]
+    user.configure(lora_parameters=LORA | {"keys": ["self_attn.q_proj", "model.embed_tokens"]})
+    assert "[self_attn.q_proj, model.embed_tokens, lm_head]" in user.only("model.untrained_end", "warning").fix
+    user.configure(fine_tune_type="full", lora_parameters=None)
+    assert "`fine_tune_type: full`" in user.only("model.untrained_end", "warning").cause
+    user.configure(fine_tune_type="lora", lora_parameters=LORA | {"keys": ["self_attn.q_proj", "lm_head"]})
+    assert user.findings() == {}
+
+
+def test_an_untrained_embedding_alone_or_another_tokens_row_is_nothing(user):
+    end_row(user, lambda matrix, row: matrix[row], "lm_head.weight")
+    end_row(user, lambda matrix, row: 0 * matrix[row])
+    assert user.findings() == {}

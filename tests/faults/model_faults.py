@@ -83,6 +83,28 @@ def of_another_model(study):
     shutil.copyfile(study.folder / "model" / "tokenizer.json", study.folder / "model" / "model-extra.safetensors")
 
 
+def without_template(study):
+    path = study.folder / "model" / "tokenizer_config.json"
+    kept = {key: value for key, value in json.loads(path.read_text()).items() if key != "chat_template"}
+    path.write_text(json.dumps(kept))
+
+
+def untrained_end(like):
+    """The end token's row of the output matrix is as in a base model: `like(matrix, row)`."""
+
+    def spoil(study):
+        number = json.loads((study.folder / "model" / "config.json").read_text())["eos_token_id"]
+
+        def change(tensors):
+            matrix = tensors["model.embed_tokens.weight"]
+            matrix[number] = like(matrix, number)
+            return tensors
+
+        weights(change)(study)
+
+    return spoil
+
+
 def first(tensors):
     return next(name for name in sorted(tensors) if name != "__metadata__")
 
@@ -135,6 +157,12 @@ def cases():
     )
     more = weights(lambda tensors: tensors | {"model.layers.0.extra.weight": mx.zeros((2, 2))})
     yield "base model: a tensor too many", PLAIN, more, "model.tensors", error
+    for study in (PLAIN, "bilingual-llama3", "persian-gemma"):
+        yield f"base model: no chat template ({study})", study, without_template, "model.no_template", error
+        zero = untrained_end(lambda matrix, row: 0 * matrix[row])
+        yield f"base model: an end token of zeros ({study})", study, zero, "model.untrained_end", "warning"
+    same = untrained_end(lambda matrix, row: matrix[row - 1])
+    yield "base model: an end token like another", "hindi-mistral", same, "model.untrained_end", "warning"
     packed = {"group_size": 32, "bits": 8}
     for what, study, block in (
         ("no bits", PLAIN, {"group_size": 64}),

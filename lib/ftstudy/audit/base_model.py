@@ -1,11 +1,14 @@
-"""Can mlx-lm load the base model? From its config.json and the headers of its weights alone."""
+"""Can mlx-lm load the base model, and is it one for these rows? Whether it loads is judged by its config.json and the
+headers of its weights alone."""
 
+import re
 from collections.abc import Iterator
 
 from ..files.reading import SETTINGS, read_json
 from ..models import loadable
 from ..paths import shown
 from ..printable import cut
+from . import end_token
 from .evidence import listed
 from .findings import Check, Finding
 
@@ -58,7 +61,19 @@ QUANTIZATION = Check(
     bad='config.json: "quantization": {"bits": 8, …}\nmodel.safetensors: packed in 4 bits',
     good='config.json: "quantization": {"bits": 4, …}\nmodel.safetensors: packed in 4 bits',
 )
-CHECKS = (DAMAGED, CODE, UNSUPPORTED, TENSORS, QUANTIZATION)
+NO_TEMPLATE = Check(
+    "model.no_template",
+    ("error",),
+    meaning="The tokenizer has no chat template, but the rows are conversations.",
+    cause="mlx-lm writes conversations with the tokenizer's chat template, and aborts at the first row without one. A base "
+    "model has none: it was never trained on conversations.",
+    fix="Name the model's instruction-tuned variant, mostly the same name with -Instruct or -it. To train the base model, "
+    "write rows of `text` that contain the marks of the turns and an end token, and let the app ask in just that form.",
+    bad="model: meta-llama/Llama-3.2-1B, with rows of messages",
+    good="model: meta-llama/Llama-3.2-1B-Instruct, with rows of messages",
+)
+CHECKS = (DAMAGED, CODE, UNSUPPORTED, TENSORS, QUANTIZATION, NO_TEMPLATE, *end_token.CHECKS)
+KINDS = {"chat": "rows of messages", "completion": "rows of a prompt and a completion"}
 OF_KIND = dict(zip(loadable.FIXES, CHECKS))
 
 
@@ -75,6 +90,34 @@ def _found(inputs) -> Iterator[Finding]:
     elif lines := [*_own_code(inputs.model)]:
         title = f"{name} brings its own code, which is not run"
         yield CODE.found("info", title, evidence=lines, where=where, fix="No action needed.")
+    if inputs.problem is None:
+        yield from _template(inputs) if _lacks_template(inputs) else end_token.check(inputs)
+
+
+def _lacks_template(inputs) -> bool:
+    conversations = [split for split in inputs.splits.values() if split.schema in ("chat", "completion")]
+    return bool(conversations) and not inputs.has_template
+
+
+def _template(inputs) -> Iterator[Finding]:
+    name, where = inputs.config["model"], shown(inputs.model)
+    tuned = re.search(r"(?i)instruct|chat|(?:^|[-_])it(?:$|[-_])", str(name).rstrip("/").rpartition("/")[2])
+    yield NO_TEMPLATE.found(
+        "error",
+        f"{name} has no chat template" + ("" if tuned else ": it is a base model") + ", but the rows are conversations",
+        evidence=[
+            f"{where}: no chat_template.jinja, and no chat_template in tokenizer_config.json",
+            *(f"{split.path.name}: {KINDS[split.schema]}" for split in inputs.splits.values() if split.schema in KINDS),
+        ],
+        where=where,
+        cause="The model's name says that it was trained on conversations, so its template was lost on the way, as "
+        "conversions sometimes leave out chat_template.jinja. mlx-lm aborts at the first row without one."
+        if tuned
+        else None,
+        fix="Copy chat_template.jinja, or `chat_template` in tokenizer_config.json, from the original model."
+        if tuned
+        else None,
+    )
 
 
 def _own_code(folder) -> Iterator[str]:

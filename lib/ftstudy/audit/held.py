@@ -32,7 +32,7 @@ def _held(inputs: RunInputs, clean) -> Iterator[str]:
         yield f"mlx-lm can load the base model {inputs.config['model']}."
     if not rows or inputs.config.get("hf_dataset"):
         return
-    if clean("data.", "loss.template_refuses"):
+    if clean("data.", "loss.template_refuses", "model.no_template"):
         yield f"mlx-lm takes all {count(rows, 'row')} of {names}, and no fault was found in their roles and texts."
     if _has_tokenizer(inputs):
         yield from _loss(inputs, clean)
@@ -74,6 +74,9 @@ def _not_checked(inputs: RunInputs) -> Iterator[str]:
         yield f"{listed(missing)}: not in {shown(inputs.folder)}."
     if not _has_tokenizer(inputs):
         yield "Tokens, loss and prompts: the base model's tokenizer can't be loaded."
+        return
+    if not inputs.has_template and any(split.schema in ("chat", "completion") for split in inputs.splits.values()):
+        yield "Tokens, loss and prompts: the tokenizer has no chat template to render the conversations with."
         return
     if any(inputs.texts(name) for name in inputs.splits) and not any(
         inputs.conversations(name).numbers for name in inputs.splits

@@ -51,6 +51,12 @@ class RunInputs:
         return base_models.load_tokenizer(self.config["model"])
 
     @property
+    def has_template(self) -> bool:
+        """Whether the tokenizer has a chat template, without which no conversation can be rendered. Raises as `tokenizer`
+        does."""
+        return getattr(self.tokenizer, "has_chat_template", True)
+
+    @property
     def where(self) -> str:
         return self.config["config"]
 

@@ -23,6 +23,7 @@ VOID = {
         "model.quantization",
         "config.path",
     ),
+    "no_chat_template": ("model.no_template",),
     "config_refused": (
         "config.type",
         "config.fine_tune_type",
@@ -72,7 +73,7 @@ KNOWN = {
     "content_not_written": ("data.content_form", "data.tool_calls", "data.thoughts"),
     "speaker_tags": ("data.speaker_tag",),
     "replies_cut": ("loss.truncated",),
-    "end_untrained": ("loss.end_of_turn",),
+    "end_untrained": ("loss.end_of_turn", "model.untrained_end"),
     "printed_messages": ("data.printed_messages",),
     "prompt_trained": ("loss.on_prompt",),
     "prompt_not_prefix": ("loss.prompt_not_prefix",),

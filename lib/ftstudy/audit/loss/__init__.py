@@ -144,6 +144,8 @@ def _of_split(inputs: RunInputs, split: str) -> list[Finding]:
 
 
 def _refused(inputs: RunInputs, split: str) -> list[Finding]:
+    if not inputs.has_template:
+        return []  # the model family reports it
     rendering = inputs.rendering(split)
     lines, severity, cause = _with_texts(inputs, split, rendering.refused), "error", None
     if study(inputs.config):

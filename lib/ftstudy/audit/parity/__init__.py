@@ -29,8 +29,8 @@ def check(inputs: RunInputs) -> list[Finding]:
     if profile is None:
         return [NO_PROFILE.found("info", "No inference profile was given")]
     of_texts = text_rows.check(inputs)
-    if not any(_has_conversations(inputs, name) for name in inputs.splits):
-        return of_texts  # nothing to render, which the data family reports
+    if not any(_has_conversations(inputs, name) for name in inputs.splits) or not inputs.has_template:
+        return of_texts  # nothing to render, which the data family or the model's reports
     names, step = list(inputs.splits), 1
     if profile["kind"] == "captured":
         recorded = {split for split, _ in profile["rows"]}
