@@ -13,6 +13,7 @@ special tokens, and their templates write one. Of the templates with think block
                   is plain text here, so mlx-lm says False
     think_prompt  has it in the prompt alone. It is PECULIAR: mlx-lm's mask ends behind the
                   reply's beginning, so it is not among TOKENIZERS
+    thinking_prompt  begins a block in the prompt, which the reply ends
     thoughts      takes it out of the content of replies, and writes it again in the last one
 
 PECULIAR are also those for rows of a certain form: `tools`, `tools_of_text`, `tags` and `parts`, and two that write
@@ -140,6 +141,11 @@ FAMILIES = {
         "plain": ["<think>", "</think>"],
         "template": THOUGHTS + _prompt_with_block("enable_thinking is defined and not enable_thinking"),
     },
+    "thinking_prompt": CHATML
+    | {
+        "plain": ["<think>", "</think>"],
+        "template": TURNS + "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n<think>\n' }}{% endif %}",
+    },
     "tags": CHATML | {"plain": ["<think>", "</think>", "<tool_call>", "</tool_call>"], "template": TURNS + PROMPT},
     "tools": CHATML | {"template": _with_tools("{{ call.function.arguments | tojson }}") + PROMPT},
     "tools_of_text": CHATML
@@ -154,7 +160,7 @@ FAMILIES = {
     "dated": CHATML | {"template": "{{ 'Today is ' + strftime_now('%d %B %Y') + '.\n' }}" + TURNS + PROMPT},
     "drawn": CHATML | {"template": "{{ range(10 ** 4) | random }}\n" + TURNS + PROMPT},
 }
-PECULIAR = ("think_prompt", "thoughts", "tags", "tools", "tools_of_text", "parts", "dated", "drawn")
+PECULIAR = ("think_prompt", "thoughts", "thinking_prompt", "tags", "tools", "tools_of_text", "parts", "dated", "drawn")
 
 
 def tokenizer_folder(name: str, path, width: int = 16, layers: int = 1) -> Path:

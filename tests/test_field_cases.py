@@ -92,6 +92,18 @@ CONTENT_PARTS = {
 # --- thoughts and calls as text ---------------------------------------------------------------
 
 
+def thought_from_the_prompt(row, number):
+    """The reply goes on in the block that the prompt has begun."""
+    row["messages"][-1]["content"] = f"a short answer, number {number}\n</think>\n\n{said(row)[1]}"
+    return row
+
+
+def nurse(row, number):
+    """A reply in JSON, whose keys are like those of a message."""
+    row["messages"][-1]["content"] = json.dumps({"content": said(row)[1], "value": number, "role": "nurse"})
+    return row
+
+
 def half_a_thought(row, number):
     row["messages"][-1]["content"] = "<think>\n" + said(row)[1]
     return row
@@ -103,8 +115,12 @@ REASONING = {
     "50b thoughts in half of the rows": Case(thinking(0.5), "thoughts", THOUGHTS, says="empty block", profile=CHAT),
     "50 thoughts after the template's own block": Case(thinking(), "qwen3", THOUGHTS, says="after an empty block"),
     "50 thoughts of a model without tokens for them": Case(thinking(), "chatml", CONTROL),
+    "50 thoughts that the prompt begins": Case(
+        thought_from_the_prompt, "thinking_prompt", (("loss.prompt_not_prefix", ERROR),)
+    ),
     "50 a thought that never ends": Case(half_a_thought, "tags", CONTROL),
     "71 calls as text, in the model's own tags": Case(call_as_text, "tags", profile=CHAT),
+    "71 JSON in the reply": Case(nurse, "tags", profile=CHAT),
     "71 thoughts as text, in the model's own tags": Case(thinking(), "tags", profile=CHAT),
 }
 

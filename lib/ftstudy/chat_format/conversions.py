@@ -6,7 +6,7 @@ ROLES |= dict.fromkeys(("human", "user", "prompter", "customer"), "user")
 ROLES |= dict.fromkeys(("gpt", "chatgpt", "assistant", "model", "bot", "ai", "function_call"), "assistant")
 SYSTEM = ("system", "system_prompt", "system_message")
 ASKED = ("prompt", "query", "question", "input", "user")
-ANSWERED = ("completion", "output", "response", "answer", "assistant")
+ANSWERED = ("completion", "output", "response", "answer", "assistant", "chosen")
 INSTRUCTION, HISTORY = "instruction", "history"
 MEANT = (*SYSTEM, INSTRUCTION, HISTORY, *ASKED, *ANSWERED, "context", "persona", "documents", "functions", "tools")
 """Keys that people write for the model to read."""

@@ -6,9 +6,13 @@ from .tokens import unwrapped
 
 
 def text_ids(texts: list[str], tokenizer) -> list[numpy.ndarray]:
-    """What `mlx_lm.tuner.datasets.TextDataset.process` gives for each text: one int32 array each."""
+    """What `mlx_lm.tuner.datasets.TextDataset.process` gives for each text: one int32 array each.
+
+    Without an end token, with which mlx-lm aborts, the texts end as they do.
+    """
     if not texts:
         return []
     encoded = unwrapped(tokenizer)(texts, return_attention_mask=False)["input_ids"]
-    end = tokenizer.eos_token_id
-    return [numpy.array(ids if ids and ids[-1] == end else [*ids, end], dtype=numpy.int32) for ids in encoded]
+    end = [tokenizer.eos_token_id]
+    end = [] if end == [None] else end
+    return [numpy.array(ids if ids[-1:] == end else [*ids, *end], dtype=numpy.int32) for ids in encoded]

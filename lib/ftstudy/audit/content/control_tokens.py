@@ -3,6 +3,7 @@
 import re
 
 from ... import chat_format
+from ...chat_format.template import Template
 from ...chat_format.tokens import unwrapped
 from ...failures import pass_on
 from ..evidence import around, in_rows
@@ -66,6 +67,7 @@ QUICK = ("<|", "<｜", "<start_of", "<<SYS", "##")  # RENDERED needs one of them
 def check(inputs: RunInputs, chats: dict, tokenizer) -> list[Finding]:
     """Findings on control tokens and rendered turns. Without a tokenizer only well-known tokens are looked for."""
     tokens, header, blocks = control_tokens(tokenizer), turn_header(tokenizer), blocks_of(tokenizer)
+    opened = _opened(tokenizer, blocks)
     odd_shaped = [token for token in tokens if not SHAPE.fullmatch(token)]
     own, others, templated = {}, {}, {}  # (split, line) -> what is there
     foreign = {}  # (split, token that people might type) -> line -> what is there
@@ -78,7 +80,8 @@ def check(inputs: RunInputs, chats: dict, tokenizer) -> list[Finding]:
                 if text in clean:
                     continue
                 is_reply = role == "assistant" and message is row["messages"][-1]
-                place = _control(without_blocks(text, blocks) if role in WRITES else text, tokens, odd_shaped)
+                whole = without_blocks(text, blocks, opened if is_reply else None) if role in WRITES else text
+                place = _control(whole, tokens, odd_shaped)
                 turn = (_rendered_in_reply if is_reply else _rendered)(text, header)
                 typed = None if place or not ("<" in text or "[" in text) else OTHER_MODELS.search(text)
                 if place:
@@ -131,8 +134,19 @@ def blocks_of(tokenizer) -> list[tuple[str, str]]:
     return list(dict.fromkeys(pair for pair in pairs if all(isinstance(one, str) and one for one in pair)))
 
 
-def without_blocks(text: str, blocks: list[tuple[str, str]]) -> str:
-    """The text with the markers of its whole blocks blanked, and all else at the same place."""
+def _opened(tokenizer, blocks: list[tuple[str, str]]) -> tuple[str, str] | None:
+    """The block that the template's generation prompt begins, so that a reply goes on in it; None if there is none."""
+    if not blocks:
+        return None
+    prompt = Template(tokenizer).render([{"role": "user", "content": "a"}]) or ""
+    return next((pair for pair in blocks if prompt.rstrip().endswith(pair[0])), None)
+
+
+def without_blocks(text: str, blocks: list[tuple[str, str]], opened: tuple[str, str] | None = None) -> str:
+    """The text with the markers of its whole blocks blanked, and all else at the same place. `opened`: the block that the
+    prompt has begun."""
+    if opened and opened[1] in text and opened[0] not in text.partition(opened[1])[0]:
+        text = text.replace(opened[1], " " * len(opened[1]), 1)
     for start, end in blocks:
         if start in text:
             whole = rf"{re.escape(start)}((?:(?!{re.escape(start)}).)*?){re.escape(end)}"

@@ -19,17 +19,20 @@ PRINTED_MESSAGES = Check(
     good='{"messages": [{"role": "user", "content": "hey"}, {"role": "assistant", "content": "yo"}]}',
 )
 CHECKS = (PRINTED_MESSAGES,)
-# A list or an object whose first keys are those of a message, in JSON or as Python prints them; or a class's fields.
+# A list or an object whose first key is that of a message, in JSON or as Python prints them; or a class's fields.
 PRINTED = re.compile(
     r"""\s*(?:\{\s*["'](?:messages|conversations?)["']\s*:\s*)?\[?\s*\{\s*["'](?:role|content|from|value)["']\s*:"""
-    r"""|\s*\[?\s*\w{0,40}Message\((?:\w+=|["'])"""
+    r"""|\s*\[?\s*\w{0,40}Message\("""
 )
-KEYS = re.compile(r"""["']?(?:content|value)["']?\s*[:=]""")
+SPEAKS = re.compile(
+    r"""["']?(?:role|from|type)["']?\s*[:=]\s*["'](?:system|user|assistant|human|gpt|ai)["']|\b(?:Human|AI)Message\("""
+)
+SAYS = re.compile(r"""["']?(?:content|value)["']?\s*[:=]""")
 
 
 def is_printed(text: str) -> bool:
     """Whether a text begins as a printed list of messages does."""
-    return bool(PRINTED.match(text) and KEYS.search(text[:1000]))
+    return bool(PRINTED.match(text) and SPEAKS.search(text[:2000]) and SAYS.search(text[:2000]))
 
 
 def check(inputs: RunInputs, texts: dict, chats: dict, tokenizer) -> list[Finding]:

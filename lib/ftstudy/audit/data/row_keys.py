@@ -24,7 +24,17 @@ UNREAD_KEY = Check(
 )
 CHECKS = (UNREAD_KEY,)
 READ = {"chat": ("chat",), "completion": ("prompt", "completion"), "text": ("text",)}
-IN_MESSAGES = ("reasoning_content", "reasoning", "thinking", "thought", "name", "weight", "images", "image")
+IN_MESSAGES = (
+    "reasoning_content",
+    "reasoning",
+    "thinking",
+    "thought",
+    "function_call",
+    "name",
+    "weight",
+    "images",
+    "image",
+)
 SOME = 0.05  # of a file's rows
 SAMPLE = 50  # rows with a key that the template is asked about
 
