@@ -1,6 +1,7 @@
 """Every way in which an app can ask otherwise than training did, on every kind of chat template."""
 
 import json
+from datetime import datetime
 
 import pytest
 from conftest import check_parity, example
@@ -8,6 +9,7 @@ from ftstudy import chat_format
 from ftstudy.audit import parity, run_inputs
 from ftstudy.audit.parity.checks import BY_ID
 from ftstudy.errors import StudyError
+from ftstudy.models import base_models
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from templates import BLOCK, FAMILIES, INJECTED, TOKENIZERS, _loaded, tokenizer_folder
@@ -450,6 +452,22 @@ def test_rows_of_text_are_compared_like_the_conversations_they_were_rendered_fro
     assert (found.check, found.severity) == ("parity.system_text", "error") and "18 of 18 prompts" in found.title
     (found,) = audited({"kind": "messages", "system": "You are a founder."}, [{"text": "no template"}] * 6)
     assert (found.check, found.severity) == ("parity.role_header", "error") and "18 of 18 texts" in found.title
+
+
+def test_prompts_recorded_on_another_day_differ_in_nothing_else(tmp_path):
+    tokenizer = base_models.load_tokenizer(tokenizer_folder("dated", tmp_path / "model"))
+    rows, today = [short(number) for number in range(4)], datetime.now().strftime("%d %B %Y")
+
+    def recorded(change):
+        texts = [change(tokenizer.decode(chat_format.prompt_ids(row, tokenizer))) for row in rows]
+        ids = [tokenizer.encode(text, add_special_tokens=False) for text in texts]
+        return {"kind": "captured", "file": "a.jsonl", "rows": {("test", at): one for at, one in enumerate(ids)}}
+
+    assert (
+        check_parity(rows, tokenizer, recorded(lambda text: text.replace(today, "04 March 2019")), "test.jsonl") == []
+    )
+    (found,) = check_parity(rows, tokenizer, recorded(lambda text: text.replace(today, "a fine day")), "test.jsonl")
+    assert found.severity == "error"
 
 
 def test_all_rows_of_all_splits_are_compared_and_the_first_that_differs_is_shown(audited):

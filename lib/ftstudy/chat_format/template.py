@@ -15,6 +15,7 @@ from .messages import text_of
 from .tokens import template_text
 
 ARGUMENTS = {"messages", "tools", "documents", "add_generation_prompt", "raise_exception", "strftime_now"}
+DAY = {"Y": r"\d{4}"} | dict.fromkeys("aAbB", r"[^\W\d]+")  # strftime's directives; the others write digits
 MOST_ARGUMENTS = 6  # how many of a template's own arguments are tried, each as True and as False
 
 
@@ -101,6 +102,16 @@ class Template:
         """The texts of all special tokens."""
         added = getattr(self.tokenizer, "added_tokens_decoder", {}).values()
         return tuple({str(token) for token in added if token.special} | set(self.tokenizer.all_special_tokens))
+
+    @cached_property
+    def day(self) -> re.Pattern | None:
+        """The date that the template writes, on whatever day; None if it writes none."""
+        parts = [re.split(r"%-?([a-zA-Z])", form) for form in date_formats(self.tokenizer)]
+        forms = [
+            "".join(DAY.get(part, r"\d{1,2}") if at % 2 else re.escape(part) for at, part in enumerate(form))
+            for form in parts
+        ]
+        return re.compile("|".join(forms)) if forms else None
 
     @cached_property
     def default_system(self) -> str:
