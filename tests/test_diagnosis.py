@@ -681,3 +681,12 @@ def test_most_rows_unseen_is_too_short_a_training_unless_the_loss_is_flat(health
     assert ids(diagnosis.diagnose(healthy)) == ["under_trained"]
     trained(healthy)["curve"][-1]["validation_loss"] = 3.6
     assert ids(diagnosis.diagnose(healthy)) == []
+
+
+def test_the_command_that_repeats_a_study_is_empty_where_it_is_not_known_how_it_was_asked_for():
+    nothing = dict.fromkeys(diagnosis.RESULTS)
+    assert diagnosis.diagnose(nothing, "mine")["again"] == ""
+    given = {"config": "my.yaml", "data": "", "model": "", "adapter": "", "existing": False, "fused": ""}
+    audited = {"own_findings": [], "given": given, "asked_for": "mine.yaml"}
+    again = diagnosis.diagnose(nothing | {"format_audit": audited}, "mine")["again"]
+    assert again == "make report RUN=mine CONFIG=my.yaml INFERENCE=mine.yaml"
