@@ -11,7 +11,8 @@ from babel.dates import format_date, format_time
 from conftest import cases, refused, table_or_study_error
 from ftstudy.errors import StudyError
 from ftstudy.extract import reply_pairs
-from ftstudy.sources import COLUMNS, check, exports, read_messages, whatsapp, written_dates
+from ftstudy.sources import COLUMNS, check, date_words, exports, read_messages, whatsapp, written_dates
+from ftstudy.sources.whatsapp import messages, phrases
 from hypothesis import HealthCheck, example, given, settings, strategies
 
 LRM = "\u200e"
@@ -791,7 +792,7 @@ WHEN = strategies.datetimes(datetime(2013, 1, 1), datetime(2025, 12, 31)).map(
 
 @settings(max_examples=300, deadline=None)
 @given(
-    strategies.sampled_from(written_dates.LANGUAGES),
+    strategies.sampled_from(date_words.LANGUAGES),
     WHEN,
     strategies.sampled_from(["HH:mm", "h:mm a", "hh:mm a", "a h:mm"]),
     strategies.sampled_from(["{day}, {clock}", "{day} {clock}", "{clock}, {day}", "\u200f{day}،\u200f {clock}"]),
@@ -1025,3 +1026,22 @@ def test_days_of_the_week_in_dates_are_left_out(read, language):
     heads = [f"{format_date(day, 'EEE', locale=locale)}, {format_date(day, 'd MMM y', locale='en')}" for day in days]
     table = read(lines(*(f"{head}, {day:%H:%M} - Anna: {day.day}" for head, day in zip(heads, days))))
     assert [f"{time:%Y-%m-%d %H:%M}" for time in table["timestamp"]] == [f"{day:%Y-%m-%d %H:%M}" for day in days]
+
+
+@pytest.mark.parametrize(
+    "table, kind",
+    [
+        ("PHOTO_OMITTED", "attachment"),
+        ("FILE_OMITTED", "attachment"),
+        ("CARD_OMITTED", "app"),
+        ("UNSENT", "unsent"),
+        ("CALLS", "system"),
+        ("LIVE_PLACES", "app"),
+        ("WAITING", "unreadable"),
+    ],
+)
+def test_every_phrase_is_recognized_as_an_app_writes_it(table, kind):
+    for phrase in getattr(phrases, table):
+        for written in (phrase, phrase[:1].upper() + phrase[1:], f"{phrase}."):
+            assert messages.kind_and_text(written, False)[0] == kind, written
+        assert messages.kind_and_text(f"{phrase} she said", False)[0] == "text"

@@ -18,7 +18,7 @@ import pandas
 from ...errors import StudyError
 from ...paths import absolute, shown
 from .. import exports, make_table, skip
-from ..written_dates import ORDERS
+from ..date_words import ORDERS
 from . import archives, dates, repeats
 from .headers import find_headers, pattern_of
 from .messages import kind_and_text, language_of, notices, owners_among, split_senders

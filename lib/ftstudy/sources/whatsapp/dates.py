@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 from ...errors import StudyError
 from ...paths import shown
 from .. import exports
-from ..written_dates import ORDERS, calendar_of, orders_in, orders_of_words
+from ..date_words import ORDERS, orders_in, orders_of_words
+from ..written_dates import calendar_of
 from .headers import Header
 
 IN_WORDS = {"dmy": "day/month/year", "mdy": "month/day/year", "ymd": "year/month/day"}

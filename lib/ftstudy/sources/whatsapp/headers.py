@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from ...errors import StudyError
 from ...paths import shown
-from ..written_dates import Stamp, is_known, readings, stamp_of
+from ..date_words import is_known
+from ..written_dates import Stamp, readings, stamp_of
 from .phrases import MARKS
 
 JOINED = 5  # lines in another form at an end of a file, from which it is two exports put together; 2 by the same people

@@ -30,6 +30,7 @@ WHOLE = {
     **dict.fromkeys(phrases.LIVE_PLACES, "app"),
     **dict.fromkeys(phrases.WAITING, "unreadable"),
 }
+UNSENT_BY_ADMIN = tuple(phrases.UNSENT_BY_ADMIN)
 OMITTED = {
     **dict.fromkeys(phrases.PHOTO_OMITTED, ("attachment", PHOTO)),
     **dict.fromkeys(phrases.FILE_OMITTED, ("attachment", ATTACHMENT)),
@@ -43,7 +44,7 @@ def kind_and_text(text: str, by_iphone: bool) -> tuple[str, str]:
     first, newline, rest = text.partition("\n")
     key = MARKS.sub("", first).casefold() if len(first) < 400 else ""
     whole = "" if newline else STOP.sub("", key)
-    kind = "unsent" if whole.startswith(phrases.UNSENT_BY_ADMIN) else WHOLE.get(whole)
+    kind = "unsent" if whole.startswith(UNSENT_BY_ADMIN) else WHOLE.get(whole)
     if not by_iphone and MARKS.sub("", text).strip() == NULL:
         kind = "system"
     place = PLACE.match(key) if "://" in key else None

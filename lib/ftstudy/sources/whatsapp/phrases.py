@@ -71,20 +71,27 @@ ar: تم استبعاد الصورة
 FILE_OMITTED = _phrases("""
 en: <media omitted> | <video note omitted> | <view once voice message omitted> | video omitted | audio omitted
 en: sticker omitted | gif omitted | document omitted | video note omitted
+en: <media not included> | <voice message omitted> | <view once message omitted>
 de: <medien ausgeschlossen> | <medien weggelassen> | video weggelassen | audio weggelassen | sticker weggelassen
 de: gif weggelassen | dokument weggelassen
 fr: <médias omis> | <média omis> | <fichier omis> | vidéo absente | audio omis | sticker omis | gif retiré
 fr: document manquant
+fr: <fichier média omis> | <médias exclus> | fichier omis
 es: <multimedia omitido> | <archivo omitido> | video omitido | audio omitido | sticker omitido | gif omitido
 es: documento omitido
+es: <medios omitidos> | <se omitió multimedia> | <archivos omitidos>
 it: <media omessi> | <media omesso> | video omesso | audio omesso | sticker non incluso | gif esclusa | documento omesso
+it: <media esclusi> | <file multimediale omesso> | <file omesso>
 pt: <mídia oculta> | <mídia omitida> | <arquivo de mídia oculto> | <ficheiro não revelado> | vídeo omitido
 pt: áudio ocultado | figurinha omitida | vídeo não revelado | ficheiro de áudio não revelado | sticker não revelado
 pt: gif não revelada | documento não revelado
+pt: <ficheiro multimédia omisso> | <multimédia omissa>
 nl: <media weggelaten> | video weggelaten | audio weggelaten | sticker weggelaten | gif weggelaten
 nl: document weggelaten
+nl: <media uitgesloten> | <media niet bijgevoegd>
 ru: <без медиафайлов> | <файл пропущен> | видео отсутствует | аудиофайл отсутствует | стикер не добавлен
 ru: gif отсутствует | документ отсутствует
+ru: <медиафайл пропущен> | <медиа пропущены> | <вложение пропущено>
 tr: <medya dahil edilmedi> | <medya atlandı> | video dahil edilmedi | ses dahil edilmedi | çıkartma dahil edilmedi
 tr: gif dahil edilmedi | belge dahil edilmedi
 zh: <省略多媒体文件> | <媒体文件已省略> | <忽略多媒體檔> | <已省略多媒體檔案> | <多媒體檔案已略去> | 视频已省略 | 影片已省略
@@ -171,10 +178,13 @@ en: this message was edited
 de: diese nachricht wurde bearbeitet
 fr: ce message a été modifié
 es: se editó este mensaje
+es: este mensaje fue editado
 it: questo messaggio è stato modificato
 pt: mensagem editada | esta mensagem foi editada
+pt: essa mensagem foi editada
 nl: dit bericht is bewerkt
 ru: данное сообщение изменено | сообщение изменено
+ru: это сообщение изменено | это сообщение было изменено
 tr: bu mesaj düzenlendi
 zh: 此消息已编辑 | 这条消息已编辑 | 此訊息已編輯 | 這則訊息已編輯
 ja: このメッセージは編集されました | このメッセージは編集済みです
@@ -198,16 +208,32 @@ vi: tin nhắn này đã được chỉnh sửa
 th: ข้อความนี้ถูกแก้ไขแล้ว | แก้ไขข้อความนี้แล้ว
 """)
 
-UNSENT_BY_ADMIN = "this message was deleted by admin"  # followed by the admin's name
+# Followed by the admin's name.
+UNSENT_BY_ADMIN = _phrases("""
+en: this message was deleted by admin
+de: diese nachricht wurde von admin | diese nachricht wurde vom admin
+fr: ce message a été supprimé par l'admin
+es: este mensaje fue eliminado por el admin
+it: questo messaggio è stato eliminato dall'amministratore
+pt: esta mensagem foi apagada pelo admin | essa mensagem foi apagada pelo admin
+nl: dit bericht is verwijderd door beheerder
+ru: это сообщение удалено админом | данное сообщение удалено админом
+""")
 UNSENT = _phrases("""
 en: this message was deleted | you deleted this message
+en: you deleted this message as admin
 de: diese nachricht wurde gelöscht | du hast diese nachricht gelöscht
+de: du hast diese nachricht als admin gelöscht
 fr: ce message a été supprimé | vous avez supprimé ce message
+fr: tu as supprimé ce message | ce message a été effacé
 es: se eliminó este mensaje | este mensaje fue eliminado | eliminaste este mensaje
+es: has eliminado este mensaje | este mensaje se eliminó
 it: questo messaggio è stato eliminato | hai eliminato questo messaggio
 pt: mensagem apagada | esta mensagem foi apagada | você apagou esta mensagem | apagou esta mensagem
+pt: essa mensagem foi apagada | você apagou essa mensagem | eliminou esta mensagem | esta mensagem foi eliminada
 nl: dit bericht is verwijderd | je hebt dit bericht verwijderd | u hebt dit bericht verwijderd
 ru: данное сообщение удалено | это сообщение было удалено | вы удалили данное сообщение | вы удалили это сообщение
+ru: это сообщение удалено | вы удалили сообщение
 tr: bu mesaj silindi | bu mesajı sildiniz
 zh: 此消息已删除 | 此消息已被删除 | 这条消息已删除 | 这条消息已被删除 | 您已删除此消息 | 您已删除这条消息 | 你已删除此消息
 zh: 此訊息已刪除 | 此訊息已被刪除 | 這則訊息已刪除 | 您已刪除此訊息 | 你已刪除此訊息 | 您已收回此訊息 | 此訊息已收回
@@ -235,13 +261,21 @@ th: ข้อความนี้ถูกลบ | ข้อความนี�
 
 CALLS = _phrases("""
 en: missed voice call | missed video call | missed group voice call | missed group video call
+en: missed group call | missed voice call. tap to call back | missed video call. tap to call back
+en: silenced voice call | silenced video call | missed group voice call. tap to call back
 de: verpasster sprachanruf | verpasster videoanruf
+de: verpasster gruppensprachanruf | verpasster gruppenvideoanruf | verpasster gruppenanruf
 fr: appel vocal manqué | appel vidéo manqué
+fr: appel vocal de groupe manqué | appel vidéo de groupe manqué | appel de groupe manqué
 es: llamada perdida | videollamada perdida | llamada de voz perdida | llamada de video perdida
+es: videollamada grupal perdida | llamada grupal perdida | llamada de voz grupal perdida
 it: chiamata persa | chiamata vocale persa | videochiamata persa
+it: chiamata vocale di gruppo persa | videochiamata di gruppo persa
 pt: ligação de voz perdida | chamada de voz perdida | chamada de vídeo perdida | ligação de vídeo perdida
+pt: chamada de voz em grupo perdida | chamada de vídeo em grupo perdida | chamada perdida
 nl: gemiste spraakoproep | gemiste oproep | gemiste video-oproep | gemist videogesprek
 ru: пропущенный аудиозвонок | пропущенный видеозвонок
+ru: пропущенный групповой аудиозвонок | пропущенный групповой видеозвонок | пропущенный вызов
 tr: cevapsız sesli arama | cevapsız görüntülü arama | cevapsız sesli grup araması | cevapsız görüntülü grup araması
 zh: 未接语音通话 | 未接视频通话 | 未接語音通話 | 未接視訊通話 | 未接來電 | 未接听语音通话
 ja: 不在着信（音声通話） | 不在着信（ビデオ通話） | 音声通話の不在着信 | ビデオ通話の不在着信
@@ -326,6 +360,7 @@ id: lokasi terkini dibagikan
 WAITING = _phrases("""
 en: waiting for this message | waiting for this message. this may take a while
 de: warten auf diese nachricht. dies kann etwas dauern
+de: auf diese nachricht wird gewartet. dies kann einen moment dauern
 tr: bu mesaj bekleniyor. bu biraz zaman alabilir
 es: esperando el mensaje. esto puede tomar tiempo
 """)
