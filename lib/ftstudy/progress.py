@@ -75,17 +75,19 @@ def span(seconds: float) -> str:
 @contextmanager
 def ticking(describe: Callable[[float], str], every: float = EVERY) -> Iterator[None]:
     """Say how far the block is while it runs: in a terminal in a line that is renewed each second, elsewhere in a line
-    `every` so many seconds. `describe` gets the seconds since the block began."""
+    `every` so many seconds if there is something new to say. `describe` gets the seconds since the block began."""
     started, ended, watching = cost.clock(), threading.Event(), watched()
     with bar(bar_format="{desc}") as line:
 
         def tick() -> None:
+            last = ""
             while not ended.wait(1 if watching else every):
                 said = one_line(describe(cost.clock() - started))
                 if watching:
                     line.set_description_str(said)
-                else:
+                elif said != last:
                     print(f"  {said}", flush=True)
+                last = said
 
         ticker = threading.Thread(target=tick, daemon=True)
         ticker.start()
