@@ -249,6 +249,11 @@ def test_conversations_do_not_make_up_for_seeds():
     assert alone["needed"] == intervals.compared(NOISY / 9, np.ones(12), CHATS)[1]["needed"]
 
 
+def test_what_is_known_from_few_seeds_takes_more_conversations_than_from_many():
+    few, many = (power.needed(0.05, 49, 50, 50, seeds=(4e-5, freedom))[1] for freedom in (1, 100))
+    assert few["conversations"] > many["conversations"] > power.needed(0.05, 49, 50, 50)[1]["conversations"]
+
+
 def test_power_is_said_in_words():
     found = {"needed": [{"nats": 0.02, "conversations": 1200, "replies": 5400}]}
     said = " A verdict would take, on a difference of 0.02 nats, about 5,400 replies from 1,200 conversations."
