@@ -1,4 +1,4 @@
-"""A page in Debian's Chromium without a network."""
+"""A page in Debian's Chromium, without the internet."""
 
 import importlib.util
 import shutil
@@ -15,18 +15,20 @@ needs_chromium = pytest.mark.skipif(
     reason="needs Chromium (Debian: apt install chromium), and what `make test` installs next to it",
 )
 
+LOCAL = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+
 
 @contextmanager
-def page() -> Iterator:
-    """A tab of a new Chromium, as Playwright gives it.
+def page(offline: bool = True) -> Iterator:
+    """A tab of a new Chromium, as Playwright gives it. `offline`: False to reach this machine's own servers.
 
     `said`: the console's messages and the page's errors; `asked`: the addresses that it asked for.
     """
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        tab = chromium.new_context(offline=True).new_page()
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", LOCAL])
+        tab = chromium.new_context(offline=offline).new_page()
         tab.said, tab.asked = [], []
         tab.on("console", lambda message: tab.said.append(message.text))
         tab.on("pageerror", lambda error: tab.said.append(str(error)))
