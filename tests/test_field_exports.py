@@ -5,8 +5,11 @@
 
 import json
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+import pandas
 import pytest
 from conftest import refused
 from ftstudy import cli
@@ -215,3 +218,24 @@ def test_nobody_is_sent_to_an_app_that_they_never_used(source, app):
 def test_suffix_in_capitals():
     assert rows(read("18-upper-case-suffix/CHAT.TXT"), "sender", "text") == [["Ada", "one"], ["me", "two"]]
     assert read("18-upper-case-suffix").equals(read("18-upper-case-suffix/CHAT.TXT"))
+
+
+@pytest.mark.parametrize("suffix", [".CSV", ".Tsv", ".JSONL", ".Parquet"])
+def test_tables_with_a_suffix_in_capitals(tmp_path, suffix):
+    rows_of_table = [{"conversation": "Ada", "sender": "Sam", "timestamp": "2024-09-13T10:00", "text": "a, b"}]
+    file, frame = tmp_path / f"chat{suffix}", pandas.DataFrame(rows_of_table)
+    if suffix == ".Parquet":
+        frame.to_parquet(file)
+    elif suffix == ".JSONL":
+        frame.to_json(file, orient="records", lines=True)
+    else:
+        frame.to_csv(file, index=False, sep="\t" if suffix == ".Tsv" else ",")
+    assert read_messages(file, me=["Sam"])["text"].tolist() == ["a, b"]
+
+
+def test_text_and_database_of_another_app_are_not_called_whatsapp_or_messages(tmp_path):
+    (tmp_path / "notes.txt").write_text("[LINE] Chat history with Ada\n2024/09/13(Fri)\n10:00\tAda\they\n")
+    refused(lambda: read_messages(tmp_path / "notes.txt"), "If WhatsApp wrote it", "docs/sources.md")
+    with closing(sqlite3.connect(tmp_path / "msgstore.db")) as database:
+        database.execute("CREATE TABLE messages (text)")
+    refused(lambda: read_messages(tmp_path / "msgstore.db"), "If you use Messages", "docs/sources.md")

@@ -1,4 +1,4 @@
-"""Reading Signal's own export, Instagram and Messenger, WhatsApp-Chat-Exporter, Android's text messages and iPhone backups."""
+"""Reading Signal's own export, Instagram, Messenger, WhatsApp-Chat-Exporter, Android's text messages, iPhone backups."""
 
 import json
 import shutil

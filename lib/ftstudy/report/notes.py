@@ -33,9 +33,7 @@ ORIGINAL = (
     "This run is of the demo, which repeats the investigation that this project began with. “Confirmed” and “refuted” are "
     "about the statements of that report, not about your fine-tune."
 )
-PRIVATE = (
-    "This page contains private messages: share it with care. `ftstudy report --share` writes one without anybody's words."
-)
+PRIVATE = "This page contains private messages: share it with care. `ftstudy report --share` writes one without anybody's words."
 SHARED = (
     "An edition without anybody's words: messages, replies, prompts, names and paths are left out. Numbers, verdicts and "
     "the names of checks are as in the full report."

@@ -96,8 +96,8 @@ def read(path: str | Path) -> pandas.DataFrame:
         ) from error
     except imessage_chatdb.SchemaError as error:
         raise StudyError(
-            f"{shown(file)} is not a Messages database: it has no {error.column}. Use the chat.db of Messages, or a copy "
-            "of it."
+            f"{shown(file)} is not a Messages database: it has no {error.column}. If you use Messages, name its "
+            "chat.db, or a copy of it; the database of another app must be exported first (docs/sources.md)."
         ) from error
     except (imessage_chatdb.ChatDBAccessError, sqlite3.Error, OSError) as error:
         pass_on(error)

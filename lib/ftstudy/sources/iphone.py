@@ -1,6 +1,6 @@
 """Reads Apple Messages from an iPhone's backup: finds `sms.db` in its folder, which `imessage` reads.
 
-A backup keeps every file under a name made of where the file was on the phone, in a folder named after its first two digits.
+A backup keeps every file under a name made of where it was on the phone, in a folder named after the first two digits.
 """
 
 from hashlib import sha1

@@ -1,8 +1,8 @@
 """Reads Instagram and Messenger: the JSON of "Download your information" -> messages table.
 
-Each thread has a folder with message_1.json, message_2.json, …: {"participants", "messages", "title", "thread_path"}. Their
-text is UTF-8 that was taken for Latin-1, so that "é" is "Ã©"; it is restored here. Messenger's export of encrypted chats has
-one file a thread, with other keys and correct text.
+Each thread has a folder with message_1.json, message_2.json, …: {"participants", "messages", "title", "thread_path"}.
+Their text is UTF-8 that was taken for Latin-1, so that "é" is "Ã©"; it is restored here. Messenger's export of encrypted
+chats has one file a thread, with other keys and correct text.
 """
 
 import re

@@ -36,7 +36,7 @@ CONTENT = {  # kind -> how its files begin, after a byte order mark and white sp
     "signal_desktop": rb'\{[^\n]{0,300}"backupTimeMs"|\{"(?:account|recipient|chat|chatItem)":',
     "whatsapp_json": rb'\{\s*"[\w.+-]{3,60}@(?:s\.whatsapp\.net|g\.us|lid|c\.us|broadcast)"\s*:',
     "discord": _JSON + rb'.{0,4000}"guild"',
-    "meta": rb'(?s)\{.{0,3000}"participants".{0,4000}"(?:sender_name|senderName|thread_path|threadName|is_still_participant)"',
+    "meta": rb'(?s)\{.{0,3000}"participants".{0,4000}"(?:sender_?name|thread_?name|thread_path|is_still_participant)"',
     "telegram": _JSON
     + rb'.{0,4000}(?:"(?:from_id|date_unixtime|text_entities|actor_id|personal_information|left_chats|chats)"'
     rb'|"type"\s*:\s*"(?:personal_chat|bot_chat|saved_messages|private_\w+|public_\w+)")',
@@ -63,7 +63,7 @@ _OTHERS = {
     "Matrix": rb'"origin_server_ts"',
     "Skype": rb'"conversations".{0,500}"threadProperties"',
 }
-_TABLE = "or make a .jsonl or .csv of it with the columns conversation, sender, timestamp and text (docs/sources.md shows how)"
+_TABLE = "or make a table of it with the columns conversation, sender, timestamp and text (docs/sources.md shows how)"
 
 
 def kind_of(file: Path) -> str:
@@ -80,7 +80,7 @@ def kind_of(file: Path) -> str:
     if head.startswith(b"PK"):
         return _kind_of_zip(file)
     start = _start(head)
-    kind = next((kind for kind, pattern in CONTENT.items() if re.match(pattern, start)), None)
+    kind = next((kind for kind, pattern in CONTENT.items() if re.match(pattern, start, re.IGNORECASE)), None)
     if kind == "signal" and b'"conversation"' in start:
         kind = "table"
     by_name = next((kind for pattern, kind in NAMES if Path(file.name.lower()).match(pattern)), None)
@@ -157,7 +157,7 @@ def _kind_of_folder(folder: Path) -> str:
         raise refused
     raise StudyError(
         f"The folder {shown(folder)} has no known chat history. Name the exported file itself, or a folder of exports from "
-        f"one app: {'; '.join(READERS.values())}."
+        f"one app: {'; '.join(app for kind, app in READERS.items() if kind != 'table')}. Tables are named one by one."
     )
 
 

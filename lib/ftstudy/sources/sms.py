@@ -1,8 +1,8 @@
 """Reads Android's text messages: the XML of SMS Backup & Restore -> messages table.
 
-The file has one <sms> element a message, and one <mms> for a message with files or several people, whose <part>s have the
-text and <addr>s the people. It is read piece by piece, since photos in it make it large. The app writes emoji as two
-references, &#55357;&#56832;, which no XML may have: they are joined before the text is parsed.
+The file has one <sms> element a message, and one <mms> for a message with files or several people, whose <part>s have
+the text and <addr>s the people. It is read piece by piece, since photos in it make it large. The app writes emoji as
+two references, &#55357;&#56832;, which no XML may have: they are joined before the text is parsed.
 """
 
 import re

@@ -66,9 +66,10 @@ def read(file: str | Path, me=(), time_zone: str = "UTC") -> pandas.DataFrame:
 
 def _records(file: Path, skipped: dict) -> Iterator[dict]:
     """Yield each row as a dict, column -> value."""
-    if file.suffix == ".parquet":
+    suffix = file.suffix.lower()
+    if suffix == ".parquet":
         return _parquet(file)
-    return _csv(file, skipped) if file.suffix in (".csv", ".tsv") else _json_lines(file, skipped)
+    return _csv(file, skipped) if suffix in (".csv", ".tsv") else _json_lines(file, skipped)
 
 
 def _demand_columns(there, file: Path) -> None:

@@ -87,8 +87,9 @@ def _no_chat(file: Path, files: list[Path]) -> StudyError:
     begins = f"it begins {start[:40]!r}" if re.search(r"\d.*\d.*\d", start) else "its first line has no date"
     return StudyError(
         f"{shown(file)} is not a chat exported from WhatsApp: no line starts like `[31.12.23, 21:15:03] Anna: ` or "
-        f"`12/31/23, 9:15 PM - Anna: `; {begins}. In WhatsApp, open the chat, choose Export chat > Without media, and use "
-        "that file unchanged; or say how its messages begin, with DATE_ORDER='%d.%m.%Y %H:%M -' or --date-order."
+        f"`12/31/23, 9:15 PM - Anna: `; {begins}. If WhatsApp wrote it, open the chat there, choose Export chat > Without "
+        "media, and use that file unchanged, or say how its messages begin, with DATE_ORDER='%d.%m.%Y %H:%M -' or "
+        "--date-order; for other apps see docs/sources.md."
     )
 
 
