@@ -5,6 +5,7 @@ The rows of such stories are in `test_field_cases`.
 """
 
 import json
+import subprocess
 from types import SimpleNamespace
 
 import mlx.core as mx
@@ -12,7 +13,8 @@ import numpy
 import pytest
 import yaml
 from faults import conversations
-from ftstudy import audit
+from ftstudy import audit, cli
+from ftstudy.errors import StudyError
 from mlx.utils import tree_flatten, tree_map
 from mlx_lm import utils
 from mlx_lm.tuner.utils import load_adapters
@@ -378,3 +380,109 @@ def test_an_untrained_embedding_alone_or_another_tokens_row_is_nothing(user):
     end_row(user, lambda matrix, row: matrix[row], "lm_head.weight")
     end_row(user, lambda matrix, row: 0 * matrix[row])
     assert user.findings() == {}
+
+
+# --- files under other names and in other forms -------------------------------------------------
+
+
+def lines(rows):
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def moved(user, old, new, form=lines):
+    folder = user.folder / "data"
+    (folder / old).unlink()
+    (folder / new).write_text(form(user.rows[old.partition(".")[0]]), encoding="utf-8")
+
+
+def follow(fix, folder):
+    """Do what the command in a fix says, in the user's folder."""
+    command = fix.split("`")[1]
+    if command.startswith("ftstudy "):
+        with pytest.raises(SystemExit, match="^0$"):
+            cli.main(command.split()[1:])
+        return command.split()[-1]
+    subprocess.run(command, shell=True, cwd=folder, check=True)
+    return "data"
+
+
+def pretty(rows):
+    return "\n".join(json.dumps(row, indent=2) for row in rows)
+
+
+OTHER_FILES = {
+    "28 val.jsonl": ([("valid.jsonl", "val.jsonl", lines)], "data.no_valid", "warning", ["val.jsonl", "Rename it"]),
+    "28 dev.jsonl": ([("valid.jsonl", "dev.jsonl", lines)], "data.no_valid", "warning", ["dev.jsonl", "Rename it"]),
+    "28b train.json and validation.jsonl": (
+        [("train.jsonl", "train.json", lines), ("valid.jsonl", "validation.jsonl", lines)],
+        "data.no_train",
+        "error",
+        ["train.json and validation.jsonl", "Rename them"],
+    ),
+    "28b an array in train.json": (
+        [("train.jsonl", "train.json", json.dumps)], "data.no_train", "error", ["but train.json", "one row a line"]
+    ),
+    "29 pretty": ([("train.jsonl", "train.jsonl", pretty)], "data.bad_json", "error", ["40 rows", "over several lines"]),
+    "29b an array": ([("train.jsonl", "train.jsonl", json.dumps)], "data.bad_json", "error", ["one JSON array", "40 rows"]),
+    "29b an array over several lines": (
+        [("valid.jsonl", "valid.jsonl", lambda rows: json.dumps(rows, indent=1))],
+        "data.bad_json", "error", ["valid.jsonl is one JSON array", "8 rows"],
+    ),
+    "29b rows below a key": (
+        [("train.jsonl", "train.jsonl", lambda rows: json.dumps({"data": rows}, indent=1))],
+        "data.bad_json", "error", ["one JSON object around the rows", "40 rows"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("moves, check, severity, words", OTHER_FILES.values(), ids=OTHER_FILES)
+def test_a_file_that_mlx_lm_overlooks_is_named_with_the_command_that_mends_it(user, moves, check, severity, words):
+    for old, new, form in moves:
+        moved(user, old, new, form)
+    found = user.only(check, severity)
+    told = f"{found.title} {found.fix} {found.evidence}"
+    assert all(word in told for word in words) and "xtract" not in found.fix
+    user.configure(data=follow(found.fix, user.folder))
+    assert user.findings() == {}
+
+
+def test_a_table_is_named_and_a_folder_inside_too(user):
+    moved(user, "train.jsonl", "train.csv", lambda rows: "prompt,completion\nhey,yo\n")
+    assert "Write the rows of train.csv as train.jsonl" in user.only("data.no_train", "error").fix
+    (user.folder / "all").mkdir()
+    moved(user, "train.csv", "train.jsonl")
+    (user.folder / "data").rename(user.folder / "all" / "mine")
+    user.configure(data="all")
+    assert user.only("data.empty", "error").fix == "Set `data: all/mine`."
+    user.configure(data="all/mine/train.jsonl")
+    assert user.only("data.missing", "error").fix == "Set `data: all/mine`."
+
+
+def test_extract_again_is_said_of_extracted_rows_only(user):
+    (user.folder / "data" / "valid.jsonl").unlink()
+    assert "xtract" not in user.only("data.no_valid", "warning").fix
+    (user.folder / "data" / "origin.json").write_text('{"source": "chat.db", "owner": "Sam", "kind": "imessage"}')
+    assert user.only("data.no_valid", "warning").fix.startswith("Extract the variant again")
+
+
+def test_no_fix_sends_somebody_to_an_extraction_that_never_was():
+    checks = [check for check in audit.checks() if "xtract" in check.fix and check.fix_extracted == ""]
+    about_the_study = {"data.missing", "data.identifiers", "loss.earlier_replies", "loss.end_of_turn"}
+    assert {check.id for check in checks} <= about_the_study | {"splits.same_conversation", "splits.same_session"}
+    assert all("{" not in check.fix for check in audit.checks() if check.fix_extracted)
+
+
+# --- paths --------------------------------------------------------------------------------------
+
+
+def test_16_everything_counts_from_the_folder_that_one_stands_in(user, monkeypatch):
+    (user.folder / "app.yaml").write_text("kind: messages\n")
+    assert user.findings(inference="app.yaml") == {}
+    elsewhere = user.folder / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    with pytest.raises(StudyError, match="config.yaml"):
+        audit.audit("config.yaml")
+    monkeypatch.chdir(user.folder)
+    absolute = audit.audit(str(user.folder / "config.yaml"), inference=str(user.folder / "app.yaml"))
+    assert absolute["summary"] == user.audit(inference="app.yaml")["summary"]

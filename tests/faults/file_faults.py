@@ -24,6 +24,22 @@ def renamed(study):
     (study.data / "train.jsonl").rename(study.data / "training.jsonl")
 
 
+def under(split, name, change=None):
+    """A split's file under another name, its bytes changed."""
+
+    def spoil(study):
+        path = study.data / f"{split}.jsonl"
+        data = path.read_bytes()
+        path.unlink()
+        (study.data / name).write_bytes(change(data) if change else data)
+
+    return spoil
+
+
+def as_array(data):
+    return b"[" + b",".join(data.splitlines()) + b"]"
+
+
 def moved_into_a_folder(study):
     (study.data / "v2").mkdir()
     for split in ALL:
@@ -71,6 +87,10 @@ def cases():
         ("data.no_valid",),
     )
     yield "valid.jsonl missing", "persian-gemma", remove("valid.jsonl"), "data.no_valid", "warning"
+    yield "valid.jsonl as val.jsonl", PLAIN, under("valid", "val.jsonl"), "data.no_valid", "warning"
+    yield "train.jsonl as train.json", "stock-chatml", under("train", "train.json"), "data.no_train", error
+    yield "train.jsonl as one array", PLAIN, as_bytes("train", as_array), "data.bad_json", error
+    yield "train.json as one array", PLAIN, under("train", "train.json", as_array), "data.no_train", error
     for split in ALL:
         yield f"{split}.jsonl of 0 bytes", PLAIN, emptied(split), "data.zero_bytes", error, NOT_READ
     blank = {

@@ -24,7 +24,7 @@ from . import (
     splits,
 )
 from .contract_writer import offer as offer_contract
-from .findings import Check, Finding, merge, report
+from .findings import Check, Finding, for_extracted, merge, report
 from .loss.trained_tokens import masked_rows
 from .run_inputs import RunInputs, read
 
@@ -73,15 +73,17 @@ def check_before_training(inputs: RunInputs) -> dict:
     return report(_found(inputs, [family.check for family in BEFORE_TRAINING]))
 
 
-def _found(inputs: RunInputs, checks) -> list[Finding]:
+def _found(inputs: RunInputs, families) -> list[Finding]:
     found = []
-    for check in bar(checks, desc="auditing", delay=1):
+    for check in bar(families, desc="auditing", delay=1):
         try:
             found += check(inputs)
         except StudyError:
             if inputs.problem is None:
                 raise
             # The tokenizer of a model that can't be loaded may not load either; the model's own finding says enough.
+    if inputs.is_extracted:
+        found = for_extracted(found, checks())
     return [replace(item, where=item.where or inputs.where) for item in found]
 
 

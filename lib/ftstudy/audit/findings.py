@@ -1,7 +1,7 @@
 """What a check is, what it finds, and how findings are summed up."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 SEVERITIES = ("error", "warning", "info")
 
@@ -25,7 +25,7 @@ class Check:
 
     `id` is stable. `meaning` says in a sentence what the check finds, `cause` why that is bad and
     `fix` what to do about it; both may hold {placeholders}, filled in for each finding. `bad` and `good`
-    are example inputs for docs/checks.md.
+    are example inputs for docs/checks.md. `fix_extracted`: the fix where this study extracted the rows, if it is another.
     """
 
     id: str
@@ -35,6 +35,7 @@ class Check:
     fix: str
     bad: str
     good: str
+    fix_extracted: str = ""
 
     def found(
         self, severity: str, title: str, *, evidence: str | Sequence[str] = (), where: str = "", **values: str
@@ -47,6 +48,17 @@ class Check:
         lines = [evidence] if isinstance(evidence, str) else list(evidence)
         cause, fix = (values.pop(key, None) or getattr(self, key).format(**values) for key in ("cause", "fix"))
         return Finding(self.id, severity, title, lines, cause, fix, where)
+
+
+def for_extracted(findings: Iterable[Finding], checks: Iterable[Check]) -> list[Finding]:
+    """Findings on rows that this study extracted, with the fixes for these; fixes made for one finding stay."""
+    known = {check.id: check for check in checks if check.fix_extracted}
+    return [
+        replace(one, fix=known[one.check].fix_extracted)
+        if one.check in known and one.fix == known[one.check].fix
+        else one
+        for one in findings
+    ]
 
 
 def report(findings: Iterable[Finding]) -> dict:

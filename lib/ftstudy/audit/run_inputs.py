@@ -50,6 +50,11 @@ class RunInputs:
         """The tokenizer, as mlx-lm loads it. Raises StudyError if the model or its tokenizer is missing."""
         return base_models.load_tokenizer(self.config["model"])
 
+    @cached_property
+    def is_extracted(self) -> bool:
+        """Whether this study's extraction wrote the rows."""
+        return bool(origin_of(self.folder)) or (self.folder / "meta.jsonl").is_file()
+
     @property
     def has_template(self) -> bool:
         """Whether the tokenizer has a chat template, without which no conversation can be rendered. Raises as `tokenizer`

@@ -73,11 +73,14 @@ class Split:
         return row if row.get("messages") is messages else row | {"messages": messages}
 
 
-def read_split(folder: Path, name: str, config: dict | None = None) -> Split:
-    """Every line of one file, split and decoded as mlx-lm does. Never raises, whatever the bytes are."""
+def read_split(folder: Path, name: str, config: dict | None = None, path: Path | None = None) -> Split:
+    """Every line of one file, split and decoded as mlx-lm does. Never raises, whatever the bytes are.
+
+    `path`: the file, if its name isn't the split's.
+    """
     named = {kind: (config or {}).get(f"{kind}_feature") for kind in FEATURES}
     features = FEATURES | {kind: key for kind, key in named.items() if isinstance(key, str)}
-    split = Split(name, folder / f"{name}.jsonl", lines=0, features=features)
+    split = Split(name, path or folder / f"{name}.jsonl", lines=0, features=features)
     # Like mlx-lm: the platform's encoding and all three line endings. Undecodable bytes become surrogates.
     with split.path.open(errors="surrogateescape") as file:
         for number, line in enumerate(file, 1):

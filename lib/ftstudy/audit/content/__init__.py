@@ -34,7 +34,8 @@ BAD_ROLES = Check(
     "A role that neither mlx-lm nor the chat template knows, a system message that isn't the first, or an assistant "
     "who speaks first; a warning for two turns in a row by one side, which some templates reject.",
     cause="The chat template writes any role as it is, or rejects the row: the model learns turns that no app asks for.",
-    fix="Write rows as system (or none), then user and assistant in turn; extract again, or fix these rows.",
+    fix="Write rows as system (or none), then user and assistant in turn.",
+    fix_extracted="Write rows as system (or none), then user and assistant in turn; extract again, or fix these rows.",
     bad='{"messages": [{"role": "sam", "content": "yo"}, {"role": "assistant", "content": "hey"}]}',
     good='{"messages": [{"role": "user", "content": "yo"}, {"role": "assistant", "content": "hey"}]}',
 )

@@ -15,7 +15,8 @@ ODD_CHARACTERS = Check(
     "Remains of a wrong encoding (U+FFFD, “â€™”), control characters, invisible ones; an info if there are only a few "
     "invisible ones.",
     cause="They come from a wrong encoding or a program, not from a person's keyboard, and the model learns to write them.",
-    fix="Read the source as UTF-8, remove what nobody typed, then extract again.",
+    fix="Read the source as UTF-8, remove what nobody typed, and write the rows again.",
+    fix_extracted="Read the source as UTF-8, remove what nobody typed, then extract again.",
     bad='{"role": "assistant", "content": "canâ€™t make it"}',
     good='{"role": "assistant", "content": "can’t make it"}',
 )

@@ -13,7 +13,8 @@ DUPLICATES = Check(
     ("warning",),
     "More identical rows in one file than small talk explains.",
     cause="Every copy counts again: what was exported twice is trained twice as much as the rest.",
-    fix="Remove the copies; if the history was exported twice, extract it from one export.",
+    fix="Remove the copies.",
+    fix_extracted="Remove the copies; if the history was exported twice, extract it from one export.",
     bad="the same chat exported on Monday and on Friday, both in one folder",
     good="one export of each chat",
 )
@@ -22,7 +23,8 @@ DOMINATING_REPLY = Check(
     ("warning",),
     "More than a fifth of a file's replies are the same.",
     cause="A model that always answers with this reply is right so often that it learns little else.",
-    fix="Keep only some of these rows (`repeats` in the extraction).",
+    fix="Keep only some of these rows.",
+    fix_extracted="Keep only some of these rows (`repeats` in the extraction).",
     bad='"ok" in 300 of 900 replies',
     good='"ok" in 50 of 650 replies',
 )

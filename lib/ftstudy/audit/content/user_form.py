@@ -19,7 +19,8 @@ USER_FORM_DIFFERS = Check(
     ("warning",),
     "User turns are laid out differently in two files: tags, headings or names in one but not in the other.",
     cause="The model learns to answer one layout and is evaluated on another.",
-    fix="Write all files with the same variant of the extraction.",
+    fix="Write the user's turn in the same form in all files.",
+    fix_extracted="Write all files with the same variant of the extraction.",
     bad='train.jsonl: "Context:\\nAnn: hey\\n\\nLast Message: hey"   test.jsonl: "Ann: hey"',
     good='"Ann: hey" in both',
 )

@@ -17,16 +17,15 @@ from ...printable import cut
 from ..evidence import counted, listed
 from ..findings import Check, Finding
 from ..run_inputs import RunInputs
-from . import row_keys, schemas
+from . import other_files, row_keys, schemas
 
-POINT_TO = "Point `data:` at a variant that exists, or take the variant out of the list that generates the configs."
 EXTRACT_AGAIN = "Extract the variant again; its time-ordered split writes one."
 MISSING = Check(
     "data.missing",
     ("error",),
     "The data directory does not exist.",
     cause="mlx-lm takes a path that does not exist for the name of a dataset on a hub.",
-    fix="Extract this variant (notebook 01), or point `data:` at a folder that has train.jsonl.",
+    fix="Point `data:` at the folder that has train.jsonl; if it was to be extracted, run notebook 01 first.",
     bad="data: data/raw_style_varable",
     good="data: data/raw_style_variable",
 )
@@ -34,8 +33,8 @@ EMPTY = Check(
     "data.empty",
     ("error",),
     "The data directory is empty.",
-    cause="The config names a data variant that was never written.",
-    fix=POINT_TO,
+    cause="The config names a folder that nothing was written to.",
+    fix="Write train.jsonl, valid.jsonl and test.jsonl there, or point `data:` at the folder that has them.",
     bad="data/category_aware: total 0 bytes",
     good="data/category_aware: test.jsonl, train.jsonl, valid.jsonl",
 )
@@ -44,7 +43,7 @@ NO_TRAIN = Check(
     ("error",),
     "The data directory has no train.jsonl.",
     cause="mlx-lm reads train.jsonl, valid.jsonl and test.jsonl, and no other names.",
-    fix=POINT_TO,
+    fix="Name the training rows train.jsonl, one JSON object a line, or point `data:` at the folder that has them.",
     bad="data/mine: training.jsonl",
     good="data/mine: train.jsonl, valid.jsonl",
 )
@@ -53,7 +52,8 @@ NO_TEST = Check(
     ("error",),
     "The config says `test: true`, but there is no test.jsonl.",
     cause="With `test: true`, mlx-lm looks for it before training, and aborts.",
-    fix=EXTRACT_AGAIN,
+    fix="Set `test: false`, or move whole conversations out of train.jsonl into test.jsonl.",
+    fix_extracted=EXTRACT_AGAIN,
     bad="test: true   with train.jsonl and valid.jsonl only",
     good="test: false",
 )
@@ -62,7 +62,8 @@ NO_VALID = Check(
     ("warning",),
     "There is no valid.jsonl, so nothing is validated.",
     cause="mlx-lm then trains without any validation.",
-    fix=EXTRACT_AGAIN,
+    fix="Move about a tenth of the conversations out of train.jsonl into valid.jsonl, the latest ones.",
+    fix_extracted=EXTRACT_AGAIN,
     bad="data/mine: train.jsonl",
     good="data/mine: train.jsonl, valid.jsonl",
 )
@@ -72,7 +73,8 @@ ZERO_BYTES = Check(
     "train.jsonl, valid.jsonl or test.jsonl is empty; mlx-lm reads the first row of each.",
     cause="mlx-lm reads the first row of each of its three files to learn the schema, and aborts without one, even if "
     "the file is not used.",
-    fix="Extract the variant again, or remove the file.",
+    fix="Write rows into the file, or remove it.",
+    fix_extracted="Extract the variant again, or remove the file.",
     bad="valid.jsonl  0 bytes",
     good="no valid.jsonl at all, or one with rows",
 )
@@ -81,7 +83,8 @@ FEWER_THAN_BATCH = Check(
     ("error",),
     "A split has fewer rows than one batch.",
     cause="mlx-lm only makes full batches, and aborts if there is none.",
-    fix="Lower batch_size, or extract more history.",
+    fix="Lower batch_size, or add rows.",
+    fix_extracted="Lower batch_size, or extract more history.",
     bad="batch_size: 8   with 5 rows in valid.jsonl",
     good="batch_size: 4",
 )
@@ -184,22 +187,32 @@ def _findings(
         if folder.exists():
             title = f"{where} is a file, not a data directory"
             cause = "mlx-lm reads train.jsonl in the folder that `data:` names."
-        return [MISSING.found("error", title, evidence=evidence, where=where, cause=cause)]
+        fix = f"Set `data: {shown(folder.parent)}`." if folder.name == "train.jsonl" and folder.is_file() else None
+        return [MISSING.found("error", title, evidence=evidence, where=where, cause=cause, fix=fix)]
     if "train" not in splits:
+        but, fix = other_files.instead(folder, [name for name in SPLITS if name not in splits])
+        check, title = NO_TRAIN, f"{where} has no train.jsonl{but}"
         if len(evidence) == 1:
-            return [EMPTY.found("error", f"The data directory {where} is empty", evidence=evidence, where=where)]
-        return [NO_TRAIN.found("error", f"{where} has no train.jsonl", evidence=evidence, where=where)]
+            check, title = EMPTY, f"The data directory {where} is empty{but}"
+        return [check.found("error", title, evidence=evidence, where=where, fix=fix)]
     findings = []
     if "valid" not in splits:
-        findings.append(NO_VALID.found("warning", f"{where} has no valid.jsonl", evidence=evidence, where=where))
+        but, fix = other_files.instead(folder, ["valid"])
+        title = f"{where} has no valid.jsonl{but}"
+        findings.append(NO_VALID.found("warning", title, evidence=evidence, where=where, fix=fix))
     if test and "test" not in splits:
-        findings.append(NO_TEST.found("error", f"{where} has no test.jsonl", evidence=evidence, where=where))
+        but, fix = other_files.instead(folder, ["test"])
+        title = f"{where} has no test.jsonl{but}"
+        findings.append(NO_TEST.found("error", title, evidence=evidence, where=where, fix=fix))
     faults, batches = [], []
     for split in splits.values():
         if not split.lines:
             evidence = f"{split.path.name}  0 bytes"
             title = f"{split.where} is empty"
             findings.append(ZERO_BYTES.found("error", title, evidence=evidence, where=split.where))
+        if odd := other_files.not_on_lines(split):
+            findings.append(_whole(split, *odd))
+            continue
         found = [*_unread(split), *schemas.check_rows(split, test, mask_prompt, refusal)]
         faults += found
         # Which rows come after the last batch is only known if all rows are good.
@@ -207,6 +220,18 @@ def _findings(
     findings += schemas.in_files(faults, where) + batches
     keys = [] if faults else row_keys.check(splits, tokenizer, where)
     return findings + keys + schemas.check_kinds(splits, where)
+
+
+def _whole(split: Split, form: str, number: int, fix: str) -> Finding:
+    first = split.broken[0] if split.broken else f"line {split.numbers[0]}: a list of {counted(number, 'object')}"
+    return schemas.BAD_JSON.found(
+        "error",
+        f"{split.where} is {form}, not one row a line",
+        evidence=[f"{split.path.name}: {counted(number, 'row')} on {counted(split.lines, 'line')}", first],
+        where=split.where,
+        cause="mlx-lm parses each line by itself, and needs one JSON object on each.",
+        fix=fix,
+    )
 
 
 def _unread(split: Split) -> list[schemas.Lines]:

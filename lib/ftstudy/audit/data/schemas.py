@@ -12,22 +12,24 @@ from ..evidence import counted, listed, quoted
 from ..findings import SEVERITIES, Check, Finding
 from . import row_keys
 
-FIX_LINES = "Extract the variant again, or fix these lines."
+FIX_LINES, AGAIN = "Fix these lines.", "Extract the variant again, or fix these lines."
 BLANK_LINE = Check(
     "data.blank_line",
     ("error",),
     "A blank line where mlx-lm expects JSON.",
     cause="mlx-lm parses every line of all three files as JSON before it trains, and aborts at a blank one.",
     fix=FIX_LINES,
+    fix_extracted=AGAIN,
     bad='{"messages": […]}\n\n{"messages": […]}',
     good='{"messages": […]}\n{"messages": […]}',
 )
 BAD_JSON = Check(
     "data.bad_json",
     ("error",),
-    "A line that isn't JSON, or bytes that aren't text.",
+    "A line that isn't JSON, or bytes that aren't text; a file whose rows are not one on each line.",
     cause="mlx-lm parses every line of all three files as JSON before it trains, and aborts at the first bad one.",
     fix=FIX_LINES,
+    fix_extracted=AGAIN,
     bad="{'messages': […]}",
     good='{"messages": […]}',
 )
@@ -38,6 +40,7 @@ MIXED_SCHEMAS = Check(
     cause="mlx-lm decides the schema of the whole file by its first row, and aborts at a row without its keys. It cannot "
     "mask the prompt of plain text.",
     fix=FIX_LINES,
+    fix_extracted=AGAIN,
     bad='{"messages": […]}\n{"text": "Ann: hey Sam: yo"}',
     good='{"messages": […]}\n{"messages": […]}',
 )
@@ -49,6 +52,7 @@ BAD_MESSAGES = Check(
     cause="mlx-lm hands every row to the chat template and the tokenizer, and aborts at one that they cannot take. The "
     "evidence is what it says to these rows.",
     fix=FIX_LINES,
+    fix_extracted=AGAIN,
     bad='{"messages": [{"role": "user", "content": null}]}',
     good='{"messages": [{"role": "user", "content": "hey"}, {"role": "assistant", "content": "yo"}]}',
 )

@@ -17,7 +17,7 @@ from ..evidence import counted, listed, quoted
 from ..findings import Check, Finding
 from ..run_inputs import RunInputs
 from . import leaks
-from .leaks import FIX, Row
+from .leaks import FIX, FIX_EXTRACTED, Row
 
 SAME_SESSION = Check(
     "splits.same_session",
@@ -25,6 +25,7 @@ SAME_SESSION = Check(
     "A session is divided between two splits.",
     cause="Within a session, each row's context contains the replies of the rows before it.",
     fix=FIX,
+    fix_extracted=FIX_EXTRACTED,
     bad='meta.jsonl: {"split": "train", "session": "m17", …}, {"split": "test", "session": "m17", …}',
     good='meta.jsonl: {"split": "train", "session": "m17", …}, {"split": "test", "session": "m42", …}',
 )

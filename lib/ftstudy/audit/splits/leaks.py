@@ -23,13 +23,17 @@ FEW = {
     "reply": ((3, 0.05), (2, 0.01)),
 }
 MOSTLY = 0.25  # if this share of a split's rows is also in another, they are copies even if they are small talk
-FIX = "Divide each conversation by time and by whole sessions, as the extraction does, and extract again."
+FIX = (
+    "Divide the rows again: each conversation by time, whole sessions (or rows that share their messages) in one file."
+)
+FIX_EXTRACTED = "Divide each conversation by time and by whole sessions, as the extraction does, and extract again."
 EXACT_DUPLICATE = Check(
     "splits.exact_duplicate",
     ("warning",),
     "Two splits have rows with the same user turn and reply; small talk is exempt.",
     cause="The evaluation asks what was trained: its loss measures memory.",
     fix=FIX,
+    fix_extracted=FIX_EXTRACTED,
     bad='train.jsonl and test.jsonl: {"messages": [… "when does the ferry leave on sunday?" …, "ten past nine, pier 4"]}',
     good="each row in one split only",
 )
@@ -40,6 +44,7 @@ NEAR_DUPLICATE = Check(
     cause="Rows of one session share their messages. If they are split at random, each has its neighbours in the other "
     "splits.",
     fix=FIX,
+    fix_extracted=FIX_EXTRACTED,
     bad="random.shuffle(rows); train, test = rows[:800], rows[800:]",
     good="each conversation's sessions sorted by time; train gets the older ones, test the newer ones",
 )
@@ -49,6 +54,7 @@ REPLY_IN_CONTEXT = Check(
     "A reply of one split is in the context of another.",
     cause="One split shows the answer to another's question, to be learned or to be copied.",
     fix=FIX,
+    fix_extracted=FIX_EXTRACTED,
     bad='test.jsonl: reply "ten past nine, pier 4"; train.jsonl: context "Sam: ten past nine, pier 4"',
     good="whole sessions in one split",
 )
