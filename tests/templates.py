@@ -13,6 +13,7 @@ special tokens, and their templates write one. Of the templates with think block
                   is plain text here, so mlx-lm says False
     think_prompt  has it in the prompt alone. It is PECULIAR: mlx-lm's mask ends behind the
                   reply's beginning, so it is not among TOKENIZERS
+    thoughts_beside  reads them from `reasoning_content`
     thinking_prompt  begins a block in the prompt, which the reply ends
     thoughts      takes it out of the content of replies, and writes it again in the last one
 
@@ -141,6 +142,13 @@ FAMILIES = {
         "plain": ["<think>", "</think>"],
         "template": THOUGHTS + _prompt_with_block("enable_thinking is defined and not enable_thinking"),
     },
+    "thoughts_beside": CHATML
+    | {
+        "plain": ["<think>", "</think>"],
+        "template": "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}"
+        "{% if message['role'] == 'assistant' %}{{ '<think>\n' + (message['reasoning_content'] or '') + '\n</think>\n\n' }}"
+        "{% endif %}{{ message['content'] + '<|im_end|>\n' }}{% endfor %}" + PROMPT,
+    },
     "thinking_prompt": CHATML
     | {
         "plain": ["<think>", "</think>"],
@@ -160,7 +168,18 @@ FAMILIES = {
     "dated": CHATML | {"template": "{{ 'Today is ' + strftime_now('%d %B %Y') + '.\n' }}" + TURNS + PROMPT},
     "drawn": CHATML | {"template": "{{ range(10 ** 4) | random }}\n" + TURNS + PROMPT},
 }
-PECULIAR = ("think_prompt", "thoughts", "thinking_prompt", "tags", "tools", "tools_of_text", "parts", "dated", "drawn")
+PECULIAR = (
+    "think_prompt",
+    "thoughts",
+    "thoughts_beside",
+    "thinking_prompt",
+    "tags",
+    "tools",
+    "tools_of_text",
+    "parts",
+    "dated",
+    "drawn",
+)
 
 
 def tokenizer_folder(name: str, path, width: int = 16, layers: int = 1) -> Path:

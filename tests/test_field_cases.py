@@ -250,6 +250,10 @@ def thought_beside(row, number):
     return row
 
 
+def some_thoughts_beside(row, number):
+    return thought_beside(row, number) if number % 2 else row
+
+
 UNREAD, CONVERT = (("data.unread_key", WARNING),), "ftstudy convert --data"
 KEYS = {
     "14 Alpaca rows": Case(alpaca, found=REFUSED, says="Alpaca rows"),
@@ -264,6 +268,8 @@ KEYS = {
     "an instruction beside a prompt": Case(beside_prompt, found=UNREAD, says="Nothing reads `instruction`"),
     "tools that the template doesn't write": Case(with_tools, found=UNREAD, says="`tools`"),
     "tools that the template writes": Case(with_tools, "tools", profile=CHAT),
+    "thoughts beside every second reply": Case(some_thoughts_beside, "thoughts_beside", THOUGHTS, says="empty block"),
+    "thoughts beside each reply, which the template writes": Case(thought_beside, "thoughts_beside", profile=CHAT),
     "thoughts beside a reply": Case(thought_beside, "thoughts", UNREAD, says="messages[].reasoning_content"),
     "a number beside the messages": Case(lambda row, number: row | {"id": number, "date": "2024-05-01"}, profile=CHAT),
 }

@@ -2,6 +2,7 @@
 
 import re
 
+from ...chat_format import text_of
 from ...chat_format.template import Template
 from ..evidence import in_rows, quoted
 from ..findings import Check, Finding
@@ -51,25 +52,15 @@ def check(inputs: RunInputs, chats: dict, tokenizer) -> list[Finding]:
         return []
     template, hits = Template(tokenizer), {kind: [] for kind in TEXTS}
     for name, rows in chats.items():
-        thinking, empty = 0, []
-        for number, row in rows:
-            reply = row["messages"][-1]
-            said = reply.get("content") if isinstance(reply.get("content"), str) else ""
-            start, end, thought = next((found for pair in pairs if (found := _thought(said, *pair))), (*pairs[0], ""))
-            thinking += bool(thought)
-            text = (
-                template.render(row["messages"], row.get("tools"), prompt=False) if reply["role"] == "assistant" else ""
-            )
-            if not text:
-                continue
-            written = text[_last_turn(template, row, text) :]
-            if thought and thought not in written:
-                hits["dropped"].append((name, number, quoted(thought, 80)))
-            elif thought and written.count(start) > said.count(start):
-                hits["behind"].append((name, number, quoted(written, 80)))
-            elif not thought and re.search(rf"{re.escape(start)}\s*{re.escape(end)}", written):
-                empty.append((name, number, quoted(said, 80)))
-        if min(thinking, len(empty)) > SOME * len(rows):
+        thoughts = [_thought(row["messages"][-1], pairs) for _, row in rows]
+        if not any(thoughts):
+            continue  # whether a template writes empty blocks only matters next to others
+        empty = []
+        for (number, row), thought in zip(rows, thoughts):
+            kind, shown = _problem(row, thought, pairs, template)
+            if kind:
+                (empty if kind == "empty" else hits[kind]).append((name, number, quoted(shown, 80)))
+        if min(sum(map(bool, thoughts)), len(empty)) > SOME * len(rows):
             hits["empty"] += empty
     return [
         finding
@@ -78,10 +69,32 @@ def check(inputs: RunInputs, chats: dict, tokenizer) -> list[Finding]:
     ]
 
 
-def _thought(said: str, start: str, end: str) -> tuple[str, str, str] | None:
-    before, found, rest = said.partition(start)
-    thought, closed, _ = rest.partition(end)
-    return (start, end, thought.strip()) if found and closed and thought.strip() and not before.strip() else None
+def _thought(reply: dict, pairs: list[tuple[str, str]]) -> str:
+    """What a reply says in a block that it begins with, or in `reasoning_content`."""
+    said = text_of(reply).lstrip()
+    for start, end in pairs:
+        thought, closed, _ = said.removeprefix(start).partition(end)
+        if said.startswith(start) and closed and thought.strip():
+            return thought.strip()
+    beside = reply.get("reasoning_content")
+    return beside.strip() if isinstance(beside, str) else ""
+
+
+def _problem(row: dict, thought: str, pairs: list[tuple[str, str]], template: Template) -> tuple[str, str]:
+    """What the template makes of a last reply, and the text that shows it; "" and "" where it is as it should be."""
+    reply = row["messages"][-1]
+    text = template.render(row["messages"], row.get("tools"), prompt=False) if reply["role"] == "assistant" else None
+    if not text:
+        return "", ""
+    said, written = text_of(reply), text[_last_turn(template, row, text) :]
+    if thought and thought not in written:
+        # data.unread_key reports thoughts beside the content.
+        return ("dropped", thought) if thought in said else ("", "")
+    if thought and any(written.count(start) > max(1, said.count(start)) for start, _ in pairs):
+        return "behind", written
+    if not thought and any(re.search(rf"{re.escape(start)}\s*{re.escape(end)}", written) for start, end in pairs):
+        return "empty", said
+    return "", ""
 
 
 def _last_turn(template: Template, row: dict, text: str) -> int:

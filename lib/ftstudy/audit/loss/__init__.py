@@ -164,8 +164,10 @@ def _refused(inputs: RunInputs, split: str) -> list[Finding]:
 
 def _with_texts(inputs: RunInputs, split: str, refused: list[str]) -> list[str]:
     """The refused rows whose contents are texts: the others are data.bad_messages."""
+    if not refused:
+        return []
     others = {f"line {number}" for number, row in inputs.splits[split].chats() if not has_texts(row["messages"])}
-    return [line for line in refused if line.partition(":")[0] not in others] if refused else []
+    return [line for line in refused if line.partition(":")[0] not in others]
 
 
 def _nan_batches(mask: LossMask, iterations, training: bool) -> list[Finding]:
