@@ -632,7 +632,7 @@ def test_too_short_a_training_says_what_it_saw_and_what_more_would_bring(healthy
     trained(healthy).update(epochs=0.5)  # most rows were seen
     assert diagnosis.diagnose(healthy)["causes"][0]["severity"] == "warning"
     trained(healthy).update(epochs=200.0)
-    assert "one epoch is 1 iteration." in diagnosis.diagnose(healthy)["causes"][0]["fix"]
+    assert "twice as long is 200 iterations." in diagnosis.diagnose(healthy)["causes"][0]["fix"]
 
 
 def test_a_loss_is_still_falling_only_if_it_ends_at_its_lowest(healthy):

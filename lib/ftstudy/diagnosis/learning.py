@@ -81,12 +81,17 @@ def _under_trained(found: dict) -> dict | None:
         "under_trained",
         f"It was trained for too short a time, {iterations}",
         lines,
-        f"Train for longer: one epoch is {count(_epoch(trained), 'iteration')}. Stop where the validation loss stops falling.",
+        f"Train for longer: {_longer(trained)}. Stop where the validation loss stops falling.",
         cost=cost(rest, None, found, words) if rest >= FLAT else None,
         certainty="likely",
         kind="measured" if rest >= FLAT else "known",
         severity="error" if unseen else "warning",
     )
+
+
+def _longer(trained: dict) -> str:
+    once, twice = _epoch(trained), 2 * trained["iterations"]
+    return f"one epoch is {count(once, 'iteration')}" if once >= twice else f"twice as long is {count(twice, 'iteration')}"
 
 
 def _epoch(trained: dict) -> int:
