@@ -4,6 +4,7 @@ stories, rebuilt small: the audit has to name the cause, and a fix that can be f
 The rows of such stories are in `test_field_cases`.
 """
 
+import importlib.util
 import json
 import subprocess
 from types import SimpleNamespace
@@ -486,3 +487,106 @@ def test_16_everything_counts_from_the_folder_that_one_stands_in(user, monkeypat
     monkeypatch.chdir(user.folder)
     absolute = audit.audit(str(user.folder / "config.yaml"), inference=str(user.folder / "app.yaml"))
     assert absolute["summary"] == user.audit(inference="app.yaml")["summary"]
+
+
+# --- apps ---------------------------------------------------------------------------------------
+
+CHATML = "<|im_start|>{}\n{}<|im_end|>\n"
+MODELFILE = '''FROM ./robin-135m.gguf
+SYSTEM """{system}"""
+TEMPLATE """{template}"""
+PARAMETER stop "<|im_end|>"
+'''
+WITH_SYSTEM = (
+    CHATML.format("system", "{{ .System }}") + CHATML.format("user", "{{ .Prompt }}") + "<|im_start|>assistant\n"
+)
+
+
+def modelfile(user, template, stop=True):
+    text = MODELFILE.format(system=user.rows["train"][0]["messages"][0]["content"], template=template)
+    (user.folder / "Modelfile").write_text(text if stop else text.partition("PARAMETER")[0])
+
+
+def test_22_a_modelfile_is_taken_as_it_is(user):
+    modelfile(user, WITH_SYSTEM)
+    assert user.findings(inference="Modelfile") == {}
+    modelfile(user, WITH_SYSTEM.partition("\n")[2].partition("\n")[2])
+    found = user.only("parity.default_system", "error", inference="Modelfile")
+    assert "“Modelfile”" in found.title
+    modelfile(user, WITH_SYSTEM, stop=False)
+    assert user.only("parity.stop_missing", "warning", inference="Modelfile").fix.startswith("Add PARAMETER stop")
+    (user.folder / "Modelfile").write_text("FROM ./robin-135m.gguf\n")
+    with pytest.raises(StudyError, match="no TEMPLATE.*ollama show --modelfile"):
+        user.findings(inference="Modelfile")
+
+
+GEMMA = "<start_of_turn>user\n{context}<end_of_turn>\n<start_of_turn>model\n"
+
+
+@pytest.mark.parametrize(
+    "text, add_bos, check",
+    [
+        ("<bos>" + GEMMA, None, None),
+        (GEMMA, None, None),
+        ("<bos>" + GEMMA, True, "parity.bos"),  # the engine adds one, the template has one
+        (GEMMA, True, None),
+        ("<bos>" + GEMMA, False, None),
+        (GEMMA, False, "parity.bos"),
+    ],
+)
+def test_62_an_engine_that_adds_a_start_token_is_said_in_the_profile(user, text, add_bos, check):
+    tokenizer_folder("gemma", user.folder / "model", layers=2)
+    turns = {name: [{"messages": row["messages"][-2:]} for row in rows] for name, rows in user.rows.items()}
+    write_rows(user.folder / "data", turns)
+    profile = {"kind": "template", "template": text} | ({} if add_bos is None else {"add_bos": add_bos})
+    found = user.findings(inference=profile)
+    assert {name: one.severity for name, one in found.items()} == ({check: "error"} if check else {})
+
+
+HISTORY = CHATML.format("system", "{system}") + "{history}" + CHATML.format("user", "{last_message}")
+HISTORY += "<|im_start|>assistant\n"
+
+
+def test_64_a_template_writes_earlier_turns_one_by_one(user):
+    splits, _ = conversations.dataset("texter", SIZES, "turns", True, 0)
+    write_rows(user.folder / "data", splits)
+    profile = {
+        "kind": "template",
+        "template": HISTORY,
+        "turn": CHATML.replace("{}", "{role}", 1).replace("{}", "{content}"),
+    }
+    assert user.findings(inference=profile) == {}
+    found = user.findings(inference={"kind": "template", "template": HISTORY})
+    assert set(found) == {"parity.profile_fails"} and "turn:" in found["parity.profile_fails"].evidence[0]
+    without = {"kind": "template", "template": HISTORY.replace("{history}", "")}
+    assert user.findings(inference=without)["parity.earlier_replies"].severity == "error"
+
+
+# --- a dataset on a hub -------------------------------------------------------------------------
+
+
+def in_cache(folder, name, files):
+    """A dataset as the Hugging Face cache stores it."""
+    place = folder / f"datasets--{name.replace('/', '--')}"
+    snapshot = place / "snapshots" / "0123456789abcdef"
+    snapshot.mkdir(parents=True)
+    (place / "refs").mkdir()
+    (place / "refs" / "main").write_text("0123456789abcdef")
+    write_rows(snapshot, files)
+
+
+def test_a_dataset_on_a_hub_is_named_and_read_where_the_cache_has_it(user, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(user.folder / "cache"))
+    user.configure(data="someone/chats")
+    installed = importlib.util.find_spec("datasets") is not None
+    found = user.only("config.hf_dataset", "warning" if installed else "error")
+    assert "someone/chats" in found.title and "nothing is said about them" in found.cause
+    in_cache(user.folder / "cache", "someone/chats", user.rows)
+    found = user.only("config.hf_dataset", "warning" if installed else "error")
+    assert "reads test.jsonl, train.jsonl" in found.cause and "validates on nothing" in found.cause
+    assert any("40 rows" in fact["title"] for fact in user.audit()["findings"])
+    in_cache(user.folder / "cache", "someone/broken", {"train": [{"messages": [{"role": "user", "content": 5}]}] * 8})
+    user.configure(data="someone/broken")
+    assert "data.bad_messages" in user.findings()
+    user.configure(data="data/none")  # a folder that isn't there: the first part of its name is
+    user.only("data.missing", "error")

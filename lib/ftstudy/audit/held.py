@@ -70,6 +70,8 @@ def _prompts(inputs: RunInputs) -> Iterator[str]:
 def _not_checked(inputs: RunInputs) -> Iterator[str]:
     if inputs.config.get("hf_dataset"):
         yield "The rows: they are a dataset from a hub, and only local files are read."
+    elif inputs.hub and not inputs.splits:
+        yield f"The rows: {inputs.hub} is a dataset on a hub, and not in the local cache."
     elif missing := [f"{name}.jsonl" for name in SPLITS if name not in inputs.splits]:
         yield f"{listed(missing)}: not in {shown(inputs.folder)}."
     if not _has_tokenizer(inputs):

@@ -21,6 +21,7 @@ from ..extract.variant_folder import SPLITS, origin_of
 from ..failures import pass_on
 from ..models import base_models, loadable
 from ..paths import absolute
+from . import hub_data
 
 
 @dataclass
@@ -31,6 +32,7 @@ class RunInputs:
     splits: dict[str, Split]  # of the files that exist
     profile: dict | None  # how the app asks, if that is known
     owner: str
+    hub: str | None = None  # the dataset on a hub that `data:` names
 
     @cached_property
     def model(self) -> Path | None:
@@ -173,11 +175,15 @@ def read(config, data_folder=None, model=None, inference=None, owner=None, adapt
     loaded = configs.load(config, data=data_folder, model=model, adapter=adapter)
     folder = absolute(loaded["data"])
     named = owner or origin_of(folder).get("owner", "the owner")
+    hub = hub_data.named(loaded)
+    files = hub_data.files(hub) if hub else {name: folder / f"{name}.jsonl" for name in SPLITS}
+    splits = {name: read_split(path.parent, name, loaded, path) for name, path in files.items() if path.is_file()}
     return RunInputs(
         config=loaded,
         given=configs.given(config),
-        folder=folder,
-        splits={name: read_split(folder, name, loaded) for name in SPLITS if (folder / f"{name}.jsonl").is_file()},
+        folder=splits["train"].path.parent if hub and "train" in splits else folder,
+        splits=splits,
+        hub=hub,
         profile=chat_format.load_profile(inference, named) if inference else None,
         owner=named,
     )

@@ -68,12 +68,17 @@ def _fails(counts: dict[str, int], fail_on: str) -> bool:
 def _refuse_nothing(options) -> None:
     """StudyError if there are no rows, and the model would have to be downloaded to say so."""
     from .. import configs
+    from ..audit import hub_data
     from ..audit.run_inputs import SPLITS
     from ..models import base_models
 
     config = configs.load(options.config, data=options.data, model=options.model)
     folder = absolute(config["data"])
-    there = config.get("hf_dataset") or any((folder / f"{split}.jsonl").is_file() for split in SPLITS)
+    there = (
+        config.get("hf_dataset")
+        or hub_data.files(hub_data.named(config))
+        or any((folder / f"{split}.jsonl").is_file() for split in SPLITS)
+    )
     if not there and base_models.local(config["model"]) is None:
         base_models.check(config["model"])
         raise StudyError(

@@ -23,7 +23,8 @@ PATH = Check(
 HF_DATASET = Check(
     "config.hf_dataset",
     ("error", "warning"),
-    meaning="The run trains on `hf_dataset`, not on the folder in `data`. An error if the datasets package is missing.",
+    meaning="The run trains on a dataset on a hub: `hf_dataset`, or a name in `data` that isn't a folder. An error if the "
+    "datasets package is missing.",
     cause="The audit cannot read a dataset on a hub. Its other findings are about the folder in `data`, which mlx-lm "
     "doesn't read then.",
     fix="Delete `hf_dataset`, or save that dataset as train.jsonl, valid.jsonl and test.jsonl and set `data` to their "
@@ -54,6 +55,7 @@ def check(inputs) -> Iterator[Finding]:
     yield from _resumed(inputs)
     yield from _adapter(inputs)
     yield from _hf_dataset(inputs)
+    yield from _hub_name(inputs)
 
 
 def _found(inputs, severity: str, key: str, title: str, **texts) -> Finding:
@@ -160,4 +162,31 @@ def _hf_dataset(inputs):
         evidence=line,
         cause=None if installed else f"{HF_DATASET.cause} Without the package, mlx-lm aborts after loading the model.",
         fix=None if installed else f"{HF_DATASET.fix} To train on it as it is, install datasets.",
+    )
+
+
+def _hub_name(inputs):
+    """`data:` names a dataset on a hub."""
+    if inputs.hub is None:
+        return
+    installed, read = find_spec("datasets") is not None, sorted(split.path.name for split in inputs.splits.values())
+    cause = (
+        f"The audit reads {', '.join(read)} of it in the local Hugging Face cache."
+        if read
+        else "The local Hugging Face cache has no rows of it that the audit can read, so nothing is said about them."
+    )
+    cause += (
+        " mlx-lm asks a dataset for the splits train, valid and test; the hub calls the second one validation, so this "
+    )
+    cause += "run validates on nothing."
+    if not installed:
+        cause += " Without the datasets package, mlx-lm aborts after loading the model."
+    yield HF_DATASET.found(
+        "warning" if installed else "error",
+        f"`data: {shown_key(inputs.hub)}` is not a folder here, so mlx-lm takes it for a dataset on a hub"
+        + ("" if installed else "; the datasets package, which loads it, is not installed"),
+        evidence=shown_line("data", inputs.hub),
+        cause=cause,
+        fix="If you mean a folder, correct the path. To have all of it audited, and validated, save the dataset as "
+        "train.jsonl, valid.jsonl and test.jsonl and set `data` to their folder.",
     )

@@ -140,7 +140,13 @@ def check(inputs: RunInputs) -> list[Finding]:
 
     tokenizer = _tokenizer(inputs)
     return _findings(
-        inputs.folder, inputs.splits, batch_size, **flags, refusal=tokenizer and refusal, tokenizer=tokenizer
+        inputs.folder,
+        inputs.splits,
+        batch_size,
+        **flags,
+        refusal=tokenizer and refusal,
+        tokenizer=tokenizer,
+        on_hub=inputs.hub is not None,
     )
 
 
@@ -178,9 +184,19 @@ def _count_lines(path: Path) -> int:
 
 
 def _findings(
-    folder: Path, splits: dict[str, Split], batch_size, *, test: bool, mask_prompt: bool, refusal=None, tokenizer=None
+    folder: Path,
+    splits: dict[str, Split],
+    batch_size,
+    *,
+    test: bool,
+    mask_prompt: bool,
+    refusal=None,
+    tokenizer=None,
+    on_hub: bool = False,
 ) -> list[Finding]:
     where = shown(folder)
+    if on_hub and "train" not in splits:
+        return []  # the config's check says that nothing could be read
     evidence = listed(listing(folder))
     if not folder.is_dir():
         title, cause = f"The data directory {where} does not exist", None
@@ -196,7 +212,7 @@ def _findings(
             check, title = EMPTY, f"The data directory {where} is empty{but}"
         return [check.found("error", title, evidence=evidence, where=where, fix=fix)]
     findings = []
-    if "valid" not in splits:
+    if "valid" not in splits and not on_hub:
         but, fix = other_files.instead(folder, ["valid"])
         title = f"{where} has no valid.jsonl{but}"
         findings.append(NO_VALID.found("warning", title, evidence=evidence, where=where, fix=fix))
