@@ -26,7 +26,7 @@ def check(inputs: RunInputs) -> list[Finding]:
     rows = inputs.rendering("train").rows if "train" in inputs.splits else []
     if not rows:
         return []
-    template, row, where = Template(inputs.tokenizer), rows[0], inputs.where
+    template, row = Template(inputs.tokenizer), rows[0]
     texts = [template.render(row["messages"], row.get("tools"), prompt=False) for _ in range(3)]
     if len(set(texts)) > 1:
         return [
@@ -34,7 +34,6 @@ def check(inputs: RunInputs) -> list[Finding]:
                 "warning",
                 "The chat template writes the same row differently each time",
                 evidence=_differing(texts[0], next(text for text in texts if text != texts[0])),
-                where=where,
                 cause="Training sees one of the texts, and the app's prompts are others.",
                 fix="Take out of the template what is drawn at random or depends on the time of day.",
             )
@@ -43,7 +42,7 @@ def check(inputs: RunInputs) -> list[Finding]:
     evidence = [f"{form} became {quoted(day)}" for form, day in written if day and day in (texts[0] or "")]
     if not evidence:
         return []
-    return [TEMPLATE_CHANGES.found("info", "The chat template writes today's date", evidence=evidence, where=where)]
+    return [TEMPLATE_CHANGES.found("info", "The chat template writes today's date", evidence=evidence)]
 
 
 def _differing(one: str | None, other: str | None) -> list[str]:
