@@ -20,7 +20,10 @@ from ftstudy.errors import StudyError
 from ftstudy.extract.reply_pairs import Message
 from ftstudy.models import base_models
 from ftstudy.sources import check, make_table
+from hypothesis import settings
 
+settings.register_profile("untimed", deadline=None)  # a machine that does other things as well is no bug
+settings.load_profile("untimed")
 os.environ["FTSTUDY_HEADLESS"] = "1"  # no progress bars, nor in the kernels that tests start
 
 

@@ -79,7 +79,8 @@ def test_pipe_in_the_models_folder_is_refused_without_waiting(name, tiny):
 def test_every_kind_of_problem_has_a_fix_and_a_check():
     from ftstudy.audit import base_model
 
-    assert {check.id.removeprefix("model.") for check in base_model.CHECKS} == set(loadable.FIXES)
+    assert set(loadable.FIXES) == set(base_model.OF_KIND) and len(loadable.FIXES) > 4
+    assert all(check.id == f"model.{kind}" for kind, check in base_model.OF_KIND.items())
 
 
 def test_layers_without_end_are_refused_before_the_model_is_built(tiny):

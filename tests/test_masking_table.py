@@ -634,6 +634,13 @@ TEXTS = strategies.lists(PIECES | strategies.text(max_size=6), max_size=5).flatm
 )
 
 
+@pytest.mark.parametrize("end", ["", " -----END OPENSSH PRIVATE KEY----- bye"])
+def test_a_private_key_is_one_span_whatever_is_in_it(end):
+    text = f"hi -----BEGIN OPENSSH PRIVATE KEY----- b3BlbnNzaC1rZXk https://example.org/a 212-555-0187{end}"
+    spans = privacy.find(text, privacy.lookup(KNOWN))
+    assert privacy.replace(text, spans) == ("hi [key]" + " bye" * bool(end)) and len(spans) == 1
+
+
 @settings(max_examples=300, deadline=None)
 @given(TEXTS, strategies.sampled_from(["US", *PHONES]))
 def test_text_outside_the_masks_stays_and_masking_twice_changes_nothing(text, region):

@@ -91,7 +91,9 @@ def _under_trained(found: dict) -> dict | None:
 
 def _longer(trained: dict) -> str:
     once, twice = _epoch(trained), 2 * trained["iterations"]
-    return f"one epoch is {count(once, 'iteration')}" if once >= twice else f"twice as long is {count(twice, 'iteration')}"
+    return (
+        f"one epoch is {count(once, 'iteration')}" if once >= twice else f"twice as long is {count(twice, 'iteration')}"
+    )
 
 
 def _epoch(trained: dict) -> int:

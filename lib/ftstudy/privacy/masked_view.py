@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from typing import NamedTuple
 
-WALL = "\ue000"  # replaces a masked span; no pattern matches it
+WALL = "\ue000"  # replaces a masked span; no pattern but that of private keys matches it
 
 
 class Span(NamedTuple):
@@ -30,8 +30,8 @@ class MaskedView:
         self.text = "".join([*pieces, text[last:]])
 
     def back(self, span: Span) -> Span:
-        """A span of the view as a span of the original. It may not begin or end with a wall."""
-        return span._replace(start=self._back(span.start), end=self._back(span.end - 1) + 1)
+        """A span of the view as a span of the original; of its walls, it has all that they hide."""
+        return span._replace(start=self._back(span.start), end=self._back(span.end))
 
     def _back(self, place: int) -> int:
         wall = bisect_right(self._after_wall, place) - 1

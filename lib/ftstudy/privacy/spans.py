@@ -73,7 +73,8 @@ def find_and_count(text: str, known: Known, partner: str | None, region: str) ->
         else:
             found = [Span(*place, kind, f"[{kind}]") for place in _apart(patterns[kind](plainly))]
         if found:
-            spans = sorted([*spans, *map(view.back, found)])
+            new = [*map(view.back, found)]
+            spans = sorted([*(one for one in spans if not any(_is_in(one, other) for other in new)), *new])
             view, without_result = MaskedView(text, spans), 0
             plainly = plain(view.text)
         else:
@@ -81,6 +82,11 @@ def find_and_count(text: str, known: Known, partner: str | None, region: str) ->
         if without_result == len(kinds):
             break
     return [span for span in spans if span.kind], left
+
+
+def _is_in(one: Span, other: Span) -> bool:
+    """As a link in a private key."""
+    return other.start <= one.start and one.end <= other.end
 
 
 def _apart(places: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
