@@ -277,6 +277,159 @@ def test_a_quotation_or_path_in_a_cause_is_left_out_of_the_shared_edition(tmp_pa
     assert "mill" not in said and "secret" not in said and "data/raw" not in said
 
 
+SECRET = "Zoltanka"
+
+
+def with_a_secret(value, kept=("historical", "aligned")):
+    """Results in which every text that somebody could have chosen has a name in it."""
+    free = {"config", "name", "model", "data", "adapter", "source", "owner", "title", "fix", "cause", "where"}
+    free |= {"step", "why", "arm", "told", "stopped", "asked_for", "inference", "listing", "held", "not_checked"}
+    free |= {"trained", "evidence", "notes", "examples", "run_id", "split", "schema", "unit", "aspect", "check"}
+    if isinstance(value, list):
+        return [with_a_secret(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    made = {key: with_a_secret(one) for key, one in value.items()}
+    for key in free & set(made):
+        if isinstance(made[key], str) and made[key] not in (*kept, "base", "tuned", "aligned, 4 examples", "train"):
+            made[key] = f"{made[key]} {SECRET}"
+        elif isinstance(made[key], list) and all(isinstance(one, str) for one in made[key]):
+            made[key] = [f"{one} {SECRET}" for one in [*made[key], "more"]]
+    return made
+
+
+def renamed(value, old, new):
+    """With one name of a prompt format or a model instead of another, wherever it is."""
+    if isinstance(value, dict):
+        return {renamed(key, old, new): renamed(one, old, new) for key, one in value.items()}
+    if isinstance(value, list):
+        return [renamed(one, old, new) for one in value]
+    return new if value == old else value
+
+
+def test_no_name_of_a_run_config_app_folder_or_person_is_in_the_shared_edition(tmp_path):
+    found = with_a_secret(results())
+    found["extraction"]["variants"] = {f"{SECRET} chats": {"train": {"bytes": 1, "examples": 160}}}
+    found["extraction"] |= {"masked": {SECRET: 3, "phone": 2}, "kind": f"kind of {SECRET}"}
+    found["training"]["configs"][0] |= {"stopped": f"at {SECRET}", "diverged": True, "forced": [SECRET, "data.empty"]}
+    found["comparison"]["trained"] = found["training"]["configs"][0]["name"]
+    found["comparison"]["models"].append(
+        {
+            "name": f"{SECRET} two",
+            "base": "base",
+            "config": f"{SECRET} two",
+            "seed": 1,
+            "option": None,
+            "own": "aligned",
+        }
+    )
+    found["comparison"]["left_out"] = [{"arm": f"{SECRET}, aligned", "why": f"{SECRET} failed"}]
+    found["cost"] |= {f"training {SECRET} two": {"seconds": 9.0}, SECRET: {"seconds": 1.0}}
+    spent = {"seconds": 1.0, "tokens_per_second": 3.0, "peak_memory_gigabytes": 1.0}
+    found["cost"]["arms"] = {f"scoring {SECRET} two, historical": spent}
+    run = save(tmp_path / f"run of {SECRET}", renamed(found, "historical", f"app of {SECRET}"))
+    assert SECRET in page.build(run).read_text(encoding="utf-8")
+    html = page.build(run, share=True).read_text(encoding="utf-8")
+    assert SECRET.lower() not in unescape(html).lower()
+    assert "27% more likely" in text_of(html) and "with the prompt “<bdi>your app</bdi>”" in html
+
+
+def test_the_shared_edition_has_the_same_verdict_and_causes(tmp_path):
+    found = results()
+    whole = diagnosis.diagnose({name: found[name] for name in diagnosis.RESULTS}, "mine")
+    shared = sharing.without_words(found)
+    said = diagnosis.diagnose({name: shared[name] for name in diagnosis.RESULTS})
+    assert said["verdict"]["headline"] == whole["verdict"]["headline"]
+    assert [(one["severity"], one["cost"]) for one in said["causes"]] == [
+        (one["severity"], one["cost"]) for one in whole["causes"]
+    ]
+    assert found == results()  # nothing was changed in place
+
+
+@pytest.mark.parametrize("name", ["data/models/SmolLM2-135M-Instruct", "mlx-community/Qwen2.5-0.5B-Instruct-4bit"])
+def test_a_public_base_model_is_named_in_the_shared_edition(tmp_path, name):
+    found = results()
+    found["training"]["configs"][0]["model"] = name
+    assert name.split("/")[-1] in built(tmp_path, found, share=True)
+    found["training"]["configs"][0]["model"] = f"{name}-of-noor"
+    assert "noor" not in built(tmp_path, found, share=True)
+
+
+# --- results from somebody else
+
+
+def places(value, path=()):
+    """The path of every value in results."""
+    yield path
+    if isinstance(value, dict | list):
+        for key, one in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from places(one, (*path, key))
+
+
+PLACES = [path for path in places(results()) if len(path) > 1]
+HOSTILE = '</script><script>alert(1)</script>"\' onload=alert(1) x="--><img src=x onerror=alert(1)>&#0;\u202e'
+
+
+@pytest.mark.parametrize("share", [False, True])
+@pytest.mark.parametrize("value", [None, float("nan"), float("inf"), 10**400, -1, [], {}, "", [[]], HOSTILE, True])
+def test_wrong_values_make_a_page_or_a_sentence(tmp_path, value, share):
+    for path in PLACES[len(str(value)[:9]) + 7 * share :: 67]:
+        found = results()
+        held = found
+        for key in path[:-1]:
+            held = held[key]
+        held[path[-1]] = value
+        try:
+            html = built(tmp_path, found, share)
+        except StudyError as error:
+            assert "not what this version of ftstudy writes" in str(error)
+        else:
+            assert html.count("<script") == 1 and "<img" not in html
+
+
+def test_missing_keys_make_a_page_or_a_sentence(tmp_path):
+    found = results()
+    del found["comparison"]["arms"][0]["model"]
+    with pytest.raises(StudyError, match="could not be made into a page.*KeyError: 'model'"):
+        built(tmp_path, found)
+
+
+def with_hostile_texts(value):
+    if isinstance(value, dict):
+        return {key: one if key in ("severity", "verdict") else with_hostile_texts(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [with_hostile_texts(one) for one in value]
+    return f"{value} {HOSTILE}" if isinstance(value, str) and value not in STAY else value
+
+
+STAY = (
+    "cut",
+    "loops",
+    "prompt",
+    "reply",
+    "base",
+    "tuned",
+    "aligned",
+    "historical",
+    "aligned, 4 examples",
+    "my",
+    "my.yaml",
+    "test",
+    "train",
+    "messages",
+)
+
+
+@pytest.mark.parametrize("share", [False, True])
+def test_hostile_texts_stay_text(tmp_path, share):
+    found = with_hostile_texts(results())
+    found["comparison"]["preference_pairs"] = results()["comparison"]["preference_pairs"]
+    html = built(tmp_path, found, share)
+    read = Reader()
+    read.feed(html)
+    assert not read.handlers and not read.outside and html.count("<script") == 1 and "<img" not in html
+
+
 # --- words
 
 

@@ -44,7 +44,7 @@ def count(amount: int, one: str, many: str = "") -> str:
 
 # The key of privacy.mask's counts for names that stay.
 NOT_MASKED = "names not masked because they are also ordinary words"
-_MASKED = {
+MASKED = {
     "phone": ("phone number", ""),
     "email": ("e-mail address", "e-mail addresses"),
     "card": ("card or account number", ""),
@@ -59,7 +59,7 @@ _MASKED = {
 
 def masked(counts: dict[str, int]) -> str:
     """What was masked, from privacy.mask's counts: 5 names, 3 phone numbers; 1 name not masked because …"""
-    said = {what: count(amount, *_MASKED.get(what, (what, ""))) for what, amount in counts.items()}
+    said = {what: count(amount, *MASKED.get(what, (what, ""))) for what, amount in counts.items()}
     left = said.pop(NOT_MASKED, "")
     return "; ".join(filter(None, [", ".join(said.values()) or "nothing", left]))
 

@@ -5,6 +5,8 @@ import hashlib
 from collections import defaultdict
 from pathlib import Path
 
+import jinja2
+
 from .. import diagnosis, wording
 from ..compare import preference, style_similarity
 from ..diagnosis import evidence
@@ -15,6 +17,9 @@ from . import blind_test, charts, conclusions, headline, notes, provenance, rend
 
 RESULTS = ("extraction", "findings", "format_audit", "training", "comparison", "cost")
 SCRIPTS = ("report.js", "blind_test.js")  # of templates/, in the page's one script
+
+# What results of another version, or of somebody else, can end in.
+UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError, jinja2.TemplateError)
 
 # What notebook 03 adds to an entry of training.json, and `ftstudy train` does not measure.
 BY_NOTEBOOK = {"loss_tokens": None, "stock_loss_tokens": None, "stock": []}
@@ -27,8 +32,8 @@ def build(run: Path, not_measured: str = "", share: bool = False) -> Path:
     `not_measured`: why no model was compared, if none was. `share`: write `share.html` instead, without anybody's
     words.
 
-    Raises StudyError if nothing was: the run has no extraction.json and no format_audit.json; and for `share`, if a
-    text of the data got into the page all the same.
+    Raises StudyError if nothing was: the run has no extraction.json and no format_audit.json; if its results are not
+    ones that this version writes; and for `share`, if a text of the data got into the page all the same.
     """
     results = {name: _result(run / f"{name}.json") for name in RESULTS}
     if not results["extraction"] and not results["format_audit"]:
@@ -36,24 +41,36 @@ def build(run: Path, not_measured: str = "", share: bool = False) -> Path:
             f"{shown(run)} has no results to report on. Run `ftstudy diagnose` on your config, or `make report`, or "
             "correct the run's name."
         )
-    diagnosed = diagnosis.write(run, not_measured)
-    if share:
-        texts = sharing.texts_of(results)
-        results, diagnosed = sharing.without_words(results), sharing.without_words_of(diagnosed)
-        not_measured = not_measured and "The models could not be compared."
-    page = str(render.fragment("page", **_values(run, results, diagnosed, not_measured, share)))
-    if share:
-        sharing.check(page, texts)
+    try:
+        page = _page(run, results, not_measured, share)
+    except UNREADABLE as error:
+        raise StudyError(
+            f"The results in {shown(run)} could not be made into a page, because they are not what this version of "
+            f"ftstudy writes ({type(error).__name__}: {str(error)[:200]}). If another version wrote them, or they were "
+            "edited, run `ftstudy diagnose` or `make report` again; otherwise please report it as a bug."
+        ) from error
     path = run / ("share.html" if share else "index.html")
     write_text(path, page)
     return path
+
+
+def _page(run: Path, results: dict, not_measured: str, share: bool) -> str:
+    diagnosed = diagnosis.write(run, not_measured)
+    if not share:
+        return str(render.fragment("page", **_values(run, results, diagnosed, not_measured, share)))
+    texts = sharing.texts_of(results)
+    results, not_measured = sharing.without_words(results), not_measured and "The models could not be compared."
+    diagnosed = sharing.without_commands(diagnosis.diagnose(results, not_measured=not_measured))
+    page = str(render.fragment("page", **_values(run, results, diagnosed, not_measured, share)))
+    sharing.check(page, texts)
+    return page
 
 
 def _values(run: Path, results: dict, diagnosed: dict, not_measured: str, share: bool) -> dict:
     """All that the templates show, by name."""
     comparison, audited, cost = (results[name] for name in ("comparison", "format_audit", "cost"))
     trained = _trained(results)
-    found = evidence.gather(results, run.name, not_measured)
+    found = evidence.gather(results, "" if share else run.name, not_measured)
     parity = audited["parity"].get("inference") if audited and audited.get("inference") else None
     findings = (audited or {"own_findings": []})["own_findings"]
     pairs = (comparison or {}).get("preference_pairs", [])
@@ -72,7 +89,7 @@ def _values(run: Path, results: dict, diagnosed: dict, not_measured: str, share:
     blind = f"ftstudy blind {run.name}" if existing else f"make blind RUN={run.name}"
     script = "\n".join((render.TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
     values = {
-        "run": run.name,
+        "run": "" if share else run.name,
         "share": share,
         "not_measured": not_measured,
         "diagnosis": diagnosed,

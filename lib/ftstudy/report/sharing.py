@@ -1,69 +1,177 @@
 """A report without anybody's words: what people wrote, what they are called and where their files are is left out."""
 
-import copy
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from html import unescape
 
+from ..audit import checks
+from ..audit.parity.alignment import ASPECTS
 from ..errors import StudyError
+from ..extract.description import SCHEMAS
+from ..wording import FORMATS, MASKED
 
 RUN = 6  # words in a row: so many of a source text in the page would give it away
 LEFT_OUT = "(left out)"
 _WORD = re.compile(r"\w+")
 
+# What a text of the results may say in the page to share. Everything else may be somebody's: a name of a folder, of a
+# config or of an app as much as a message.
+KNOWN = {
+    *("", "base", "tuned", "this run", "stock mlx-lm", "A", "B", "person"),
+    *("better", "worse", "not distinguishable", "confirmed", "refuted", "partly", "not testable here"),
+    *("train", "valid", "test", "heldout", "recorded", "inferred", "messages", "replies", "error", "warning", "info"),
+    *("over-fitted", "under-fitted", "well fitted", "lora", "dora", "full"),
+    *("test replies and training seeds", "test replies only", "imessage", "whatsapp"),
+    *("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "reply", "end_of_turn"),
+    *FORMATS,
+    *ASPECTS,
+    *ASPECTS.values(),
+    *SCHEMAS.values(),
+}
+SHOTS = re.compile(r"aligned, \d+ (similar )?examples")
+DATE = re.compile(r"\d{4}-\d\d-\d\d( \d\d:\d\d(:\d\d)?)?")
+ROLES = re.compile(r"(system|user|assistant|tool)((→|,|\s)+(system|user|assistant|tool))*")
+MODULE = re.compile(r"((self_attn|mlp|linear_attn)\.)?(q|k|v|o|gate|up|down)_proj")
+STEP = re.compile(r"0\d_(extract|format_audit|train|compare)")
+# Of a base model whose weights are public: a folder of one's own can be called anything.
+PUBLIC = re.compile(
+    r"(SmolLM|Qwen|Llama|Meta-Llama|Mistral|Ministral|gemma|Phi|OLMo|granite|Falcon)[-\d.v]*"
+    r"(-?(\d+(\.\d+)?[MBmb]|E\d+B|A\d+B|Instruct|it|pt|Base|chat|mini|small|medium|\d+k|\d+bit|bf16|fp16|mlx|v\d+(\.\d+)?|\d{4}))*",
+    re.IGNORECASE,
+)
+KEYED = ("variants", "same", "attribution", "attribution_every", "fusing")  # their keys are names too
+
 
 def without_words(results: dict) -> dict:
-    """A copy of a run's results without texts of the data; `results`: the content of its JSON files by name."""
-    results = copy.deepcopy(results)
-    extraction, audited, comparison = (results[name] for name in ("extraction", "format_audit", "comparison"))
+    """A copy of a run's results in which every text is one that the study itself chose from a list: names get a
+    stand-in, a finding gets what its check says of any data, all else is left out.
+
+    `results`: the content of the run's JSON files by name, None for a missing one. The numbers stay.
+    """
+    names = _stand_ins(results)
+    made = {name: _known(content, names) for name, content in results.items()}
+    extraction, audited, comparison = (made[name] for name in ("extraction", "format_audit", "comparison"))
     if extraction:
-        extraction |= {"notes": [], "owner": "", "source": extraction.get("source") and LEFT_OUT}
-        extraction["funnel"] = [one | {"examples": []} for one in extraction.get("funnel") or []]
+        steps = [
+            one | {"step": f"step {at}" if at else "messages in the source", "examples": []}
+            for at, one in enumerate(extraction.get("funnel") or [])
+        ]
+        extraction |= {"notes": [], "funnel": steps, "kind": "messages", "masked": _masked(extraction.get("masked"))}
         if described := extraction.get("rows"):
-            described |= {key: [] for key in ("systems", "speakers", "replies")} | {"data": LEFT_OUT}
+            described |= {key: [] for key in ("systems", "speakers", "replies")}
     if audited:
-        audited |= {"listing": [], "rendering": {}, "masked_rows": []}
-        audited |= {key: [_unquoted(one) for one in audited.get(key, [])] for key in ("held", "not_checked")}
-        audited["own_findings"] = [_finding(one) for one in audited["own_findings"]]
-        if audited.get("staged"):
-            audited["staged"] = None
-        for side in audited["parity"].values():
-            side["rows"] = [row | {"training": LEFT_OUT, "inference": LEFT_OUT} for row in side["rows"]]
-            side["termination"] |= {"training": LEFT_OUT, "inference": LEFT_OUT}
-        if audited.get("inference") not in (None, "aligned", "historical"):
-            audited["inference"] = "your app"
+        audited |= {"listing": [], "rendering": {}, "masked_rows": [], "staged": None, "held": [], "not_checked": []}
+        audited["own_findings"] = _findings(results["format_audit"]["own_findings"])
     if results["findings"]:
-        results["findings"]["findings"] = [_finding(one) for one in results["findings"]["findings"]]
+        made["findings"]["findings"] = _findings(results["findings"]["findings"])
     if comparison:
-        comparison["samples"] = [{} for _ in comparison["samples"]]
-        comparison |= {"preference_pairs": [], "claims": []}
-        comparison["left_out"] = [one | {"why": LEFT_OUT} for one in comparison["left_out"]]
-    for entry in (results["training"] or {"configs": []})["configs"]:
-        entry |= {"data": LEFT_OUT, "adapter": LEFT_OUT, "config": LEFT_OUT}
-        entry["model"] = str(entry["model"]).replace("\\", "/").split("/")[-1]
-    return results
+        comparison |= {"samples": [{} for _ in comparison["samples"]], "preference_pairs": [], "claims": []}
+        comparison["archaeology"] |= {"told": ""}
+    for entry, of in zip(
+        (made["training"] or {"configs": []})["configs"], (results["training"] or {}).get("configs", [])
+    ):
+        model = re.split(r"[/\\]", str(of["model"]))[-1]
+        folder = re.split(r"[/\\]", str(of["data"]))[-1]
+        entry |= {"model": model if PUBLIC.fullmatch(model) else LEFT_OUT, "data": names.get(folder, LEFT_OUT)}
+        entry |= {"stopped": "stopped before its end" if of.get("stopped") else None}
+        entry |= {"forced": [_check(one) for one in of.get("forced") or []]}
+    if made["cost"]:
+        made["cost"] = _cost(results["cost"], names)
+    return made
 
 
-def _finding(one: dict) -> dict:
-    """The check and its advice; a title can quote what it found."""
-    return one | {"title": _unquoted(one["title"]), "evidence": [], "where": "", "cause": "", "fix": ""}
+def without_commands(diagnosed: dict) -> dict:
+    """A diagnosis without its commands: they name files, and say nothing to somebody who has none of them."""
+    causes = [one | {"apply": "", "prove": ""} for one in diagnosed["causes"]]
+    return diagnosed | {"causes": causes, "again": ""}
 
 
-def without_words_of(diagnosed: dict) -> dict:
-    """A copy of a diagnosis without what it quotes, and without commands, which name files."""
-    causes = [
-        one | {"what": _unquoted(one["what"]), "fix": _unquoted(one["fix"]), "evidence": [], "apply": "", "prove": ""}
-        for one in diagnosed["causes"]
-    ]
-    steps = [one | {"sentence": _unquoted(one["sentence"])} for one in diagnosed["verdict"]["steps"]]
-    verdict = diagnosed["verdict"] | {"sentence": _unquoted(diagnosed["verdict"]["sentence"]), "steps": steps}
-    return diagnosed | {"verdict": verdict, "causes": causes, "again": ""}
+def _stand_ins(results: dict) -> dict[str, str]:
+    """What is shown instead of the names of models, configs, prompts and variants, each the same wherever it is."""
+    extraction, audited, comparison = (results[name] or {} for name in ("extraction", "format_audit", "comparison"))
+    entries = (results["training"] or {"configs": []})["configs"]
+    models = comparison.get("models", [])
+    apps = [comparison.get("app"), audited.get("inference"), audited.get("asked_for")]
+    apps += [one["name"] for one in comparison.get("formats", [])]
+    kinds = {
+        "variant": [*extraction.get("variants", {})],
+        "config": [comparison.get("trained"), *(one["config"] for one in models), *(one["name"] for one in entries)],
+        "model": [one["name"] for one in models],
+        "your app": apps,
+    }
+    found = {}
+    for kind, names in kinds.items():
+        new = [one for one in dict.fromkeys(names) if isinstance(one, str) and not _may_stay(one) and one not in found]
+        found |= {one: kind if kind == "your app" and at == 1 else f"{kind} {at}" for at, one in enumerate(new, 1)}
+    return found
 
 
-def _unquoted(text: str) -> str:
-    """Without what stands in quotation marks, and without paths."""
-    text = re.sub(r"“[^”]*”|\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)", "“…”", text)
-    return re.sub(r"(?<!\w)[\w.~-]*/[\w./~-]+", "…", text)
+def _may_stay(text: str) -> bool:
+    parts = text.split(" + ")
+    return all(part in KNOWN for part in parts) or any(one.fullmatch(text) for one in (SHOTS, DATE, ROLES, MODULE))
+
+
+def _known(value, names: dict[str, str]):
+    """A copy of a JSON value without texts that the study did not choose."""
+    if isinstance(value, str):
+        return value if _may_stay(value) else names.get(value, LEFT_OUT)
+    if isinstance(value, list):
+        return [_known(one, names) for one in value]
+    if isinstance(value, dict):
+        return {
+            key: {_known(name, names): _known(one, names) for name, one in of.items()}
+            if key in KEYED and isinstance(of, dict)
+            else _known(of, names)
+            for key, of in value.items()
+        }
+    return value
+
+
+def _findings(found: list[dict]) -> list[dict]:
+    """What each check finds, in the check's own words: a title, an evidence or a fix can quote the data."""
+    known, made = _by_id(), []
+    for at, one in enumerate(found, 1):
+        if check := known.get(one["check"]):
+            texts = {"check": check.id, "title": check.meaning.partition(". ")[0].removesuffix(".")}
+            texts |= {"cause": check.cause, "fix": check.fix}
+        else:  # of another version
+            texts = {"check": f"check {at}", "title": LEFT_OUT, "cause": "", "fix": ""}
+        filled = {key: _filled(text) for key, text in texts.items()}
+        made.append(filled | {"severity": _known(one["severity"], {}), "evidence": [], "where": ""})
+    return made
+
+
+def _filled(text: str) -> str:
+    """A check's text without what is filled in for each finding."""
+    return text.format_map(defaultdict(lambda: "…"))
+
+
+def _by_id() -> dict:
+    return {check.id: check for check in checks()}
+
+
+def _check(name: str) -> str:
+    return name if name in _by_id() else LEFT_OUT
+
+
+def _masked(counts: dict | None) -> dict:
+    return {what: amount for what, amount in (counts or {}).items() if what in MASKED}
+
+
+def _cost(cost: dict, names: dict[str, str]) -> dict:
+    """Seconds and memory, without the machine's name."""
+    made = {name: _known(spent, names) for name, spent in cost.items() if STEP.fullmatch(name)}
+    for name, spent in cost.items():
+        if name.startswith("training ") and name.removeprefix("training ") in names:
+            made[f"training {names[name.removeprefix('training ')]}"] = _known(spent, names)
+    arms = {}
+    for name, spent in (cost.get("arms") or {}).items():
+        does, _, arm = name.partition(" ")
+        model, _, asked = arm.partition(", ")
+        if does in ("scoring", "writing"):
+            arms[f"{does} {_known(model, names)}, {_known(asked, names)}"] = _known(spent, names)
+    return made | {"arms": arms}
 
 
 def texts_of(results: dict) -> list[str]:
