@@ -281,7 +281,7 @@ def train(fault: dict, folder: Path) -> None:
 
 def diagnose(config: Path) -> dict:
     """diagnosis.json of a staged project, as `ftstudy diagnose` makes it, but for the processes of the notebooks."""
-    with contextlib.chdir(config.parent), patch.object(study.notebooks, "execute", run_cells):
+    with contextlib.chdir(config.parent), patch.object(notebooks, "execute", run_cells):
         choices = {"run": "staged", "config": config.name, "inference": "app.yaml", "existing": True}
         choices |= {"adapter": "adapters", "fused": "fused" if Path("fused").is_dir() else ""}
         with contextlib.redirect_stdout(io.StringIO()):
@@ -289,7 +289,7 @@ def diagnose(config: Path) -> dict:
         return read_json(Path("reports/staged/diagnosis.json"))
 
 
-def run_cells(name: str, folder: Path, parameters: dict[str, str]) -> Path:
+def run_cells(name: str, folder: Path, parameters: dict[str, str], describe=None) -> Path:
     """Run a notebook's cells in this process: a kernel for each takes longer than all that they measure."""
     given = notebooks.parameters(name, parameters)
     shell = InteractiveShell.instance()
