@@ -14,7 +14,7 @@ from ftstudy.report import headline, marks, page, prompt_diff, sharing
 from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import escape
-from report_results import CONTEXT, SYSTEM, results, save
+from report_results import CONTEXT, SYSTEM, finding, results, save
 
 
 class Reader(HTMLParser):
@@ -224,6 +224,17 @@ def test_evidence_and_commands_are_whole(tmp_path):
     found["format_audit"]["own_findings"][0]["evidence"] = [f"line {at}" for at in range(40)]
     html = built(tmp_path, found)
     assert all(f"line {at}" in html for at in range(40))
+
+
+def test_evidence_without_end_is_cut_and_counted(tmp_path):
+    found = results()
+    found["format_audit"]["own_findings"] += [
+        finding("data.repeated", "warning") | {"evidence": [f"line {at} " + "x" * 2000 for at in range(10_000)]}
+    ]
+    html = built(tmp_path, found)
+    assert len(html.encode()) < 3_000_000
+    assert "line 99 " in html and "line 100 " not in html and "… and 9,900 more, in findings.json" in html
+    assert "… (2,007 characters)" in html
 
 
 def test_no_literal_backticks_in_what_the_study_says(tmp_path):

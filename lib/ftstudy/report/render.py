@@ -48,7 +48,18 @@ def prose(text: str) -> Markup:
     return Markup("\n".join(f"<bdi>{line}</bdi>" if line else "" for line in lines))
 
 
+LINES, LETTERS = 100, 1000  # of a finding's evidence on the page, and of each of its lines: findings.json has all
+
+
+def at_most(lines: list[str], most: int) -> list[str]:
+    """The first lines, each cut to LETTERS, and how many more there are."""
+    shown = [line if len(line) <= LETTERS else f"{line[:LETTERS]}… ({len(line):,} characters)" for line in lines[:most]]
+    return shown + ([f"… and {len(lines) - most:,} more, in findings.json"] if len(lines) > most else [])
+
+
+_environment.globals["LINES"] = LINES
 _environment.filters.update(
+    at_most=at_most,
     count=count,
     format_name=format_name,
     interval=interval,
