@@ -54,7 +54,7 @@ STAGES = {
 KILLS = {"extract": 8, "audit": 4, "train": 10, "01_extract": 4, "02_format_audit": 3, "03_train": 4, "compare": 4}
 KILLS |= {"04_compare": 3, "report": 4}
 # They contain times; of the notebooks and the report everything else comes from the results that are compared.
-UNEQUAL = ("cost.json", ".ipynb", ".html")
+UNEQUAL = ("cost.json", ".ipynb", ".html", "history.jsonl")
 
 
 def trial(folder: Path, kills: dict[str, int], seed: int = 0) -> tuple[Counter, list[str]]:

@@ -174,7 +174,7 @@ def test_compare_command_stores_arms_for_the_notebook(study, tmp_path, capsys, m
     arguments = [part for key, value in given.items() for part in ("-p", key, value)]
     capsys.readouterr()
     status, printed, _ = said(capsys, "compare", "--run", run.name, *arguments)
-    assert status == 0 and "10 of 10 done" in printed and "about" in printed and "10 arms measured" in printed
+    assert status == 0 and "10 of 10 done" in printed and "about" in printed and "10 combinations" in printed
     monkeypatch.setattr(generation, "generate", lambda *_, **__: pytest.fail("written again"))
     assert said(capsys, "compare", "--run", run.name, *arguments)[0] == 0
     status, _, told = said(capsys, "compare", "--run", run.name, "-p", "sauce", "x")
