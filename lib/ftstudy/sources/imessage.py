@@ -130,8 +130,8 @@ def _read(file: Path) -> pandas.DataFrame:
 
 
 def _bound(connection: sqlite3.Connection, file: Path) -> None:
-    """Nothing is read that is computed and not stored, and no more than the file can hold. Raises StudyError for a
-    table that is no table, since views and generated columns need never end."""
+    """Nothing is read that is computed and not stored, and no more than the file can hold. Raises StudyError if a
+    view or a generated column has the name of a table, since reading it may never end."""
     size = sum(part.stat().st_size for part in _parts(file))
     deadline = time.monotonic() + SECONDS + size / BYTES_PER_SECOND
     connection.set_progress_handler(lambda: time.monotonic() > deadline, 100_000)

@@ -17,7 +17,7 @@ def convert(folder: Path) -> str:
 
 
 def instead(folder: Path, missing: list[str]) -> tuple[str, str | None]:
-    """How a title goes on that says which splits a folder lacks, and the fix; ("", None) if nothing stands in for them."""
+    """How a title goes on that says which splits a folder lacks, and the fix; ("", None) if no other file could be meant."""
     files = {name: path for name in missing if (path := stand_in(folder, name))}
     if not files:
         inside = sorted(path.parent for path in folder.glob("*/train.jsonl")) if "train" in missing else []

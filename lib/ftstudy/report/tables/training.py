@@ -89,4 +89,5 @@ def loss_shares(here: dict, stock: dict) -> Table:
         {"part": "tokens without loss, of all tokens"}
         | {side: f"{found['masked_share']:.1%}" for side, found in sides.items()}
     )
-    return rows, {"part": "Share of the loss tokens", "here": "This run", "stock": "Stock mlx-lm"}, ""
+    columns = {"part": "Part of the example", "here": "This run", "stock": "Stock mlx-lm"}
+    return rows, columns, f"Share of the loss tokens in the first {here['rows']:,} rows"
