@@ -27,8 +27,10 @@ def make_run(reports, name, rate=1e-4, row="hey", ends=0.5, **verdict):
     given = {"config": "my.yaml", "data": "", "model": "", "adapter": "adapters", "existing": True, "fused": ""}
     cause = {"kind": "measured", "what": "`learning_rate` is too high"}
     files.write_json(folder / "diagnosis.json", {"verdict": VERDICT | verdict, "causes": [cause]})
-    files.write_json(folder / "findings.json", {"findings": [], "summary": {"error": 1, "warning": 0, "info": 2}})
-    files.write_json(folder / "format_audit.json", {"given": given, "own_findings": []})
+    # findings.json has those of the original report's configs too, as in the demo: they are not this run's.
+    files.write_json(folder / "findings.json", {"findings": [], "summary": {"error": 3, "warning": 0, "info": 2}})
+    own = [{"check": "config.x", "severity": "error"}, {"check": "config.y", "severity": "info"}]
+    files.write_json(folder / "format_audit.json", {"given": given, "own_findings": own})
     row = {"left": ["tuned", "aligned"], "right": ["base", "aligned"], "nats_per_reply_token": -0.238}
     arm = {"model": "tuned", "format": "aligned", "end_of_turn_rate": ends}
     files.write_json(folder / "comparison.json", {"app": "aligned", "differences": [row], "generated": {"arms": [arm]}})

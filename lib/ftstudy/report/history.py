@@ -9,7 +9,8 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from .. import configs
+from .. import configs, diagnosis
+from ..diagnosis import evidence
 from ..errors import StudyError
 from ..files import read_json, reading, write_jsonl
 from ..paths import absolute, shown
@@ -71,9 +72,10 @@ def record(run: Path) -> dict | None:
     """The run as its results say it is; None if they have no diagnosis. Raises StudyError or ValueError if one is damaged."""
     if not (run / "diagnosis.json").is_file():
         return None
-    found = {name: _result(run / f"{name}.json") for name in ("diagnosis", "findings", "format_audit", "training")}
-    verdict = found["diagnosis"]["verdict"]
-    given = (found["format_audit"] or {}).get("given") or {}
+    diagnosed = read_json(run / "diagnosis.json")
+    found = {name: _result(run / f"{name}.json") for name in ("format_audit", "training", "comparison")}
+    verdict, gathered = diagnosed["verdict"], evidence.gather(found)
+    given = gathered["given"]
     config = given.get("config") or ""
     keys, data = _keys_and_data(config, given)
     written = datetime.fromtimestamp((run / "diagnosis.json").stat().st_mtime, UTC)
@@ -86,7 +88,7 @@ def record(run: Path) -> dict | None:
         "data": shown(data) if data else "",
         "rows": {split: _sha256(data / f"{split}.jsonl") for split in SPLITS if data} if data else {},
         "verdict": {key: verdict[key] for key in ("usable", "headline", "sentence")},
-        "numbers": _numbers(run, found),
+        "numbers": _numbers(gathered, diagnosis.worst(diagnosed), bool(found["format_audit"])),
     }
 
 
@@ -122,24 +124,16 @@ def _sha256(path: Path) -> str:
         return ""
 
 
-def _numbers(run: Path, found: dict) -> dict[str, str]:
-    """The few numbers that one run is compared with another by."""
-    counts = (found["findings"] or {}).get("summary") or {}
-    entries = (found["training"] or {}).get("configs") or []
-    comparison = _result(run / "comparison.json") or {}
-    trained = next((one for one in entries if comparison.get("trained") in (None, one["name"])), {})
-    rows = {(*row["left"], *row["right"]): row["nats_per_reply_token"] for row in comparison.get("differences", [])}
-    app = comparison.get("app", "aligned")
-    written = {(one["model"], one["format"]): one for one in (comparison.get("generated") or {}).get("arms", [])}
-    ends = (written.get(("tuned", app)) or {}).get("end_of_turn_rate")
-    causes = [one for one in found["diagnosis"]["causes"] if one["kind"] not in ("slight", "note")]
+def _numbers(found: dict, causes: list[dict], is_audited: bool) -> dict[str, str]:
+    """The few numbers that one run is compared with another by. `found`: from `evidence.gather`; `causes`: the worst."""
+    app, trained = found["app"], found["trained"] or {}
+    written = found["written"].get(("tuned", app))
+    levels = [one["severity"] for one in found["findings"]]
     numbers = {
-        "Your true replies, against the base": _likelier(rows.get(("tuned", app, "base", app))),
-        "… prompted as in training": _likelier(rows.get(("tuned", "aligned", "base", "aligned")))
-        if app != "aligned"
-        else "",
-        "Replies that end": "" if ends is None else f"{ends:.0%}",
-        "Audit": ", ".join(count(counts.get(level, 0), level) for level in ("error", "warning")) if counts else "",
+        "Your true replies, against the base": _likelier(evidence.gain(found, app)),
+        "… prompted as in training": _likelier(evidence.gain(found)) if app != "aligned" else "",
+        "Replies that end": f"{written['end_of_turn_rate']:.0%}" if written else "",
+        "Audit": ", ".join(count(levels.count(level), level) for level in ("error", "warning")) if is_audited else "",
         "Causes found": str(len(causes)),
         "First cause": causes[0]["what"] if causes else "",
         "Iterations": f"{trained['iterations']:,}" if trained.get("iterations") else "",
@@ -148,8 +142,8 @@ def _numbers(run: Path, found: dict) -> dict[str, str]:
     return {label: text for label, text in numbers.items() if text}
 
 
-def _likelier(nats: float | None) -> str:
-    return "" if nats is None else more_likely(nats)
+def _likelier(row: dict | None) -> str:
+    return "" if row is None else more_likely(row["nats_per_reply_token"])
 
 
 def changes(before: dict, now: dict) -> list[tuple[str, str, str]]:
