@@ -86,10 +86,8 @@ CHECKS = (
 
 def check(inputs: RunInputs) -> list[Finding]:
     """Findings on the conversations of all splits. Never raises, whatever they contain."""
-    tokenizer = _tokenizer(inputs) if any(split.rows for split in inputs.splits.values()) else None
-    given = {name: _conversations(inputs, name, tokenizer) for name in inputs.splits}
-    texts = {name: _texts(inputs, name, given[name]) for name in inputs.splits}
-    given = {name: [one for one in rows if _is_taken(one[1], tokenizer)] for name, rows in given.items()}
+    tokenizer = tokenizer_of(inputs) if any(split.rows for split in inputs.splits.values()) else None
+    given, texts = rows_of(inputs, tokenizer)
     chats = {name: [(number, in_words(row)) for number, row in rows] for name, rows in given.items()}
     labels = speakers.labels_of(chats)
     every = {name: sorted([*rows, *texts[name]], key=lambda one: one[0]) for name, rows in chats.items()}
@@ -107,6 +105,13 @@ def check(inputs: RunInputs) -> list[Finding]:
         *characters.check(inputs, every),
         *identifiers.check(inputs, every),
     ]
+
+
+def rows_of(inputs: RunInputs, tokenizer) -> tuple[dict, dict]:
+    """Split -> (line, row) of the conversations that training takes, and of the other rows of text as one message each."""
+    given = {name: _conversations(inputs, name, tokenizer) for name in inputs.splits}
+    texts = {name: _texts(inputs, name, given[name]) for name in inputs.splits}
+    return {name: [one for one in rows if _is_taken(one[1], tokenizer)] for name, rows in given.items()}, texts
 
 
 def _conversations(inputs: RunInputs, name: str, tokenizer) -> list[tuple[int, dict]]:
@@ -134,7 +139,7 @@ def _is_taken(row: dict, tokenizer) -> bool:
     )
 
 
-def _tokenizer(inputs: RunInputs):
+def tokenizer_of(inputs: RunInputs):
     """The tokenizer, or None without a model: most checks don't need one."""
     try:
         return inputs.tokenizer
@@ -147,7 +152,7 @@ def _roles(inputs: RunInputs, chats: dict, template: str) -> list[Finding]:
     for name, rows in chats.items():
         for number, row in rows:
             roles = [message["role"] for message in row["messages"]]
-            problem, severe = _order(roles, template)
+            problem, severe = order(roles, template)
             if problem:
                 (wrong if severe else twice).append((name, number, problem))
             if roles[-1] != "assistant" and roles[-1] in ROLES:
@@ -168,7 +173,7 @@ def _roles(inputs: RunInputs, chats: dict, template: str) -> list[Finding]:
     ]
 
 
-def _order(roles: list[str], template: str) -> tuple[str | None, bool]:
+def order(roles: list[str], template: str) -> tuple[str | None, bool]:
     """What is wrong with the order of roles, and whether it is an error."""
     for role in roles:
         # Some templates have further roles, which they name: `developer`, `ipython`.
@@ -190,12 +195,18 @@ def _empty(inputs: RunInputs, chats: dict, labels: set[str]) -> list[Finding]:
     for name, rows in chats.items():
         for number, row in rows:
             for at, message in enumerate(row["messages"], 1):
-                content, role = message["content"], message["role"]
-                if role == "assistant" and not characters.visible(content) and not message.get("tool_calls"):
-                    replies.append((name, number, f"message {at}, by the assistant, is {quoted(content)}"))
-                if role == "user" and (not characters.visible(content) or speakers.only_labels(content, labels)):
-                    users.append((name, number, f"message {at}, by the user, is {quoted(content)}"))
+                if is_empty(message, labels):
+                    found, who = (replies, "assistant") if message["role"] == "assistant" else (users, "user")
+                    found.append((name, number, f"message {at}, by the {who}, is {quoted(message['content'])}"))
     return [
         *in_rows(inputs, EMPTY_REPLY, "error", replies, "with an empty reply"),
         *in_rows(inputs, EMPTY_USER, "error", users, "with an empty user turn"),
     ]
+
+
+def is_empty(message: dict, labels: set[str]) -> bool:
+    """Whether a reply or a user turn, its content a text, says nothing. `labels`: from `speakers.labels_of`."""
+    content, role = message["content"], message["role"]
+    if role == "assistant":
+        return not characters.visible(content) and not message.get("tool_calls")
+    return role == "user" and (not characters.visible(content) or speakers.only_labels(content, labels))

@@ -125,7 +125,7 @@ def odd_characters(text: str) -> dict[str, tuple[int, int]]:
 
 def _misread(text: str) -> tuple[int, int] | None:
     for match in MISREAD.finditer(text) if LATIN_PAIR.search(text) else ():
-        if _is_misread(match[0], text[: match.start()]):
+        if meant(match[0], text[: match.start()]):
             return match.span()
     if any(sign in text for sign in SIGNS_OF_IT):
         if match := MAC_MISREAD.search(text) or MISREAD_SIGNS.search(text):
@@ -134,20 +134,31 @@ def _misread(text: str) -> tuple[int, int] | None:
         if not PAIRS_IN[codec].search(text):
             continue
         for match in pattern.finditer(text):
-            meant = match[0].encode(codec).decode("utf-8", "replace")
-            # Two capitals with an accent may look like this: СІРІ.
-            if not UNLIKELY.search(meant) and "\ufffd" not in meant and (len(meant) > 2 or not match[0].isalpha()):
+            if meant_in(codec, match[0]):
                 return match.span()
     return None
 
 
-def _is_misread(run: str, before: str) -> bool:
-    """Letters like Ã, â or é in front of punctuation are normal in several languages; these runs are not."""
+def meant_in(codec: str, run: str) -> str | None:
+    """What a run was before its UTF-8 was read with this encoding; None if it may well be meant as it is."""
+    text = run.encode(codec).decode("utf-8", "replace")
+    # Two capitals with an accent may look like this: СІРІ.
+    likely = not UNLIKELY.search(text) and "\ufffd" not in text and (len(text) > 2 or not run.isalpha())
+    return text if likely else None
+
+
+def meant(run: str, before: str) -> str | None:
+    """What a run was before its UTF-8 was read as Windows-1252 or Latin-1; None if it may well be meant as it is."""
     try:
         data = b"".join(_as_byte(character) for character in run)
-        meant = data.decode("utf-8")
+        text = data.decode("utf-8")
     except (UnicodeEncodeError, UnicodeDecodeError):
-        return False
+        return None
+    return text if _is_misread(run, before, data, text) else None
+
+
+def _is_misread(run: str, before: str, data: bytes, meant: str) -> bool:
+    """Letters like Ã, â or é in front of punctuation are normal in several languages; these runs are not."""
     lead, natural = run[0], all(character in CLOSING for character in run[1:])
     if len(meant) > 1 or len(data) == 4:
         return True

@@ -66,6 +66,26 @@ QUICK = ("<|", "<｜", "<start_of", "<<SYS", "##")  # RENDERED needs one of them
 
 def check(inputs: RunInputs, chats: dict, tokenizer) -> list[Finding]:
     """Findings on control tokens and rendered turns. Without a tokenizer only well-known tokens are looked for."""
+    own, others, templated = find(chats, tokenizer)
+    if tokenizer is None:
+        cause = "A tokenizer that has them begins and ends turns there; with any other, the model learns to write them."
+    else:
+        cause = "This tokenizer doesn't have them and encodes them as plain text: the model learns to write them."
+    order = list(chats)
+
+    def hits(found: dict) -> list[tuple[str, int, str]]:
+        return [(*at, found[at]) for at in sorted(found, key=lambda at: (order.index(at[0]), at[1]))]
+
+    elsewhere = "with another model's control tokens inside a message"
+    return [
+        *in_rows(inputs, CONTROL_TOKENS, "error", hits(own), "with control tokens inside a message"),
+        *in_rows(inputs, CONTROL_TOKENS, "error", hits(others), elsewhere, cause=cause),
+        *in_rows(inputs, ALREADY_TEMPLATED, "error", hits(templated), "with an already rendered turn inside a message"),
+    ]
+
+
+def find(chats: dict, tokenizer) -> tuple[dict, dict, dict]:
+    """(split, line) -> what is there: this tokenizer's tokens, those of others, and rendered turns."""
     tokens, header, blocks = control_tokens(tokenizer), turn_header(tokenizer), blocks_of(tokenizer)
     opened = _opened(tokenizer, blocks)
     odd_shaped = [token for token in tokens if not SHAPE.fullmatch(token)]
@@ -101,21 +121,7 @@ def check(inputs: RunInputs, chats: dict, tokenizer) -> list[Finding]:
             for number, shown in hits.items():
                 if (name, number) not in own:
                     others.setdefault((name, number), shown)
-    if tokenizer is None:
-        cause = "A tokenizer that has them begins and ends turns there; with any other, the model learns to write them."
-    else:
-        cause = "This tokenizer doesn't have them and encodes them as plain text: the model learns to write them."
-    order = list(chats)
-
-    def hits(found: dict) -> list[tuple[str, int, str]]:
-        return [(*at, found[at]) for at in sorted(found, key=lambda at: (order.index(at[0]), at[1]))]
-
-    elsewhere = "with another model's control tokens inside a message"
-    return [
-        *in_rows(inputs, CONTROL_TOKENS, "error", hits(own), "with control tokens inside a message"),
-        *in_rows(inputs, CONTROL_TOKENS, "error", hits(others), elsewhere, cause=cause),
-        *in_rows(inputs, ALREADY_TEMPLATED, "error", hits(templated), "with an already rendered turn inside a message"),
-    ]
+    return own, others, templated
 
 
 def control_tokens(tokenizer) -> set[str]:

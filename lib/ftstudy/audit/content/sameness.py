@@ -65,23 +65,21 @@ def check(inputs: RunInputs, chats: dict, rows: dict) -> list[Finding]:
 def _repeats(inputs: RunInputs, chats: dict) -> list[Finding]:
     findings = []
     for name, rows in chats.items():
-        first, copies, long = {}, [], 0
         replies, spelled = Counter(), {}
-        for number, row in rows:
+        for _, row in rows:
             messages = row["messages"]
-            key = tuple(text for message in messages for text in (message["role"], message["content"]))
-            before = first.setdefault(key, number)
-            if before != number:
-                copies.append(f"line {number} repeats line {before}: {quoted(messages[-1]['content'], 80)}")
-                said = " ".join(message["content"] for message in messages if message["role"] != "system")
-                long += len(set(WORD.findall(speakers.TAG.sub(" ", said)))) > SMALL_TALK
             if messages[-1]["role"] == "assistant":
                 said = " ".join(messages[-1]["content"].split())
                 reply = said.casefold().strip(PUNCTUATION) or said
                 replies[reply] += 1
                 spelled.setdefault(reply, said)
         where = inputs.splits[name].where
-        if long or len(copies) > max(5, STOCK_SHARE * len(rows)):
+        copies, many = copies_of(rows)
+        if many:
+            copies = [
+                f"line {number} repeats line {before}: {quoted(row['messages'][-1]['content'], 80)}"
+                for number, before, row in copies
+            ]
             title = f"{counted(len(copies), 'row')} of {len(rows):,} in {where} repeat an earlier row word for word"
             findings.append(DUPLICATES.found("warning", title, evidence=listed(copies), where=where))
         reply, times = max(replies.items(), key=lambda item: item[1], default=("", 0))
@@ -91,6 +89,20 @@ def _repeats(inputs: RunInputs, chats: dict) -> list[Finding]:
             most = [f"{counted(n, 'time')} {quoted(spelled[text], 80)}" for text, n in replies.most_common(5)]
             findings.append(DOMINATING_REPLY.found("warning", title, evidence=listed(most), where=where))
     return findings
+
+
+def copies_of(rows: list) -> tuple[list[tuple[int, int, dict]], bool]:
+    """(line, the earlier line that it repeats, row) of the copies in a file, and whether small talk does not explain them."""
+    first, copies, long = {}, [], 0
+    for number, row in rows:
+        messages = row["messages"]
+        key = tuple(text for message in messages for text in (message["role"], message["content"]))
+        before = first.setdefault(key, number)
+        if before != number:
+            copies.append((number, before, row))
+            said = " ".join(message["content"] for message in messages if message["role"] != "system")
+            long += len(set(WORD.findall(speakers.TAG.sub(" ", said)))) > SMALL_TALK
+    return copies, bool(long) or len(copies) > max(5, STOCK_SHARE * len(rows))
 
 
 # --- system texts ---------------------------------------------------------------------------

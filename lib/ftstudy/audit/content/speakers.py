@@ -84,31 +84,10 @@ def only_labels(text: str, labels: set[str]) -> bool:
 
 def check(inputs: RunInputs, chats: dict, labels: set[str]) -> list[dict]:
     """The finding on replies that begin with a speaker. `labels`: from `labels_of`."""
-    owner = inputs.owner.casefold()
-    owners = {owner, *(part for part in owner.split() if len(part) > 2 and not part.endswith("."))} - {"the"}
-    usual = usual_labels(chats) if labels else set()
-    hits, labelled = [], []
-    for name, rows in chats.items():
-        tagged, unknown, total = [], {}, 0
-        for number, row in rows:
-            reply = row["messages"][-1]
-            if reply["role"] != "assistant":
-                continue
-            total += 1
-            match, dashed = PLAIN.match(reply["content"]), _dashed(reply["content"])
-            if _is_tag(reply["content"], match, row, owners, labels, usual) or _persona(dashed, row, owners):
-                tagged.append((number, reply["content"]))
-            elif match:
-                unknown.setdefault(match["name"].casefold(), []).append((number, reply["content"]))
-            elif dashed and (dashed.casefold() in usual | labels or _named(row, dashed)):
-                unknown.setdefault(f"{dashed.casefold()} -", []).append((number, reply["content"]))
-        for label, found in unknown.items():
-            if len(found) >= min(5, max(3, total)) and len(found) > (OFTEN if label in SIDES else ALWAYS) * total:
-                if label in SIDES or label.endswith(" -"):
-                    tagged += found
-                else:
-                    labelled += [(name, number, f"the reply is {quoted(said)}") for number, said in found]
-        hits += [(name, number, f"the reply is {quoted(said)}") for number, said in sorted(tagged)]
+    hits, labelled = (
+        [(name, number, f"the reply is {quoted(said)}") for name, number, said in found]
+        for found in tagged(inputs, chats, labels)
+    )
     constant = in_rows(
         inputs,
         SPEAKER_TAG,
@@ -121,13 +100,47 @@ def check(inputs: RunInputs, chats: dict, labels: set[str]) -> list[dict]:
     return in_rows(inputs, SPEAKER_TAG, "error", hits, "whose reply names its speaker") + constant
 
 
+def owners_of(inputs: RunInputs) -> set[str]:
+    """The owner's name and its parts, in lower case."""
+    owner = inputs.owner.casefold()
+    return {owner, *(part for part in owner.split() if len(part) > 2 and not part.endswith("."))} - {"the"}
+
+
+def tagged(inputs: RunInputs, chats: dict, labels: set[str]) -> tuple[list, list]:
+    """(split, line, reply) of the replies that name a speaker, and of those with a label that no speaker has."""
+    owners, usual = owners_of(inputs), usual_labels(chats) if labels else set()
+    hits, labelled = [], []
+    for name, rows in chats.items():
+        named, unknown, total = [], {}, 0
+        for number, row in rows:
+            reply = row["messages"][-1]
+            if reply["role"] != "assistant":
+                continue
+            total += 1
+            match, dashed = PLAIN.match(reply["content"]), _dashed(reply["content"])
+            if is_tag(reply["content"], match, row, owners, labels, usual) or persona(dashed, row, owners):
+                named.append((number, reply["content"]))
+            elif match:
+                unknown.setdefault(match["name"].casefold(), []).append((number, reply["content"]))
+            elif dashed and (dashed.casefold() in usual | labels or _named(row, dashed)):
+                unknown.setdefault(f"{dashed.casefold()} -", []).append((number, reply["content"]))
+        for label, found in unknown.items():
+            if len(found) >= min(5, max(3, total)) and len(found) > (OFTEN if label in SIDES else ALWAYS) * total:
+                if label in SIDES or label.endswith(" -"):
+                    named += found
+                else:
+                    labelled += [(name, *one) for one in found]
+        hits += [(name, *one) for one in sorted(named)]
+    return hits, labelled
+
+
 def _dashed(reply: str) -> str | None:
     """What comes before the first dash or bar of a reply."""
     match = None if reply.isalnum() else DASHED.match(reply)
     return match["name"] if match else None
 
 
-def _persona(name: str | None, row: dict, owners: set[str]) -> bool:
+def persona(name: str | None, row: dict, owners: set[str]) -> bool:
     """True for the owner and the persona in the system text. With other names it may be a greeting: "Ann - hi"."""
     if name is None:
         return False
@@ -137,7 +150,7 @@ def _persona(name: str | None, row: dict, owners: set[str]) -> bool:
     )
 
 
-def _is_tag(reply: str, match, row: dict, owners: set[str], labels: set[str], usual: set[str]) -> bool:
+def is_tag(reply: str, match, row: dict, owners: set[str], labels: set[str], usual: set[str]) -> bool:
     if HEADER.match(reply):
         return True
     names = set()
@@ -153,10 +166,10 @@ def _is_tag(reply: str, match, row: dict, owners: set[str], labels: set[str], us
     if "\n" in reply:
         # The reply may contain someone else's next message, taken for part of it.
         names.update(LABELS.findall(reply)[:FIRST])
-    return bool(names) and _speak(names, row, owners, labels, usual)
+    return bool(names) and speak(names, row, owners, labels, usual)
 
 
-def _speak(names: set[str], row: dict, owners: set[str], labels: set[str], usual: set[str]) -> bool:
+def speak(names: set[str], row: dict, owners: set[str], labels: set[str], usual: set[str]) -> bool:
     """True if one of these is the owner, speaks in this row or in many, or is named in the row's system text."""
     folded = {name.casefold() for name in names}
     if folded & owners or folded & usual:

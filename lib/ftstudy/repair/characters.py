@@ -1,0 +1,73 @@
+"""Texts that were read in a wrong encoding become what they were, and characters that nobody typed go."""
+
+import re
+
+from ..audit.content import characters
+from ..audit.content.characters import CONTROL, DIRECTION, INVISIBLE, MISREAD, MISREAD_IN, RIGHT_TO_LEFT, SPACELESS
+from ..wording import count
+from .chats import audited, conversations, every, written
+
+TIMES = 4  # as often may a text have been encoded again
+
+
+def as_meant(draft: dict, inputs) -> tuple[dict, list[str]]:
+    """The draft's texts without what data.odd_characters warns of. A few invisible characters stay."""
+    rows = every(draft, inputs)
+    if not any(one.severity == "warning" for one in characters.check(audited(draft, inputs), rows)):
+        return draft, []
+    given = {(name, line): row for name, found in conversations(draft, inputs).items() for line, row in found}
+    changes = {}
+    for name, found in rows.items():
+        for line, row in found:
+            messages = given.get((name, line), row)["messages"]
+            mended = [_mended(message) for message in messages]
+            if mended != messages:
+                changes[name, line] = mended
+    notes = [f"Odd characters were mended or taken out of {count(len(changes), 'row')}."] if changes else []
+    return written(draft, inputs, changes), notes
+
+
+def _mended(message: dict) -> dict:
+    content = message.get("content")
+    if not isinstance(content, str) or not characters.visible(content):
+        return message
+    return message | {"content": plain(content)}
+
+
+def plain(text: str) -> str:
+    """A text as it was meant."""
+    for _ in range(TIMES):
+        if not characters.odd_characters(text):
+            break
+        text = _decoded(text)
+    odd = characters.odd_characters(text)
+    if any("control" in kind for kind in odd):
+        text = CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    if any("invisible" in kind for kind in odd):
+        text = INVISIBLE.sub(lambda match: match[0] if _divides_words(match) else "", text)
+    if any("direction" in kind for kind in odd) and not RIGHT_TO_LEFT.search(text):
+        text = DIRECTION.sub("", text)
+    return text
+
+
+def _decoded(text: str) -> str:
+    """The text with the runs that were read in a wrong encoding as they were."""
+    for match in reversed([*MISREAD.finditer(text)]):
+        if meant := characters.meant(match[0], text[: match.start()]):
+            text = text[: match.start()] + meant + text[match.end() :]
+    for codec, pattern in MISREAD_IN.items():
+        text = pattern.sub(lambda match: characters.meant_in(codec, match[0]) or match[0], text)
+    return re.sub(characters.MAC_MISREAD, lambda match: _from(match[0], "mac_roman"), text)
+
+
+def _from(text: str, codec: str) -> str:
+    """What a text was that was read with this encoding; itself if that is not UTF-8."""
+    try:
+        return text.encode(codec).decode("utf-8")
+    except UnicodeError:
+        return text
+
+
+def _divides_words(match: re.Match) -> bool:
+    near = match.string[max(0, match.start() - 1) : match.end() + 1]
+    return match[0] == "\u200b" and bool(SPACELESS.search(near))

@@ -1,0 +1,67 @@
+"""Speakers' names come off replies, and what somebody else says within a reply is cut off."""
+
+from ..audit.content import speakers
+from ..audit.content.speakers import BRACKETED, DASHED, FIRST, HEADER, LABELS, PLAIN, persona, speak
+from ..wording import count
+from .chats import audited, conversations, worded, written
+
+
+def untagged(draft: dict, inputs) -> tuple[dict, list[str]]:
+    """The draft's replies without the names that data.speaker_tag finds."""
+    made, chats = audited(draft, inputs), conversations(draft, inputs)
+    words = worded(chats)
+    labels = speakers.labels_of(words)
+    known = speakers.owners_of(made), labels, speakers.usual_labels(words) if labels else set()
+    rows = {(name, number): row for name, found in chats.items() for number, row in found}
+    changes, cut = {}, 0
+    for name, number, _ in speakers.tagged(made, words, labels)[0]:
+        *before, reply = rows[name, number]["messages"]
+        if not isinstance(reply.get("content"), str):
+            continue
+        said, is_cut = _alone(reply["content"], rows[name, number], known)
+        if said != reply["content"]:
+            changes[name, number] = [*before, reply | {"content": said}]
+            cut += is_cut
+    notes = []
+    if changes:
+        notes.append(f"The speaker's name was taken off {count(len(changes), 'reply', 'replies')}.")
+    if cut:
+        notes.append(f"From {count(cut, 'reply', 'replies')}, what somebody else says next was cut off.")
+    return written(draft, inputs, changes), notes
+
+
+def _alone(reply: str, row: dict, known: tuple) -> tuple[str, bool]:
+    """A reply without names, and whether somebody else's lines were cut off."""
+    text = reply
+    while text and (end := _tag(text, row, known)):
+        text = text[end:].lstrip()
+    owners, *_ = known
+    if text == reply and not any(speak({name}, row, *known) for name in LABELS.findall(text)[:FIRST]):
+        # What makes this one a tag is how many replies begin with it.
+        match = PLAIN.match(text) or DASHED.match(text)
+        return (text[match.end() :].lstrip() if match else text), False
+    kept, at = [], 0
+    for label in LABELS.finditer(text):
+        if not speak({label[1]}, row, *known):
+            continue
+        if not persona(label[1], row, owners):
+            return "".join([*kept, text[at : label.start()]]).rstrip(), True
+        kept.append(text[at : label.start()])
+        at = label.end() + (text[label.end() : label.end() + 1] == " ")
+    return "".join([*kept, text[at:]]), False
+
+
+def _tag(text: str, row: dict, known: tuple) -> int:
+    """Where the name, role or header that a text begins with ends; 0 if there is none."""
+    if match := HEADER.match(text):
+        return match.end()
+    match = PLAIN.match(text)
+    if match and (match["name"].casefold() in speakers.ROLES or speak({match["name"]}, row, *known)):
+        return match.end()
+    if match := BRACKETED.match(text):
+        name = next(group for group in match.group("a", "b", "c") if group)
+        is_side = name.casefold() in speakers.SIDES and (match["colon"] or match["b"])
+        if is_side or speak({name}, row, *known):
+            return match.end()
+    match = DASHED.match(text)
+    return match.end() if match and persona(match["name"], row, known[0]) else 0

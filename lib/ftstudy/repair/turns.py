@@ -1,0 +1,106 @@
+"""Turns that make no conversation: empty ones, roles out of turn, and a last message that is not a reply."""
+
+from ..audit.content import ROLES as KNOWN_ROLES
+from ..audit.content import is_empty, order, speakers, tokenizer_of
+from ..chat_format.conversions import ROLES
+from ..chat_format.messages import in_words, text_of
+from ..wording import count
+from .chats import conversations, worded, written
+
+
+def without_empty(draft: dict, inputs) -> tuple[dict, list[str]]:
+    """Without empty turns: a row whose reply, or the turn that it answers, is empty is left out."""
+    chats = conversations(draft, inputs)
+    labels = speakers.labels_of(worded(chats))
+    changes = {}
+    for name, rows in chats.items():
+        for number, row in rows:
+            messages = row["messages"]
+            empty = [is_empty(message, labels) for message in in_words(row)["messages"]]
+            if not any(empty):
+                continue
+            asked = max((at for at, one in enumerate(messages) if one["role"] == "user"), default=None)
+            is_lost = empty[-1] or (asked is not None and empty[asked])
+            kept = [message for message, nothing in zip(messages, empty) if not nothing]
+            changes[name, number] = None if is_lost else kept
+    lost = list(changes.values()).count(None)
+    notes = [f"{count(lost, 'row')} with an empty reply or an empty question left out."] if lost else []
+    if len(changes) > lost:
+        notes.append(f"Empty turns were taken out of {count(len(changes) - lost, 'row')}.")
+    return written(draft, inputs, changes), notes
+
+
+def ending_with_reply(draft: dict, inputs) -> tuple[dict, list[str]]:
+    """Rows that go on after the last reply are cut there; those without one are left out."""
+    changes = {}
+    for name, rows in conversations(draft, inputs).items():
+        for number, row in rows:
+            messages = row["messages"]
+            if messages[-1]["role"] == "assistant" or messages[-1]["role"] not in KNOWN_ROLES:
+                continue
+            last = max((at for at, one in enumerate(messages) if one["role"] == "assistant"), default=0)
+            is_asked = any(one["role"] == "user" for one in messages[:last])
+            changes[name, number] = messages[: last + 1] if last and is_asked else None
+    lost = list(changes.values()).count(None)
+    notes = [f"{count(lost, 'row')} without a reply left out."] if lost else []
+    if len(changes) > lost:
+        notes.append(f"{count(len(changes) - lost, 'row')} cut after the last reply.")
+    return written(draft, inputs, changes), notes
+
+
+def in_turn(draft: dict, inputs) -> tuple[dict, list[str]]:
+    """Roles by their usual names, one system text in front, a user first, and one turn of each side after the other."""
+    template = str(getattr(tokenizer_of(inputs), "chat_template", None) or "")
+    owner, changes = inputs.owner.casefold(), {}
+    for name, rows in conversations(draft, inputs).items():
+        for number, row in rows:
+            if order([message["role"] for message in row["messages"]], template)[0]:
+                messages = _in_turn(row["messages"], owner, template)
+                is_whole = messages and messages[-1]["role"] in ("assistant", *(row["messages"][-1]["role"],))
+                roles = [message["role"] for message in messages]
+                if not is_whole or order(roles, template)[1]:
+                    messages = None
+                if messages != row["messages"]:
+                    changes[name, number] = messages
+    lost = list(changes.values()).count(None)
+    notes = [f"{count(lost, 'row')} with roles that make no conversation left out."] if lost else []
+    if len(changes) > lost:
+        notes.append(
+            f"The turns of {count(len(changes) - lost, 'row')} were put in order: one of each side after the other."
+        )
+    return written(draft, inputs, changes), notes
+
+
+def _in_turn(messages: list[dict], owner: str, template: str) -> list[dict]:
+    users = any(message["role"] == "user" for message in messages)
+    named = [message | {"role": _role(message["role"], owner, template, users)} for message in messages]
+    system = [message for message in named if message["role"] == "system"]
+    turns = [message for message in named if message["role"] != "system"]
+    while turns and turns[0]["role"] == "assistant":
+        turns.pop(0)
+    if len(system) > 1:
+        system = [system[0] | {"content": "\n\n".join(dict.fromkeys(map(text_of, system)))}]
+    return [*system, *joined(turns)]
+
+
+def _role(role: str, owner: str, template: str, users: bool) -> str:
+    """A role by its usual name. One that nobody knows is the other person, if no other turn is."""
+    if role in KNOWN_ROLES or f"'{role}'" in template or f'"{role}"' in template:
+        return role
+    if role.casefold() == owner:
+        return "assistant"
+    return ROLES.get(role.casefold(), role if users else "user")
+
+
+def joined(turns: list[dict]) -> list[dict]:
+    """The turns, neighbours of the same side as one, with a line break between them."""
+    made = []
+    for turn in turns:
+        plain = made and all(
+            set(one) == {"role", "content"} and isinstance(one["content"], str) for one in (turn, made[-1])
+        )
+        if plain and turn["role"] == made[-1]["role"] in ("user", "assistant"):
+            made[-1] = made[-1] | {"content": f"{made[-1]['content']}\n{turn['content']}"}
+        else:
+            made.append(turn)
+    return made
