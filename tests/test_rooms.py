@@ -28,7 +28,9 @@ ROOMS = [
     "demo",
     "audit",
     "training",
+    "repair",
     "compare",
+    "proof",
 ]
 ROOMS += ["diagnosis", "original_report", "report", "stages", "cli"]
 

@@ -21,6 +21,7 @@ class Repair:
     apply: Callable  # (draft, inputs) -> (draft, notes): what was changed, a sentence each; none if nothing was
     checks: tuple[str, ...] = ()  # whose findings it takes away
     aborts: bool = False  # whether training aborts with the fault, so that its cost can't be measured
+    measured: bool = True  # whether the fault has a cost: not one in how rows are divided, or in where things are put
 
 
 def repaired(draft: dict, inputs, repairs: Collection[Repair], without: Collection[str] = ()) -> tuple[dict, list]:
