@@ -30,7 +30,6 @@ ROOMS = [
     "training",
     "repair",
     "compare",
-    "proof",
 ]
 ROOMS += ["diagnosis", "original_report", "report", "stages", "cli"]
 

@@ -86,7 +86,7 @@ def given(path: str | Path) -> dict:
             f"Cannot read {shown(path)}: {why(error)}. A config must be UTF-8 text; save it as UTF-8."
         ) from error
     try:
-        found = yaml_files.parse(text, _loader())
+        found = yaml_files.parse(text, config_loader())
     except (yaml.YAMLError, RecursionError) as error:
         reason = " ".join(str(error).replace(' in "<unicode string>",', " in").split())
         raise StudyError(f"{shown(path)} is not valid YAML: {reason}. {_yaml_fix(error, text)}") from error
@@ -97,7 +97,7 @@ def given(path: str | Path) -> dict:
     return {key: value for key, value in found.items() if path.name != ADAPTER_CONFIG or key not in WRITTEN}
 
 
-def _loader() -> type:
+def config_loader() -> type:
     """mlx-lm's YAML loader, which reads 1e-5 as a number; an invalid value's error names the line."""
     from mlx_lm.lora import yaml_loader
 

@@ -44,7 +44,7 @@ def has_rows_on_lines(path: Path) -> bool:
 def rows_of_whole(path: Path) -> tuple[str, list[dict]] | None:
     """What a file is that has no row a line, and its rows: `ARRAY`, `PRETTY` or `NESTED`. None for any other file."""
     try:
-        values = _values(read_text(path, LARGEST, "utf-8-sig"))
+        values = values_of(read_text(path, LARGEST, "utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         pass_on(error)
         return None
@@ -63,7 +63,7 @@ def _are_rows(value) -> bool:
     )  # fmt: skip
 
 
-def _values(text: str) -> list:
+def values_of(text: str) -> list:
     """The JSON values of a text, one after another, with or without commas between. Raises ValueError."""
     decoder, values, at = json.JSONDecoder(), [], 0
     while (at := re.compile(r"[\s,]*").match(text, at).end()) < len(text):

@@ -1,38 +1,26 @@
 """A fine-tune repaired: a new config, new rows and a new prompt, beside those that exist.
 
-draft     what a fine-tune consists of: config, rows, app       config, rows, splits, app    one repair each function
-folder    writes a repaired draft, and says what changed        left      what no repair takes away, and why
+kinds     what a repair is                              draft     what a fine-tune consists of, read tolerantly
+config    rates, lengths, names    keys  dead keys      rows, splits      the rows, and how they are divided
+app       the prompt                                    folder    writes a repaired draft
+changes   what changed, to print                        left      what no repair takes away, and why
 
 A *draft* is plain data: `config` (the keys that the file sets), `rows` (split -> its rows, as JSON values) and
 `profile` (how the app asks; None if not known). A repair takes a draft and gives another; nothing is changed in place.
 """
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from .. import engine  # noqa: F401  before MLX is imported
 
+# isort: split
 
-@dataclass(frozen=True)
-class Repair:
-    """One fault, and the function that takes it out of a draft."""
+from .kinds import Repair, repaired  # before the repairs, which need it
 
-    id: str  # of the cause in the diagnosis that it repairs
-    part: str  # "config", "rows" or "app"
-    fault: str  # as in "half of it was …": "the learning rate"
-    apply: Callable  # (draft, inputs) -> (draft, notes): what was changed, a sentence each; none if nothing was
-    checks: tuple[str, ...] = ()  # whose findings it takes away
-    aborts: bool = False  # whether training aborts with the fault, so that its cost can't be measured
-    measured: bool = True  # whether the fault has a cost: not one in how rows are divided, or in where things are put
+# isort: split
 
+from . import app, config, draft, keys
+from .draft import read
+from .folder import CONFIG, write
 
-def repaired(draft: dict, inputs, repairs: Collection[Repair], without: Collection[str] = ()) -> tuple[dict, list]:
-    """The draft with every repair applied, but for those `without`, and [(repair, notes)] of those that changed it.
-
-    `inputs`: the `audit.RunInputs` of the fine-tune as it was. The repairs run in the order given.
-    """
-    made = []
-    for repair in repairs:
-        if repair.id not in without:
-            draft, notes = repair.apply(draft, inputs)
-            if notes:
-                made.append((repair, notes))
-    return draft, made
+__all__ = ["CONFIG", "REPAIRS", "Repair", "read", "repaired", "write"]
+# In the order in which they run: how long a run is depends on its rows.
+REPAIRS = (*draft.REPAIRS, *keys.REPAIRS, *config.REPAIRS, *app.REPAIRS)

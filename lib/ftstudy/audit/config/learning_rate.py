@@ -50,13 +50,24 @@ CHECKS = (RATE, SCHEDULE, INVALID)
 # similar; an SGD step is proportional to the gradient.
 USUAL = {"sgd": (1e-7, 1.0), "muon": (1e-7, 0.1)}
 ADAM = (1e-7, 1e-2)
+LORA, FULL = (1e-5, 1e-3), (1e-7, 1e-4)  # what recipes use with Adam, for LoRA layers and for all weights
 TAIL = 0.1  # of the updates may have a learning rate of 0
+
+
+def usual(optimizer: str, fine_tune_type: str) -> tuple[float, float]:
+    """The lowest and the highest rate of recipes with this optimizer."""
+    return USUAL.get(optimizer) or (FULL if fine_tune_type == "full" else LORA)
+
+
+def argument_names(schedule: dict) -> list[str]:
+    """What the arguments of a schedule are called, of one that mlx has."""
+    return list(inspect.signature(_known()[schedule["name"]]).parameters)
 
 
 def check(inputs) -> Iterator[Finding]:
     values = sound(inputs.config)
     schedule, updates = inputs.config.get("lr_schedule"), values["iters"] // values["grad_accumulation_steps"]
-    if _chooses_own_steps(inputs, values["optimizer"]):
+    if chooses_own_steps(inputs, values["optimizer"]):
         yield from _unread(inputs, values["optimizer"])
     elif not schedule:
         yield from _size(values["learning_rate"], values["optimizer"])
@@ -64,7 +75,7 @@ def check(inputs) -> Iterator[Finding]:
         yield from _schedule(inputs, values, schedule, updates)
 
 
-def _chooses_own_steps(inputs, optimizer: str) -> bool:
+def chooses_own_steps(inputs, optimizer: str) -> bool:
     """Whether the optimizer ignores the learning rate, as Adafactor does by default."""
     blocks = inputs.config.get("optimizer_config")
     options = blocks.get(optimizer) if isinstance(blocks, dict) else None

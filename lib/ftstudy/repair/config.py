@@ -1,0 +1,208 @@
+"""The config's settings: those that mlx-lm refuses, and those with which nothing, too little or the wrong thing is learned.
+
+The audit's own checks decide what is repaired, so that a repaired config has nothing to repair. The new values are the
+recipe's: those of `config_matrix` and of mlx-lm's defaults.
+"""
+
+from mlx_lm.lora import CONFIG_DEFAULTS
+
+from ..audit.config import learning_rate, lora, run_length
+from ..audit.config.keys import TRAIN_OFF
+from ..audit.config.values import fits, sound
+from ..audit.findings import Finding
+from ..audit.run_inputs import RunInputs
+from ..configs import study
+from .draft import audited
+from .kinds import Repair
+
+FINE_TUNED, ALL_WEIGHTS = 1e-4, 1e-5  # the recipe's rates, of LoRA layers and of a model's own weights, with Adam
+EPOCHS = 3  # in the place of far too many
+BEST_OF = 5  # checkpoints that a run is to have, to choose from
+DEFAULTS = CONFIG_DEFAULTS["lora_parameters"]
+
+
+def found(family, draft: dict, inputs: RunInputs, *checks: str) -> list[Finding]:
+    """A family's findings on the draft, of these checks; those that are mere facts left out."""
+    return [
+        one for one in family.check(audited(draft, inputs)) if one.check in checks and one.severity != "info"
+    ]  # fmt: skip
+
+
+def with_key(draft: dict, key: str, value, why: str) -> dict:
+    """The draft with a key of its config set; with None, without it. A dotted key is one of `lora_parameters`."""
+    section, _, name = key.rpartition(".")
+    config = dict(draft["config"])
+    if section:
+        block = config.get(section)
+        block = dict(block) if isinstance(block, dict) else dict(CONFIG_DEFAULTS.get(section) or {})
+        config[section] = {**block, name: value}
+    elif value is None:
+        config.pop(name, None)
+    else:
+        config[name] = value
+    return draft | {"config": config, "why": draft["why"] | {section or name: why}}
+
+
+def rate_of(draft: dict) -> float:
+    """The recipe's learning rate for what the draft trains."""
+    return ALL_WEIGHTS if draft["config"].get("fine_tune_type") == "full" else FINE_TUNED
+
+
+def rows_in(draft: dict, split: str = "train") -> int:
+    return len(draft["rows"].get(split, ()))
+
+
+def updates(values: dict) -> int:
+    return max(1, values["iters"] // values["grad_accumulation_steps"])
+
+
+# --- what is trained, and how fast ------------------------------------------------------------
+
+
+def _train(draft: dict, inputs: RunInputs):
+    if audited(draft, inputs).config.get("train"):
+        return draft, []
+    return with_key(draft, "train", True, TRAIN_OFF.cause), ["`train: true`: without it, mlx-lm trains nothing"]
+
+
+def _mask_prompt(draft: dict, inputs: RunInputs):
+    now = audited(draft, inputs)
+    split = now.splits.get("train")
+    if now.config.get("mask_prompt") or study(now.config) or not split or split.schema not in ("chat", "completion"):
+        return draft, []
+    made = with_key(draft, "mask_prompt", True, "the loss is on the reply only")
+    if _errors(made, inputs) - _errors(draft, inputs):
+        return draft, []  # the template's prompt isn't where a reply begins
+    return made, ["`mask_prompt: true`: the loss is on the reply, and no longer on the prompt too"]
+
+
+def _errors(draft: dict, inputs: RunInputs) -> set[str]:
+    from ..audit import loss
+
+    now = audited(draft, inputs)
+    if now.model is None or now.problem or not now.has_template:
+        return set()
+    return {one.check for one in loss.check(now) if one.severity == "error"}
+
+
+def _scale(draft: dict, inputs: RunInputs):
+    if not found(lora, draft, inputs, lora.SCALE.id):
+        return draft, []
+    was = audited(draft, inputs).config["lora_parameters"]["scale"]
+    scale = DEFAULTS["scale"]
+    return with_key(draft, "lora_parameters.scale", scale, f"mlx-lm's default; was {was:g}"), [
+        f"`lora_parameters.scale: {scale:g}`, mlx-lm's default, instead of {was:g}"
+    ]
+
+
+def _learning_rate(draft: dict, inputs: RunInputs):
+    """A rate outside the recipe's bounds; with a schedule, its first argument."""
+    values = sound(audited(draft, inputs).config)
+    schedule = values["lr_schedule"] if isinstance(values["lr_schedule"], dict) else None
+    rate = schedule["arguments"][0] if schedule else values["learning_rate"]
+    low, high = learning_rate.usual(values["optimizer"], values["fine_tune_type"])
+    if learning_rate.chooses_own_steps(audited(draft, inputs), values["optimizer"]) or low <= rate <= high:
+        return draft, []
+    new = rate_of(draft) if low <= rate_of(draft) <= high else (low * high) ** 0.5
+    why = f"the recipe's; was {rate:g}"
+    note = f"{new:g} instead of {rate:g}: the recipe's learning rate"
+    if schedule:
+        arguments = [new, *schedule["arguments"][1:]]
+        return with_key(draft, "lr_schedule", schedule | {"arguments": arguments}, why), [f"`lr_schedule`: {note}"]
+    return with_key(draft, "learning_rate", new, why), [f"`learning_rate`: {note}"]
+
+
+def _schedule(draft: dict, inputs: RunInputs):
+    if not found(learning_rate, draft, inputs, learning_rate.SCHEDULE.id):
+        return draft, []
+    values = sound(audited(draft, inputs).config)
+    schedule, total = dict(values["lr_schedule"]), updates(values)
+    notes, first = [], schedule["arguments"][0]
+    rate = draft["config"].get("learning_rate")
+    if rate is not None and fits(rate, float) and rate != first:
+        draft = with_key(draft, "learning_rate", None, "")
+        notes.append(f"`learning_rate: {rate:g}` is gone: `lr_schedule` begins at {first:g}, which is in force")
+    if "warmup_init" in schedule and not schedule.get("warmup"):
+        del schedule["warmup_init"]
+    if (schedule.get("warmup") or 0) >= total:
+        schedule["warmup"] = total // 10
+    arguments = list(schedule["arguments"])
+    for at, name in enumerate(learning_rate.argument_names(schedule)):
+        if "step" in name and at < len(arguments):
+            left = total - (schedule.get("warmup") or 0)
+            arguments[at] = max(1, left if schedule["name"] != "step_decay" else min(arguments[at], left // 3))
+    schedule["arguments"] = arguments
+    if schedule != values["lr_schedule"]:
+        draft = with_key(draft, "lr_schedule", schedule, f"as long as the run, {total:,} updates")
+        notes.append(f"`lr_schedule` is now as long as the run, {total:,} optimizer updates")
+    return draft, notes
+
+
+# --- how long --------------------------------------------------------------------------------
+
+
+def _batch_size(draft: dict, inputs: RunInputs):
+    values = sound(audited(draft, inputs).config)
+    least = min((rows_in(draft, name) for name in draft["rows"] if name != "test" or values["test"]), default=0)
+    if study(values) or not 0 < least < values["batch_size"]:
+        return draft, []
+    note = f"`batch_size: {least}` instead of {values['batch_size']}, as many rows as the smallest split has"
+    return with_key(draft, "batch_size", least, "as many rows as the smallest split has"), [note]
+
+
+def _one_epoch(draft: dict, inputs: RunInputs):
+    values, rows = sound(audited(draft, inputs).config), rows_in(draft)
+    once = -(-rows // values["batch_size"])
+    if values["iters"] * values["batch_size"] >= rows:
+        return draft, []
+    note = f"`iters: {once:,}` instead of {values['iters']:,}: one epoch of {rows:,} rows"
+    return with_key(draft, "iters", once, f"one epoch of {rows:,} rows"), [note]
+
+
+def _few_epochs(draft: dict, inputs: RunInputs):
+    values, rows = sound(audited(draft, inputs).config), rows_in(draft)
+    if not rows or values["iters"] * values["batch_size"] <= run_length.MANY_EPOCHS * rows:
+        return draft, []
+    few = -(-EPOCHS * rows // values["batch_size"])
+    note = f"`iters: {few:,}` instead of {values['iters']:,}: {EPOCHS} epochs of {rows:,} rows"
+    return with_key(draft, "iters", few, f"{EPOCHS} epochs of {rows:,} rows"), [note]
+
+
+def _accumulation(draft: dict, inputs: RunInputs):
+    if not found(run_length, draft, inputs, run_length.ACCUMULATION.id):
+        return draft, []
+    values = sound(audited(draft, inputs).config)
+    why = f"was {values['grad_accumulation_steps']}, more than the {values['iters']} iterations"
+    return with_key(draft, "grad_accumulation_steps", 1, why), [f"`grad_accumulation_steps: 1`: it {why}"]
+
+
+def _checkpoints(draft: dict, inputs: RunInputs):
+    """Checkpoints and validations at the same iterations, so that a best one can be chosen."""
+    values, notes = sound(audited(draft, inputs).config), []
+    if found(run_length, draft, inputs, run_length.BATCHES.id):
+        for key in ("val_batches", "test_batches"):
+            if values[key] < 1 and values[key] != -1:
+                draft = with_key(draft, key, -1, "all rows")
+                notes.append(f"`{key}: -1`: all rows are evaluated, instead of none")
+    if study(values):
+        return draft, notes  # keeps the best adapter itself
+    every = max(1, values["iters"] // BEST_OF)
+    for key in ("save_every", "steps_per_eval"):
+        if values[key] > values["iters"] and (key == "save_every" or rows_in(draft, "valid")):
+            draft = with_key(draft, key, every, f"was {values[key]:,}, more than the run's iterations")
+            notes.append(f"`{key}: {every:,}` instead of {values[key]:,}, so that the best checkpoint can be chosen")
+    return draft, notes
+
+
+REPAIRS = (
+    Repair("nothing_trained", "config", "training that was off", _train, (TRAIN_OFF.id,), aborts=True),
+    Repair("prompt_trained", "config", "the loss on the prompt", _mask_prompt, ("loss.on_prompt",)),
+    Repair("config.lora_scale", "config", "the LoRA scale", _scale, (lora.SCALE.id,)),
+    Repair("learning_rate", "config", "the learning rate", _learning_rate, (learning_rate.RATE.id,)),
+    Repair("no_rows", "config", "a batch larger than the data", _batch_size, ("data.fewer_than_batch",), aborts=True),
+    Repair("under_trained", "config", "too short a training", _one_epoch),
+    Repair("too_many_epochs", "config", "too many epochs", _few_epochs, (run_length.EPOCHS.id,)),
+    Repair("nothing_trained", "config", "updates that never came", _accumulation, (run_length.ACCUMULATION.id,)),
+    Repair("learning_rate", "config", "the schedule", _schedule, (learning_rate.SCHEDULE.id,)),
+    Repair("config.val_batches", "config", "checkpoints", _checkpoints, (run_length.BATCHES.id,), measured=False),
+)
