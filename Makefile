@@ -7,7 +7,7 @@ SHELL := /bin/sh
 
 # --- variables, set on the command line; `make help` prints this list -----------------------------------------------
 
-#   RUN          name of the folder in reports/ (demo)
+#   RUN          name of the folder in reports/ (demo); broken: the demo's chats in a fine-tune that fails
 #   SOURCE       your chat history; KIND: the app that wrote it (detected). Without it, your own rows are used
 #   OWNER        your name, as the prompts say it; ME: your name in SOURCE, if different
 #   CONTACTS     your address book, vCard or CSV
@@ -19,7 +19,7 @@ SHELL := /bin/sh
 #                `make extract` writes
 #   CONFIG       the mlx-lm config to train or audit; CONFIGS: those for `make sweep`
 #   MODEL        base model, instead of the config's
-#   INFERENCE    how your app builds its prompt: a profile, Modelfile, GGUF, recording, or a name (the demo: historical)
+#   INFERENCE    how your app builds its prompt: a profile, Modelfile, GGUF, recording, or a name (demos: historical)
 #   ADAPTER      your adapter, to be measured instead of training one; FUSED: the fused model; LOG: training's output
 #   APP          your app's code, searched for special tokens typed into it
 #   ITERS        iterations, instead of the config's; SMOKE=1: 100 iterations, evaluated every 10
@@ -52,10 +52,16 @@ $(error RUN becomes a folder in reports/: write one word of letters, digits, dot
 endif
 
 override DEMO := data/demo/chat.db
-SOURCE ?= $(if $(filter demo,$(RUN)),$(DEMO))
+override DEMOS := demo broken
+SOURCE ?= $(if $(filter $(DEMOS),$(RUN)),$(DEMO))
 ifeq ($(SOURCE),$(DEMO))
 OWNER ?= Sam
 INFERENCE ?= historical
+# The same chats, so the same rows as the demo's.
+ifeq ($(RUN),broken)
+CONFIG ?= ft_configs/broken_135m_lora_variable.yaml
+DATA ?= data
+endif
 endif
 CONFIG ?= $(if $(SOURCE),ft_configs/demo_135m_lora_variable.yaml)
 KIND ?= auto

@@ -7,7 +7,7 @@ import sys
 import pytest
 import yaml
 from conftest import example
-from ftstudy import audit, configs
+from ftstudy import audit, configs, training
 from ftstudy.audit import run_inputs
 from ftstudy.audit.config.trainer_keys import installed
 from ftstudy.errors import StudyError
@@ -27,10 +27,10 @@ def matrix(tmp_path_factory):
 
 
 def test_committed_configs_are_what_the_matrix_writes(tmp_path):
-    written = [*config_matrix.write_examples(tmp_path), history.write_config(tmp_path)]
+    written = [*config_matrix.write_examples(tmp_path), *history.write_configs(tmp_path)]
     assert sorted(path.name for path in written) == sorted(path.name for path in COMMITTED.glob("*.yaml"))
     assert all(path.read_bytes() == (COMMITTED / path.name).read_bytes() for path in written)
-    assert 10 <= len(written) <= 12
+    assert 10 <= len(written) <= 13
 
 
 def test_matrix_has_every_model_method_and_variant(matrix):
@@ -78,6 +78,26 @@ def test_audit_finds_the_keys_of_the_original_that_nothing_reads(tmp_path):
     found = audit.config.check(audit.read(COMMITTED / "historical_0.3b_lora_cataware.yaml"))
     unread = " ".join(item.title for item in found if item.check == "config.unknown_key")
     assert all(key in unread for key in ("lora_layers", "lora_rank", "lora_alpha", "lora_dropout"))
+
+
+def test_audit_of_the_demo_that_fails_finds_its_faults_and_no_others(tmp_path, write_split):
+    for number, name in enumerate(("train", "valid")):
+        rows = [example(user=f"Contact: hey {number} {row}", reply=f"yo {number} {row}") for row in range(200)]
+        write_split(tmp_path, name, rows)
+    inputs = audit.read(COMMITTED / "broken_135m_lora_variable.yaml", tmp_path, "data/sample/tiny-chat", "historical")
+    found = [item for item in audit.check(inputs)["findings"] if item["severity"] != "info"]
+    ignored = [item["title"].split(":")[0] for item in found if item["check"] == "config.unknown_key"]
+    assert ignored == ["`lora_layers", "`lora_rank", "`lora_alpha", "`lora_dropout"]
+    ours = {"config.unknown_key", "loss.on_prompt", "parity.system_text", "parity.user_wrapper"}
+    assert {item["check"] for item in found} == ours | {"config.num_layers"}  # this small model has fewer than 16
+    assert training.check_audit(inputs, force=True) == ["config.num_layers"]  # nothing else stops the training
+
+
+def test_rate_of_the_demo_that_fails_suits_only_the_scale_that_was_meant():
+    given = configs.load(COMMITTED / "broken_135m_lora_variable.yaml")
+    meant, used = given["lora_alpha"] / given["lora_rank"], given["lora_parameters"]["scale"]
+    recipe = float(config_matrix.METHODS["lora"].rate) * float(config_matrix.METHODS["lora"].scale)
+    assert given["learning_rate"] * meant <= recipe < given["learning_rate"] * used / 2
 
 
 @pytest.mark.parametrize("method", config_matrix.METHODS)

@@ -142,6 +142,14 @@ def test_several_configs_are_several_arguments(clone):
     "given, there, missing",
     [
         ([], ["--source=data/demo/chat.db", "--owner=Sam", "--inference=historical"], ["--full", "--stock", "--force"]),
+        (
+            ["RUN=broken"],
+            ["--config=ft_configs/broken_135m_lora_variable.yaml", "--data=data", "--source=data/demo/chat.db"]
+            + ["--owner=Sam", "--inference=historical", "--run=broken"],
+            ["--full", "--force"],
+        ),
+        (["RUN=broken", "CONFIG=a.yaml", "DATA=mine"], ["--config=a.yaml", "--data=mine"], []),
+        (["RUN=broken", "SOURCE=a.txt"], ["--data=data/broken", "--owner=", "--inference="], []),
         (["FULL=1"], ["--full", "--stock"], ["--force"]),
         (["FULL=1", "STOCK=no"], ["--full"], ["--stock"]),
         (["FULL=0", "FORCE=no"], [], ["--full", "--stock", "--force"]),
@@ -159,6 +167,10 @@ def test_a_dry_run_asks_what_would_run_and_runs_nothing(clone):
     made, told = make(clone, "-n", "report")
     assert [call["arguments"][3:4] for call in told] == [["study"]] and told[0]["arguments"][-1] == "--dry-run"
     assert make(clone, "-n", "train", "CONFIG=a.yaml")[1] == []
+    _, told = make(clone, "-n", "report", "RUN=broken")
+    assert {"--run=broken", "--config=ft_configs/broken_135m_lora_variable.yaml", "--dry-run"} <= set(
+        told[0]["arguments"]
+    )
 
 
 def test_a_blind_test_is_of_a_run_and_takes_what_its_page_saved(clone):

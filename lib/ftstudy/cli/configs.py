@@ -23,6 +23,6 @@ def run(options) -> None:
         written = config_matrix.write_for(options.data, generated)
     else:
         config_matrix.write_examples(FOLDER)
-        history.write_config(FOLDER)
+        history.write_configs(FOLDER)
         written = config_matrix.write_all(generated)
     print(one_line(f"{shown(generated)}: {len(written)} files"))

@@ -48,13 +48,34 @@ lora_rank: 16
 lora_alpha: 32
 lora_dropout: 0.05
 """
+# The same project after the report's fix, at the size of the demo: its "small test (100 iterations)" was never measured.
+BROKEN = """\
+# The original project as it plausibly was after its first fix, on the demo's model and chats: `make report RUN=broken`.
+# There are rows now, and it still comes out worse than its base.
+# mlx-lm ignores lora_layers, lora_rank, lora_alpha and lora_dropout, so it trains 16 layers at rank 8 and scale 20. A
+# rate that suits the scale that was meant, lora_alpha / lora_rank = 2, is far too high for that one.
+# Written by `make configs`.
+model: data/models/SmolLM2-135M-Instruct
+data: data/raw_style_variable
+adapter_path: data/adapters/broken_135m_lora_variable
+train: true
+iters: 60
+batch_size: 1
+learning_rate: 6.0e-04
+lora_layers: 8
+lora_rank: 16
+lora_alpha: 32
+lora_dropout: 0.05
+val_batches: 12
+"""
 
 
-def write_config(folder: Path) -> Path:
-    """Write a config as the original project wrote them, an example for the audit."""
-    path = folder / "historical_0.3b_lora_cataware.yaml"
-    write_text(path, CONFIG)
-    return path
+def write_configs(folder: Path) -> list[Path]:
+    """Write the configs as the original project wrote them: one to audit, and one to study, which fails."""
+    written = {"historical_0.3b_lora_cataware.yaml": CONFIG, "broken_135m_lora_variable.yaml": BROKEN}
+    for name, text in written.items():
+        write_text(folder / name, text)
+    return [folder / name for name in written]
 
 
 def stage(run: Path, data: Path) -> dict:
