@@ -466,10 +466,19 @@ def test_extract_again_is_said_of_extracted_rows_only(user):
     assert user.only("data.no_valid", "warning").fix.startswith("Extract the variant again")
 
 
+def test_identifiers_are_masked_by_extracting_again_or_replaced_in_rows_of_another_origin(user):
+    user.rows["train"][0]["messages"][-1]["content"] += " call +49 176 12345678"
+    write_rows(user.folder / "data", user.rows)
+    assert user.only("data.identifiers", "warning").fix.startswith("Replace them in your rows with placeholders")
+    (user.folder / "data" / "origin.json").write_text('{"source": "chat.db", "owner": "Sam", "kind": "imessage"}')
+    fix = user.only("data.identifiers", "warning").fix
+    assert fix.startswith("Extract again with masking (without MASK=no") and "your rows" not in fix
+
+
 def test_no_fix_sends_somebody_to_an_extraction_that_never_was():
     checks = [check for check in audit.checks() if "xtract" in check.fix and check.fix_extracted == ""]
-    about_the_study = {"data.missing", "data.identifiers", "loss.earlier_replies", "loss.end_of_turn"}
-    assert {check.id for check in checks} <= about_the_study | {"splits.same_conversation", "splits.same_session"}
+    about_extracted_rows = {"splits.same_conversation", "splits.same_session"}
+    assert {check.id for check in checks} <= {"data.missing"} | about_extracted_rows
     assert all("{" not in check.fix for check in audit.checks() if check.fix_extracted)
 
 

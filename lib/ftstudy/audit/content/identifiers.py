@@ -22,8 +22,10 @@ IDENTIFIERS = Check(
     "coordinates, or an address in a network.",
     cause="A model repeats what it was trained on: whoever writes with it may read this, and so may everyone who gets "
     "the adapter.",
-    fix="Extract again with masking (without MASK=no or --no-mask), or replace them in your rows with placeholders such "
-    "as [phone]. If they identify nobody, as the number of an order, no action is needed.",
+    fix="Replace them in your rows with placeholders such as [phone]. If they identify nobody, as the number of an order, "
+    "no action is needed.",
+    fix_extracted="Extract again with masking (without MASK=no or --no-mask). If they identify nobody, as the number of an "
+    "order, no action is needed.",
     bad='{"role": "assistant", "content": "call me, +49 176 12345678"}',
     good='{"role": "assistant", "content": "call me, [phone]"}',
 )

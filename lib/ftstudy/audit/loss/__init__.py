@@ -78,7 +78,7 @@ EARLIER_REPLIES = Check(
     "With `train_on: all`, the template rewrites earlier replies, so they are not trained.",
     cause="The chat template writes an earlier reply differently once the conversation has gone on (without its "
     "thinking, for example), so no prompt leads to that text.",
-    fix="Extract one row per reply, and set `train_on: last`.",
+    fix="Write one row for each reply, and set `train_on: last`.",
     bad="ftstudy: {train_on: all}   with a template that drops the thinking of earlier replies",
     good="ftstudy: {train_on: last}",
 )

@@ -173,6 +173,6 @@ def _without_reply(mask: LossMask) -> list[Finding]:
             evidence=row_lines(mask, numpy.array(rows), describe),
             cause="`ftstudy:` trains replies only. In these rows max_seq_length cuts off the whole reply, or the last "
             "message is not the assistant's.",
-            fix="Raise max_seq_length, or extract rows that end with a reply; `train_on: all` trains earlier ones too.",
+            fix="Raise max_seq_length, or end each row with a reply; `train_on: all` trains earlier ones too.",
         )
     ]
