@@ -177,6 +177,7 @@ baseline: | $(READY) #: store the notebooks' outputs on the sample, for `make te
 bench: | $(READY) #: measure seconds, memory, ratios to other tools, and how many injected faults the audit finds
 	$(PYTHON) bench/extraction.py
 	$(PYTHON) bench/audit.py
+	$(PYTHON) bench/peers.py
 	$(PYTHON) bench/training.py
 	$(PYTHON) bench/comparison.py
 	$(PYTHON) bench/intervals.py
