@@ -27,12 +27,14 @@ SHELL := /bin/sh
 #   FULL=1       report: train option A too, both with three seeds, and combine all faults
 #   ALSO         report: more configs to train and compare
 #   SHARE=1      report: also write share.html, the report without anybody's words
+#   PROVE=1      report: train it as it was, as fixed, and with each fault left in, and say what each cost; BUDGET: the
+#                time for that, like 10m
 #   STOCK=yes    report: also train as stock mlx-lm does, to measure the difference
 #   HOSTS        train: on these machines, or in this many processes
 #   TAKE         blind: the file that the page saved your choices to
 #   CUDA=1       Linux with an NVIDIA card
 NAMES := RUN SOURCE KIND OWNER ME CONTACTS DATE_ORDER ZONE REGION MASK DATA VARIANT CONFIG CONFIGS MODEL INFERENCE ADAPTER FUSED \
-    LOG APP ITERS SMOKE FORCE FULL ALSO STOCK HOSTS TAKE CUDA LAB MUTANTS UPGRADE SHARE
+    LOG APP ITERS SMOKE FORCE FULL ALSO STOCK HOSTS TAKE CUDA LAB MUTANTS UPGRADE SHARE PROVE BUDGET
 
 # Exports are named after chats, and chats by other people. So what is set from outside stays plain text: make expands
 # it nowhere, and recipes take it from their environment, as "$$NAME". The Makefile's own variables can't be set from
@@ -149,6 +151,7 @@ report: | $(READY) demo-data ## run the study and write reports/RUN/index.html; 
 	    --data="$$DATA" --model="$$MODEL" --inference="$$INFERENCE" --app="$$APP" --adapter="$$ADAPTER" \
 	    --fused="$$FUSED" --log="$$LOG" --also="$$ALSO" $(if $(ITERS),--iterations="$$ITERS") \
 	    $(call flag,FORCE,--force) $(call flag,SMOKE,--smoke) $(call flag,FULL,--full) $(call flag,STOCK,--stock) $(call flag,SHARE,--share) \
+	    $(call flag,PROVE,--prove) --budget="$$BUDGET" \
 	    $(UNMASKED) $(if $(DRY),--dry-run)
 
 override UNMASKED = $(if $(filter no No NO,$(MASK)),--no-mask)

@@ -316,6 +316,7 @@ def results() -> dict:
                 "claims": [],
                 "left_out": [],
             },
+            "proof": None,
             "cost": {
                 "01_extract": {"seconds": 8.0, "peak_memory_gigabytes": 1.1, "finished": "2026-11-27 10:00"},
                 "04_compare": {"seconds": 112.0, "peak_memory_gigabytes": 3.9, "finished": "2026-11-27 10:09"},
@@ -324,6 +325,56 @@ def results() -> dict:
             },
         }
     )
+
+
+def proven(helped="better") -> dict:
+    """A proof as proof.json has it: two faults of training, one of them without a cost, and the app's prompt."""
+    more = {"seeds": 3, "each_seed": [0.5], "covers": "test replies and training seeds", "p": 0.001}
+    family = {"family": {"name": "the cost of each fault", "size": 3}}
+    rate = effect(0.5, 0.4, 0.6, "worse", **more, **family)
+    prompt = effect(0.03, -0.01, 0.07, "not distinguishable", NEEDED, **more, **family)
+    return {
+        "was": effect(0.41, 0.3, 0.52, "worse", **more, **family),
+        "fixed": effect(-0.31, -0.4, -0.22, "better", **more, **family),
+        "helped": effect(-0.72, -0.8, -0.64, helped, **more, **family),
+        "faults": [
+            {
+                "id": "learning_rate",
+                "fault": "the learning rate",
+                "part": "config",
+                "notes": ["learning_rate is 1e-4."],
+                "cost": rate,
+                "broken": False,
+            },
+            {
+                "id": "prompt",
+                "fault": "the app's prompt",
+                "part": "app",
+                "notes": ["The app's prompt is training's."],
+                "cost": prompt,
+                "broken": False,
+            },
+            {
+                "id": "prompt_trained",
+                "fault": "the loss on the prompt",
+                "part": "config",
+                "notes": ["mask_prompt is true."],
+                "cost": None,
+                "broken": False,
+            },
+        ],
+        "shares": None,
+        "was_broken": False,
+        "sentence": "As it was, worse than its base by 0.41 nats per reply token; as fixed, better than its base by 0.31.",
+        "trainings": [{"name": "as fixed"}, {"name": "as it was"}],
+        "share": 0.5,
+        "edited": [],
+        "fixed_copy": "reports/mine/fixed",
+        "replies": 80,
+        "conversations": 24,
+        "seen": 2,
+        "prompt_not_measured": "",
+    }
 
 
 def save(folder: Path, found: dict) -> Path:

@@ -14,7 +14,7 @@ from ftstudy.report import headline, marks, page, prompt_diff, sharing
 from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import escape
-from report_results import CONTEXT, SYSTEM, finding, results, save
+from report_results import CONTEXT, SYSTEM, finding, proven, results, save
 
 
 class Reader(HTMLParser):
@@ -580,3 +580,57 @@ def test_a_long_shared_text_is_shortened_to_its_ends():
         shown.startswith("a" * 150 + " ") and shown.endswith("b" * 150) and "300 characters that are the same" in shown
     )
     assert marks.piece("a" * 600, differs=True) == "a" * 600
+
+
+# --- the fix, proved -------------------------------------------------------------------------------------------------
+
+
+def proved(**changes):
+    found = results()
+    found["proof"] = proven() | changes
+    return found
+
+
+def test_a_proof_is_on_the_first_screen_and_in_a_section_of_its_own(tmp_path):
+    html = built(tmp_path, proved())
+    said = first_screen(html)
+    assert "Fixed and trained again: as it was, worse than its base by 0.41 nats per reply token" in said
+    assert "likelihood, once fixed" in said and "+36%" in said
+    section = text_of(html[html.index('<section id="proof"') : html.index('<section id="replies"')])
+    assert "0.500 (0.400 to 0.600)" in section and "not distinguishable" in section and "not measured alone" in section
+    assert "shortened to 50% of its steps" in section and "2 held-out replies were left out" in section
+
+
+def test_a_run_without_a_proof_says_nothing_of_one(tmp_path):
+    html = built(tmp_path)
+    assert 'id="proof"' not in html and "once fixed" not in text_of(html)
+
+
+def test_a_proof_of_nothing_wrong_is_one_sentence(tmp_path):
+    found = results() | {"proof": {"faults": [], "helped": None, "sentence": "There is nothing to prove."}}
+    html = built(tmp_path, found)
+    assert "There is nothing to prove." in text_of(html[html.index('<section id="proof"') :])
+
+
+def test_a_proven_cost_stands_in_the_diagnosis_and_one_that_is_none_is_slight():
+    found = proved()
+    found["proof"]["faults"].append(found["proof"]["faults"][1] | {"id": "too_many_epochs", "fault": "too many epochs"})
+    made = {one["id"]: one for one in diagnosis.diagnose(found)["causes"]}
+    assert made["learning_rate"]["kind"] == "measured" and made["learning_rate"]["cost"]["nats"] == 0.5
+    assert made["too_many_epochs"]["kind"] == "slight" and "prompt_trained" not in made
+    assert any("trained with it and without it" in line for line in made["learning_rate"]["evidence"])
+
+
+def test_a_fault_that_was_better_left_in_says_so():
+    found = proved()
+    found["proof"]["faults"][0]["cost"] |= {"verdict": "better", "nats_per_reply_token": -0.2, "interval": [-0.3, -0.1]}
+    cause = next(one for one in diagnosis.diagnose(found)["causes"] if one["id"] == "learning_rate")
+    assert cause["kind"] == "slight" and "It was better left as it was" in cause["evidence"][0]
+
+
+def test_a_proof_to_share_has_its_numbers_and_none_of_its_texts(tmp_path):
+    found = proved(prompt_not_measured="no prompt was recorded for my secret row")
+    found["proof"]["faults"][0]["notes"] = ["who is bringing the big tent on saturday then"]
+    said = text_of(built(tmp_path, found, share=True))
+    assert "0.500 (0.400 to 0.600)" in said and "The learning rate" in said
+    assert "secret" not in said and "tent" not in said

@@ -30,6 +30,7 @@ def add(parsers):
         "fused": "the fused model, if you serve that",
         "log": "the training's saved output, for the loss curve",
         "also": "more configs to train and compare, separated by spaces",
+        "budget": "the time for --prove, like 10m or 1h30m: fewer and shorter trainings",
     }.items():
         parser.add_argument(f"--{name}", default="", help=meaning)
     for name, meaning in {
@@ -38,6 +39,7 @@ def add(parsers):
         "force": "train even if the audit finds errors",
         "smoke": "train the configs of --also for 100 iterations only",
         "full": "train option A too, both with three seeds, and combine all faults",
+        "prove": "also train the fine-tune as it was, as fixed, and with each fault left in, and say what each cost",
         "share": "also write share.html, the report without anybody's words",
         "dry-run": "only say which stages would run, and why",
     }.items():

@@ -116,24 +116,26 @@ def share_lost(base: dict, tuned: dict, fused: dict, conversations: list[str]) -
     return mean(fused["reply"] - tuned["reply"], base["reply"] - tuned["reply"], conversations)
 
 
-def over_seeds(left: list[dict], right: list[dict], conversations: list[str]) -> dict:
+def over_seeds(left: list[dict], right: list[dict], conversations: list[str], chance: tuple | None = None) -> dict:
     """The mean difference between two ways of training, each trained with the same seeds in the same order.
 
     Two sources of chance are added: the test replies, and the seed (the standard error of the seeds' differences,
     with one degree of freedom fewer than seeds). Their variances add, and Satterthwaite's formula gives the degrees
-    of freedom of the sum, so few seeds give a wide interval. With fewer than three seeds the interval covers the test
-    replies only; `covers` says which.
+    of freedom of the sum, so few seeds give a wide interval. With fewer than three seeds, `chance` is taken instead, the
+    variance of one seed's difference and its degrees of freedom, as other differences show it (`of_seeds`); without it
+    the interval covers the test replies only. `covers` says which.
     """
     pairs = list(zip(left, right))
     tokens = pairs[0][0]["tokens"]
-    each = [mean(a["reply"] - b["reply"], a["tokens"], conversations)[0] for a, b in pairs]
+    each = each_seed(left, right, conversations)
     together = sum(a["reply"] - b["reply"] for a, b in pairs) / len(pairs)
     value, error, freedom = estimate(together, tokens, conversations)
-    found, of_seeds = judged(value, error, freedom), (0.0, 1.0)
-    enough = len(pairs) >= 3 and found["interval"] is not None
+    found, seeds_alone = judged(value, error, freedom), (0.0, 1.0)
+    known = of_seeds([each]) if len(pairs) >= 3 else chance
+    enough = known is not None and found["interval"] is not None
     more = (error, freedom, len(set(conversations)), len(conversations))
     if enough:
-        variance, its_freedom = of_seeds = float(np.var(each, ddof=1)) / len(pairs), len(pairs) - 1
+        variance, its_freedom = seeds_alone = known[0] / len(pairs), known[1]
         both = error**2 + variance
         if both:
             freedom = both**2 / (error**4 / freedom + variance**2 / its_freedom)
@@ -141,8 +143,22 @@ def over_seeds(left: list[dict], right: list[dict], conversations: list[str]) ->
     return {
         "nats_per_reply_token": value,
         **found,
-        "needed": needed(*more, of_seeds, LEVEL),
+        "needed": needed(*more, seeds_alone, LEVEL),
         "seeds": len(pairs),
         "each_seed": each,
         "covers": "test replies and training seeds" if enough else "test replies only",
     }
+
+
+def each_seed(left: list[dict], right: list[dict], conversations: list[str]) -> list[float]:
+    """Each seed's difference, nats per reply token."""
+    return [mean(a["reply"] - b["reply"], a["tokens"], conversations)[0] for a, b in zip(left, right)]
+
+
+def of_seeds(differences: list[list[float]]) -> tuple[float, int] | None:
+    """The variance of a difference from seed to seed, pooled over several differences, and its degrees of freedom. None
+    if none of them has two seeds."""
+    several = [each for each in differences if len(each) > 1]
+    freedom = sum(len(each) - 1 for each in several)
+    squares = sum(float(np.var(each, ddof=0)) * len(each) for each in several)
+    return (squares / freedom, freedom) if freedom else None

@@ -1,7 +1,7 @@
 """What is wrong with a fine-tune, in order: one object for the report, the notebooks, the terminal and programs.
 
 evidence    what a run's results say          usability   is it usable? steps, the first that fails decides
-reasons     causes that the audit names       learning, replies, serving: causes that were measured, with their cost
+reasons     causes that the audit names       learning, replies, serving, proven: causes that were measured, with their cost
 ranking     one list of both                  commands    the commands that apply a fix, and prove it
 """
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 from ..files import read_json, write_json
 from ..wording import count
-from . import commands, evidence, learning, ranking, reasons, replies, serving, usability
+from . import commands, evidence, learning, proven, ranking, reasons, replies, serving, usability
 
-RESULTS = ("extraction", "findings", "format_audit", "training", "comparison")
+RESULTS = ("extraction", "findings", "format_audit", "training", "comparison", "proof")
 
 
 def diagnose(results: dict, run: str = "", not_measured: str = "") -> dict:
@@ -24,7 +24,7 @@ def diagnose(results: dict, run: str = "", not_measured: str = "") -> dict:
     empty), and `checks` (of the findings in it).
     """
     found = evidence.gather(results, run, not_measured)
-    measured = [one for room in (learning, replies, serving) for one in room.causes(found)]
+    measured = [one for room in (learning, replies, serving, proven) for one in room.causes(found)]
     causes = ranking.rank(reasons.causes(found["findings"]), measured)
     void = next((one for one in causes if one["kind"] == "void"), None)
     return {

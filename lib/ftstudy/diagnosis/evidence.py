@@ -10,7 +10,7 @@ def gather(results: dict, run: str = "", not_measured: str = "") -> dict:
     `losses` [(iteration, validation loss)], `rows` (of train.jsonl, or None), `app` (the name of the app's format;
     "aligned" if it asks as training does, or is not known), `between` (left model, left format, right model, right
     format -> difference), `arms` and `written` ((model, format) -> row), `person` (the same measures of the true
-    replies), `longest`, `formats` and `comparison`. How the run was asked for: `run`, `given` (the audit's
+    replies), `longest`, `formats`, `comparison` and `proof` (as in their files). How the run was asked for: `run`, `given` (the audit's
     parameters), `inference`, `not_measured`.
     """
     comparison, audited = results.get("comparison") or {}, results.get("format_audit") or {}
@@ -31,6 +31,7 @@ def gather(results: dict, run: str = "", not_measured: str = "") -> dict:
         "longest": generated.get("longest"),
         "formats": comparison.get("formats", []),
         "comparison": comparison,
+        "proof": results.get("proof"),
         "run": run,
         "not_measured": not_measured,
         "given": audited.get("given") or {},

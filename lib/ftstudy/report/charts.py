@@ -167,6 +167,22 @@ def costs(causes: list[dict]) -> Figure:
     return figure
 
 
+def proof(found: dict) -> Figure:
+    """What each fault costs when it alone is left in; `found`: the content of proof.json."""
+    rows = [one for one in found["faults"] if one["cost"]]
+    values = [(_sentence(one["fault"]), one["cost"]["nats_per_reply_token"], one["cost"]["interval"]) for one in rows]
+    colours = {"worse": BAD, "better": TUNED}
+    figure = _intervals(
+        values, [colours.get(one["cost"]["verdict"], BASE) for one in rows], "cost (nats per reply token)"
+    )
+    figure.axes[0].axvline(0, color=INK, linewidth=0.8)
+    return figure
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def _named(cause: dict) -> str:
     """A cause in two lines at most; the faults of a prompt by their names, because their titles begin alike."""
     if cause["id"].startswith("prompt: "):

@@ -31,9 +31,18 @@ def lead(found: dict, verdict: dict, causes: list[dict]) -> list[dict]:
     said = [_gain(row)]
     failed = [one for one in verdict["steps"] if one["passed"] is False and one["step"] not in ("likelier", "measured")]
     said += [_plain(f"But {_lower(BUT[one['step']](found))}") for one in failed[:1] if one["step"] in BUT]
+    if found["proof"] and found["proof"]["helped"]:
+        return [*said, _plain(f"Fixed and trained again: {_lower(found['proof']['sentence'])}")]
     start = "It could still be better" if verdict["usable"] else "The likeliest cause"
     said += [_plain(f"{start}: {_lower(one['what'])}.") for one in worst({"causes": causes})[:1]]
     return said
+
+
+def proof_mark(found: dict | None) -> tuple[str, str]:
+    """The sign and the tone of a proof in the contents; `found`: the content of proof.json, if there is one."""
+    helped = (found or {}).get("helped")
+    tone = {"better": "good", "worse": "bad"}.get(helped["verdict"], "unsure") if helped else ""
+    return TONES.get(tone, ""), tone
 
 
 def _plain(text: str) -> dict:
@@ -124,7 +133,7 @@ def tiles(found: dict, parity: dict | None) -> list[dict]:
 
     `parity`: the app's side of `parity` in format_audit.json, None if the app is not known.
     """
-    made = [_likelihood(found), _ending(found), _parity(found, parity), _examples(found), _trust(found)]
+    made = [_likelihood(found), _fixed(found), _ending(found), _parity(found, parity), _examples(found), _trust(found)]
     return [one | {"sign": TONES[one["tone"]]} for one in made if one]
 
 
@@ -137,6 +146,11 @@ def _likelihood(found: dict) -> dict:
     what, note = "likelihood of the replies really sent", "against the base model"
     if row is None:
         return _tile("unknown", "not measured", "–", what, note)
+    return _change(row, what, note)
+
+
+def _change(row: dict, what: str, note: str) -> dict:
+    """A tile of how much likelier the true replies are."""
     change = percent(row["nats_per_reply_token"])
     value = f"{change:+,.0f}%".replace("-", "−") if change <= MANY else f"×{_times(change)}"
     exact = effect(row["nats_per_reply_token"], row["interval"])
@@ -146,6 +160,13 @@ def _likelihood(found: dict) -> dict:
         row["verdict"], ("unsure", "no clear change")
     )
     return _tile(tone, word, value, what, note, exact)
+
+
+def _fixed(found: dict) -> dict | None:
+    row = (found["proof"] or {}).get("fixed")
+    if not row:
+        return None
+    return _change(row, "likelihood, once fixed", "against the base model, trained again")
 
 
 def _ending(found: dict) -> dict:

@@ -15,7 +15,7 @@ from ..files import read_json, write_text
 from ..paths import shown
 from . import blind_test, charts, conclusions, headline, notes, provenance, render, sharing, summary, tables
 
-RESULTS = ("extraction", "findings", "format_audit", "training", "comparison", "cost")
+RESULTS = ("extraction", "findings", "format_audit", "training", "comparison", "proof", "cost")
 SCRIPTS = ("report.js", "blind_test.js")  # of templates/, in the page's one script
 
 # What results of another version, or of somebody else, can end in.
@@ -78,6 +78,9 @@ def _values(run: Path, results: dict, diagnosed: dict, not_measured: str, share:
     made, pictures = _comparison(comparison, cost or {}, diagnosed) if comparison else ({}, {})
     _add_training(trained, made, pictures)
     _add_data(results["extraction"], made, pictures)
+    if results["proof"] and results["proof"]["faults"]:
+        made["proof"] = tables.proof(results["proof"])
+        pictures["proof"] = (charts.proof(results["proof"]), "What each fault costs when it alone is left in")
     if parity:
         made["key_differences"] = tables.key_differences(parity)
     if audited and audited.get("staged"):
@@ -132,6 +135,7 @@ def _sections(values: dict, causes: int) -> list[dict]:
         "verdict": ("Verdict", "", "", True),
         "next": ("Do this next", "", "", values["next_steps"]),
         "wrong": ("What went wrong", str(causes), "bad" if causes else "good", True),
+        "proof": ("The fix, proved", *headline.proof_mark(values["proof"]), values["proof"]),
         "replies": ("Replies side by side", str(len(replies)), "", replies),
         "prompt": ("Prompt, token by token", "", "", values["format_audit"]),
         "training": ("Training", "", "", trained and (trained["curve"] or trained.get("adapts"))),

@@ -5,10 +5,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from html import unescape
 
+from .. import repair
 from ..audit import checks
 from ..audit.parity.alignment import ASPECTS
 from ..errors import StudyError
 from ..extract.description import SCHEMAS
+from ..proof import result as proven
 from ..wording import FORMATS, MASKED
 
 RUN = 6  # words in a row: so many of a source text in the page would give it away
@@ -78,7 +80,27 @@ def without_words(results: dict) -> dict:
         entry |= {"forced": [_check(one) for one in of.get("forced") or []]}
     if made["cost"]:
         made["cost"] = _cost(results["cost"], names)
+    if made.get("proof"):
+        made["proof"] = _proof(made["proof"], results["proof"])
     return made
+
+
+def _proof(made: dict, of: dict) -> dict:
+    """A proof in which faults have the names that repairs give them, and nothing says what exactly was changed."""
+    known = {one.id: one.fault for one in repair.REPAIRS}
+    told = [known.get(one["id"], "other faults") for one in of["faults"]]
+    ids = {one["id"]: f"fault {at}" if told[at] == "other faults" else one["id"] for at, one in enumerate(of["faults"])}
+    faults = [
+        one | {"id": ids[whole["id"]], "fault": fault, "notes": [], "part": whole["part"]}
+        for one, whole, fault in zip(made["faults"], of["faults"], told)
+    ]
+    made = made | {"faults": faults, "trainings": of.get("trainings") and [{} for _ in of["trainings"]]}
+    if not of["helped"]:
+        return made | {"sentence": of["sentence"] if not faults else LEFT_OUT}
+    shares = of["shares"] and [one | {"fault": ids[whole["fault"]]} for one, whole in zip(made["shares"], of["shares"])]
+    made |= {"shares": shares, "fixed_copy": LEFT_OUT, "edited": of["edited"]}
+    made |= {"prompt_not_measured": of["prompt_not_measured"] and "it could not be built."}
+    return made | {"sentence": proven.sentence(made)}
 
 
 def without_commands(diagnosed: dict) -> dict:

@@ -23,7 +23,7 @@ from ..progress import remaining, span, ticking, watched
 from ..sources import check_owner
 from ..training import remove_result, sweep
 from ..wording import arm_name, count, listed
-from . import stamps, training_progress
+from . import proving, stamps, training_progress
 from .reads import (
     adapters_of,
     compared_too,
@@ -66,6 +66,8 @@ CHOICES = {
     "full": False,  # train the repeats too, and combine all faults
     "also": [],  # more configs to train and compare
     "replies": 80,
+    "prove": False,  # train as it was, as fixed, and with each fault left in
+    "budget": "",  # the time for that, like 10m
 }
 
 
@@ -142,7 +144,7 @@ def stages(choices: dict) -> list[dict]:
     folder = run_folder(choices["run"])
     made = [_extract(choices, folder), _audit(choices, folder), _train(choices, folder)]
     made += [_train_more(choices, folder)] if choices["full"] or choices["also"] else []
-    return [*made, _compare(choices, folder)]
+    return [*made, _compare(choices, folder), *([proving.stage(choices, folder)] if choices["prove"] else [])]
 
 
 def page(choices: dict, not_measured: str = "") -> dict:

@@ -17,6 +17,7 @@ from .comparison import (
 )
 from .data import audit, extraction, rows, staged
 from .prompts import app_known, attribution, key_differences, options, prompt_cost, root_cause, termination
+from .proof import proof
 from .training import adapter, checkpoints, forced, loss_tokens, stock, training
 from .writing import ability, regurgitation, stopping, style
 
@@ -40,6 +41,7 @@ __all__ = [
     "loss_tokens",
     "options",
     "prompt_cost",
+    "proof",
     "regurgitation",
     "root_cause",
     "rows",

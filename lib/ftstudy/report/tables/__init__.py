@@ -6,6 +6,7 @@ Each function returns (rows, columns, caption) for `render.table`.
 from .comparison import archaeology, arms, attribution, claims, differences, left_out, quality, training_formats
 from .data import frequent, funnel, key_differences, splits, staged, variants
 from .made import contents, costs, durations
+from .proof import proof
 from .training import adapter, checkpoints, loss_shares, trained
 from .writing import ability, generated, regurgitation, style
 
@@ -27,6 +28,7 @@ __all__ = [
     "key_differences",
     "left_out",
     "loss_shares",
+    "proof",
     "quality",
     "regurgitation",
     "splits",

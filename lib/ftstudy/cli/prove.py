@@ -1,0 +1,47 @@
+"""`ftstudy prove`: train a fine-tune as it was, as fixed, and fixed but for one fault at a time, and say what each cost."""
+
+from ..paths import absolute
+from .arguments import EXIT_CODES, add_run, number, only_one, run_folder
+
+
+def add(parsers):
+    parser = parsers.add_parser(
+        "prove",
+        help="measure whether a fix helps, fault by fault: trains as it was, as fixed, and with each fault left in",
+        epilog=EXIT_CODES.replace("no error found", "the fix helped").replace(
+            "at least one error found", "it did not, or that can't be told"
+        ),
+    )
+    parser.add_argument("config", type=absolute, help="the config of the fine-tune as it was")
+    parser.add_argument("--fixed", type=absolute, help="the folder that `ftstudy fix` wrote (default: written now)")
+    parser.add_argument("--inference", default="", help="how your app builds its prompt, as for `ftstudy diagnose`")
+    parser.add_argument("--owner", default="", help="your name in the prompts (default: as in the data)")
+    parser.add_argument("--data", type=absolute, help="the folder with its rows (default: the config's data)")
+    parser.add_argument("--model", help="its base model (default: the config's)")
+    add_run(parser)
+    parser.add_argument(
+        "--budget", default="", help="time for all trainings, like 10m or 1h30m: fewer and shorter ones"
+    )
+    parser.add_argument("--seeds", type=number(1), default=3, help="seeds of the trainings as it was and as fixed (3)")
+    parser.add_argument("--replies", type=number(1), default=80, help="how many held-out replies to measure on (80)")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be trained, and how long it takes")
+    return parser
+
+
+def run(options) -> int:
+    from .. import audit, proof, repair
+    from ..printable import say
+    from ..stages import proving
+
+    folder = run_folder(options.run)
+    inputs = audit.read(options.config, options.data, options.model, options.inference, options.owner)
+    with only_one(folder):
+        fixed = options.fixed or proving.fixed(inputs, folder)
+        planned = proof.plan(folder, inputs, fixed, proving.expected(folder), options.budget, options.seeds)
+        say(planned["said"])
+        if options.dry_run or not planned["faults"]:
+            return 0
+        found = proof.prove(folder, planned, options.replies, say)
+    for line in proof.result.told(found):
+        say(line)
+    return 0 if found["helped"] and found["helped"]["verdict"] == "better" else 1

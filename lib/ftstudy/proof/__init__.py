@@ -1,0 +1,101 @@
+"""Does the fix help, and what did each fault cost? The fine-tune is trained as it was, as fixed, and with each fault left in.
+
+faults     the faults that a repair takes out, and the fine-tune with any of them left in
+budget     which trainings fit into a time          trainings    each one, kept, and gone on with after a stop
+scores     how likely each model finds replies that no training has seen
+result     each fault's cost with its interval, and the proof in a sentence
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from .. import audit, cost, repair, training
+from ..files import write_json
+from ..files.folders import make_folder
+from ..paths import shown
+from ..progress import remaining, seconds_left
+from . import budget, faults, result, scores, trainings
+
+FOLDER = "proof"  # in the run's folder
+NOTHING = "There is nothing to prove: the audit finds no fault that changes what is learned, or how the app asks."
+
+
+def plan(
+    run: Path, inputs: audit.RunInputs, fixed: Path, expected: dict, limit: str = "", seeds: int = budget.SEEDS
+) -> dict:
+    """What `prove` will train: `budget.plan` with what `faults.read` returns, and `said`, the plan in a sentence.
+
+    `inputs`: the fine-tune as it was; `fixed`: the folder of its repaired copy; `expected`: what each fault is expected
+    to cost; `limit`: the time for all trainings, "" for no limit. Raises StudyError if there is nothing to prove.
+    """
+    found = faults.read(inputs, fixed)
+    trained = [one["id"] for one in found["faults"] if one["id"] != faults.PROMPT]
+    each = _seconds(run / FOLDER, inputs, found["left_in"](frozenset())["config"])
+    planned = budget.plan(trained, budget.seconds(limit), each, expected, seeds)
+    said = budget.said(planned, found["faults"]) if found["faults"] else NOTHING
+    return found | planned | {"trained": trained, "fixed": fixed, "said": said}
+
+
+def _seconds(folder: Path, inputs: audit.RunInputs, config: dict) -> float | None:
+    """The seconds of one training, by those that ran here before; None if none has."""
+    each = trainings.seconds_per_iteration(folder)
+    return each and each * config.get("iters", inputs.config["iters"])
+
+
+def prove(run: Path, plan: dict, replies: int, tell: Callable[[str], None] = print) -> dict:
+    """Train and measure what was planned, and write the result to the run's proof.json; also returned.
+
+    What an earlier, interrupted proof has trained and measured is kept. `replies`: how many held-out replies to measure
+    on. Raises StudyError if a training can't be started, or no reply is left to measure on.
+    """
+    started, folder = cost.clock(), run / FOLDER
+    if not plan["faults"]:
+        write_json(run / "proof.json", nothing := {"faults": [], "helped": None, "sentence": NOTHING})
+        return nothing
+    make_folder(folder)
+    named = [(which, seed, faults.name_of(which, plan["trained"])) for which, seed in plan["trainings"]]
+    read = {
+        (which, seed): trainings.prepare(folder, plan["left_in"](which), name, seed, plan["share"])
+        for which, seed, name in named
+    }
+    fixed = audit.read(plan["fixed"] / repair.CONFIG)
+    has_prompt = any(one["id"] == faults.PROMPT for one in plan["faults"])
+    asked = scores.asked(fixed, list(read.values()), plan["profile"] if has_prompt else None, replies)
+    model = fixed.config["model"]
+    found = {("base", 0, form): _score(folder, model, None, asked, form, "base") for form in asked["prompts"]}
+    done, spent = [], []
+    for which, seed, name in named:
+        label = f"{name}, seed {seed + 1}" if seed else name
+        left = seconds_left({"training": spent}, {"training": len(named) - len(done)})
+        tell(f"{label}: training ({remaining(len(done), len(named), left)})")
+        begun = cost.clock()
+        made = trainings.train(folder, read[which, seed])
+        done.append({"name": label, "faults": sorted(which), "seed": seed} | made)
+        for form in _forms(which, plan, asked):
+            is_usable = made["adapter"] is not None
+            found[which, seed, form] = _score(folder, model, made["adapter"], asked, form, label) if is_usable else None
+        spent.append(cost.clock() - begun)
+    measured = result.result(found, plan["faults"], plan["chosen"], asked) | {
+        "trainings": [{key: value for key, value in one.items() if key != "seconds"} for one in done],
+        "share": plan["share"],
+        "edited": plan["edited"],
+        "fixed_copy": shown(plan["fixed"]),
+        "replies": len(asked["targets"]),
+        "conversations": len(set(asked["conversations"])),
+        "seen": asked["seen"],
+        "prompt_not_measured": asked["why_not"],
+    }
+    write_json(run / "proof.json", measured)
+    cost.record(run, "proof", cost.clock() - started)
+    return measured
+
+
+def _forms(which: frozenset, plan: dict, asked: dict) -> list[str]:
+    """As the app asked too where that is part of a result: as fixed, as it was, or, for shares, everywhere."""
+    every = 2 ** len(plan["trained"]) <= faults.MOST
+    ends = which in (frozenset(), frozenset(plan["trained"]))
+    return [form for form in asked["prompts"] if form == scores.FIXED or ends or every]
+
+
+def _score(folder: Path, model: str, adapter: str | None, asked: dict, form: str, label: str) -> dict | None:
+    return scores.score(folder / "scores", model, adapter, asked, form, f"{label}, {form}")

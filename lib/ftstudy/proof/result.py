@@ -1,0 +1,156 @@
+"""What a proof has measured: whether the fix helped, and what each fault cost.
+
+A fault's cost is how much less likely the true replies are to the fine-tune that was fixed but for this fault, in nats
+per reply token. Where every combination of faults was trained, Shapley shares say how much of the whole difference each
+one made: those add up to it.
+"""
+
+from ..compare import attribution, families, intervals
+from ..wording import effect, listed, more_likely, number
+from .faults import PROMPT
+from .scores import AS_WAS, FIXED
+
+
+def result(found: dict, faults: list[dict], chosen: list[str], asked: dict) -> dict:
+    """The content of proof.json, but for what was trained.
+
+    `found`: (set or "base", seed, form of the prompt) -> scores, None where training gave no usable model; `faults`: from
+    `faults.read`; `chosen`: those that were trained alone.
+    """
+    trained = frozenset(one["id"] for one in faults if one["id"] != PROMPT)
+    names, form = asked["conversations"], AS_WAS if AS_WAS in asked["prompts"] else FIXED
+
+    def seeds(which, form: str) -> list[dict]:
+        every = [found[key] for key in sorted(found, key=lambda key: key[1]) if (key[0], key[2]) == (which, form)]
+        return [one for one in every if one is not None]
+
+    base, fixed, was = seeds("base", FIXED), seeds(frozenset(), FIXED), seeds(trained, form)
+    chance = intervals.of_seeds([intervals.each_seed(was, fixed, names)])
+
+    def minus(left: list, right: list) -> dict | None:
+        pairs = min(len(left), len(right))
+        return intervals.over_seeds(left[:pairs], right[:pairs], names, chance) if pairs else None
+
+    against = {name: minus(one, base * len(one)) for name, one in (("was", was), ("fixed", fixed))}
+    rows = []
+    for one in faults:
+        if one["id"] == PROMPT:
+            cost = minus(seeds(frozenset(), AS_WAS), fixed)
+        else:
+            cost = minus(seeds(frozenset({one["id"]}), FIXED), fixed) if one["id"] in chosen else None
+        rows.append(one | {"cost": cost, "broken": _broken(found, one["id"])})
+    helped = minus(fixed, was)
+    families.correct(
+        [row for row in (*against.values(), helped) if row], "the fine-tune as it was, as fixed, and its base"
+    )
+    families.correct([row["cost"] for row in rows if row["cost"]], "the cost of each fault")
+    made = {
+        **against,
+        "helped": helped,
+        "faults": sorted(rows, key=_weight),
+        "shares": _shares(found, faults, names),
+        "was_broken": trained != frozenset() and not was,
+    }
+    return made | {"sentence": sentence(made)}
+
+
+def _broken(found: dict, fault: str) -> bool:
+    """Whether the training with this fault alone gave no usable model."""
+    return found.get((frozenset({fault}), 0, FIXED), 0) is None
+
+
+def _weight(row: dict) -> tuple:
+    return not row["broken"], -(row["cost"]["nats_per_reply_token"] if row["cost"] else float("-inf"))
+
+
+def _shares(found: dict, faults: list[dict], conversations: list[str]) -> list[dict] | None:
+    """Each fault's Shapley share of the first seed's whole difference; None unless every combination was measured."""
+    ids = [one["id"] for one in faults]
+    with_prompt = PROMPT in ids
+    scores = {}
+    for which, seed, form in found:
+        if which != "base" and seed == 0:
+            scores[which | ({PROMPT} if with_prompt and form == AS_WAS else set())] = found[which, seed, form]
+    if len(scores) < 2 ** len(ids) or len(ids) < 2 or None in scores.values():
+        return None
+    return attribution.attribute(scores, ids, conversations, "the fine-tune as it was")["shares"]
+
+
+# --- in words --------------------------------------------------------------------------------------------------------
+
+
+def sentence(made: dict) -> str:
+    """The proof in a sentence or two: what it was, what it is now, and what made the difference."""
+    was, fixed, helped = (made[name] for name in ("was", "fixed", "helped"))
+    if fixed is None:
+        return "As fixed, training still gives no usable model."
+    now = f"as fixed, {_against_base(fixed)}"
+    if made["was_broken"] or was is None:
+        return f"As it was, training gave no usable model; {now}."
+    before = f"as it was, {_against_base(was)}"
+    nats = helped["nats_per_reply_token"]
+    if helped["verdict"] == intervals.WORSE:
+        return f"The fix made it worse, by {number(nats, 2)} nats per reply token: {before}; {now}.{_harmful(made)}"
+    text = f"{before[:1].upper()}{before[1:]}; {now}"
+    if helped["verdict"] != intervals.BETTER:
+        return f"{text}. The difference ({number(nats, 2, signed=True)}) can't be told from none.{_harmful(made)}"
+    return f"{text}{_of_it(made)}.{_harmful(made)}"
+
+
+def _against_base(row: dict) -> str:
+    nats = row["nats_per_reply_token"]
+    if row["verdict"] == intervals.EQUAL:
+        return f"not distinguishable from its base ({number(nats, 2, signed=True)} nats per reply token)"
+    way = "worse than" if row["verdict"] == intervals.WORSE else "better than"
+    return f"{way} its base by {number(abs(nats), 2)} nats per reply token"
+
+
+def _of_it(made: dict) -> str:
+    """What made most of the difference: "; 0.50 of it was the learning rate"."""
+    if made["shares"]:
+        names = {one["id"]: one["fault"] for one in made["faults"]}
+        costs = [(names[one["fault"]], one) for one in made["shares"]]
+    else:
+        costs = [(one["fault"], one["cost"]) for one in made["faults"] if one["cost"]]
+    costs = sorted(costs, key=lambda one: -one[1]["nats_per_reply_token"])
+    told = [(name, cost) for name, cost in costs if cost["verdict"] == intervals.WORSE][:2]
+    if not told:
+        return ""
+    said = [f"{number(cost['nats_per_reply_token'], 2)} was {name}" for name, cost in told]
+    return (
+        f"; of the difference, {listed(said)}"
+        if made["shares"]
+        else f"; left in alone, {listed([_alone(one) for one in told])}"
+    )
+
+
+def _harmful(made: dict) -> str:
+    """The faults that were better left in, as a sentence; empty if there are none."""
+    names = [one["fault"] for one in made["faults"] if one["cost"] and one["cost"]["verdict"] == intervals.BETTER]
+    return f" Better left as it was: {listed(names)}." if names else ""
+
+
+def _alone(one: tuple) -> str:
+    name, cost = one
+    return f"{name} costs {number(cost['nats_per_reply_token'], 2)}"
+
+
+def told(made: dict) -> list[str]:
+    """The proof as the terminal says it: the sentence, and a line for each fault."""
+    lines = [made["sentence"]]
+    if made["helped"]:
+        lines.append(f"The true replies are {more_likely(made['helped']['nats_per_reply_token'])} than as it was.")
+    for one in made["faults"]:
+        lines.append(f"{one['fault'][:1].upper()}{one['fault'][1:]}: {cost_in_words(one)}.")
+    return lines
+
+
+def cost_in_words(one: dict) -> str:
+    """What a fault costs: "left in alone, the true replies are 27% less likely (…)"."""
+    if one["broken"]:
+        return "left in alone, training gives no usable model"
+    if not one["cost"]:
+        return "not measured alone"
+    row = one["cost"]
+    said = f"left in alone, the true replies are {effect(row['nats_per_reply_token'], row['interval'])}"
+    return said if row["verdict"] != intervals.EQUAL else f"{said}: not distinguishable from none"

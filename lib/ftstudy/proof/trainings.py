@@ -1,0 +1,86 @@
+"""The trainings of a proof: each in a folder of its own, kept, and gone on with after a stop."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import yaml
+
+from .. import audit, configs, training
+
+# isort: split
+
+from mlx_lm.lora import CONFIG_DEFAULTS
+
+from ..cost import clock
+from ..errors import StudyError
+from ..files import update_json, write_jsonl, write_text
+from ..files.folders import make_folder
+from ..files.reading import read_json
+from ..models import adapters
+from ..paths import absolute, shown
+from .budget import shortened
+
+KEPT = "trainings.json"
+PARTS = 4  # of a training: after each, its state is saved
+
+
+def prepare(folder: Path, draft: dict, name: str, seed: int, share: float) -> audit.RunInputs:
+    """Write what one training reads, below `folder`, and read it as the trainer does. `seed`: added to the config's own.
+
+    Rows are written once for all trainings that share them. A config without the study's own block is trained as mlx-lm
+    trains: the last weights are kept, so there is no validation.
+    """
+    data = folder / f"rows-{_digest(draft['rows'])}"
+    make_folder(data)
+    for split, found in draft["rows"].items():
+        if not (data / f"{split}.jsonl").is_file():
+            write_jsonl(data / f"{split}.jsonl", found)
+    label = name.replace(" ", "-") + (f"-seed{seed + 1}" if seed else "")
+    path = folder / f"{label}.yaml"
+    config = CONFIG_DEFAULTS | draft["config"]
+    changes = {"iters": config["iters"], "seed": config["seed"] + seed, "train": True}
+    changes |= {"data": shown(data), "adapter_path": shown(folder / label)}
+    config = shortened(draft["config"] | changes, share)
+    config |= {"save_every": -(-config["iters"] // PARTS)}  # what a stopped proof goes on from
+    config |= {"val_batches": 0} if configs.study(config) is None else {}
+    write_text(path, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+    return training.read(path)
+
+
+def _digest(rows: dict) -> str:
+    return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def train(folder: Path, inputs: audit.RunInputs, **more) -> dict:
+    """The result of one training: `run_id`, `adapter` (None if training gave none), `iterations`, `stopped` (why it ended
+    early, or None), `diverged` and `seconds`. Read from `folder` if it is there already. `more`: for `training.train`."""
+    name, run = Path(inputs.where).stem, training.run_id(inputs)
+    target = absolute(inputs.config["adapter_path"])
+    known = _known(folder).get(name)
+    if known and known["run_id"] == run and (known["adapter"] is None or adapters.run_of(target) == run):
+        return known
+    started = clock()
+    result = {"run_id": run, "adapter": None, "iterations": inputs.config["iters"], "stopped": None, "diverged": False}
+    try:
+        found = training.train(inputs, folder / f"{name}.metrics.jsonl", **more)
+        result |= {key: found[key] for key in ("adapter", "iterations", "stopped", "diverged")}
+    except StudyError as error:
+        result |= {"stopped": str(error), "diverged": "not a number" in str(error)}
+    result["seconds"] = round(clock() - started, 1)
+    update_json(folder / KEPT, lambda known: known | {name: result}, {})
+    return result
+
+
+def _known(folder: Path) -> dict:
+    try:
+        return read_json(folder / KEPT)
+    except (OSError, ValueError):
+        return {}  # nothing was trained yet, or the file is damaged: then it is trained again
+
+
+def seconds_per_iteration(folder: Path) -> float | None:
+    """How long an iteration took here, on average; None if no training has run."""
+    done = [one for one in _known(folder).values() if one["adapter"]]
+    steps = sum(one["iterations"] for one in done)
+    return sum(one["seconds"] for one in done) / steps if steps else None

@@ -1,0 +1,28 @@
+"""How a proof was made."""
+
+from ...wording import count, listed
+
+
+def proof(found: dict) -> str:
+    """How the proof was measured; `found`: the content of proof.json."""
+    replies = f"{count(found['replies'], 'reply', 'replies')} of {count(found['conversations'], 'conversation')}"
+    said = [
+        f"{count(len(found['trainings']), 'training')} of the same model, asked for {replies} that none of them saw."
+    ]
+    said.append("A fault's cost is the difference to the fine-tune as fixed when this fault alone is left in.")
+    if found["shares"]:
+        said.append("Shares are Shapley's, over every combination of faults: they add up to the whole difference.")
+    if found["share"] < 1:
+        said.append(f"To stay within the budget, every training was shortened to {found['share']:.0%} of its steps.")
+    if found["seen"]:
+        said.append(
+            f"{count(found['seen'], 'held-out reply', 'held-out replies')} were left out: training rows have them."
+        )
+    if found["edited"]:
+        parts = {"config": "config", "rows": "rows"}
+        said.append(
+            f"The repaired {listed([parts[one] for one in found['edited']])} had been edited, and was taken as it is."
+        )
+    if found["prompt_not_measured"]:
+        said.append(f"The app's prompt was not measured: {found['prompt_not_measured']}")
+    return " ".join(said)

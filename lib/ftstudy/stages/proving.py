@@ -1,0 +1,51 @@
+"""The stage that proves a fix: it writes the repaired copy, unless there is one, and trains with and without each fault."""
+
+from pathlib import Path
+
+from .. import audit, proof, repair
+from ..paths import shown
+from .reads import inputs_of, json_in, results_in
+from .stamps import read_from
+
+FIXED = "fixed"  # in the run's folder
+REPLIES = 80
+
+
+def stage(choices: dict, folder: Path) -> dict:
+    """As `stamps.run` takes it. `choices`: all keys of `study.CHOICES`."""
+    given = {name: choices[name] for name in ("config", "data", "model", "owner", "inference", "budget", "replies")}
+
+    def do() -> None:
+        read = (choices["config"], choices["data"] or None, choices["model"] or None)
+        inputs = audit.read(*read, choices["inference"] or None, choices["owner"] or None)
+        planned = proof.plan(folder, inputs, fixed(inputs, folder), expected(folder), choices["budget"])
+        print(planned["said"], flush=True)
+        made = proof.prove(folder, planned, choices["replies"], lambda line: print(f"  {line}", flush=True))
+        print(*proof.result.told(made), sep="\n", flush=True)
+
+    return {
+        "name": "proof",
+        "given": given,
+        "reads": lambda: (
+            inputs_of(choices, profile=True) | read_from(folder / FIXED / "data", folder / FIXED / repair.CONFIG)
+        ),
+        "writes": lambda: results_in(folder, "proof"),
+        "do": do,
+        "forget": lambda: (folder / "proof.json").unlink(missing_ok=True),
+    }
+
+
+def fixed(inputs: audit.RunInputs, folder: Path) -> Path:
+    """The folder of the run's repaired copy: the one that is there, which somebody may have edited, or written now."""
+    copy = folder / FIXED
+    if not (copy / repair.CONFIG).is_file():
+        repair.write(inputs, copy)
+        print(f"The repaired copy: {shown(copy)}", flush=True)
+    return copy
+
+
+def expected(folder: Path) -> dict[str, float]:
+    """What each cause of the run's diagnosis is expected to cost: nats per reply token where that was measured, and
+    otherwise less the further down it stands."""
+    causes = json_in(folder / "diagnosis.json").get("causes", [])
+    return {one["id"]: one["cost"]["nats"] if one["cost"] else 0.001 / place for place, one in enumerate(causes, 1)}
