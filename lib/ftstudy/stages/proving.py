@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from .. import audit, proof, repair
+from ..files.folders import replace_folder
 from ..paths import shown
 from .reads import inputs_of, json_in, results_in
 from .stamps import read_from
@@ -39,7 +40,9 @@ def fixed(inputs: audit.RunInputs, folder: Path) -> Path:
     """The folder of the run's repaired copy: the one that is there, which somebody may have edited, or written now."""
     copy = folder / FIXED
     if not (copy / repair.CONFIG).is_file():
-        repair.write(inputs, copy)
+        draft, _ = repair.repaired(repair.read(inputs), inputs, repair.REPAIRS)
+        with replace_folder(copy) as new:
+            repair.write(draft, new, inputs, copy)
         print(f"The repaired copy: {shown(copy)}", flush=True)
     return copy
 
