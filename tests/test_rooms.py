@@ -30,6 +30,7 @@ ROOMS = [
     "training",
     "repair",
     "compare",
+    "proof",
 ]
 ROOMS += ["diagnosis", "original_report", "report", "stages", "cli"]
 
