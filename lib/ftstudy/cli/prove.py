@@ -29,7 +29,7 @@ def add(parsers):
 
 
 def run(options) -> int:
-    from .. import audit, proof, repair
+    from .. import audit, proof
     from ..printable import say
     from ..stages import proving
 

@@ -9,7 +9,7 @@ result     each fault's cost with its interval, and the proof in a sentence
 from collections.abc import Callable
 from pathlib import Path
 
-from .. import audit, cost, repair, training
+from .. import audit, cost, repair
 from ..files import write_json
 from ..files.folders import make_folder
 from ..paths import shown

@@ -87,13 +87,13 @@ def without_words(results: dict) -> dict:
 
 def _proof(made: dict, of: dict) -> dict:
     """A proof in which faults have the names that repairs give them, and nothing says what exactly was changed."""
-    known = {one.id: one.fault for one in repair.REPAIRS}
-    told = [known.get(one["id"], "other faults") for one in of["faults"]]
-    ids = {one["id"]: f"fault {at}" if told[at] == "other faults" else one["id"] for at, one in enumerate(of["faults"])}
-    faults = [
-        one | {"id": ids[whole["id"]], "fault": fault, "notes": [], "part": whole["part"]}
-        for one, whole, fault in zip(made["faults"], of["faults"], told)
-    ]
+    known = {one.fault: one.id for one in repair.REPAIRS}
+    ids, faults = {}, []
+    for at, (one, whole) in enumerate(zip(made["faults"], of["faults"]), 1):
+        is_ours = whole["fault"] in known
+        ids[whole["id"]] = known[whole["fault"]] if is_ours else f"fault {at}"
+        named = {"id": ids[whole["id"]], "fault": whole["fault"] if is_ours else f"fault {at}"}
+        faults.append(one | named | {"notes": [], "part": LEFT_OUT})
     made = made | {"faults": faults, "trainings": of.get("trainings") and [{} for _ in of["trainings"]]}
     if not of["helped"]:
         return made | {"sentence": of["sentence"] if not faults else LEFT_OUT}
