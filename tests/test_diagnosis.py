@@ -415,6 +415,20 @@ def test_weights_moved_by_half_mean_a_learning_rate_too_high(healthy, moved, nam
         assert cause["evidence"][:2] == ["the adapter moves weights by up to 51%", "learning_rate: 0.0001"]
 
 
+@pytest.mark.parametrize("scale", [70, 90])
+@pytest.mark.parametrize("known_from", [lambda scale: {"scale": scale}, lambda scale: {"adapts": {"scale": [scale]}}])
+def test_steps_of_twice_the_usual_length_mean_a_learning_rate_too_high_if_training_hurt(healthy, scale, known_from):
+    trained(healthy).update(known_from(scale))
+    assert ids(diagnosis.diagnose(healthy)) == []
+    spoil_likelihood(healthy)
+    (cause,) = diagnosis.diagnose(healthy)["causes"]
+    assert cause["id"] == ("learning_rate" if scale == 90 else "training_hurt")
+    if scale == 90:
+        step = "a step goes as far as learning_rate × scale says, 0.009: 2 times the 0.004 of this study's recipe"
+        assert cause["evidence"][:2] == [step, "learning_rate: 0.0001"]
+        assert cause["cost"]["nats"] == healthy["comparison"]["differences"][0]["nats_per_reply_token"]
+
+
 def test_a_training_that_diverged_says_where(healthy):
     trained(healthy).update(diverged=True, stopped="its loss was NaN at iteration 12")
     (cause,) = diagnosis.diagnose(healthy)["causes"]

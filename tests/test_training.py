@@ -366,6 +366,8 @@ def test_plain_mlx_lm_loads_the_adapter(make_run, tmp_path, kind):
     }.get(kind, {"fine_tune_type": kind, **STUDY})
     made = make_run(learning_rate=1e-3, **settings)
     result = trained(made, tmp_path)
+    written = json.loads((tmp_path / "tiny.adapter" / "adapter_config.json").read_text())
+    assert result["scale"] == (written["lora_parameters"] or {"scale": None})["scale"]
     plain, tokenizer = utils.load(str(base_models.resolve("tiny")), adapter_path=made.config["adapter_path"])[:2]
     # The loaded adapter gives the loss that the run reported for it.
     rows = batches.spread(batches.study_rows(made, "valid"), 2, 2)

@@ -6,6 +6,8 @@ from .costs import LITTLE, cause, cost, cost_of, said
 
 FEW_ROWS = 200  # to learn from
 MOVED = 0.5  # of a layer's weights: no useful adapter moves them so far
+USUAL_STEP = 2e-4 * 20  # learning rate × scale of this study's LoRA: an Adam step moves weights in proportion to both
+FAR = 2  # times as far: with that, a training that hurt probably went too fast
 STILL_FALLING = 0.03  # nats per trained token over the second half of training: more would have come
 FLAT = 0.01  # so little is not worth twice the time
 UNSEEN = 0.5  # epochs: with fewer, most rows were never seen
@@ -33,16 +35,21 @@ def causes(found: dict) -> list[dict]:
 
 
 def _learning_rate(found: dict) -> dict | None:
-    """Too high: training diverged, the loss rose above its start, or weights moved out of all proportion."""
+    """Too high: training diverged, the loss rose above its start, weights moved out of all proportion, or it hurt and
+    its steps were far longer than usual."""
     trained, losses, row = found["trained"] or {}, found["losses"], evidence.gain(found)
+    hurt = row is not None and row["verdict"] == "worse"
     moved = [layer["relative"] for layer in (trained.get("adapts") or {}).get("by_layer") or []]
     lines = (
         [f"training diverged: {trained['stopped'] or 'its loss is not a number'}"] if trained.get("diverged") else []
     )
     if len(losses) > 1 and min(loss for _, loss in losses[1:]) > losses[0][1] + LITTLE:
         lines.append(f"the validation loss rose from {number(losses[0][1])} to {number(losses[-1][1])} nats per token")
-    if moved and max(moved) > MOVED and row and row["verdict"] == "worse":
+    if moved and max(moved) > MOVED and hurt:
         lines.append(f"the adapter moves weights by up to {max(moved):.0%}")
+    if hurt and (step := _step(trained)) >= FAR * USUAL_STEP:
+        times = f"{step / USUAL_STEP:.1g} times the {USUAL_STEP:g} of this study's recipe"
+        lines.append(f"a step goes as far as learning_rate × scale says, {step:g}: {times}")
     if not lines:
         return None
     return cause(
@@ -54,6 +61,15 @@ def _learning_rate(found: dict) -> dict | None:
         kind="known",
         severity="error",
     )
+
+
+def _step(trained: dict) -> float:
+    """Learning rate × scale of LoRA layers; 0 where there are none, or it is not known."""
+    scales, rate = (
+        (trained.get("adapts") or {}).get("scale") or [trained.get("scale") or 0],
+        trained.get("learning_rate"),
+    )
+    return rate * max(scales) if isinstance(rate, int | float) else 0.0
 
 
 def _under_trained(found: dict) -> dict | None:

@@ -149,6 +149,7 @@ def _train(inputs: audit.RunInputs, folder: Path, target: Path, metrics_file: Pa
         "diverged": progress["diverged"],
         "batch_size": config["batch_size"],
         "learning_rate": config["learning_rate"],
+        "scale": None if config["fine_tune_type"] == "full" else config["lora_parameters"]["scale"],
         "parameters_trained": _size(model.trainable_parameters()),
         "parameters": parameters,
         "examples": examples,
