@@ -7,9 +7,13 @@ Three savings, which change numbers only by rounding:
 - tokens that all rows start with, such as the system prompt, go through the model once per batch instead of once
   per row, and share their keys and values;
 - on the CPU each core computes a part of the rows, since MLX runs one stream of work on one core.
+
+A fourth is left to the caller: what the layers below an adapter make of a row (`frozen_layers`).
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from functools import cache
 
 import mlx.core as mx
 import numpy as np
@@ -75,19 +79,34 @@ def padded(rows: list[Row], start: int = 0) -> tuple[mx.array, mx.array, mx.arra
     return mx.array(tokens[:, :-1]), mx.array(positions), mx.array(targets), mx.array(mask)
 
 
-def grouped(rows: list[Row], start: int = 0) -> list[tuple]:
-    """A batch in `padded` parts, one per core, with rows of similar length and about equally many tokens."""
+def grouped(rows: list[Row], start: int = 0, frozen=None) -> list[tuple]:
+    """A batch in `padded` parts, one per core, with rows of similar length and about equally many tokens.
+
+    With `frozen`, from `frozen_layers.below`, each part also has what the layers below the adapter make of its rows.
+    """
     rows = sorted(rows, key=lambda row: len(row[0]))
     ends = np.cumsum([len(ids) for ids, _ in rows])
     parts = min(parallel(), len(rows))
     middles = [int(abs(ends - ends[-1] * part / parts).argmin()) + 1 for part in range(1, parts)]
     borders = [0, *middles, len(rows)]
-    return [padded(rows[low:high], start) for low, high in zip(borders, borders[1:]) if low < high]
+    groups = [padded(rows[low:high], start) for low, high in zip(borders, borders[1:]) if low < high]
+    return frozen.add_to(groups, rows) if frozen else groups
 
 
 def parallel() -> int:
     """How many parts of a batch are computed at the same time: on the CPU one per core, else 1."""
     return blas.threads() if cpu_math.applies() else 1
+
+
+def streams() -> list[mx.Stream]:
+    """One for each part of a batch that is computed at the same time."""
+    device = mx.default_device()
+    return _streams(device.type, parallel()) if parallel() > 1 else [mx.default_stream(device)]
+
+
+@cache
+def _streams(kind, parts: int) -> list[mx.Stream]:
+    return [mx.new_stream(mx.Device(kind)) for _ in range(parts)]  # each has a thread, for as long as the process runs
 
 
 def shared_prefix(model, rows: Iterable[Row], batch_size: int) -> np.ndarray:
@@ -111,7 +130,7 @@ def _shares(model, prefix: np.ndarray) -> bool:
     logits_at = logits_function(model)
     two = mx.concatenate([ids, ids])[:, len(prefix) :]
     return _same(
-        lambda: logits_at(model, two, mx.concatenate([at, at]), _rows_of(_after(model, prefix), 2)),
+        lambda: logits_at(model, two, mx.concatenate([at, at]), rows_of(_after(model, prefix), 2)),
         lambda: mx.concatenate([logits_at(model, ids, at + len(prefix))] * 2),
     )
 
@@ -135,16 +154,24 @@ class _SharedKeys:
         return "causal" if length > 1 else None
 
 
-def _after(model, prefix: np.ndarray) -> list:
-    """The model's caches after the prefix, read once. Raises TypeError for a kind of cache that cannot be shared."""
+def caches_to_share(model) -> list:
+    """The model's caches, for a prefix that all rows share. Raises TypeError for a kind that cannot be shared."""
     caches = [_SharedKeys() if type(cache) is KVCache else cache for cache in make_prompt_cache(model)]
     if any(type(cache) not in (_SharedKeys, ArraysCache) for cache in caches):
         raise TypeError("this kind of cache cannot be shared between rows")
-    model.model(mx.array(prefix[None]), cache=caches)
     return caches
 
 
-def _rows_of(caches: list, rows: int) -> list:
+def _after(model, prefix: np.ndarray, frozen=None) -> list:
+    """The model's caches after the prefix, read once. Raises TypeError as `caches_to_share` does."""
+    caches = caches_to_share(model)
+    with frozen.replaced() if frozen else nullcontext():
+        model.model(mx.array(prefix[None]), cache=caches)
+    return caches
+
+
+def rows_of(caches: list, rows: int) -> list:
+    """Caches after a prefix, as so many rows go on from it."""
     return [cache if type(cache) is _SharedKeys else _copied(cache, rows) for cache in caches]
 
 
@@ -158,26 +185,25 @@ def _copied(cache: ArraysCache, rows: int) -> ArraysCache:
 
 
 def nats_function(
-    model, prefix: np.ndarray, fixed: bool = False, measure: Callable = cpu_math.cross_entropy
+    model, prefix: np.ndarray, fixed: bool = False, measure: Callable = cpu_math.cross_entropy, frozen=None
 ) -> Callable:
     """`(model, groups) -> [nats (rows, width)]`, negative log-likelihoods of the groups' targets.
 
     `groups`: results of `padded` with `start=len(prefix)`, each computed on its own core. `fixed`: the weights
     don't change, so the prefix is read once instead of with every batch. `measure(logits, targets)`: what to return
-    instead of negative log-likelihoods.
+    instead of negative log-likelihoods. `frozen`: from `frozen_layers.below`, if the groups were made with it.
     """
     logits_at = logits_function(model)
-    device = mx.default_device()
-    streams = [mx.new_stream(device) for _ in range(parallel())] if parallel() > 1 else [mx.default_stream(device)]
+    cores = streams()
 
-    read = _after(model, prefix) if fixed and len(prefix) else None
+    read = _after(model, prefix, frozen) if fixed and len(prefix) else None
 
     def nats(model, groups):
-        caches = read or (_after(model, prefix) if len(prefix) else None)
+        caches = read or (_after(model, prefix, frozen) if len(prefix) else None)
         found = []
-        for at, (inputs, positions, targets, _) in enumerate(groups):
-            with mx.stream(streams[at % len(streams)]):
-                cache = _rows_of(caches, len(inputs)) if caches else None
+        for at, (inputs, positions, targets, _, *below) in enumerate(groups):
+            with mx.stream(cores[at % len(cores)]), frozen.replaced(*below) if frozen else nullcontext():
+                cache = rows_of(caches, len(inputs)) if caches else None
                 found.append(measure(logits_at(model, inputs, positions, cache), targets))
         return found
 

@@ -16,6 +16,7 @@ from .. import engine  # noqa: F401  before MLX is imported
 # isort: split
 
 from .existing import counts_tokens, take
+from .methods import layers_to_share
 from .results import find_result, load_result, remove_result, save_result
 from .run import check_audit, is_main_process, read, run_id, summary, train
 
@@ -24,6 +25,7 @@ __all__ = [
     "counts_tokens",
     "find_result",
     "is_main_process",
+    "layers_to_share",
     "load_result",
     "read",
     "remove_result",

@@ -20,6 +20,7 @@ from ..errors import StudyError
 from ..extract import variant_folder
 
 POOL = 32  # batches whose rows are sorted by length together
+SAMPLE = 4  # rows
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Batches:
 
     train: Callable[[int], Iterator[list[Row]]]  # endless batches, without the first so many
     validation: list[list[Row]]  # the same at every evaluation
+    sample: Callable[[], list[Row]]  # a few of those in train
     rows: list[Row]  # of both, for the beginning that all share; empty under mlx-lm's rule, which has none to share
 
 
@@ -44,14 +46,16 @@ def read(inputs: audit.RunInputs, tokenizer) -> Batches:
             raise StudyError(f"No reply to train on in {inputs.splits['train'].where}. Extract it again.")
         chosen = sorted(spread(valid, config["val_batches"], size), key=lambda row: len(row[0]))
         validation = [chosen[at : at + size] for at in range(0, len(chosen), size)]
-        return Batches(lambda skip: by_length(rows, size, seed, skip), validation, rows + valid)
+        drawn, sample = lambda skip: by_length(rows, size, seed, skip), lambda: spread(rows, 1, SAMPLE)
+        return Batches(drawn, validation, sample, rows + valid)
     split = inputs.splits["train"]
     if not split.rows and not config.get("hf_dataset"):
         raise StudyError(f"No row to train on in {split.where}. Extract it again.")
     arguments = types.SimpleNamespace(**{**config, "data": str(inputs.folder), "train": True, "test": False})
     train_set, valid_set, _ = datasets.load_dataset(arguments, tokenizer)
     validation = stock_once(valid_set, size, limit, config["val_batches"]) if len(valid_set) else []
-    return Batches(lambda skip: stock(train_set, size, limit, seed, skip), validation, [])
+    drawn, sample = lambda skip: stock(train_set, size, limit, seed, skip), lambda: stock_sample(train_set, limit)
+    return Batches(drawn, validation, sample, [])
 
 
 def study_rows(inputs: audit.RunInputs, split: str) -> list[Row]:
@@ -102,6 +106,13 @@ def stock_once(dataset, batch_size: int, limit: int, batches: int) -> list[list[
     rows = _Truncated(dataset, limit)
     chosen = [rows[at] for at in spread(range(len(rows)), batches, batch_size)]
     return [_stock_rows(*batch) for batch in trainer.iterate_batches(chosen, batch_size, limit, seed=0)]
+
+
+def stock_sample(dataset, limit: int) -> list[Row]:
+    """A few of mlx-lm's rows, with loss on every token."""
+    rows = _Truncated(dataset, limit)
+    chosen = [np.array(rows[at][0]) for at in spread(range(len(rows)), 1, SAMPLE)]
+    return [(ids, np.arange(1, len(ids))) for ids in chosen if len(ids) > 1]
 
 
 class _Truncated(datasets.CacheDataset):

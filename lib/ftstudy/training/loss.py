@@ -7,8 +7,10 @@ import mlx.core as mx
 from ..engine import reply_logits
 
 
-def arrange(rows: list[reply_logits.Row], start: int) -> tuple[tuple, int]:
+def arrange(rows: list[reply_logits.Row], start: int, frozen=None) -> tuple[tuple, int]:
     """A batch's rows as `loss_function` takes them, without their first `start` tokens, which all share.
+
+    `frozen`: as for `reply_logits.grouped`.
 
     Returns ((trained tokens of the whole batch divided by the number of machines, *groups of this machine's
     rows), number of tokens in all rows).
@@ -16,7 +18,7 @@ def arrange(rows: list[reply_logits.Row], start: int) -> tuple[tuple, int]:
     world = mx.distributed.init()
     total = sum(len(steps) for _, steps in rows)
     own = rows[world.rank() :: world.size()] or [(rows[0][0], rows[0][1][:0])]
-    return (mx.array(total / world.size()), *reply_logits.grouped(own, start)), sum(len(ids) for ids, _ in rows)
+    return (mx.array(total / world.size()), *reply_logits.grouped(own, start, frozen)), sum(len(ids) for ids, _ in rows)
 
 
 def loss_function(nats: Callable) -> Callable:
@@ -33,12 +35,12 @@ def loss_function(nats: Callable) -> Callable:
     return loss
 
 
-def evaluate(model, nats: Callable, validation: list[list[reply_logits.Row]], start: int) -> float:
-    """The loss of the validation batches, nats per trained token."""
+def evaluate(model, nats: Callable, validation: list[list[reply_logits.Row]], start: int, frozen=None) -> float:
+    """The loss of the validation batches, nats per trained token. `start`, `frozen`: as for `arrange`."""
     model.eval()
     losses, tokens = mx.array(0.0), mx.array(0.0)
     for rows in validation:
-        (_, *groups), _ = arrange(rows, start)
+        (_, *groups), _ = arrange(rows, start, frozen)
         more = _sums(nats, model, groups)
         losses, tokens = losses + more[0], tokens + more[1]
         mx.eval(losses, tokens)

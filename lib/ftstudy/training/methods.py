@@ -6,9 +6,11 @@ import mlx.core as mx
 import mlx.optimizers as optimizers
 from mlx_lm.tuner.utils import build_schedule, linear_to_lora_layers
 
+from ..audit import RunInputs
 from ..audit.config.trainer_keys import installed, optimizer_refuses
 from ..configs import study, study_errors
 from ..errors import StudyError
+from ..models import base_models
 from . import pissa
 from .galore import GaLore
 
@@ -34,6 +36,15 @@ def check(config: dict) -> None:
             f"The method {method} in {config['config']} doesn't work with `fine_tune_type: {kind}`. "
             f"Set `fine_tune_type: {NEEDS[method]}`."
         )
+
+
+def layers_to_share(runs: list[RunInputs]) -> int:
+    """How many of the lowest layers none of these runs trains, which `HiddenStates` can share; runs that train all
+    layers don't count. 0 if there is nothing to share. Raises StudyError if a model is missing."""
+    trained = [(run.config["model"], run.config["num_layers"]) for run in runs]
+    sizes = {model: len(base_models.load_lazily(base_models.resolve(model)).layers) for model, _ in trained}
+    frozen = [sizes[model] - layers for model, layers in trained if 0 < layers < sizes[model]]
+    return min(frozen, default=0)
 
 
 def prepare(model, config: dict) -> tuple[optimizers.Optimizer, Callable]:

@@ -15,7 +15,8 @@ from mlx_lm.utils import save_config
 from .. import audit
 from ..audit import contract_writer
 from ..chat_format.contract import NAME as CONTRACT
-from ..engine import blas, reply_logits
+from ..engine import blas, frozen_layers, reply_logits
+from ..engine.hidden_states import HiddenStates
 from ..errors import StudyError
 from ..files import growing, locks, move_files, write_jsonl
 from ..files.folders import close_folder, ignore, new_folder
@@ -51,14 +52,20 @@ def check_audit(inputs: audit.RunInputs, force: bool = False) -> list[str]:
     return [item["check"] for item in errors]
 
 
-def train(inputs: audit.RunInputs, metrics_file: Path, watching: Callable = unwatched) -> dict:
+def train(
+    inputs: audit.RunInputs,
+    metrics_file: Path,
+    watching: Callable = unwatched,
+    shared: HiddenStates | None = None,
+) -> dict:
     """Train as the config says, and return the result, one entry of training.json.
 
     A killed run resumes where it was last saved (`state`). The adapter's files appear only when training is
     complete, since a stopped run's would look like a result; other files in its folder stay. `metrics_file`
     gets the curve as it grows, one row per event: {"iteration", "train_loss" and "trained_tokens", or
     "validation_loss"}, in nats per trained token. `watching(iterations)`: a context that gives a function, which is
-    called with each row.
+    called with each row. `shared`: where this process keeps what the layers below the adapter make of each row; with it
+    the losses are those without it, but for rounding.
 
     Raises StudyError if there is nothing to train on, if mlx-lm rejects a setting, if the loss is not a number before
     anything could be saved, or if another process is training into the same adapter folder or metrics file.
@@ -75,7 +82,7 @@ def train(inputs: audit.RunInputs, metrics_file: Path, watching: Callable = unwa
     check_names(target)
     refuse_link(target, adapters.read_config)
     with _only_one(target, metrics_file):
-        return _train(inputs, folder, target, metrics_file, watching)
+        return _train(inputs, folder, target, metrics_file, watching, shared)
 
 
 @contextmanager
@@ -96,7 +103,7 @@ def _only_one(target: Path, metrics_file: Path) -> Iterator[None]:
             yield
 
 
-def _train(inputs: audit.RunInputs, folder: Path, target: Path, metrics_file: Path, watching: Callable) -> dict:
+def _train(inputs: audit.RunInputs, folder: Path, target: Path, metrics_file: Path, watching, shared) -> dict:
     config = inputs.config
     model, tokenizer = base_models.load(config["model"])
     parameters, run = _size(model.parameters()), run_id(inputs)
@@ -109,8 +116,9 @@ def _train(inputs: audit.RunInputs, folder: Path, target: Path, metrics_file: Pa
         try:
             with blas.share_threads(config["batch_size"]):
                 optimizer, as_adapter = methods.prepare(model, config)
+                unfinished = target / "unfinished"
                 progress = _run_loop(
-                    inputs, model, tokenizer, optimizer, target / "unfinished", run, metrics_file, watching
+                    inputs, model, tokenizer, optimizer, unfinished, run, metrics_file, watching, shared
                 )
         except (ValueError, KeyError, IndexError) as error:  # what mlx-lm raises for bad data or settings
             raise StudyError(
@@ -160,12 +168,15 @@ def _train(inputs: audit.RunInputs, folder: Path, target: Path, metrics_file: Pa
     }
 
 
-def _run_loop(inputs, model, tokenizer, optimizer, unfinished: Path, run: str, metrics_file: Path, watching) -> dict:
+def _run_loop(
+    inputs, model, tokenizer, optimizer, unfinished: Path, run: str, metrics_file: Path, watching, shared
+) -> dict:
     """Run the training loop on the run's batches; returns its progress."""
     config, data = inputs.config, batches.read(inputs, tokenizer)
     sharing = [] if config["grad_checkpoint"] else data.rows
     prefix = reply_logits.shared_prefix(model, sharing, config["batch_size"])
-    nats = reply_logits.nats_function(model, prefix)
+    frozen = shared and frozen_layers.below(model, shared, data.sample(), prefix, trained=True)
+    nats = reply_logits.nats_function(model, prefix, frozen=frozen)
     watching = watching if is_main_process() else unwatched
     writing = growing(metrics_file) if is_main_process() else nullcontext(lambda row: None)
     with watching(config["iters"]) as watch, writing as write:
@@ -174,8 +185,8 @@ def _run_loop(inputs, model, tokenizer, optimizer, unfinished: Path, run: str, m
             optimizer,
             config,
             loss=loss_function(nats),
-            batches=lambda skip: (arrange(rows, len(prefix)) for rows in data.train(skip)),
-            evaluate=(lambda: evaluate(model, nats, data.validation, len(prefix))) if data.validation else None,
+            batches=lambda skip: (arrange(rows, len(prefix), frozen) for rows in data.train(skip)),
+            evaluate=(lambda: evaluate(model, nats, data.validation, len(prefix), frozen)) if data.validation else None,
             folder=unfinished,
             run=run,
             report=lambda row: (write(row), watch(row)),
