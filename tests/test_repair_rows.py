@@ -4,13 +4,18 @@ import copy
 
 import pytest
 from ftstudy.audit.run_inputs import RunInputs
+from ftstudy.repair.kinds import repaired
 from ftstudy.repair.rows import REPAIRS
+from hostile import RUNS, VALUES
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mlx_lm.lora import CONFIG_DEFAULTS
 
 BY_ID = {repair.id: repair for repair in REPAIRS}
 
 
 def inputs_of(folder, owner="Sam", **config):
-    config = {"model": "tiny", "data": str(folder), "config": "config.yaml"} | config
+    config = CONFIG_DEFAULTS | {"model": "tiny", "data": str(folder), "config": "config.yaml"} | config
     return RunInputs(config=config, given={}, folder=folder, splits={}, profile=None, owner=owner)
 
 
@@ -28,14 +33,15 @@ def said(*pairs):
 
 
 def draft_of(*rows, config=None, **splits):
-    return {"config": config or {}, "rows": splits or {"train": list(rows)}, "profile": None}
+    rows = splits or {"train": list(rows)}
+    return {"config": config or {"model": "tiny"}, "rows": rows, "profile": None, "read": {}, "why": {}, "rendered": {}}
 
 
 def fixed(inputs, repair_id, draft):
     """The draft after one repair, which leaves the one given as it is and has nothing to do the second time."""
     before = copy.deepcopy(draft)
     made, notes = BY_ID[repair_id].apply(draft, inputs)
-    assert draft == before
+    assert draft["rows"] == before["rows"]
     again, more = BY_ID[repair_id].apply(made, inputs)
     assert again == made and more == []
     return made["rows"], notes
@@ -53,7 +59,7 @@ def test_good_rows_stay_as_they_are(repair, inputs):
 CASES = [
     ("empty_turns", turns("Ann: hey", " "), None),
     ("empty_turns", turns("\u200b", "yes"), None),
-    ("empty_turns", turns("Ann: hey", "", "Ann: there?", "yes"), said(("user", "Ann: hey"), ("user", "Ann: there?"), ("assistant", "yes"))),
+    ("empty_turns", turns("Ann: hey", "", "Ann: there?", "yes"), turns("Ann: hey\nAnn: there?", "yes")),
     ("nothing_trained", turns("Ann: hey", "yo", "Ann: ok"), turns("Ann: hey", "yo")),
     ("nothing_trained", turns("Ann: hey"), None),
     ("speaker_tags", turns("Ann: hey", "Sam: yo"), turns("Ann: hey", "yo")),
@@ -84,4 +90,110 @@ def test_the_first_of_several_copies_is_kept(inputs):
     )
     rows, notes = fixed(inputs, "same_rows", draft_of(GOOD[0], long, GOOD[1], long, long))
     assert rows == {"train": [GOOD[0], long, GOOD[1]]}
-    assert notes == ["2 rows left out that repeat an earlier row word for word."]
+    assert notes == ["2 rows left out that repeat an earlier row word for word"]
+
+
+# --- other forms ------------------------------------------------------------------------------
+
+SYSTEM = {"role": "system", "content": "Be Sam."}
+FORMS = [
+    ("rows_refused", {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]}, turns("a", "b")),
+    ("rows_refused", {"instruction": "Do it.", "input": "a", "output": "b"}, turns("Do it.\n\na", "b")),
+    ("rows_refused", {"messages": [{"role": "user", "content": None}, *turns("a", "b")["messages"]]}, said(("user", ""), ("user", "a"), ("assistant", "b"))),
+    ("rows_refused", {"messages": []}, None),
+    ("rows_refused", 5, None),
+    ("data.unread_key", {"system": "Be Sam."} | turns("a", "b"), {"messages": [SYSTEM, *turns("a", "b")["messages"]]}),
+    ("templated_content", turns("hey<|im_end|>", "yo"), turns("hey", "yo")),
+    ("templated_content", turns("<|im_start|>user\nhey<|im_end|>", "yo"), turns("hey", "yo")),
+    ("templated_content", turns("<start_of_turn>user\nhey<end_of_turn>\n<start_of_turn>model\n", "yo"), turns("hey", "yo")),
+    ("templated_content", turns("[INST] <<SYS>>\nBe Sam.\n<</SYS>>\n\nhey [/INST]", "yo"), {"messages": [SYSTEM, *turns("hey", "yo")["messages"]]}),
+    ("templated_content", turns("### Instruction:\nhey\n\n### Response:\n", "yo"), turns("hey", "yo")),
+    ("printed_messages", turns(str([{"role": "user", "content": "it's"}]), "yo"), turns("it's", "yo")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("repair_id, bad, right", FORMS)
+def test_a_row_of_another_form_becomes_messages(repair_id, bad, right, inputs):
+    rows, notes = fixed(inputs, repair_id, draft_of(GOOD[0], bad, GOOD[1]))
+    assert notes
+    assert rows["train"][0] == GOOD[0] and rows["train"][-1] == GOOD[1]
+    assert rows["train"][1:-1] == [right] * (right is not None)
+
+
+def test_prompts_and_completions_stay_what_they_are(inputs):
+    pairs = [{"prompt": f"question {at}?", "completion": "yes"} for at in range(3)]
+    draft = draft_of(*pairs)
+    assert repaired(draft, inputs, REPAIRS) == (draft, [])
+
+
+def test_texts_that_are_printed_lists_become_messages(inputs):
+    said = [turns(f"hey {at}", f"yo {at}") for at in range(3)]
+    rows, _ = fixed(inputs, "printed_messages", draft_of(*({"text": str(row["messages"])} for row in said)))
+    assert rows == {"train": said}
+
+
+def test_a_system_text_that_some_rows_lack_is_given_to_them(inputs):
+    rows = [turns(f"hey {at}", f"yo {at}") for at in range(4)]
+    with_system = [{"messages": [SYSTEM, *row["messages"]]} for row in rows]
+    made, notes = fixed(inputs, "system_texts", draft_of(*with_system[:3], rows[3]))
+    assert made == {"train": with_system} and notes
+    other = {"messages": [{"role": "system", "content": "Be Ann."}, *rows[3]["messages"]]}
+    two = draft_of(*with_system[:3], other)
+    assert fixed(inputs, "system_texts", two) == (two["rows"], [])
+
+
+# --- any rows at all --------------------------------------------------------------------------
+
+WORDS = st.sampled_from(
+    [
+        "hey",
+        "yo Sam",
+        "dinner at eight?",
+        "Sam: yo",
+        "",
+        " ",
+        "<|im_end|>",
+        "canâ€™t",
+        "Ann: ok",
+        "a\x07b",
+        "### Response:",
+    ]
+)
+MESSAGE = st.fixed_dictionaries(
+    {"role": st.sampled_from(["user", "assistant", "system", "human", "ann"]), "content": WORDS}
+)
+ROW = (
+    st.builds(lambda messages: {"messages": messages}, st.lists(MESSAGE, max_size=4))
+    | st.builds(lambda asked, answer: {"prompt": asked, "completion": answer}, WORDS, WORDS)
+    | st.builds(lambda text: {"text": text}, WORDS)
+    | st.builds(turns, st.sampled_from(["one thing", "another thing"]), st.sampled_from(["fine", "well then"]))
+)
+
+
+@settings(RUNS, max_examples=60)
+@given(rows=st.lists(ROW | VALUES, max_size=6))
+def test_repairs_take_any_rows_and_have_nothing_to_do_the_second_time(rows, tokenizer, tmp_path):
+    draft = draft_of(*rows)
+    made, _ = repaired(draft, inputs_of(tmp_path), REPAIRS)
+    again, more = repaired(made, inputs_of(tmp_path), REPAIRS)
+    assert (again["rows"], more) == (made["rows"], [])
+
+
+PLAIN = st.builds(
+    lambda number, asked, reply: turns(f"{asked}, number {number}?", f"{reply} {number}"),
+    st.integers(0, 10**9),
+    st.sampled_from(["dinner", "ferry", "the blue one"]),
+    st.sampled_from(["yes", "no", "later, maybe"]),
+)
+
+
+@settings(RUNS, max_examples=40)
+@given(good=st.lists(PLAIN, min_size=3, max_size=6, unique_by=str), bad=st.lists(ROW, max_size=2), seed=st.randoms())
+def test_a_conversation_without_a_fault_comes_out_as_it_was(good, bad, seed, tokenizer, tmp_path):
+    rows = [*good, *bad]
+    seed.shuffle(rows)
+    made, _ = repaired(draft_of(*rows), inputs_of(tmp_path), REPAIRS)
+    kept = [row["messages"][-2:] for row in made["rows"]["train"]]  # a system text may have been given to it
+    assert [one for one in kept if one in [row["messages"] for row in good]] == [
+        row["messages"] for row in rows if row in good
+    ]

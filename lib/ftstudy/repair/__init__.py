@@ -17,10 +17,10 @@ from .kinds import Repair, repaired  # before the repairs, which need it
 
 # isort: split
 
-from . import app, config, draft, keys
+from . import app, config, draft, keys, rows, splits
 from .draft import read
 from .folder import CONFIG, write
 
 __all__ = ["CONFIG", "REPAIRS", "Repair", "read", "repaired", "write"]
 # In the order in which they run: how long a run is depends on its rows.
-REPAIRS = (*draft.REPAIRS, *keys.REPAIRS, *config.REPAIRS, *app.REPAIRS)
+REPAIRS = (*draft.REPAIRS, *rows.REPAIRS, *splits.REPAIRS, *keys.REPAIRS, *config.REPAIRS, *app.REPAIRS)

@@ -23,7 +23,7 @@ def as_meant(draft: dict, inputs) -> tuple[dict, list[str]]:
             mended = [_mended(message) for message in messages]
             if mended != messages:
                 changes[name, line] = mended
-    notes = [f"Odd characters were mended or taken out of {count(len(changes), 'row')}."] if changes else []
+    notes = [f"Odd characters were mended or taken out of {count(len(changes), 'row')}"] if changes else []
     return written(draft, inputs, changes), notes
 
 

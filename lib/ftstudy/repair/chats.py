@@ -1,34 +1,15 @@
 """A draft's rows as the audit reads them, and conversations written back in the form of their rows."""
 
-from dataclasses import replace
-
 from ..audit.content import rows_of, tokenizer_of
 from ..audit.run_inputs import RunInputs
 from ..chat_format.messages import in_words
-from ..chat_format.rows import FEATURES, Split
+from ..chat_format.rows import Split
 from ..chat_format.template import Template
+from .draft import audited
 
-READ = ("mask_prompt", "test", "batch_size", "max_seq_length", "ftstudy", *(f"{kind}_feature" for kind in FEATURES))
 TEXT = "text"  # the role of a row of plain text
 Changes = dict[tuple[str, int], list | None]
 """(split, line from 1) -> a row's new messages; None leaves the row out."""
-
-
-def audited(draft: dict, inputs: RunInputs) -> RunInputs:
-    """What an audit of the draft would read."""
-    config = inputs.config | {key: draft["config"][key] for key in READ if key in draft["config"]}
-    named = {kind: config.get(f"{kind}_feature") for kind in FEATURES}
-    features = FEATURES | {kind: key for kind, key in named.items() if isinstance(key, str)}
-    splits = {
-        name: Split(
-            name, inputs.folder / f"{name}.jsonl", len(rows), rows, list(range(1, len(rows) + 1)), features=features
-        )
-        for name, rows in draft["rows"].items()
-    }
-    made = replace(inputs, config=config, splits=splits)
-    if (tokenizer := tokenizer_of(inputs)) is not None:
-        made.tokenizer = tokenizer  # loaded once
-    return made
 
 
 def conversations(draft: dict, inputs: RunInputs) -> dict[str, list[tuple[int, dict]]]:
@@ -67,7 +48,7 @@ def written(draft: dict, inputs: RunInputs, changes: Changes) -> dict:
     if texts and all(_is_chat(changes.get(place, [])) for place in texts):
         as_messages.add("text")
     template = Template(inputs.tokenizer) if texts and "text" not in as_messages and tokenizer_of(inputs) else None
-    rows = {}
+    rows = dict(draft["rows"])
     for name, split in splits.items():
         rows[name] = []
         for line, row in zip(split.numbers, split.rows):

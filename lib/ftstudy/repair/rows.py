@@ -1,9 +1,11 @@
 """Repairs of rows: each takes out of them what one of the audit's checks finds, and nothing else."""
 
-from ..audit.content import sameness
+from ..audit.content import sameness, tokenizer_of
+from ..audit.loss import text_rows
 from ..wording import count
-from . import Repair, characters, speakers, turns
-from .chats import every, written
+from . import characters, contents, markup, printed, readable, speakers, system_texts, turns
+from .chats import TEXT, audited, every, written
+from .kinds import Repair
 
 
 def without_copies(draft: dict, inputs) -> tuple[dict, list[str]]:
@@ -13,22 +15,97 @@ def without_copies(draft: dict, inputs) -> tuple[dict, list[str]]:
         copies, many = sameness.copies_of(rows)
         if many:
             changes |= {(name, number): None for number, *_ in copies}
-    notes = [f"{count(len(changes), 'row')} left out that repeat an earlier row word for word."] if changes else []
+    notes = [f"{count(len(changes), 'row')} left out that repeat an earlier row word for word"] if changes else []
     return written(draft, inputs, changes), notes
 
 
+def with_one_start(draft: dict, inputs) -> tuple[dict, list[str]]:
+    """Texts without the start token that mlx-lm puts in front of them."""
+    made, changes = audited(draft, inputs), {}
+    if (tokenizer := tokenizer_of(made)) is None:
+        return draft, []
+    for name, line, text in text_rows.doubled(made, [name for name in made.splits if made.texts(name)]):
+        while text.startswith(tokenizer.bos_token):
+            text = text.removeprefix(tokenizer.bos_token)
+        if text.strip():
+            changes[name, line] = [{"role": TEXT, "content": text}]
+    notes = [f"The start token was taken off {count(len(changes), 'text')}"] if changes else []
+    return written(draft, inputs, changes), notes
+
+
+def _repair(name: str, fault: str, apply, *checks: str, aborts: bool = False) -> Repair:
+    return Repair(name, "rows", fault, _with_rows_left(apply), checks or (name,), aborts)
+
+
+def _with_rows_left(apply):
+    """The repair, but for one that would leave nothing to train on; a split that has no rows left is gone."""
+
+    def applied(draft: dict, inputs) -> tuple[dict, list[str]]:
+        made, notes = apply(draft, inputs)
+        rows = {name: found for name, found in made["rows"].items() if found or not draft["rows"][name]}
+        if draft["rows"].get("train") and "train" not in rows:
+            return draft, []
+        gone = [f"{name}.jsonl has no rows left, so it is gone" for name in made["rows"] if name not in rows]
+        return (made | {"rows": rows}, [*notes, *gone]) if gone else (made, notes)
+
+    return applied
+
+
 REPAIRS = (
-    Repair("data.odd_characters", "rows", "the odd characters", characters.as_meant, checks=("data.odd_characters",)),
-    Repair("speaker_tags", "rows", "the speakers' names", speakers.untagged, checks=("data.speaker_tag",)),
-    Repair(
-        "empty_turns",
-        "rows",
-        "the empty turns",
-        turns.without_empty,
-        checks=("data.empty_reply", "data.empty_user"),
+    _repair("printed_messages", "printed lists of messages", printed.as_messages, "data.printed_messages"),
+    _repair(
+        "rows_refused",
+        "rows that mlx-lm can't take",
+        readable.readable,
+        "data.bad_messages",
+        "data.mixed_schemas",
+        "loss.template_refuses",
+        aborts=True,
     ),
-    Repair("nothing_trained", "rows", "the rows without a reply", turns.ending_with_reply, checks=("data.last_role",)),
-    Repair("data.roles", "rows", "the roles out of turn", turns.in_turn, checks=("data.roles",)),
-    Repair("same_rows", "rows", "the copies", without_copies, checks=("data.duplicates",)),
+    _repair("data.unread_key", "keys that nothing reads", readable.with_all_keys),
+    _repair(
+        "content_not_written",
+        "contents that the template doesn't write",
+        contents.as_the_template_takes_them,
+        "data.content_form",
+        "data.tool_calls",
+        "data.thoughts",
+    ),
+    _repair("templated_content", "markup in texts", markup.as_turns, "data.templated", "data.control_tokens"),
+    _repair("prompt: BOS", "the second start token", with_one_start, "loss.doubled_start"),
+    _repair("data.odd_characters", "odd characters", characters.as_meant),
+    _repair("nothing_trained", "rows without a reply", turns.ending_with_reply, "data.last_role"),
+    _repair("data.roles", "roles out of turn", turns.in_turn),
+    _repair("empty_turns", "empty turns", turns.without_empty, "data.empty_reply", "data.empty_user"),
+    _repair("speaker_tags", "speakers' names", speakers.untagged, "data.speaker_tag"),
+    _repair(
+        "system_texts",
+        "different system texts",
+        system_texts.as_in_training,
+        "data.system_prompts",
+        "data.system_differs",
+    ),
+    _repair("same_rows", "copies", without_copies, "data.duplicates"),
 )
 """In the order in which they run."""
+
+CANNOT = {
+    "data.dominating_reply": "Which of these rows matter, only somebody who knows them can say; copies go.",
+    "data.near_duplicates": "The rows differ, so none of them is left out: write others beside them.",
+    "data.content_form": "Training on text can't see a picture or a sound; take those rows out, or describe it in words.",
+    "data.tool_calls": "This model's chat template writes no tool calls; another model's does.",
+    "data.thoughts": "Nobody but you knows the thoughts that some replies lack, or whether the app wants any.",
+    "data.unread_key": "Nothing says where in the conversation this text belongs, or the chat template has no place for it.",
+    "data.system_prompts": "No system text is that of nearly all rows, so it isn't certain which one the app sends.",
+    "data.system_differs": "No system text is that of nearly all training rows, so it isn't certain which one is meant.",
+    "data.odd_characters": "U+FFFD stands for characters that are lost; read the source again, as UTF-8.",
+    "data.mixed_schemas": "These texts are no conversation that can be read, so mlx-lm can't mask their prompts: set "
+    "`mask_prompt: false`, or write rows of `messages`.",
+    "data.identifiers": "What identifies somebody may be what the chat is about; the extraction masks it.",
+    "data.user_form_differs": "Nothing says which layout of the user's turn the app sends.",
+    "loss.untrained_replies": "One row per reply would train some conversations many times over; `ftstudy: {train_on: all}` "
+    "trains all replies.",
+    "loss.earlier_replies": "The template rewrites earlier replies in every row; `train_on: last` trains the last one.",
+    "loss.template_refuses": "The template takes no form of these conversations.",
+}
+"""Why some findings remain: check -> reason."""

@@ -1,6 +1,7 @@
 """Speakers' names come off replies, and what somebody else says within a reply is cut off."""
 
 from ..audit.content import speakers
+from ..audit.content.characters import visible
 from ..audit.content.speakers import BRACKETED, DASHED, FIRST, HEADER, LABELS, PLAIN, persona, speak
 from ..wording import count
 from .chats import audited, conversations, worded, written
@@ -20,13 +21,15 @@ def untagged(draft: dict, inputs) -> tuple[dict, list[str]]:
             continue
         said, is_cut = _alone(reply["content"], rows[name, number], known)
         if said != reply["content"]:
-            changes[name, number] = [*before, reply | {"content": said}]
+            changes[name, number] = [*before, reply | {"content": said}] if visible(said) else None
             cut += is_cut
-    notes = []
+    notes, lost = [], list(changes.values()).count(None)
     if changes:
-        notes.append(f"The speaker's name was taken off {count(len(changes), 'reply', 'replies')}.")
+        notes.append(f"The speaker's name was taken off {count(len(changes), 'reply', 'replies')}")
+    if lost:
+        notes.append(f"{count(lost, 'row')} left out whose reply is only a name")
     if cut:
-        notes.append(f"From {count(cut, 'reply', 'replies')}, what somebody else says next was cut off.")
+        notes.append(f"From {count(cut, 'reply', 'replies')}, what somebody else says next was cut off")
     return written(draft, inputs, changes), notes
 
 

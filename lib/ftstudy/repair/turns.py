@@ -22,18 +22,28 @@ def without_empty(draft: dict, inputs) -> tuple[dict, list[str]]:
             asked = max((at for at, one in enumerate(messages) if one["role"] == "user"), default=None)
             is_lost = empty[-1] or (asked is not None and empty[asked])
             kept = [message for message, nothing in zip(messages, empty) if not nothing]
-            changes[name, number] = None if is_lost else kept
+            changes[name, number] = None if is_lost else reordered(kept)
     lost = list(changes.values()).count(None)
-    notes = [f"{count(lost, 'row')} with an empty reply or an empty question left out."] if lost else []
+    notes = [f"{count(lost, 'row')} with an empty reply or an empty question left out"] if lost else []
     if len(changes) > lost:
-        notes.append(f"Empty turns were taken out of {count(len(changes) - lost, 'row')}.")
+        notes.append(f"Empty turns were taken out of {count(len(changes) - lost, 'row')}")
     return written(draft, inputs, changes), notes
 
 
 def ending_with_reply(draft: dict, inputs) -> tuple[dict, list[str]]:
     """Rows that go on after the last reply are cut there; those without one are left out."""
-    changes = {}
-    for name, rows in conversations(draft, inputs).items():
+    chats, changes = conversations(draft, inputs), {}
+    if all(_is_swapped(row) for rows in chats.values() for _, row in rows):
+        changes = {
+            (name, number): [
+                message | {"role": SWAPPED.get(message["role"], message["role"])} for message in row["messages"]
+            ]
+            for name, rows in chats.items()
+            for number, row in rows
+        }
+        notes = [f"The user's and the assistant's turns had each other's role in all {count(len(changes), 'row')}"]
+        return written(draft, inputs, changes), notes if changes else []
+    for name, rows in chats.items():
         for number, row in rows:
             messages = row["messages"]
             if messages[-1]["role"] == "assistant" or messages[-1]["role"] not in KNOWN_ROLES:
@@ -42,10 +52,18 @@ def ending_with_reply(draft: dict, inputs) -> tuple[dict, list[str]]:
             is_asked = any(one["role"] == "user" for one in messages[:last])
             changes[name, number] = messages[: last + 1] if last and is_asked else None
     lost = list(changes.values()).count(None)
-    notes = [f"{count(lost, 'row')} without a reply left out."] if lost else []
+    notes = [f"{count(lost, 'row')} without a reply left out"] if lost else []
     if len(changes) > lost:
-        notes.append(f"{count(len(changes) - lost, 'row')} cut after the last reply.")
+        notes.append(f"{count(len(changes) - lost, 'row')} cut after the last reply")
     return written(draft, inputs, changes), notes
+
+
+SWAPPED = {"user": "assistant", "assistant": "user"}
+
+
+def _is_swapped(row: dict) -> bool:
+    turns = [message["role"] for message in row["messages"] if message["role"] != "system"]
+    return turns[:1] == ["assistant"] and turns[-1] == "user"
 
 
 def in_turn(draft: dict, inputs) -> tuple[dict, list[str]]:
@@ -56,14 +74,15 @@ def in_turn(draft: dict, inputs) -> tuple[dict, list[str]]:
         for number, row in rows:
             if order([message["role"] for message in row["messages"]], template)[0]:
                 messages = _in_turn(row["messages"], owner, template)
-                is_whole = messages and messages[-1]["role"] in ("assistant", *(row["messages"][-1]["role"],))
+                while messages and messages[-1]["role"] != "assistant":
+                    messages.pop()
                 roles = [message["role"] for message in messages]
-                if not is_whole or order(roles, template)[1]:
+                if not roles or order(roles, template)[1]:
                     messages = None
                 if messages != row["messages"]:
                     changes[name, number] = messages
     lost = list(changes.values()).count(None)
-    notes = [f"{count(lost, 'row')} with roles that make no conversation left out."] if lost else []
+    notes = [f"{count(lost, 'row')} with roles that make no conversation left out"] if lost else []
     if len(changes) > lost:
         notes.append(
             f"The turns of {count(len(changes) - lost, 'row')} were put in order: one of each side after the other."
@@ -81,6 +100,11 @@ def _in_turn(messages: list[dict], owner: str, template: str) -> list[dict]:
     if len(system) > 1:
         system = [system[0] | {"content": "\n\n".join(dict.fromkeys(map(text_of, system)))}]
     return [*system, *joined(turns)]
+
+
+def reordered(messages: list[dict]) -> list[dict]:
+    """The messages with one system text in front, a user first, and one turn of each side after the other."""
+    return _in_turn(messages, "", "")
 
 
 def _role(role: str, owner: str, template: str, users: bool) -> str:

@@ -87,25 +87,25 @@ def check(inputs: RunInputs, chats: dict, tokenizer) -> list[Finding]:
 def find(chats: dict, tokenizer) -> tuple[dict, dict, dict]:
     """(split, line) -> what is there: this tokenizer's tokens, those of others, and rendered turns."""
     tokens, header, blocks = control_tokens(tokenizer), turn_header(tokenizer), blocks_of(tokenizer)
-    opened = _opened(tokenizer, blocks)
+    opened = opened_by(tokenizer, blocks)
     odd_shaped = [token for token in tokens if not SHAPE.fullmatch(token)]
     own, others, templated = {}, {}, {}  # (split, line) -> what is there
     foreign = {}  # (split, token that people might type) -> line -> what is there
     clean = set()  # system texts recur in every row
     for name, rows in chats.items():
         for number, row in rows:
-            at, control = (name, number), None
+            at, first = (name, number), None
             for message in row["messages"]:
                 text, role = message["content"], message["role"]
                 if text in clean:
                     continue
                 is_reply = role == "assistant" and message is row["messages"][-1]
                 whole = without_blocks(text, blocks, opened if is_reply else None) if role in WRITES else text
-                place = _control(whole, tokens, odd_shaped)
+                place = control(whole, tokens, odd_shaped)
                 turn = (_rendered_in_reply if is_reply else _rendered)(text, header)
                 typed = None if place or not ("<" in text or "[" in text) else OTHER_MODELS.search(text)
                 if place:
-                    control = control or (f"{role}: {around(text, *place)}", text[slice(*place)] in tokens)
+                    first = first or (f"{role}: {around(text, *place)}", text[slice(*place)] in tokens)
                 if typed:
                     foreign.setdefault((name, typed[0]), {}).setdefault(
                         number, f"{role}: {around(text, *typed.span())}"
@@ -114,8 +114,8 @@ def find(chats: dict, tokenizer) -> tuple[dict, dict, dict]:
                     templated.setdefault(at, f"{role}: {around(text, *turn)}")
                 if role == "system" and not (place or turn or typed) and len(clean) < 1000:
                     clean.add(text)
-            if control:
-                (own if control[1] else others)[at] = control[0]
+            if first:
+                (own if first[1] else others)[at] = first[0]
     for (name, _), hits in foreign.items():
         if len(hits) >= 3 and len(hits) > MANY * len(chats[name]):
             for number, shown in hits.items():
@@ -140,7 +140,7 @@ def blocks_of(tokenizer) -> list[tuple[str, str]]:
     return list(dict.fromkeys(pair for pair in pairs if all(isinstance(one, str) and one for one in pair)))
 
 
-def _opened(tokenizer, blocks: list[tuple[str, str]]) -> tuple[str, str] | None:
+def opened_by(tokenizer, blocks: list[tuple[str, str]]) -> tuple[str, str] | None:
     """The block that the template's generation prompt begins, so that a reply goes on in it; None if there is none."""
     if not blocks:
         return None
@@ -172,7 +172,7 @@ def turn_header(tokenizer) -> str | None:
     return header if len(header) > 4 else None
 
 
-def _control(text: str, tokens: set[str], odd_shaped: list[str]) -> tuple[int, int] | None:
+def control(text: str, tokens: set[str], odd_shaped: list[str]) -> tuple[int, int] | None:
     """Where the first control token is."""
     if not ("<" in text or "[" in text or odd_shaped):
         return None

@@ -59,7 +59,7 @@ PUNCTUATION = ".,;:!…。！،~ "
 
 def check(inputs: RunInputs, chats: dict, rows: dict) -> list[Finding]:
     """Findings on repeats in all `rows`, and on the system texts of the conversations among them, `chats`."""
-    return _repeats(inputs, rows) + _system(inputs, chats)
+    return _repeats(inputs, rows) + system_findings(inputs, chats)
 
 
 def _repeats(inputs: RunInputs, chats: dict) -> list[Finding]:
@@ -108,7 +108,8 @@ def copies_of(rows: list) -> tuple[list[tuple[int, int, dict]], bool]:
 # --- system texts ---------------------------------------------------------------------------
 
 
-def _system(inputs: RunInputs, chats: dict) -> list[Finding]:
+def system_findings(inputs: RunInputs, chats: dict) -> list[Finding]:
+    """The findings on system texts of conversations."""
     texts, lines = {}, {}
     for name, rows in chats.items():
         numbers = {}

@@ -37,22 +37,10 @@ def is_printed(text: str) -> bool:
 
 def check(inputs: RunInputs, texts: dict, chats: dict, tokenizer) -> list[Finding]:
     """Findings on the forms of texts. `texts`: split -> (line, text) of rows of plain text; `chats`: conversations."""
-    printed, foreign = [], []
-    vocabulary = unwrapped(tokenizer).get_vocab() if tokenizer and any(texts.values()) else {}
-    for name, rows in texts.items():
-        found = {}  # markup -> line -> what is there
-        for number, text in rows:
-            if is_printed(text):
-                printed.append((name, number, quoted(text, 80)))
-            for match in (WELL_KNOWN.search(text), OTHER_MODELS.search(text)) if vocabulary else ():
-                if match and match[0] not in vocabulary:
-                    often = OTHER_MODELS.fullmatch(match[0])
-                    found.setdefault(match[0] if often else "", {}).setdefault(number, around(text, *match.span()))
-        lines = {}
-        for token, hits in found.items():
-            if not token or len(hits) >= 3 and len(hits) > MANY * len(rows):
-                lines = hits | lines
-        foreign += [(name, number, shown) for number, shown in sorted(lines.items())]
+    printed = [
+        (name, number, quoted(text, 80)) for name, rows in texts.items() for number, text in rows if is_printed(text)
+    ]
+    foreign = foreign_markup(texts, tokenizer)
     for name, rows in chats.items():
         for number, row in rows:
             said = next((one for one in row["messages"] if is_printed(one["content"])), None)
@@ -72,3 +60,22 @@ def check(inputs: RunInputs, texts: dict, chats: dict, tokenizer) -> list[Findin
             "it.",
         ),
     ]
+
+
+def foreign_markup(texts: dict, tokenizer) -> list[tuple[str, int, str]]:
+    """(split, line, what is there) of the texts with markup that the tokenizer doesn't know."""
+    foreign = []
+    vocabulary = unwrapped(tokenizer).get_vocab() if tokenizer and any(texts.values()) else {}
+    for name, rows in texts.items():
+        found = {}  # markup -> line -> what is there
+        for number, text in rows:
+            for match in (WELL_KNOWN.search(text), OTHER_MODELS.search(text)) if vocabulary else ():
+                if match and match[0] not in vocabulary:
+                    often = OTHER_MODELS.fullmatch(match[0])
+                    found.setdefault(match[0] if often else "", {}).setdefault(number, around(text, *match.span()))
+        lines = {}
+        for token, hits in found.items():
+            if not token or len(hits) >= 3 and len(hits) > MANY * len(rows):
+                lines = hits | lines
+        foreign += [(name, number, shown) for number, shown in sorted(lines.items())]
+    return foreign

@@ -47,7 +47,7 @@ SOME = 0.05  # of a split's rows: fewer are exceptions
 
 def check(inputs: RunInputs, chats: dict, tokenizer) -> list[Finding]:
     """Findings on the thoughts of last replies. `chats`: as in the files."""
-    pairs = [pair for pair in blocks_of(tokenizer) if pair in THOUGHTS or "think" in pair[0]] if tokenizer else []
+    pairs = pairs_of(tokenizer)
     if not pairs:
         return []
     template, hits = Template(tokenizer), {kind: [] for kind in TEXTS}
@@ -67,6 +67,29 @@ def check(inputs: RunInputs, chats: dict, tokenizer) -> list[Finding]:
         for kind, (title, cause, fix) in TEXTS.items()
         for finding in in_rows(inputs, THOUGHTS_LOST, "warning", hits[kind], title, cause=cause, fix=fix)
     ]
+
+
+def pairs_of(tokenizer) -> list[tuple[str, str]]:
+    """What this model's thoughts begin and end with."""
+    return [pair for pair in blocks_of(tokenizer) if pair in THOUGHTS or "think" in pair[0]] if tokenizer else []
+
+
+def beside(row: dict, tokenizer, template: Template) -> list[dict] | None:
+    """The messages with the last reply's thought as `reasoning_content`, if the template puts it behind an empty block
+    and writes it as it should be from there; else None."""
+    *before, reply = row["messages"]
+    pairs, said = pairs_of(tokenizer), text_of(reply).lstrip()
+    thought = _thought(reply, pairs)
+    if not thought or _problem(row, thought, pairs, template)[0] != "behind":
+        return None
+    start, end = next((pair for pair in pairs if said.startswith(pair[0])), ("", ""))
+    rest = said.removeprefix(start).partition(end)[2] if end else ""
+    messages = [*before, reply | {"content": rest.lstrip(), "reasoning_content": thought}]
+    text = template.render(messages, row.get("tools"), prompt=False) or ""
+    is_right = (
+        rest.strip() and thought in text and not _problem(row | {"messages": messages}, thought, pairs, template)[0]
+    )
+    return messages if is_right else None
 
 
 def _thought(reply: dict, pairs: list[tuple[str, str]]) -> str:

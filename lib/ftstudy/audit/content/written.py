@@ -60,17 +60,11 @@ def check(inputs: RunInputs, chats: dict, tokenizer) -> list[Finding]:
     calls = {"twice": [], "printed": [], "dropped": []}
     for name, rows in chats.items():
         for number, row in rows:
-            odd = [message for message in row["messages"] if not isinstance(message.get("content"), str)]
-            calling = [message for message in row["messages"] if calls_of(message)]
-            if not odd and not calling:
-                continue
-            text = template.render(row["messages"], row.get("tools"), prompt=False)
-            if text is None:
-                continue  # data.bad_messages reports it
-            if problem := next((found for message in odd for found in _forms(message, text, row, template)), None):
-                forms.append((name, number, problem))
-            if calling and (found := next(_calls(calling, text, row, template), None)):
-                calls[found[0]].append((name, number, found[1]))
+            form, call = problems(row, template)
+            if form:
+                forms.append((name, number, form))
+            if call:
+                calls[call[0]].append((name, number, call[1]))
     titles = {
         "twice": "whose tool calls have arguments that the template encodes a second time",
         "printed": "whose tool calls have arguments that the template prints in Python's form",
@@ -85,6 +79,17 @@ def check(inputs: RunInputs, chats: dict, tokenizer) -> list[Finding]:
             for finding in in_rows(inputs, TOOL_CALLS, "error", hits, titles[kind], **texts[kind])
         ),
     ]
+
+
+def problems(row: dict, template: Template) -> tuple[str | None, tuple[str, str] | None]:
+    """What the template does to a row's contents that aren't text, and to its calls: (kind, what is there)."""
+    odd = [message for message in row["messages"] if not isinstance(message.get("content"), str)]
+    calling = [message for message in row["messages"] if calls_of(message)]
+    text = template.render(row["messages"], row.get("tools"), prompt=False) if odd or calling else None
+    if text is None:
+        return None, None  # where it refuses the row, data.bad_messages reports it
+    form = next((found for message in odd for found in _forms(message, text, row, template)), None)
+    return form, next(_calls(calling, text, row, template), None) if calling else None
 
 
 def _forms(message: dict, text: str, row: dict, template: Template) -> Iterator[str]:
@@ -117,7 +122,7 @@ def _calls(messages: list[dict], text: str, row: dict, template: Template) -> It
     for message in messages:
         for call in calls_of(message):
             arguments = call.get("arguments")
-            if isinstance(arguments, str) and _is_object(arguments):
+            if isinstance(arguments, str) and is_object(arguments):
                 again = next((one for one in _as_printed(arguments)[1:] if one in text), None)
                 if again and text.count(arguments) <= text.count(again) * (arguments in again):
                     at = text.index(again)
@@ -131,7 +136,7 @@ def _calls(messages: list[dict], text: str, row: dict, template: Template) -> It
         yield "dropped", f"{messages[0]['role']}: calls {quoted(names, 60)}"
 
 
-def _is_object(text: str) -> bool:
+def is_object(text: str) -> bool:
     try:
         return isinstance(json.loads(text), dict)
     except ValueError:

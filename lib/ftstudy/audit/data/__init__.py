@@ -132,22 +132,28 @@ def check(inputs: RunInputs) -> list[Finding]:
     # The study's own trainer uses every row, whatever the batch size.
     batch_size = None if study(config) else config.get("batch_size")
     flags = {"test": bool(config.get("test")), "mask_prompt": bool(config.get("mask_prompt"))}
-    # The study's own trainer renders the prompt of every row.
-    prompts = flags["mask_prompt"] or bool(study(config))
-
-    def refusal(row, schema: str, features: dict) -> str | None:
-        return trainer_rows.refusal(row, schema, features, tokenizer, prompts)
-
     tokenizer = _tokenizer(inputs)
     return _findings(
         inputs.folder,
         inputs.splits,
         batch_size,
         **flags,
-        refusal=tokenizer and refusal,
+        refusal=refusal_of(inputs),
         tokenizer=tokenizer,
         on_hub=inputs.hub is not None,
     )
+
+
+def refusal_of(inputs: RunInputs):
+    """A function (row, schema, features) -> the error with which mlx-lm aborts at a row, or None; None without a model."""
+    tokenizer = _tokenizer(inputs)
+    # The study's own trainer renders the prompt of every row.
+    prompts = bool(inputs.config.get("mask_prompt")) or bool(study(inputs.config))
+
+    def refusal(row, schema: str, features: dict) -> str | None:
+        return trainer_rows.refusal(row, schema, features, tokenizer, prompts)
+
+    return tokenizer and refusal
 
 
 def _tokenizer(inputs: RunInputs):

@@ -108,14 +108,9 @@ def check_rows(split: Split, test: bool, mask_prompt: bool, refusal=None) -> lis
     Unless they are plain, rows are handed to mlx-lm's dataset class: `refusal(row, schema, features)` gives the error
     with which it aborts, or None. Without it, for want of a tokenizer, the shape of the rows decides.
     """
-    other, wrong, unread, schema = [], [], [], split.schema
-    for number, row in zip(split.numbers, split.rows):
-        kind = split.schema_of(row)
-        if kind and schema and not _has_keys(split, schema, row):
-            other.append(f"line {number}: {KINDS[kind]}, after a first row with {KINDS[schema]}")
-        elif problem := _problem(split, schema or kind, row, refusal):
-            wrong.append(f"line {number}: {problem}")
-            unread.append(row)
+    schema, (other, wrong) = split.schema, misfits(split, refusal)
+    unread = [row for number, row in zip(split.numbers, split.rows) if number in wrong]
+    other, wrong = ([f"line {number}: {problem}" for number, problem in found.items()] for found in (other, wrong))
     masked = schema == "text" and mask_prompt
     if masked:
         other.insert(0, f"line {split.numbers[0]}: plain text, and the config says mask_prompt: true")
@@ -131,6 +126,18 @@ def check_rows(split: Split, test: bool, mask_prompt: bool, refusal=None) -> lis
         Lines(split, BAD_MESSAGES, severities[1], wrong, what, fix),
     ]
     return [one for one in found if one.lines]
+
+
+def misfits(split: Split, refusal=None) -> tuple[dict[int, str], dict[int, str]]:
+    """Line -> what is wrong: rows with another schema than the file's first, and rows that the trainer refuses."""
+    other, wrong, schema = {}, {}, split.schema
+    for number, row in zip(split.numbers, split.rows):
+        kind = split.schema_of(row)
+        if kind and schema and not _has_keys(split, schema, row):
+            other[number] = f"{KINDS[kind]}, after a first row with {KINDS[schema]}"
+        elif problem := _problem(split, schema or kind, row, refusal):
+            wrong[number] = problem
+    return other, wrong
 
 
 def _has_keys(split: Split, schema: str, row: dict) -> bool:

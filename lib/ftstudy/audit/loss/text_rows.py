@@ -27,14 +27,21 @@ def check(inputs: RunInputs, names: list[str], truncated: Check) -> list[Finding
     return [*_doubled(inputs, names), *next(cut, [])]
 
 
-def _doubled(inputs: RunInputs, names: list[str]) -> list[Finding]:
+def doubled(inputs: RunInputs, names: list[str]) -> list[tuple[str, int, str]]:
+    """(split, line, text) of the texts of these splits that begin with a start token before which mlx-lm puts another."""
     if not names or (number := inputs.tokenizer.bos_token_id) is None:
         return []
-    token, hits = inputs.tokenizer.bos_token, []
-    for name in names:
-        for (line, text), ids in zip(inputs.texts(name), inputs.text_ids(name)):
-            if len(ids) > 1 and ids[0] == ids[1] == number:
-                hits.append((name, line, f"{quoted(token)} is added to {quoted(text, 60)}"))
+    return [
+        (name, line, text)
+        for name in names
+        for (line, text), ids in zip(inputs.texts(name), inputs.text_ids(name))
+        if len(ids) > 1 and ids[0] == ids[1] == number
+    ]
+
+
+def _doubled(inputs: RunInputs, names: list[str]) -> list[Finding]:
+    token = inputs.tokenizer.bos_token if names else None
+    hits = [(*at, f"{quoted(token)} is added to {quoted(text, 60)}") for *at, text in doubled(inputs, names)]
     return in_rows(inputs, DOUBLED_START, "error", hits, "of text begin with two start tokens", token=token)
 
 

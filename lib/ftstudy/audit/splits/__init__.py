@@ -69,10 +69,11 @@ def _all_rows(inputs: RunInputs) -> tuple[list[Row], list[str]]:
     if (inputs.folder / f"{HELDOUT}.jsonl").is_file():
         splits[HELDOUT] = read_split(inputs.folder, HELDOUT, inputs.config)
     known = _meta(inputs, splits)
-    return [row for split in splits.values() for row in _rows(split, known.get(split.name))], list(splits)
+    return [row for split in splits.values() for row in rows_of(split, known.get(split.name))], list(splits)
 
 
-def _rows(split: Split, meta: dict | None):
+def rows_of(split: Split, meta: dict | None = None):
+    """Yield the rows of a split that say something; `meta`: line -> its entry in meta.jsonl."""
     for number, chat in split.chats():
         messages = in_words(chat)["messages"]
         context = tuple(message["content"] for message in messages[:-1] if message["role"] != "system")
