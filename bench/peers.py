@@ -15,6 +15,7 @@ were made from, and one for each other form of rows. A NAME asks only that check
 import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -399,11 +400,16 @@ def calls(name: str, folder: Path) -> dict[tuple, tuple[list[str], list[str]]]:
 
 
 def about_clean(name: str, home: Path, folder: Path) -> tuple[dict[tuple, Counter], float]:
-    """What a checker reports about a clean run, and the seconds it took. Of files that it looks at one by
-    one, only the training data."""
-    start, asked = time.perf_counter(), calls(name, folder).items()
+    """What a checker reports about a clean run, and the processor's seconds it took, if nothing else was started
+    meanwhile. Of files that it looks at one by one, only the training data."""
+    start, asked = spent_by_commands(), calls(name, folder).items()
     answers = {key: ask(name, home, folder, command) for key, (at, command) in asked if at[0] not in HELD_OUT}
-    return answers, time.perf_counter() - start
+    return answers, spent_by_commands() - start
+
+
+def spent_by_commands() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def finds(name: str, home: Path, folder: Path, known: dict[tuple, Counter]) -> bool:
@@ -426,15 +432,14 @@ def kinds(answers: dict) -> set[str]:
     return {kind for call in answers.values() for kind in call if not kind.startswith("exit status")}
 
 
-def of_control(name: str, homes: dict[str, Path], folder: Path, pool) -> dict[str, tuple[dict, float]]:
-    """What the checkers, and the audit, report about a clean run, and in how many seconds."""
+def of_control(name: str, homes: dict[str, Path], folder: Path) -> dict[str, tuple[dict, float]]:
+    """What the checkers, and the audit, report about a clean run, and in how many seconds of the processor."""
     study = build(name, folder / name)
     keep_clean(study)
-    start = time.perf_counter()
+    start = time.process_time()
     found = [item["check"] for item in study.audit()["findings"] if item["severity"] != "info"]
-    ours = {("audit",): Counter(found)}, time.perf_counter() - start
-    asked = pool.map(lambda checker: about_clean(checker, homes[checker], study.folder), homes)
-    answers = {OURS: ours} | dict(zip(homes, asked))
+    answers = {OURS: ({("audit",): Counter(found)}, time.process_time() - start)}
+    answers |= {checker: about_clean(checker, home, study.folder) for checker, home in homes.items()}
     shutil.rmtree(study.folder)
     return answers
 
@@ -485,7 +490,7 @@ def main(names: list[str], every: bool) -> None:
             print("No published checker could be installed, so none is compared with the audit:")
             print("\n".join(f"{name}: {why}" for name, why in versions.items()))
             return
-        asked = {name: of_control(name, homes, folder, pool) for name in controls}
+        asked = {name: of_control(name, homes, folder) for name in controls}
         known = {name: {checker: said for checker, (said, _) in answers.items()} for name, answers in asked.items()}
         print(f"What each reports about the {len(controls)} clean runs\n")
         everyone, alarms, looked = (OURS, *homes), Counter(), Counter()
@@ -512,7 +517,7 @@ def main(names: list[str], every: bool) -> None:
             for checker in everyone
         }
         print(f"\nMeasured on {date.today()}{'' if offline() else ', with the network on'}\n")
-        print(f"| Checker | Version | Found, of its own subject | Found, of all {len(cases)} | False alarms | Seconds a run |")  # fmt: skip
+        print(f"| Checker | Version | Found, of its own subject | Found, of all {len(cases)} | False alarms | CPU seconds |")  # fmt: skip
         print("|---|---|---|---|---|---|")
         for checker in everyone:
             print(
