@@ -629,8 +629,8 @@ def test_a_fault_that_was_better_left_in_says_so():
 
 
 def test_a_proof_to_share_has_its_numbers_and_none_of_its_texts(tmp_path):
-    found = proved(prompt_not_measured="no prompt was recorded for my secret row")
+    found = proved(prompt_not_measured="no prompt was recorded for my zebra row")
     found["proof"]["faults"][0]["notes"] = ["who is bringing the big tent on saturday then"]
     said = text_of(built(tmp_path, found, share=True))
     assert "0.500 (0.400 to 0.600)" in said and "The learning rate" in said
-    assert "secret" not in said and "tent" not in said
+    assert "zebra" not in said and "big tent" not in said
