@@ -704,3 +704,18 @@ def test_the_command_that_repeats_a_study_is_empty_where_it_is_not_known_how_it_
     audited = {"own_findings": [], "given": given, "asked_for": "mine.yaml"}
     again = diagnosis.diagnose(nothing | {"format_audit": audited}, "mine")["again"]
     assert again == "make report RUN=mine CONFIG=my.yaml INFERENCE=mine.yaml"
+
+
+def test_a_fault_that_a_repair_takes_away_has_the_commands_to_fix_and_to_prove_it(healthy):
+    found = [finding("data.speaker_tag"), finding("loss.on_prompt", "warning")]
+    healthy["format_audit"] |= {"own_findings": found, "asked_for": "my app.yaml"}
+    for cause in diagnosis.diagnose(healthy, "mine")["causes"]:
+        assert cause["apply"] == "ftstudy fix my.yaml --inference 'my app.yaml' --out reports/mine/fixed"
+        assert cause["prove"] == "ftstudy prove my.yaml --inference 'my app.yaml' --run mine"
+
+
+def test_what_makes_a_run_void_is_proved_fixed_by_the_audit_of_the_copy(healthy):
+    healthy["format_audit"]["own_findings"] = [finding("data.bad_json")]
+    (cause,) = diagnosis.diagnose(healthy, "mine")["causes"]
+    assert cause["apply"] == "ftstudy fix my.yaml --out reports/mine/fixed"
+    assert cause["prove"] == "ftstudy audit --config reports/mine/fixed/config.yaml"

@@ -2,6 +2,8 @@
 
 import shlex
 
+from .. import repair
+
 
 def of(cause: dict, found: dict) -> dict:
     """`apply` and `prove` of a cause; empty where no command does it, or nothing is to be done."""
@@ -10,8 +12,35 @@ def of(cause: dict, found: dict) -> dict:
         return {"apply": "", "prove": ""}
     make = APPLY.get(cause["id"]) if trained else None
     apply = make(trained, found) if make else ""
+    if not apply and _is_repaired(cause):
+        return {"apply": _fix(found), "prove": _prove_fixed(cause, found)}
     measures = apply.startswith("make report")  # a report of its own would train as before
     return {"apply": apply, "prove": apply if measures else _prove(cause, found)}
+
+
+def _is_repaired(cause: dict) -> bool:
+    """Whether `ftstudy fix` takes away what the audit found."""
+    return not {check for one in repair.REPAIRS for check in one.checks}.isdisjoint(cause["checks"])
+
+
+def _copy(found: dict) -> str:
+    return f"reports/{found['run']}/fixed" if found["run"] else "fixed"
+
+
+def _fix(found: dict) -> str:
+    options = _options(_inputs(found) | {"out": _copy(found)})
+    return _line("ftstudy", "fix", found["given"]["config"], *options)
+
+
+def _prove_fixed(cause: dict, found: dict) -> str:
+    """The audit of the copy for what makes a run void; otherwise trainings with and without each fault."""
+    if cause["kind"] == "void":
+        return _line("ftstudy", "audit", "--config", f"{_copy(found)}/config.yaml")
+    return _line("ftstudy", "prove", found["given"]["config"], *_options(_inputs(found) | {"run": found["run"]}))
+
+
+def _inputs(found: dict) -> dict:
+    return {name: found["given"][name] for name in ("data", "model")} | {"inference": found["inference"]}
 
 
 def _prove(cause: dict, found: dict) -> str:
