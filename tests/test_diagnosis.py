@@ -365,6 +365,15 @@ def test_findings_with_one_cause_are_its_evidence(healthy):
     ]
 
 
+def test_each_setting_that_is_ignored_keeps_its_own_fix(healthy):
+    names = ("lora_rank", "lora_alpha", "lora_rank")
+    healthy["format_audit"]["own_findings"] = [
+        finding("config.unknown_key", "warning", f"`{name}` is ignored", fix=f"Mend {name}.") for name in names
+    ] + [finding("config.dead_key", "warning", fix="Remove it.")]
+    (cause,) = diagnosis.diagnose(healthy)["causes"]
+    assert cause["id"] == "settings_ignored" and cause["fix"] == "Mend lora_rank. Mend lora_alpha."
+
+
 @pytest.mark.parametrize(
     ("check", "cause"),
     [

@@ -111,7 +111,7 @@ def causes(findings: list[dict]) -> list[dict]:
     """The causes that findings name, each cause once, and the findings that are mere facts as notes.
 
     `findings`: as in findings.json. A cause's `what`, `fix` and `evidence` are those of its worst finding; the titles
-    of its others become evidence.
+    of its others become evidence, and the fixes of those of the same check are added to its own.
     """
     made = {}
     for one in sorted(findings, key=lambda found: SEVERITIES.index(found["severity"])):
@@ -131,6 +131,8 @@ def causes(findings: list[dict]) -> list[dict]:
             }
         else:
             made[name]["evidence"].append(f"{one['check']}: {one['title']}")
+            if one["check"] == made[name]["checks"][0] and one["fix"] not in made[name]["fix"]:  # of another setting
+                made[name]["fix"] += f" {one['fix']}"
         if one["check"] not in made[name]["checks"]:
             made[name]["checks"].append(one["check"])
     return list(made.values())
