@@ -1,9 +1,10 @@
 """A fine-tune repaired: a new config, new rows and a new prompt, beside those that exist.
 
 kinds     what a repair is                              draft     what a fine-tune consists of, read tolerantly
-config    rates, lengths, names    keys  dead keys      rows, splits      the rows, and how they are divided
-app       the prompt                                    folder    writes a repaired draft
-changes   what changed, to print                        left      what no repair takes away, and why
+rows      what is in them, and how they are divided     keys      settings that mlx-lm ignores; `meant_values`
+refused   settings that mlx-lm refuses                  config    rates and lengths; `settings` changes them
+app       the prompt                                    folder    writes a repaired draft; `yaml_text`, `changes`
+left      what no repair takes away, and why
 
 A *draft* is plain data: `config` (the keys that the file sets), `rows` (split -> its rows, as JSON values) and
 `profile` (how the app asks; None if not known). A repair takes a draft and gives another; nothing is changed in place.
@@ -17,10 +18,22 @@ from .kinds import Repair, repaired  # before the repairs, which need it
 
 # isort: split
 
-from . import app, config, draft, keys, rows, splits
+from . import app, config, draft, keys, lengths, refused, rows, splits
 from .draft import read
 from .folder import CONFIG, write
 
 __all__ = ["CONFIG", "REPAIRS", "Repair", "read", "repaired", "write"]
-# In the order in which they run: how long a run is depends on its rows.
-REPAIRS = (*draft.REPAIRS, *rows.REPAIRS, *splits.REPAIRS, *keys.REPAIRS, *config.REPAIRS, *app.REPAIRS)
+# In the order in which they run: how long a run is depends on its rows, and a schedule on how long it is.
+REPAIRS = (
+    *draft.REPAIRS,
+    *rows.REPAIRS,
+    *splits.REPAIRS,
+    *refused.TYPES,
+    *keys.REPAIRS,
+    *refused.REST,
+    *lengths.REPAIRS,
+    *config.REPAIRS,
+    *refused.SCHEDULES,
+    *config.RATES,
+    *app.REPAIRS,
+)

@@ -9,51 +9,15 @@ from mlx_lm.lora import CONFIG_DEFAULTS
 from ..audit.config import learning_rate, lora, run_length
 from ..audit.config.keys import TRAIN_OFF
 from ..audit.config.values import fits, sound
-from ..audit.findings import Finding
 from ..audit.run_inputs import RunInputs
 from ..configs import study
 from .draft import audited
 from .kinds import Repair
+from .settings import found, rate_of, rows_in, updates, with_key
 
-FINE_TUNED, ALL_WEIGHTS = 1e-4, 1e-5  # the recipe's rates, of LoRA layers and of a model's own weights, with Adam
 EPOCHS = 3  # in the place of far too many
 BEST_OF = 5  # checkpoints that a run is to have, to choose from
 DEFAULTS = CONFIG_DEFAULTS["lora_parameters"]
-
-
-def found(family, draft: dict, inputs: RunInputs, *checks: str) -> list[Finding]:
-    """A family's findings on the draft, of these checks; those that are mere facts left out."""
-    return [
-        one for one in family.check(audited(draft, inputs)) if one.check in checks and one.severity != "info"
-    ]  # fmt: skip
-
-
-def with_key(draft: dict, key: str, value, why: str) -> dict:
-    """The draft with a key of its config set; with None, without it. A dotted key is one of `lora_parameters`."""
-    section, _, name = key.rpartition(".")
-    config = dict(draft["config"])
-    if section:
-        block = config.get(section)
-        block = dict(block) if isinstance(block, dict) else dict(CONFIG_DEFAULTS.get(section) or {})
-        config[section] = {**block, name: value}
-    elif value is None:
-        config.pop(name, None)
-    else:
-        config[name] = value
-    return draft | {"config": config, "why": draft["why"] | {section or name: why}}
-
-
-def rate_of(draft: dict) -> float:
-    """The recipe's learning rate for what the draft trains."""
-    return ALL_WEIGHTS if draft["config"].get("fine_tune_type") == "full" else FINE_TUNED
-
-
-def rows_in(draft: dict, split: str = "train") -> int:
-    return len(draft["rows"].get(split, ()))
-
-
-def updates(values: dict) -> int:
-    return max(1, values["iters"] // values["grad_accumulation_steps"])
 
 
 # --- what is trained, and how fast ------------------------------------------------------------
@@ -103,7 +67,8 @@ def _learning_rate(draft: dict, inputs: RunInputs):
     low, high = learning_rate.usual(values["optimizer"], values["fine_tune_type"])
     if learning_rate.chooses_own_steps(audited(draft, inputs), values["optimizer"]) or low <= rate <= high:
         return draft, []
-    new = rate_of(draft) if low <= rate_of(draft) <= high else (low * high) ** 0.5
+    recipe = rate_of(draft["config"])
+    new = recipe if low <= recipe <= high else (low * high) ** 0.5
     why = f"the recipe's; was {rate:g}"
     note = f"{new:g} instead of {rate:g}: the recipe's learning rate"
     if schedule:
@@ -126,6 +91,8 @@ def _schedule(draft: dict, inputs: RunInputs):
         del schedule["warmup_init"]
     if (schedule.get("warmup") or 0) >= total:
         schedule["warmup"] = total // 10
+        if not schedule["warmup"]:
+            del schedule["warmup"]
     arguments = list(schedule["arguments"])
     for at, name in enumerate(learning_rate.argument_names(schedule)):
         if "step" in name and at < len(arguments):
@@ -156,7 +123,7 @@ def _one_epoch(draft: dict, inputs: RunInputs):
     if values["iters"] * values["batch_size"] >= rows:
         return draft, []
     note = f"`iters: {once:,}` instead of {values['iters']:,}: one epoch of {rows:,} rows"
-    return with_key(draft, "iters", once, f"one epoch of {rows:,} rows"), [note]
+    return _with_iters(draft, values, once, f"one epoch of {rows:,} rows"), [note]
 
 
 def _few_epochs(draft: dict, inputs: RunInputs):
@@ -165,7 +132,16 @@ def _few_epochs(draft: dict, inputs: RunInputs):
         return draft, []
     few = -(-EPOCHS * rows // values["batch_size"])
     note = f"`iters: {few:,}` instead of {values['iters']:,}: {EPOCHS} epochs of {rows:,} rows"
-    return with_key(draft, "iters", few, f"{EPOCHS} epochs of {rows:,} rows"), [note]
+    return _with_iters(draft, values, few, f"{EPOCHS} epochs of {rows:,} rows"), [note]
+
+
+def _with_iters(draft: dict, values: dict, iters: int, why: str) -> dict:
+    """The draft with another length of the run; a warm-up stays the same part of it."""
+    schedule = values["lr_schedule"] if isinstance(values["lr_schedule"], dict) else {}
+    if type(warmup := schedule.get("warmup")) is int and warmup > 0:
+        part = schedule | {"warmup": max(1, round(warmup * iters / values["iters"]))}
+        draft = with_key(draft, "lr_schedule", part, why)
+    return with_key(draft, "iters", iters, why)
 
 
 def _accumulation(draft: dict, inputs: RunInputs):
@@ -198,11 +174,14 @@ REPAIRS = (
     Repair("nothing_trained", "config", "training that was off", _train, (TRAIN_OFF.id,), aborts=True),
     Repair("prompt_trained", "config", "the loss on the prompt", _mask_prompt, ("loss.on_prompt",)),
     Repair("config.lora_scale", "config", "the LoRA scale", _scale, (lora.SCALE.id,)),
-    Repair("learning_rate", "config", "the learning rate", _learning_rate, (learning_rate.RATE.id,)),
     Repair("no_rows", "config", "a batch larger than the data", _batch_size, ("data.fewer_than_batch",), aborts=True),
     Repair("under_trained", "config", "too short a training", _one_epoch),
     Repair("too_many_epochs", "config", "too many epochs", _few_epochs, (run_length.EPOCHS.id,)),
     Repair("nothing_trained", "config", "updates that never came", _accumulation, (run_length.ACCUMULATION.id,)),
-    Repair("learning_rate", "config", "the schedule", _schedule, (learning_rate.SCHEDULE.id,)),
     Repair("config.val_batches", "config", "checkpoints", _checkpoints, (run_length.BATCHES.id,), measured=False),
 )
+RATES = (
+    Repair("learning_rate", "config", "the learning rate", _learning_rate, (learning_rate.RATE.id,)),
+    Repair("learning_rate", "config", "the schedule", _schedule, (learning_rate.SCHEDULE.id,)),
+)
+"""After those on the length of the run."""

@@ -1,7 +1,8 @@
 """A fine-tune as a draft: read from what there is, and, once repaired, audited as if it were written.
 
 Besides `config`, `rows` and `profile`, a draft has `read` (what reading it put right: a repair's id -> sentences) and
-`why` (key of the config -> why a repair set it). `rendered` keeps the rows' token ids between repairs.
+`why` (key of the config -> why a repair set it). `once`: whether keys that the file
+sets twice are to be written once. `rendered` keeps the rows' token ids between repairs.
 """
 
 from dataclasses import replace
@@ -32,6 +33,7 @@ def read(inputs: RunInputs) -> dict:
         "profile": inputs.profile,
         "read": {FILES: notes, PATHS: moved},
         "why": {},
+        "once": False,
         "rendered": {},
     }
 
@@ -56,6 +58,14 @@ def _share(draft: dict, inputs: RunInputs, found: RunInputs) -> None:
     if kept.get("rows") is not draft["rows"] or kept["features"] != key:
         kept |= {"rows": draft["rows"], "features": key, "renderings": {}}
     found.__dict__["_renderings"] = kept["renderings"]
+
+
+def rendered_as(inputs: RunInputs, profile: dict | None) -> RunInputs:
+    """The same inputs with another profile of the app."""
+    found = replace(inputs, profile=profile)
+    kept = ("model", "problem", "tokenizer", "_renderings")
+    found.__dict__ |= {key: inputs.__dict__[key] for key in kept if key in inputs.__dict__}
+    return found
 
 
 def splits(draft: dict, inputs: RunInputs) -> dict[str, Split]:

@@ -52,8 +52,8 @@ def _changed(text: str, old: dict, new: dict, why: dict, loader: type) -> str:
         start, end = key.start_mark.line, _end(value, lines)
         if name not in new or at != last[name]:
             put.append((start, end, [f"# {line}" if line.strip() else line for line in lines[start:end]]))
-        elif not _same(old.get(name), new[name]):
-            put.append((start, end, _line(name, value, lines, end, old.get(name), new[name], loader)))
+        elif not _same(old.get(name), new[name]) or _repeats(value):
+            put.append((start, end, _line(name, key, value, lines, old.get(name), new[name], loader)))
     for start, end, instead in reversed(put):
         lines[start:end] = instead
     missing = [name for name in new if name not in last]
@@ -74,31 +74,28 @@ def _end(node, lines: list[str]) -> int:
     return max(end, node.start_mark.line + 1)
 
 
-def _line(name: str, node, lines: list[str], end: int, old, new, loader: type) -> list[str]:
+def _repeats(node) -> bool:
+    """Whether a block sets a key twice, at any depth."""
+    if isinstance(node, yaml.SequenceNode):
+        return any(map(_repeats, node.value))
+    if not isinstance(node, yaml.MappingNode):
+        return False
+    return len({key.value for key, _ in node.value}) < len(node.value) or any(_repeats(one) for _, one in node.value)
+
+
+def _line(name: str, key, node, lines: list[str], old, new, loader: type) -> list[str]:
     """A key's new lines. A value on one line keeps the comment after it; in a block, only what differs changes."""
-    first = node.start_mark.line
-    block = isinstance(node, yaml.MappingNode) and not node.flow_style and isinstance(new, dict)
-    if (
-        block
-        and isinstance(old, dict)
-        and {*old} <= {*new}
-        and len({key for key, *_ in _pairs(node)}) == len(node.value)
-    ):
-        indent = " " * node.value[0][0].start_mark.column if node.value else "  "
-        start = first - 1 if first > 0 and lines[first].startswith(indent) and indent else first
-        made = lines[start:end]
-        for key, _, value in reversed(_pairs(node)):
-            if not _same(old.get(key), new[key]):
-                inner = _end(value, lines)
-                at = value.start_mark.line
-                made[at - start : inner - start] = [
-                    indent + line for line in _line(key, value, lines, inner, None, new[key], loader)
-                ]
-        return [*made, *(f"{indent}{_pair(key, new[key], loader)}" for key in new if key not in old)]
-    comment = ""
-    if node.end_mark.line == first and isinstance(node, yaml.ScalarNode | yaml.CollectionNode):
-        rest = lines[first][node.end_mark.column :]
-        comment = rest.rstrip() if rest.lstrip().startswith("#") else ""
+    first, end = key.start_mark.line, _end(node, lines)
+    is_block = isinstance(node, yaml.MappingNode) and not node.flow_style and node.start_mark.line > first
+    if is_block and isinstance(new, dict) and isinstance(old, dict) and {*old} <= {*new} and not _repeats(node):
+        indent, made = " " * node.start_mark.column, lines[first:end]
+        for inner, place, value in reversed(_pairs(node)):
+            if not _same(old.get(inner), new[inner]):
+                own = _line(inner, place, value, lines, None, new[inner], loader)
+                made[place.start_mark.line - first : _end(value, lines) - first] = [indent + line for line in own]
+        return [*made, *(f"{indent}{_pair(inner, new[inner], loader)}" for inner in new if inner not in old)]
+    rest = lines[node.end_mark.line][node.end_mark.column :] if node.end_mark.line == first else ""
+    comment = rest.rstrip() if rest.lstrip().startswith("#") else ""
     return [_pair(name, new, loader) + comment]
 
 

@@ -65,18 +65,24 @@ def check(inputs) -> Iterator[Finding]:
 
 
 def _unknown_keys(inputs):
-    keys, given = installed(), inputs.given
+    for section, key, value in unknown(inputs.given):
+        yield _unknown(inputs, key, value, section)
+
+
+def unknown(given: dict) -> Iterator[tuple[str, object, object]]:
+    """(section, key, value) of the keys that mlx-lm never reads; the section is "" at the top level."""
+    keys = installed()
     top = {key.split(".")[0] for key in keys.live} | keys.dead.keys() | {"ftstudy"}
     for key, value in given.items():
         # By convention these marks make a key a place for YAML anchors.
         if key not in top and not (isinstance(key, str) and key.startswith(("x-", "_", "."))):
-            yield _unknown(inputs, key, value)
+            yield "", key, value
     for name in sorted(top):
         inside, blocks = keys.section(name), given.get(name)
         for block in blocks if isinstance(blocks, list) else [blocks]:
             for key, value in block.items() if isinstance(block, dict) and inside else ():
                 if key not in inside and not (name == "lora_parameters" and key in ALPHA):
-                    yield _unknown(inputs, key, value, name)
+                    yield name, key, value
 
 
 def _unknown(inputs, key, value, section: str = "") -> Finding:
@@ -219,7 +225,7 @@ def _train_off(inputs):
 
 
 def _set_twice(inputs):
-    for path, pairs in _repeated(inputs):
+    for path, pairs in repeated(inputs):
         shown = [(key.start_mark.line + 1, _shown_node(value)) for key, value in pairs]
         equal = all(isinstance(value, yaml.ScalarNode) for _, value in pairs) and len({text for _, text in shown}) == 1
         times = "twice" if len(pairs) == 2 else f"{len(pairs)} times"
@@ -231,7 +237,7 @@ def _set_twice(inputs):
         )
 
 
-def _repeated(inputs) -> list[tuple[str, list]]:
+def repeated(inputs) -> list[tuple[str, list]]:
     """(dotted key, its [(key, value), …] as YAML nodes) of every key that a block sets more than once."""
     from mlx_lm.lora import yaml_loader
 

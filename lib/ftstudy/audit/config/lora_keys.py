@@ -88,8 +88,7 @@ def _unmatched(keys: list, unmatched: list[str], severity: str, advice: tuple[st
 def _advice(model, num_layers: int, unmatched: list[str]) -> tuple[str, str]:
     """Why keys match nothing in this model, and what to write."""
     there, total = architecture.layers_of_modules(model), len(model.layers)
-    earlier = [key for key in unmatched if key in there]
-    here = sorted(name for name, at in there.items() if max(at) >= total - max(num_layers, 1) or num_layers <= 0)
+    earlier, here = [key for key in unmatched if key in there], names(model, num_layers)
     own = f"The linear layers {'of the trained layers' if earlier else 'of this model'} are {_some(here, MOST)}."
     fixes = []
     if earlier:
@@ -101,13 +100,19 @@ def _advice(model, num_layers: int, unmatched: list[str]) -> tuple[str, str]:
         fixes.append(f"Raise `num_layers` to {needed} or more, or name modules that the trained layers have.")
     else:
         cause = KEYS.cause
-    meant = {key: _meant(key, here) for key in unmatched if key not in earlier}
-    if pairs := [f"{', '.join(names)} for {shown_key(key)}" for key, names in meant.items() if names]:
+    meant = {key: modules_meant(key, here) for key in unmatched if key not in earlier}
+    if pairs := [f"{', '.join(own)} for {shown_key(key)}" for key, own in meant.items() if own]:
         fixes.append(f"Write {'; '.join(pairs)}.")
     return cause, " ".join([*fixes, own, "Without `keys` all of them are adapted."])
 
 
-def _meant(key: str, names: list[str]) -> list[str]:
+def names(model, num_layers: int) -> list[str]:
+    """The names of the linear layers of the trained layers, as `keys` takes them."""
+    there, total = architecture.layers_of_modules(model), len(model.layers)
+    return sorted(name for name, at in there.items() if max(at) >= total - max(num_layers, 1) or num_layers <= 0)
+
+
+def modules_meant(key: str, names: list[str]) -> list[str]:
     """The model's own names of what a key means in other families; [] if there is none."""
     key = key.removesuffix(".weight")
     last = key.rpartition(".")[2]

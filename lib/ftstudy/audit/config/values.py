@@ -157,7 +157,7 @@ def check(inputs) -> Iterator[Finding]:
 
 
 def _wrong_type(key: str, value, kind: type) -> Finding:
-    severity, cause, meant = "error", None, _meant(value, kind)
+    severity, cause, meant = "error", None, obvious(value, kind)
     if kind is bool:
         # mlx-lm asks `if args.mask_prompt`: any text but "" counts as true.
         severity = "warning" if meant is not None and meant == bool(value) else "error"
@@ -187,7 +187,7 @@ def _described(value, kind: type) -> str:
     return names.get(type(value)) or NAMES.get(type(value), f"a {type(value).__name__}")
 
 
-def _meant(value, kind: type) -> bool | int | float | None:
+def obvious(value, kind: type) -> bool | int | float | None:
     """The value of this type that `value` obviously means, such as 90 for "90"; None if that is unclear."""
     if kind is bool:
         word = str(value).strip().lower() if isinstance(value, str | int) else None
