@@ -22,7 +22,7 @@ LLAMA = {
     "vocab_size": 64,
     "hidden_size": 32,
     "num_hidden_layers": 4,
-    "intermediate_size": 48,
+    "intermediate_size": 64,
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
     "rms_norm_eps": 1e-5,
@@ -104,6 +104,17 @@ def test_nats_and_gradients_equal_the_plain_path(kind, cores, monkeypatch):
         assert (shared.computed, shared.found) == (6, 6 + 12 * again)
 
 
+def test_half_precision_and_quantized_layers_are_kept_as_they_are():
+    for dtype in (mx.bfloat16, mx.float16):
+        model = architecture(LLAMA)
+        model.set_dtype(dtype)
+        nn.quantize(model, group_size=32, bits=4)
+        shared = HiddenStates(layers=3)
+        frozen = frozen_layers.below(model, shared, ROWS, EMPTY)
+        assert nats_of(model, EMPTY, frozen) == pytest.approx(nats_of(model, EMPTY), abs=1e-4)
+        assert shared.in_memory == sum(int(steps[-1]) for _, steps in ROWS) * 32 * 2  # bytes of a half
+
+
 def test_rows_are_found_again_under_another_prefix_and_with_other_ends():
     model, shared = architecture(LLAMA), HiddenStates(layers=2)
     long, short = ROWS[0][0][:24], ROWS[0][0][:10]
@@ -132,6 +143,31 @@ def test_a_base_model_and_its_adapters_share(tmp_path):
         assert (shared.computed, shared.found) == (10, 20)
 
 
+def test_a_store_never_mixes_models():
+    def quantized(model):
+        nn.quantize(model, group_size=32, bits=8)
+        return model
+
+    def changed(model):
+        model.model.layers[0].mlp.up_proj.weight *= 1.5
+        return model
+
+    shared = HiddenStates(layers=2)
+    models = [
+        architecture(LLAMA),
+        changed(architecture(LLAMA)),
+        quantized(architecture(LLAMA)),
+        architecture(LLAMA | {"rope_theta": 100.0}),
+    ]
+    for at, model in enumerate(models):
+        frozen = frozen_layers.below(model, shared, ROWS, EMPTY)
+        assert nats_of(model, EMPTY, frozen) == pytest.approx(nats_of(model, EMPTY), abs=1e-4)
+        assert shared.computed == 6 * (at + 1)
+    shared.layers = 1  # the same model, cut elsewhere
+    frozen = frozen_layers.below(models[0], shared, ROWS, EMPTY)
+    assert nats_of(models[0], EMPTY, frozen) == pytest.approx(nats_of(models[0], EMPTY), abs=1e-4)
+
+
 # --- where there is nothing to share ------------------------------------------------------------
 
 
@@ -153,6 +189,52 @@ def test_layers_count_up_to_the_first_that_is_trained_or_adapted():
     model = adapted(architecture(LLAMA), 1)
     model.layers[1].dropout = nn.Dropout(0.1)
     assert frozen_layers.count(model, trained=True) == 1
+
+
+class Pairs(nn.Module):
+    """A layer that returns more than the hidden states."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def __call__(self, x, *more, **named):
+        return (self.layer(x[0] if isinstance(x, tuple) else x, *more, **named),)
+
+
+class Twice(nn.Module):
+    """A model that runs through its layers twice, so that a layer has two outputs for a row."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.once = model
+
+    @property
+    def layers(self):
+        return self.once.layers
+
+    def __call__(self, inputs, cache=None):
+        hidden = self.once.model.embed_tokens(inputs)
+        for layer in [*self.layers, *self.layers]:
+            hidden = layer(hidden, "causal")
+        return self.once.model.embed_tokens.as_linear(hidden)
+
+
+def test_where_the_paths_differ_nothing_is_shared():
+    shared, model = HiddenStates(layers=2), architecture(LLAMA)
+    for layers in (0, -1):
+        assert frozen_layers.below(model, HiddenStates(layers), ROWS, EMPTY) is None
+    assert frozen_layers.below(model, shared, [], EMPTY) is None
+    assert frozen_layers.below(adapted(architecture(LLAMA), 4), shared, ROWS, EMPTY) is None
+    model.model.layers = [Pairs(layer) for layer in model.layers]
+    assert frozen_layers.below(model, shared, ROWS, EMPTY) is None
+    model = Twice(architecture(LLAMA))
+    assert np.isfinite(np.array(model(mx.array([[1, 2, 3]])))).all()
+    assert frozen_layers.below(model, shared, ROWS, EMPTY) is None
+    broken = architecture(LLAMA)
+    broken.model.layers[3].mlp.up_proj.weight *= float("nan")
+    assert frozen_layers.below(broken, shared, ROWS, EMPTY) is None
+    assert shared.computed == shared.in_memory == 0
 
 
 def test_trying_it_leaves_the_model_and_the_random_numbers_as_they_were():
