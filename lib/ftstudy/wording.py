@@ -42,6 +42,11 @@ def count(amount: int, one: str, many: str = "") -> str:
     return f"{amount:,} {one if amount == 1 else many or f'{one}s'}"
 
 
+def gigabytes(bytes: float) -> str:
+    """1.1 GB, 12 MB"""
+    return f"{bytes / 1e9:,.1f} GB" if bytes >= 95e6 else f"{max(1, round(bytes / 1e6))} MB"
+
+
 # The key of privacy.mask's counts for names that stay.
 NOT_MASKED = "names not masked because they are also ordinary words"
 MASKED = {

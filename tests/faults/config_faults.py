@@ -154,6 +154,9 @@ def _values():
         yield f"keys {keys[0]}", PLAIN, lora(keys=keys), "config.lora_keys", error
     for number, study in ((16, PLAIN), (2, "hindi-mistral"), (32, "turns-gemma")):
         yield f"num_layers {number} of 1", study, with_keys(num_layers=number), "config.num_layers", error
+    yield "a rank that no machine has room for", PLAIN, lora(rank=10**8), "config.memory", "warning"
+    own = with_keys(lora_parameters=LORA | {"rank": 10**9}, ftstudy={"train_on": "last"})
+    yield "such a rank in the study's own trainer", OTHERS[2], own, "config.memory", "warning"
     yield "num_layers left out", PLAIN, without("num_layers"), "config.num_layers", error
     cosine = {"name": "cosine_decay", "arguments": [1e-5, 150]}
     yield "a schedule over learning_rate", PLAIN, with_keys(lr_schedule=cosine), "config.lr_schedule", "warning"

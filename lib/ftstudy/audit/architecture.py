@@ -80,7 +80,7 @@ def roots(model, num_layers: int) -> list:
 def module_names(model, num_layers: int) -> set[str]:
     """What a key in `lora_parameters.keys` can name: a linear layer or an embedding, relative to one of the roots."""
     return {
-        name for root in roots(model, num_layers) for name, module in root.named_modules() if _can_be_adapted(module)
+        name for root in roots(model, num_layers) for name, module in root.named_modules() if can_be_adapted(module)
     }
 
 
@@ -90,11 +90,11 @@ def layers_of_modules(model) -> dict[str, list[int]]:
     found = {}
     for at, layer in enumerate(model.layers):
         for name, module in layer.named_modules():
-            if _can_be_adapted(module):
+            if can_be_adapted(module):
                 found.setdefault(name, []).append(at)
     return found
 
 
-def _can_be_adapted(module) -> bool:
+def can_be_adapted(module) -> bool:
     """Whether mlx-lm makes a LoRA layer of it; not of a convolution, for example."""
     return hasattr(module, "to_lora") or isinstance(module, ADAPTED)

@@ -54,6 +54,8 @@ def run(options) -> int:
         for line, colour in findings_text.terminal(result, options.verbose):
             say(line, colour)
         print("", *wrapped(offered), sep="\n")
+        if not result["summary"]["error"] and (said := audit.estimate.in_words(inputs)):
+            print("", *wrapped(said), sep="\n")
     elif options.format == "json":
         print(json.dumps(result, indent=2, ensure_ascii=False))
     else:

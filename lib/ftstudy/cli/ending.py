@@ -40,8 +40,9 @@ def lines(found: dict, failed: str = "") -> list[tuple[str, str]]:
     said = [(f"{sign} {one_line(verdict['headline'])}", colour)]
     if not failed:
         said += [(line, "") for line in wrapped(verdict["sentence"], "  ", "")]
+    more = [("", ""), *((line, "") for line in wrapped(_more(found)))] if _more(found) else []
     if not causes:
-        return [*said, ("", ""), ("Nothing wrong was found.", ""), ("", "")]
+        return [*said, ("", ""), ("Nothing wrong was found.", ""), *more, ("", "")]
     first = causes[0]
     cost = f" ({first['cost']['in_words']})" if first["cost"] else ""
     said += [("", ""), *[(line, "bold") for line in wrapped(f"First: {first['what']}{cost}.", "", "  ")]]
@@ -50,7 +51,13 @@ def lines(found: dict, failed: str = "") -> list[tuple[str, str]]:
         said += [("", ""), (f"  {name}:", ""), (f"    {one_line(command)}", "bold")]
     if others := causes[1:]:
         said += [("", ""), *[(line, "") for line in wrapped(_others(others))]]
-    return [*said, ("", "")]
+    return [*said, *more, ("", "")]
+
+
+def _more(found: dict) -> str:
+    """What more training, more rows or a larger model would bring; empty where the curve doesn't say."""
+    advised = [one for one in found.get("advice", []) if one["id"] != "unknown"]
+    return f"What more would bring: {advised[0]['what']}. {advised[0]['why']}" if advised else ""
 
 
 def commands(cause: dict) -> list[tuple[str, str]]:

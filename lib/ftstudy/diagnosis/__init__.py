@@ -3,19 +3,21 @@
 evidence    what a run's results say          usability   is it usable? steps, the first that fails decides
 reasons     causes that the audit names       learning, replies, serving, proven: causes that were measured, with their cost
 ranking     one list of both                  commands    the commands that apply a fix, and prove it
+scaling     what more training, data or a larger model would bring
 """
 
 from pathlib import Path
 
 from ..files import read_json, write_json
 from ..wording import count
-from . import commands, evidence, learning, proven, ranking, reasons, replies, serving, usability
+from . import commands, evidence, learning, proven, ranking, reasons, replies, scaling, serving, usability
 
 RESULTS = ("extraction", "findings", "format_audit", "training", "comparison", "proof")
 
 
 def diagnose(results: dict, run: str = "", not_measured: str = "") -> dict:
-    """`verdict`, from `usability.judge`, `causes`, the worst first, and `again`, the command that repeats the study.
+    """`verdict`, from `usability.judge`, `causes`, the worst first, `advice`, from `scaling.advice`, and
+    `again`, the command that repeats the study.
 
     `results`: the content of a run's RESULTS by name, None for those that it doesn't have; `run`: the name of its
     folder; `not_measured`: why no model was compared, if that is known. A cause has `id`, `what`, `evidence` (lines),
@@ -30,6 +32,7 @@ def diagnose(results: dict, run: str = "", not_measured: str = "") -> dict:
     return {
         "verdict": usability.judge(found, void),
         "causes": [one | commands.of(one, found) for one in causes],
+        "advice": scaling.advice(found),
         "again": commands.again(found),
     }
 

@@ -74,10 +74,16 @@ def _report(found: dict, **more) -> str:
 
 def _longer(trained: dict, found: dict) -> str:
     once = round(trained["iterations"] / trained["epochs"]) if trained["epochs"] else 0
-    wanted = max(2 * trained["iterations"], once)
+    return longer(trained, found, max(2 * trained["iterations"], once))
+
+
+def longer(trained: dict, found: dict, iterations: int) -> str:
+    """The command that trains for so many iterations; empty if it isn't known how the run was asked for."""
+    if not found["given"]:
+        return ""
     if not found["given"]["existing"]:
-        return _report(found, iters=wanted)
-    return _train(trained, found, "--iters", wanted)
+        return _report(found, iters=iterations)
+    return _train(trained, found, "--iters", iterations)
 
 
 def _slower(trained: dict, found: dict) -> str:

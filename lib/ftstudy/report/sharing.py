@@ -106,7 +106,8 @@ def _proof(made: dict, of: dict) -> dict:
 def without_commands(diagnosed: dict) -> dict:
     """A diagnosis without its commands: they name files, and say nothing to somebody who has none of them."""
     causes = [one | {"apply": "", "prove": ""} for one in diagnosed["causes"]]
-    return diagnosed | {"causes": causes, "again": ""}
+    advice = [one | {"command": ""} for one in diagnosed["advice"]]
+    return diagnosed | {"causes": causes, "advice": advice, "again": ""}
 
 
 def _stand_ins(results: dict) -> dict[str, str]:

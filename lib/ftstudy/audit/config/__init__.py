@@ -2,15 +2,16 @@
 
 `keys`: which keys mlx-lm reads (`trainer_keys` finds them in its source) and which one is meant (`key_names`);
 `values`: types and ranges; `paths`: what the config points to; `lora`: the adapter's settings; `learning_rate` and
-`run_length`: how fast and how long; `study_block`: `ftstudy:`.
+`run_length`: how fast and how long; `memory`: whether
+it fits this machine; `study_block`: `ftstudy:`.
 """
 
 from ..findings import Finding
-from . import keys, learning_rate, lora, paths, run_length, study_block, values
+from . import keys, learning_rate, lora, memory, paths, run_length, study_block, values
 from .paths import place
 
 __all__ = ["CHECKS", "check", "place"]
-SUBJECTS = (keys, study_block, paths, values, lora, learning_rate, run_length)
+SUBJECTS = (keys, study_block, paths, values, lora, learning_rate, run_length, memory)
 CHECKS = tuple(check for subject in SUBJECTS for check in subject.CHECKS)
 
 

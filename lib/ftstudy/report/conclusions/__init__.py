@@ -18,7 +18,7 @@ from .comparison import (
 from .data import audit, extraction, rows, staged
 from .prompts import app_known, attribution, key_differences, options, prompt_cost, root_cause, termination
 from .proof import proof
-from .training import adapter, checkpoints, forced, loss_tokens, stock, training
+from .training import adapter, checkpoints, forced, loss_tokens, more, stock, training
 from .writing import ability, regurgitation, stopping, style
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "key_differences",
     "left_out",
     "loss_tokens",
+    "more",
     "options",
     "prompt_cost",
     "proof",

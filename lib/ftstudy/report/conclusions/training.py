@@ -1,5 +1,6 @@
 """What a training, its adapter and its checkpoints mean."""
 
+from ...progress import span
 from ...wording import corrected, count, effect, listed, more_likely, needed, number
 
 FLAT = 0.01  # nats per trained token: a smaller rise of the validation loss is not over-fitting
@@ -105,3 +106,25 @@ def stock(rows: list[dict]) -> str:
 def forced(checks: list[str]) -> str:
     """`checks`: `forced` of an entry of training.json: the errors that training went ahead in spite of."""
     return f"This run was forced: it was trained although the audit found {count(len(checks), 'error')} ({listed(checks)})."
+
+
+def more(advised: list[dict], spent: dict | None) -> list[dict]:
+    """What more would bring, each {"title", "text", "command"}. `advised`: `advice` of diagnosis.json; `spent`: what this
+    training cost, from cost.json, or None if that isn't known."""
+    return [
+        {"title": f"{one['what']}.", "text": f"{one['why']} {_cost(one, spent)}".strip(), "command": one["command"]}
+        for one in advised
+    ]
+
+
+def _cost(one: dict, spent: dict | None) -> str:
+    """What a piece of advice would cost on this machine, by what the training cost on it."""
+    if not one["cost"] or not spent or not spent.get("seconds"):
+        return ""
+    peak, has = spent["peak_memory_gigabytes"], spent.get("machine_memory_gigabytes")
+    took, needs = spent["seconds"] * one["cost"]["time"], peak * one["cost"]["memory"]
+    said = (
+        f"This training took {span(spent['seconds'])} and {number(float(peak), 1)} GB of memory here; that would take about "
+        f"{span(max(1, took))} and {number(float(needs), 1)} GB."
+    )
+    return said + (f" This machine has only {number(float(has), 1)} GB." if has and needs > has else "")
