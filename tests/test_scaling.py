@@ -81,6 +81,11 @@ def test_a_curve_that_rises_asks_to_stop_at_its_lowest_and_for_more_data():
     assert "400 iterations" in found[0]["what"]
 
 
+def test_a_loss_that_never_falls_below_its_start_is_not_a_reason_to_train_for_longer():
+    (one,) = advice(lambda at: 4.5 - at / 10_000)
+    assert one["id"] == "unknown" and "never fell below its start" in one["why"]
+
+
 def test_a_curve_that_only_scatters_says_that_it_says_nothing():
     assert ids(advice(lambda at: 3.2, noise=0.1, every=200)) in (["unknown"], ["stop_earlier", "more_data"])
     (one,) = advice(lambda at: 3.2 + (0.1 if at in (700, 900) else 0.0))

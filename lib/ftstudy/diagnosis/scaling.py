@@ -40,9 +40,12 @@ def advice(found: dict) -> list[dict]:
                 "least three. Lower steps_per_eval, and train again."
             )
         ]
+    if losses[0][0] == 0 and min(loss for _, loss in after) >= losses[0][1]:
+        why = "The held-out loss never fell below its start, so more of this training would not help. Fix the causes first."
+        return [_unknown(why)]
     epochs, gap = float(trained["epochs"]), _widening(trained["curve"], after)
     if risen := _risen(after):
-        return [_stop(*risen, gap), _more_data(trained, risen[1], gap)]
+        return [_stop(trained, *risen, gap), _more_data(trained, risen[1], gap)]
     gain, low, high = _another_epoch(after, epochs)
     if gain >= GAIN and low > 0:
         return [_epoch(trained, found, gain, low, high)]
@@ -129,13 +132,14 @@ def _epoch(trained: dict, found: dict, gain: float, low: float, high: float) -> 
     )
 
 
-def _stop(at: int, rise: float, gap: float) -> dict:
+def _stop(trained: dict, at: int, rise: float, gap: float) -> dict:
+    kept = " That checkpoint was kept." if (trained.get("kept") or {}).get("iteration") == at else ""
     widened = f", while the gap to the training loss grew by {number(gap)}" if gap >= WIDENED else ""
     return _advice(
         "stop_earlier",
         f"Train no longer than {count(at, 'iteration')}",
         f"The held-out loss was lowest there, and rose by {number(rise)} nats per token after it{widened}: from there on "
-        "the model learned its rows by heart.",
+        f"the model learned its rows by heart.{kept}",
     )
 
 
