@@ -19,8 +19,10 @@ from .model_size import ModelSize, measure
 
 UNSURE = 2.5  # the factor by which the time may be off
 LOGITS = 4  # arrays as large as the logits: they, their exponentials, their softmax and their gradient
+SCORES = 4  # arrays as large as the attention scores, in the layer whose gradient is being computed
 STATES = {"adafactor": 1, "sgd": 1, "muon": 1}  # arrays that an optimizer keeps of what it trains; 2 for the others
 EFFICIENCY = 0.5  # of the speed of one large product, in a whole training
+NARROW = 64  # the speed of smaller products says nothing
 STEP = 0.005  # seconds that a step takes in each layer, however little there is to compute
 
 
@@ -57,13 +59,14 @@ def memory(size: ModelSize, train: Rows, config: dict) -> dict[str, int]:
     arrays = 2 + STATES.get(config["optimizer"], 2) + (config["grad_accumulation_steps"] > 1)
     scores = size.heads * width
     per_layer = [sum(a + b for a, b in layer) + scores for layer in size.layers[-size.adapted :]]
-    again, kept = max(per_layer), sum(per_layer)  # again: of the layer whose gradient is being computed
-    if config["grad_checkpoint"]:  # only each layer's input is kept; the study's trainer has several parts in work
-        kept = min(kept, size.hidden * size.adapted + again * (2 if study(config) else 1))
+    at_work = max(per_layer) + (SCORES - 1) * scores  # of the layer whose gradient is being computed
+    kept = sum(per_layer)
+    if config["grad_checkpoint"]:  # only each layer's input is kept, and one layer is computed again
+        kept = min(kept, size.hidden * size.adapted + max(per_layer))
     return {
         "weights": size.weights,
         "trained": size.trained * arrays * (size.item if config["fine_tune_type"] == "full" else 4),
-        "activations": tokens * (kept + again) * size.item,
+        "activations": tokens * (kept + at_work) * size.item,
         "logits": logits * size.vocabulary * LOGITS * 4,
     }
 
@@ -106,7 +109,7 @@ def seconds(size: ModelSize, train: Rows, valid: Rows | None, config: dict) -> f
     """How long the run takes on this machine, within a factor of UNSURE; measures its speed for a moment."""
     inside, outside = max((one for layer in size.layers for one in layer), key=lambda one: one[0] * one[1])
     tokens = min(2048, _largest_batch(train, config)[0])
-    speed = EFFICIENCY * machine.speed(tokens, inside, outside, size.dtype)
+    speed = EFFICIENCY * machine.speed(tokens, max(inside, NARROW), max(outside, NARROW), size.dtype)
     steps = config["iters"] * len(size.layers) * STEP
     return operations(size, train, valid, config) / speed + steps
 

@@ -85,10 +85,13 @@ def _another_epoch(after: list[tuple[int, float]], epochs: float) -> tuple[float
     half = [point for point in after if point[0] >= after[-1][0] / 2]
     points = half if len(half) >= 4 else after[-max(3, len(half)) :]
     doublings, losses = numpy.log2([at for at, _ in points]), numpy.array([loss for _, loss in points])
-    fit = stats.linregress(doublings, losses)
+    apart = doublings - doublings.mean()
+    slope = float(apart @ losses / (apart @ apart))
+    rest = losses - losses.mean() - slope * apart
+    error = math.sqrt(float(rest @ rest) / (len(points) - 2) / float(apart @ apart))
     more = math.log2(1 + 1 / epochs) if epochs else 1.0
-    margin = stats.t.ppf(0.975, len(points) - 2) * fit.stderr
-    return tuple(float(-slope * more) for slope in (fit.slope, fit.slope + margin, fit.slope - margin))
+    margin = float(stats.t.ppf(0.975, len(points) - 2)) * error
+    return -slope * more, -(slope + margin) * more, -(slope - margin) * more
 
 
 def _widening(curve: list[dict], after: list[tuple[int, float]]) -> float:
