@@ -13,6 +13,7 @@ WHY = {
     "data.tail_rows": "A batch size is a matter of memory too.",
     "data.control_tokens": "Which of this markup is the message's own can't be told from the text.",
     "loss.prompt_not_prefix": "It is in the model's chat template: a repair would change the model.",
+    "loss.end_of_turn": "The model's own files say where a reply ends: a repair would change the model.",
     "loss.template_changes": "It is in the model's chat template: a repair would change the model.",
     "loss.truncated": "The model takes no longer rows, and which part of a text matters is for you to say.",
     "parity.captured_rows": "Only your app can be recorded.",
