@@ -211,13 +211,14 @@ def _plain(found: dict) -> dict:
     return {name: values if name == "read" else values.tolist() for name, values in found.items()}
 
 
-def scored(folder: Path, model: dict, prompts: list, targets: list, label: str) -> dict:
-    """Targets scored by one model as in `likelihood.score`, but as lists, and with its `cost`; stored as arms are."""
+def scored(folder: Path, model: dict, prompts: list, targets: list, label: str, shared=None) -> dict:
+    """Targets scored by one model as in `likelihood.score`, but as lists, and with its `cost`; stored as arms are.
+    `shared`: as for `likelihood.score`."""
     loaded = _loaded_once(model)
     return stored(
         folder,
         [_identity(model), prompts, targets],
-        lambda: _plain(likelihood.score(loaded()[0], prompts, targets, label)),
+        lambda: _plain(likelihood.score(loaded()[0], prompts, targets, label, shared)),
     )
 
 

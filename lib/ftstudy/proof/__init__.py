@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .. import audit, cost, repair
+from ..engine.hidden_states import HiddenStates
+from ..errors import StudyError
 from ..files import write_json
 from ..files.folders import make_folder
 from ..paths import shown
@@ -17,6 +19,7 @@ from ..progress import remaining, seconds_left
 from . import budget, faults, result, scores, trainings
 
 FOLDER = "proof"  # in the run's folder
+ALL = 10**6  # layers, more than any model has: each training shares all that lie below its own adapter
 NOTHING = "There is nothing to prove: the audit finds no fault that changes what is learned, or how the app asks."
 
 
@@ -62,19 +65,8 @@ def prove(run: Path, plan: dict, replies: int, tell: Callable[[str], None] = pri
     has_prompt = any(one["id"] == faults.PROMPT for one in plan["faults"])
     asked = scores.asked(fixed, list(read.values()), plan["profile"] if has_prompt else None, replies)
     model = fixed.config["model"]
-    found = {("base", 0, form): _score(folder, model, None, asked, form, "base") for form in asked["prompts"]}
-    done, spent = [], []
-    for which, seed, name in named:
-        label = f"{name}, seed {seed + 1}" if seed else name
-        left = seconds_left({"training": spent}, {"training": len(named) - len(done)})
-        tell(f"{label}: training ({remaining(len(done), len(named), left)})")
-        begun = cost.clock()
-        made = trainings.train(folder, read[which, seed])
-        done.append({"name": label, "faults": sorted(which), "seed": seed} | made)
-        for form in _forms(which, plan, asked):
-            is_usable = made["adapter"] is not None
-            found[which, seed, form] = _score(folder, model, made["adapter"], asked, form, label) if is_usable else None
-        spent.append(cost.clock() - begun)
+    with HiddenStates(ALL, folder) as shared:
+        found, done = _measured(folder, named, read, model, asked, plan, shared, tell)
     measured = result.result(found, plan["faults"], plan["chosen"], asked) | {
         "trainings": [{key: value for key, value in one.items() if key != "seconds"} for one in done],
         "share": plan["share"],
@@ -90,12 +82,33 @@ def prove(run: Path, plan: dict, replies: int, tell: Callable[[str], None] = pri
     return measured
 
 
+def _measured(
+    folder: Path, named: list, read: dict, model: str, asked: dict, plan: dict, shared, tell
+) -> tuple[dict, list]:
+    """What `result.result` is made of, and each training with its `name`, `faults` and `seed`."""
+
+    def score(adapter: str | None, form: str, label: str) -> dict | None:
+        return scores.score(folder / "scores", model, adapter, asked, form, f"{label}, {form}", shared)
+
+    found = {("base", 0, form): score(None, form, "base") for form in asked["prompts"]}
+    done, spent = [], []
+    for which, seed, name in named:
+        label = f"{name}, seed {seed + 1}" if seed else name
+        left = seconds_left({"training": spent}, {"training": len(named) - len(done)})
+        tell(f"{label}: training ({remaining(len(done), len(named), left)})")
+        begun = cost.clock()
+        made = trainings.train(folder, read[which, seed], shared=shared)
+        if not which and made["adapter"] is None:
+            raise StudyError(f"The repaired copy in {shown(plan['fixed'])} can't be trained: {made['stopped']}")
+        done.append({"name": label, "faults": sorted(which), "seed": seed} | made)
+        for form in _forms(which, plan, asked):
+            found[which, seed, form] = score(made["adapter"], form, label) if made["adapter"] else None
+        spent.append(cost.clock() - begun)
+    return found, done
+
+
 def _forms(which: frozenset, plan: dict, asked: dict) -> list[str]:
     """As the app asked too where that is part of a result: as fixed, as it was, or, for shares, everywhere."""
     every = 2 ** len(plan["trained"]) <= faults.MOST
     ends = which in (frozenset(), frozenset(plan["trained"]))
     return [form for form in asked["prompts"] if form == scores.FIXED or ends or every]
-
-
-def _score(folder: Path, model: str, adapter: str | None, asked: dict, form: str, label: str) -> dict | None:
-    return scores.score(folder / "scores", model, adapter, asked, form, f"{label}, {form}")

@@ -25,7 +25,7 @@ def result(found: dict, faults: list[dict], chosen: list[str], asked: dict) -> d
         return [one for one in every if one is not None]
 
     base, fixed, was = seeds("base", FIXED), seeds(frozenset(), FIXED), seeds(trained, form)
-    chance = intervals.of_seeds([intervals.each_seed(was, fixed, names)])
+    chance = _chance(fixed, names)
 
     def minus(left: list, right: list) -> dict | None:
         pairs = min(len(left), len(right))
@@ -52,6 +52,14 @@ def result(found: dict, faults: list[dict], chosen: list[str], asked: dict) -> d
         "was_broken": trained != frozenset() and not was,
     }
     return made | {"sentence": sentence(made)}
+
+
+def _chance(fixed: list[dict], conversations: list[str]) -> tuple[float, int] | None:
+    """The variance of the difference between two trainings that differ in chance alone, as the seeds of the fine-tune as
+    fixed show it, and its degrees of freedom; None with one seed."""
+    each = [intervals.mean(one["reply"], one["tokens"], conversations)[0] for one in fixed]
+    known = intervals.of_seeds([each])
+    return known and (2 * known[0], known[1])
 
 
 def _broken(found: dict, fault: str) -> bool:
@@ -139,7 +147,7 @@ def told(made: dict) -> list[str]:
     """The proof as the terminal says it: the sentence, and a line for each fault."""
     lines = [made["sentence"]]
     if made["helped"]:
-        lines.append(f"The true replies are {more_likely(made['helped']['nats_per_reply_token'])} than as it was.")
+        lines.append(f"Since the fix, the true replies are {more_likely(made['helped']['nats_per_reply_token'])}.")
     for one in made["faults"]:
         lines.append(f"{one['fault'][:1].upper()}{one['fault'][1:]}: {cost_in_words(one)}.")
     return lines

@@ -68,10 +68,10 @@ def _pair(example: dict) -> tuple:
     return tuple(" ".join(text.split()) for text in texts[-2:])
 
 
-def score(folder: Path, model: str, adapter: str | None, asked: dict, form: str, label: str) -> dict | None:
+def score(folder: Path, model: str, adapter: str | None, asked: dict, form: str, label: str, shared) -> dict | None:
     """One model's scores (as `likelihood.score` gives them) under one form of prompt; kept in `folder`. None where its
-    loss is not a number."""
+    loss is not a number. `shared`: what the layers below the adapter make of each row, for a model that has one."""
     one = {"model": model, "adapter": adapter}
-    kept = arms.scored(folder, one, asked["prompts"][form], asked["targets"], label)
+    kept = arms.scored(folder, one, asked["prompts"][form], asked["targets"], label, shared if adapter else None)
     found = {name: np.array(kept[name], float) for name in NUMBERS}
     return found if np.isfinite(found["reply"]).all() else None
