@@ -1,6 +1,6 @@
 """The same LoRA steps on the same data and model: by stock mlx-lm, by this project, and by PyTorch with PEFT.
 
-    python bench/training.py [--steps 14] [--rounds 2] [--torch PYTHON] [--reference]
+    python bench/training.py [--steps 14] [--rounds 2] [--layers 16] [--torch PYTHON] [--reference]
 
 Each contestant runs in a process of its own, one after another in every round, since these machines
 are noisy: the ratios count. Speed is in real tokens a second, padding not counted, without the first
@@ -26,6 +26,7 @@ CONTESTANTS = {
     "stock": "stock mlx_lm.lora, with the tuned BLAS",
     "same batches": "this project, on stock mlx-lm's batches and mask",
     "study": "this project",
+    "shared": "this project, the second time with the layers below shared",
     "torch": "PyTorch + PEFT, on stock mlx-lm's batches and mask",
 }
 
@@ -34,11 +35,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--steps", type=int, default=14)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--layers", type=int, default=SETTINGS["num_layers"], help="how many to train, of 30")
     parser.add_argument("--torch", default=sys.executable, help="a Python with torch and peft")
     parser.add_argument("--reference", action="store_true")
     parser.add_argument("--contestant", help=argparse.SUPPRESS)
     parser.add_argument("--batches", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    SETTINGS["num_layers"] = options.layers
     if options.contestant:
         run = torch if options.contestant == "torch" else mlx
         return print(json.dumps(run(options.contestant, options.steps, options.batches)))
@@ -65,6 +68,7 @@ def compare(options, batches: Path) -> None:
             steps = 4 if name == "stock, its own BLAS" else options.steps
             python = options.torch if name == "torch" else sys.executable
             arguments = ["--contestant", name, "--steps", str(steps), "--batches", str(batches)]
+            arguments += ["--layers", str(options.layers)]
             made = subprocess.run([python, __file__, *arguments], capture_output=True, text=True, cwd=ROOT)
             if made.returncode:
                 sys.exit(made.stderr)
@@ -80,6 +84,8 @@ def compare(options, batches: Path) -> None:
     for name in names:
         print(f"{CONTESTANTS[name]:52} {speed[name]:9.1f} {speed['study'] / speed[name]:8.2f}×")
     apart = max(abs(a - b) for a, b in zip(found["stock"][0]["losses"], found["same batches"][0]["losses"]))
+    sharing = max(abs(a - b) for a, b in zip(found["study"][0]["losses"], found["shared"][0]["losses"]))
+    print(f"Loss of a step, with and without sharing: {sharing:.1e} nats a token apart at most (aim: 1e-4)")
     print(f"Loss of a step, stock and this project on its batches: {apart:.1e} nats a token apart at most (aim: 1e-4)")
 
 
@@ -99,7 +105,7 @@ def prepared(contestant: str, steps: int, data: Path):
 
     subject = training.read(CONFIG, data)
     subject.config |= SETTINGS | {"iters": steps, "steps_per_eval": steps + 1, "save_every": steps + 1}
-    if contestant != "study":
+    if contestant not in ("study", "shared"):
         del subject.config["ftstudy"]
     return subject, base_models.load_tokenizer(subject.config["model"])
 
@@ -114,6 +120,7 @@ def mlx(contestant: str, steps: int, batches: str) -> dict:
     if contestant.startswith("stock"):
         return stock(steps, json.loads(Path(batches).read_text()))
     from ftstudy import training
+    from ftstudy.engine.hidden_states import HiddenStates
     from ftstudy.training import loop, run
 
     subject, _ = prepared(contestant, steps, Path(batches).parent / "train")
@@ -125,17 +132,21 @@ def mlx(contestant: str, steps: int, batches: str) -> dict:
         losses.append(loss)
         record(progress, at, loss, *more)
 
-    def timed_arrange(rows, start):
+    def timed_arrange(*given):
         nonlocal started
-        batch, size = arrange(rows, start)
-        tokens.append(size)
         started = time.perf_counter()
+        batch, size = arrange(*given)
+        tokens.append(size)
         return batch, size
 
     loop._record, run.arrange = timed_record, timed_arrange
-    with tempfile.TemporaryDirectory() as folder:
-        subject.config["adapter_path"] = folder + "/adapter"
-        training.train(subject, Path(folder) / "metrics.jsonl")
+    with HiddenStates(training.layers_to_share([subject])) as store:
+        for shared in [store, store] if contestant == "shared" else [None]:
+            for one in (seconds, tokens, losses):
+                one.clear()
+            with tempfile.TemporaryDirectory() as folder:
+                subject.config["adapter_path"] = folder + "/adapter"
+                training.train(subject, Path(folder) / "metrics.jsonl", shared=shared)
     return {"seconds": seconds, "tokens": tokens, "losses": losses}
 
 
