@@ -187,7 +187,7 @@ HEADLINES = {
     "replies_end": "Not usable yet: its replies do not end",
     "replies_sound": "Not usable yet: its replies are empty, loop, or are copied",
     "closer_in_style": "Not usable yet: it sounds no more like the person than its base",
-    "likelier": "Not usable yet: it is no better than its base",
+    "likelier": "Not usable yet: it is worse than its base",
     "beats_examples": "Not usable yet: its base does better with a few examples in the prompt",
     "beats_similar_examples": "Not usable yet: its base does better with similar past conversations in the prompt",
 }
@@ -197,6 +197,15 @@ HEADLINES = {
 def test_the_headline_says_why_it_is_not_usable(healthy, step):
     SPOILT[step](healthy)
     assert diagnosis.diagnose(healthy)["verdict"]["headline"] == HEADLINES[step]
+
+
+def test_a_model_that_got_worse_is_called_that_whatever_else_is_wrong(healthy):
+    healthy["comparison"]["differences"][0] = difference("tuned, aligned", "base, aligned", 0.0, 0.01)
+    assert diagnosis.diagnose(healthy)["verdict"]["headline"] == "Not usable yet: it is no better than its base"
+    spoil_likelihood(healthy)
+    spoil_end(healthy)
+    said = "Not usable yet: its replies do not end, and it is worse than its base"
+    assert diagnosis.diagnose(healthy)["verdict"]["headline"] == said
 
 
 def test_a_model_that_wrote_nothing_is_not_judged_by_its_replies(healthy):
@@ -392,6 +401,21 @@ def test_a_fault_that_the_audit_knows_explains_a_model_that_got_worse(healthy, c
     assert found["causes"][0]["cost"]["nats"] == 0.2 and found["causes"][0]["certainty"] == "likely"
 
 
+@pytest.mark.parametrize("last", [3.2, 4.0])
+@pytest.mark.parametrize(
+    "check, why", [("loss.on_prompt", ": most of it is on the prompt, not on the reply"), ("a", "")]
+)
+def test_a_loss_that_fell_while_the_model_got_worse_is_evidence(healthy, check, why, last):
+    spoil_likelihood(healthy)
+    healthy["format_audit"]["own_findings"] = [finding(check, "warning")]
+    trained(healthy)["curve"] = curve((0, 4.0), (500, 4.0), (1000, last))
+    lines = [
+        line for one in diagnosis.diagnose(healthy)["causes"] for line in one["evidence"] if "all the same" in line
+    ]
+    fell = f"the validation loss fell all the same, from 4.000 to 3.200{why}"
+    assert lines == ([fell] if last < 4 else [])
+
+
 def test_a_model_that_got_worse_without_a_known_reason_is_a_cause_of_its_own(healthy):
     spoil_likelihood(healthy)
     found = diagnosis.diagnose(healthy)
@@ -401,7 +425,8 @@ def test_a_model_that_got_worse_without_a_known_reason_is_a_cause_of_its_own(hea
     assert found["causes"][0]["cost"] == cost | {"share_of_gain": None}  # it gained nothing
     assert found["causes"][0]["evidence"] == [
         "the tuned model against its base, both prompted as in training: the true replies are 18% less likely "
-        "(+0.200 nats per token, 95% interval +0.180 to +0.220)"
+        "(+0.200 nats per token, 95% interval +0.180 to +0.220)",
+        "the validation loss fell all the same, from 4.000 to 3.200",
     ]
 
 

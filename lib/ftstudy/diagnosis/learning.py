@@ -168,12 +168,22 @@ def _hurt(found: dict) -> dict | None:
     return cause(
         "training_hurt",
         "Training made the model worse than its base",
-        [f"the tuned model against its base, both prompted as in training: {said(row)}"],
+        [f"the tuned model against its base, both prompted as in training: {said(row)}", *_unnoticed(found)],
         "Nothing else that was found explains it. Train with a tenth of the learning rate, and read some of the rows.",
         cost=cost_of(row, found),
         severity="error",
         explained_by=(*SPOILS, "few_rows"),
     )
+
+
+def _unnoticed(found: dict) -> list[str]:
+    """Why nobody who watched the training saw that it hurt."""
+    losses = found["losses"]
+    if len(losses) < 2 or losses[-1][1] >= losses[0][1]:
+        return []
+    line = f"the validation loss fell all the same, from {number(losses[0][1])} to {number(losses[-1][1])}"
+    on_prompt = any(one["check"] == "loss.on_prompt" for one in found["findings"])
+    return [f"{line}: most of it is on the prompt, not on the reply" if on_prompt else line]
 
 
 def _no_better(found: dict) -> dict | None:

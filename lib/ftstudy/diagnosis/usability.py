@@ -43,18 +43,21 @@ def judge(found: dict, void: dict | None = None) -> dict:
     return {
         "usable": usable,
         "step": step,
-        "headline": _headline(usable, step, void),
+        "headline": _headline(usable, step, void, found),
         "sentence": sentence,
         "steps": steps,
     }
 
 
-def _headline(usable: bool | None, step: str | None, void: dict | None) -> str:
+def _headline(usable: bool | None, step: str | None, void: dict | None, found: dict) -> str:
     if void:
         return "This run is void"
     if usable:
         return "Usable: it replies more as the person does than its base"
-    return f"{'Not usable yet' if usable is False else 'Not known yet'}: {SHORT[step][usable is None]}"
+    why, row = SHORT[step][usable is None], evidence.gain(found, found["app"])
+    if usable is False and row["verdict"] == "worse":
+        why = WORSE if step == "likelier" else f"{why}, and {WORSE}"
+    return f"{'Not usable yet' if usable is False else 'Not known yet'}: {why}"
 
 
 def _all_held(found: dict) -> str:
@@ -181,6 +184,7 @@ SHORT = {  # a step -> what it means if it fails, and if it can't be told
         "it can't be told apart from its base with similar past conversations in the prompt",
     ),
 }
+WORSE = "it is worse than its base"
 NEEDED = ("measured", "enough_data")  # without these, nothing can be told
 
 
