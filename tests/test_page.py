@@ -598,7 +598,7 @@ def test_a_proof_is_on_the_first_screen_and_in_a_section_of_its_own(tmp_path):
     assert "likelihood, once fixed" in said and "+36%" in said
     section = text_of(html[html.index('<section id="proof"') : html.index('<section id="replies"')])
     assert "0.500 (0.400 to 0.600)" in section and "not distinguishable" in section and "not measured alone" in section
-    assert "shortened to 50% of its steps" in section and "2 held-out replies were left out" in section
+    assert "cut to 50 iterations at most" in section and "2 held-out replies were left out" in section
 
 
 def test_a_run_without_a_proof_says_nothing_of_one(tmp_path):

@@ -37,11 +37,13 @@ def run(options) -> int:
     inputs = audit.read(options.config, options.data, options.model, options.inference, options.owner)
     with only_one(folder):
         fixed = options.fixed or proving.fixed(inputs, folder)
-        planned = proof.plan(folder, inputs, fixed, proving.expected(folder), options.budget, options.seeds)
+        planned = proof.plan(
+            folder, inputs, fixed, proving.expected(folder), options.replies, options.budget, options.seeds
+        )
         say(planned["said"])
         if options.dry_run or not planned["faults"]:
             return 0
-        found = proof.prove(folder, planned, options.replies, say)
+        found = proof.prove(folder, planned, say)
     for line in proof.result.told(found):
         say(line)
     return 0 if found["helped"] and found["helped"]["verdict"] == "better" else 1

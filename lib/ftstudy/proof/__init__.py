@@ -9,14 +9,14 @@ result     each fault's cost with its interval, and the proof in a sentence
 from collections.abc import Callable
 from pathlib import Path
 
-from .. import audit, cost, repair
+from .. import audit, cost, repair, training
 from ..engine.hidden_states import HiddenStates
 from ..errors import StudyError
 from ..files import write_json
 from ..files.folders import make_folder
 from ..paths import shown
 from ..progress import remaining, seconds_left
-from . import budget, faults, result, scores, trainings
+from . import budget, faults, result, scores, speed, trainings
 
 FOLDER = "proof"  # in the run's folder
 ALL = 10**6  # layers, more than any model has: each training shares all that lie below its own adapter
@@ -24,32 +24,35 @@ NOTHING = "There is nothing to prove: the audit finds no fault that changes what
 
 
 def plan(
-    run: Path, inputs: audit.RunInputs, fixed: Path, expected: dict, limit: str = "", seeds: int = budget.SEEDS
+    run: Path,
+    inputs: audit.RunInputs,
+    fixed: Path,
+    expected: dict,
+    replies: int,
+    limit: str = "",
+    seeds: int = budget.SEEDS,
 ) -> dict:
     """What `prove` will train: `budget.plan` with what `faults.read` returns, and `said`, the plan in a sentence.
 
     `inputs`: the fine-tune as it was; `fixed`: the folder of its repaired copy; `expected`: what each fault is expected
-    to cost; `limit`: the time for all trainings, "" for no limit. Raises StudyError if there is nothing to prove.
+    to cost; `replies`: how many held-out replies to measure on; `limit`: the time for everything, "" for no limit.
+    Raises StudyError if `limit` is no time, or the copy can't be read.
     """
-    found = faults.read(inputs, fixed)
+    seconds, found = budget.seconds(limit), faults.read(inputs, fixed)
     trained = [one["id"] for one in found["faults"] if one["id"] != faults.PROMPT]
-    each = _seconds(run / FOLDER, inputs, found["left_in"](frozenset())["config"])
-    planned = budget.plan(trained, budget.seconds(limit), each, expected, seeds)
+    forms = 1 + (len(trained) < len(found["faults"]))
+    length = {which: trainings.iterations(found["left_in"](which)) for which in faults.sets(trained)}
+    took = speed.measured(run, run / FOLDER, inputs, replies, forms)
+    planned = budget.plan(trained, length.__getitem__, seconds, took, expected, seeds)
     said = budget.said(planned, found["faults"]) if found["faults"] else NOTHING
-    return found | planned | {"trained": trained, "fixed": fixed, "said": said}
+    return found | planned | {"trained": trained, "fixed": fixed, "replies": replies, "said": said}
 
 
-def _seconds(folder: Path, inputs: audit.RunInputs, config: dict) -> float | None:
-    """The seconds of one training, by those that ran here before; None if none has."""
-    each = trainings.seconds_per_iteration(folder)
-    return each and each * config.get("iters", inputs.config["iters"])
-
-
-def prove(run: Path, plan: dict, replies: int, tell: Callable[[str], None] = print) -> dict:
+def prove(run: Path, plan: dict, tell: Callable[[str], None] = print) -> dict:
     """Train and measure what was planned, and write the result to the run's proof.json; also returned.
 
-    What an earlier, interrupted proof has trained and measured is kept. `replies`: how many held-out replies to measure
-    on. Raises StudyError if a training can't be started, or no reply is left to measure on.
+    What an earlier, interrupted proof has trained and measured is kept. Raises StudyError if the repaired copy can't be
+    trained, or no reply is left to measure on.
     """
     started, folder = cost.clock(), run / FOLDER
     if not plan["faults"]:
@@ -58,18 +61,18 @@ def prove(run: Path, plan: dict, replies: int, tell: Callable[[str], None] = pri
     make_folder(folder)
     named = [(which, seed, faults.name_of(which, plan["trained"])) for which, seed in plan["trainings"]]
     read = {
-        (which, seed): trainings.prepare(folder, plan["left_in"](which), name, seed, plan["share"])
+        (which, seed): trainings.prepare(folder, plan["left_in"](which), name, seed, plan["most"])
         for which, seed, name in named
     }
     fixed = audit.read(plan["fixed"] / repair.CONFIG)
     has_prompt = any(one["id"] == faults.PROMPT for one in plan["faults"])
-    asked = scores.asked(fixed, list(read.values()), plan["profile"] if has_prompt else None, replies)
+    asked = scores.asked(fixed, list(read.values()), plan["profile"] if has_prompt else None, plan["replies"])
     model = fixed.config["model"]
     with HiddenStates(ALL, folder) as shared:
         found, done = _measured(folder, named, read, model, asked, plan, shared, tell)
-    measured = result.result(found, plan["faults"], plan["chosen"], asked) | {
+    measured = result.result(found, plan["faults"], plan["chosen"], _idle(read, plan["chosen"]), asked) | {
         "trainings": [{key: value for key, value in one.items() if key != "seconds"} for one in done],
-        "share": plan["share"],
+        "most": plan["most"] if plan["cut"] else None,
         "edited": plan["edited"],
         "fixed_copy": shown(plan["fixed"]),
         "replies": len(asked["targets"]),
@@ -105,6 +108,13 @@ def _measured(
             found[which, seed, form] = score(made["adapter"], form, label) if made["adapter"] else None
         spent.append(cost.clock() - begun)
     return found, done
+
+
+def _idle(read: dict, chosen: list[str]) -> list[str]:
+    """The faults with which training is the same as without: a setting that nothing reads, or one beyond the cut."""
+    fixed = training.run_id(read[frozenset(), 0])
+    alone = {one: read.get((frozenset({one}), 0)) for one in chosen}
+    return [one for one, inputs in alone.items() if inputs and training.run_id(inputs) == fixed]
 
 
 def _forms(which: frozenset, plan: dict, asked: dict) -> list[str]:

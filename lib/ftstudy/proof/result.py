@@ -11,11 +11,11 @@ from .faults import PROMPT
 from .scores import AS_WAS, FIXED
 
 
-def result(found: dict, faults: list[dict], chosen: list[str], asked: dict) -> dict:
+def result(found: dict, faults: list[dict], chosen: list[str], idle: list[str], asked: dict) -> dict:
     """The content of proof.json, but for what was trained.
 
     `found`: (set or "base", seed, form of the prompt) -> scores, None where training gave no usable model; `faults`: from
-    `faults.read`; `chosen`: those that were trained alone.
+    `faults.read`; `chosen`: those that were trained alone; `idle`: those with which training is the same as without.
     """
     trained = frozenset(one["id"] for one in faults if one["id"] != PROMPT)
     names, form = asked["conversations"], AS_WAS if AS_WAS in asked["prompts"] else FIXED
@@ -38,7 +38,8 @@ def result(found: dict, faults: list[dict], chosen: list[str], asked: dict) -> d
             cost = minus(seeds(frozenset(), AS_WAS), fixed)
         else:
             cost = minus(seeds(frozenset({one["id"]}), FIXED), fixed) if one["id"] in chosen else None
-        rows.append(one | {"cost": cost, "broken": _broken(found, one["id"])})
+        is_idle = one["id"] in idle
+        rows.append(one | {"cost": None if is_idle else cost, "idle": is_idle, "broken": _broken(found, one["id"])})
     helped = minus(fixed, was)
     families.correct(
         [row for row in (*against.values(), helped) if row], "the fine-tune as it was, as fixed, and its base"
@@ -158,7 +159,7 @@ def cost_in_words(one: dict) -> str:
     if one["broken"]:
         return "left in alone, training gives no usable model"
     if not one["cost"]:
-        return "not measured alone"
+        return "left in alone, training is the same" if one["idle"] else "not measured alone"
     row = one["cost"]
     said = f"left in alone, the true replies are {effect(row['nats_per_reply_token'], row['interval'])}"
     return said if row["verdict"] != intervals.EQUAL else f"{said}: not distinguishable from none"

@@ -25,11 +25,17 @@ KEPT = "trainings.json"
 PARTS = 4  # of a training: after each, its state is saved
 
 
-def prepare(folder: Path, draft: dict, name: str, seed: int, share: float) -> audit.RunInputs:
-    """Write what one training reads, below `folder`, and read it as the trainer does. `seed`: added to the config's own.
+def iterations(draft: dict) -> int:
+    """How long a draft trains."""
+    return int(draft["config"].get("iters") or CONFIG_DEFAULTS["iters"])
+
+
+def prepare(folder: Path, draft: dict, name: str, seed: int, most: int) -> audit.RunInputs:
+    """Write what one training reads, below `folder`, and read it as the trainer does. `seed`: added to the config's own;
+    `most`: its iterations at most.
 
     Rows are written once for all trainings that share them. A config without the study's own block is trained as mlx-lm
-    trains: the last weights are kept, so there is no validation.
+    trains: the last weights are kept, so there is no validation. Keys that mlx-lm doesn't read are left out.
     """
     data = folder / f"rows-{_digest(draft['rows'])}"
     make_folder(data)
@@ -38,10 +44,10 @@ def prepare(folder: Path, draft: dict, name: str, seed: int, share: float) -> au
             write_jsonl(data / f"{split}.jsonl", found)
     label = name.replace(" ", "-") + (f"-seed{seed + 1}" if seed else "")
     path = folder / f"{label}.yaml"
-    config = CONFIG_DEFAULTS | draft["config"]
-    changes = {"iters": config["iters"], "seed": config["seed"] + seed, "train": True}
+    config = {key: value for key, value in draft["config"].items() if key in CONFIG_DEFAULTS or key == "ftstudy"}
+    changes = {"iters": iterations(draft), "seed": config.get("seed", CONFIG_DEFAULTS["seed"]) + seed, "train": True}
     changes |= {"data": shown(data), "adapter_path": shown(folder / label)}
-    config = shortened(draft["config"] | changes, share)
+    config = shortened(config | changes, most)
     config |= {"save_every": -(-config["iters"] // PARTS)}  # what a stopped proof goes on from
     config |= {"val_batches": 0} if configs.study(config) is None else {}
     write_text(path, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
@@ -56,10 +62,9 @@ def train(folder: Path, inputs: audit.RunInputs, **more) -> dict:
     """The result of one training: `run_id`, `adapter` (None if training gave none), `iterations`, `stopped` (why it ended
     early, or None), `diverged` and `seconds`. Read from `folder` if it is there already. `more`: for `training.train`."""
     name, run = Path(inputs.where).stem, training.run_id(inputs)
-    target = absolute(inputs.config["adapter_path"])
-    known = _known(folder).get(name)
-    if known and known["run_id"] == run and (known["adapter"] is None or adapters.run_of(target) == run):
-        return known
+    for known in _known(folder).values():  # under any name: two sets of faults can come to the same training
+        if known["run_id"] == run and (known["adapter"] is None or adapters.run_of(absolute(known["adapter"])) == run):
+            return known
     started = clock()
     result = {"run_id": run, "adapter": None, "iterations": inputs.config["iters"], "stopped": None, "diverged": False}
     try:
@@ -77,10 +82,3 @@ def _known(folder: Path) -> dict:
         return read_json(folder / KEPT)
     except (OSError, ValueError):
         return {}  # nothing was trained yet, or the file is damaged: then it is trained again
-
-
-def seconds_per_iteration(folder: Path) -> float | None:
-    """How long an iteration took here, on average; None if no training has run."""
-    done = [one for one in _known(folder).values() if one["adapter"]]
-    steps = sum(one["iterations"] for one in done)
-    return sum(one["seconds"] for one in done) / steps if steps else None

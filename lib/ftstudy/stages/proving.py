@@ -19,9 +19,11 @@ def stage(choices: dict, folder: Path) -> dict:
     def do() -> None:
         read = (choices["config"], choices["data"] or None, choices["model"] or None)
         inputs = audit.read(*read, choices["inference"] or None, choices["owner"] or None)
-        planned = proof.plan(folder, inputs, fixed(inputs, folder), expected(folder), choices["budget"])
+        planned = proof.plan(
+            folder, inputs, fixed(inputs, folder), expected(folder), choices["replies"], choices["budget"]
+        )
         print(planned["said"], flush=True)
-        made = proof.prove(folder, planned, choices["replies"], lambda line: print(f"  {line}", flush=True))
+        made = proof.prove(folder, planned, lambda line: print(f"  {line}", flush=True))
         print(*proof.result.told(made), sep="\n", flush=True)
 
     return {
@@ -40,9 +42,9 @@ def fixed(inputs: audit.RunInputs, folder: Path) -> Path:
     """The folder of the run's repaired copy: the one that is there, which somebody may have edited, or written now."""
     copy = folder / FIXED
     if not (copy / repair.CONFIG).is_file():
-        draft, _ = repair.repaired(repair.read(inputs), inputs, repair.REPAIRS)
+        draft, made = repair.repaired(repair.read(inputs), inputs, repair.REPAIRS)
         with replace_folder(copy) as new:
-            repair.write(draft, new, inputs, copy)
+            repair.write(draft, new, inputs, made, copy)
         print(f"The repaired copy: {shown(copy)}", flush=True)
     return copy
 

@@ -53,7 +53,9 @@ def read(inputs: audit.RunInputs, tokenizer) -> Batches:
         raise StudyError(f"No row to train on in {split.where}. Extract it again.")
     arguments = types.SimpleNamespace(**{**config, "data": str(inputs.folder), "train": True, "test": False})
     train_set, valid_set, _ = datasets.load_dataset(arguments, tokenizer)
-    validation = stock_once(valid_set, size, limit, config["val_batches"]) if len(valid_set) and config["val_batches"] else []
+    validation = (
+        stock_once(valid_set, size, limit, config["val_batches"]) if len(valid_set) and config["val_batches"] else []
+    )
     drawn, sample = lambda skip: stock(train_set, size, limit, seed, skip), lambda: stock_sample(train_set, limit)
     return Batches(drawn, validation, sample, [])
 

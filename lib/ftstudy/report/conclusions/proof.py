@@ -12,8 +12,10 @@ def proof(found: dict) -> str:
     said.append("A fault's cost is the difference to the fine-tune as fixed when this fault alone is left in.")
     if found["shares"]:
         said.append("Shares are Shapley's, over every combination of faults: they add up to the whole difference.")
-    if found["share"] < 1:
-        said.append(f"To stay within the budget, every training was shortened to {found['share']:.0%} of its steps.")
+    if found["most"]:
+        said.append(
+            f"To stay within the budget, every training was cut to {count(found['most'], 'iteration')} at most."
+        )
     if found["seen"]:
         said.append(
             f"{count(found['seen'], 'held-out reply', 'held-out replies')} were left out: training rows have them."
