@@ -204,8 +204,12 @@ def test_a_model_that_got_worse_is_called_that_whatever_else_is_wrong(healthy):
     assert diagnosis.diagnose(healthy)["verdict"]["headline"] == "Not usable yet: it is no better than its base"
     spoil_likelihood(healthy)
     spoil_end(healthy)
-    said = "Not usable yet: its replies do not end, and it is worse than its base"
-    assert diagnosis.diagnose(healthy)["verdict"]["headline"] == said
+    verdict = diagnosis.diagnose(healthy)["verdict"]
+    assert verdict["headline"] == "Not usable yet: it is worse than its base, and its replies do not end"
+    first, second = (
+        next(one["sentence"] for one in verdict["steps"] if one["step"] == step) for step in ("likelier", "replies_end")
+    )
+    assert verdict["sentence"] == f"Don't use this fine-tune yet. {first} {second}"
 
 
 def test_a_model_that_wrote_nothing_is_not_judged_by_its_replies(healthy):

@@ -36,7 +36,7 @@ def judge(found: dict, void: dict | None = None) -> dict:
     if decided is None:
         usable, sentence = True, f"Use it. {_all_held(found)}"
     elif failed and failed["step"] not in NEEDED:
-        usable, sentence = False, f"Don't use this fine-tune yet. {decided['sentence']}"
+        usable, sentence = False, f"Don't use this fine-tune yet. {_worse(found, decided['step'])}{decided['sentence']}"
     else:
         usable, sentence = None, f"It can't be told yet whether this fine-tune is usable. {decided['sentence']}"
     step = decided and decided["step"]
@@ -49,6 +49,13 @@ def judge(found: dict, void: dict | None = None) -> dict:
     }
 
 
+def _worse(found: dict, step: str) -> str:
+    """That the model is worse than its base, where that isn't the step that decided: nothing says more."""
+    passed, sentence = _likelier(found)
+    is_worse = passed is False and evidence.gain(found, found["app"])["verdict"] == "worse"
+    return f"{sentence} " if is_worse and step != "likelier" else ""
+
+
 def _headline(usable: bool | None, step: str | None, void: dict | None, found: dict) -> str:
     if void:
         return "This run is void"
@@ -56,7 +63,7 @@ def _headline(usable: bool | None, step: str | None, void: dict | None, found: d
         return "Usable: it replies more as the person does than its base"
     why, row = SHORT[step][usable is None], evidence.gain(found, found["app"])
     if usable is False and row["verdict"] == "worse":
-        why = WORSE if step == "likelier" else f"{why}, and {WORSE}"
+        why = WORSE if step == "likelier" else f"{WORSE}, and {why}"
     return f"{'Not usable yet' if usable is False else 'Not known yet'}: {why}"
 
 
