@@ -57,6 +57,11 @@ def test_a_tight_budget_cuts_all_alike_first_then_leaves_out_seeds_and_then_the_
     )
 
 
+def test_a_budget_for_no_proof_at_all_is_refused_with_what_it_would_take():
+    with pytest.raises(StudyError, match="2 trainings of 50 iterations at most, would take about 70 s here"):
+        planned(30)
+
+
 def test_a_short_training_is_a_fault_and_not_shortened_by_the_budget_first():
     plan = planned(600, length=lambda which: 60 if "under_trained" in which else 8590)
     assert 60 <= plan["most"] < 8590 and plan["chosen"] == NAMES
@@ -71,7 +76,11 @@ def test_a_short_training_is_a_fault_and_not_shortened_by_the_budget_first():
     st.integers(1, 10_000),
 )
 def test_every_plan_trains_as_it_was_and_as_fixed_and_each_chosen_fault(names, limit, speed, seeds, short, long):
-    plan = budget.plan(names, lambda which: short if which else long, limit, speed, {}, seeds)
+    try:
+        plan = budget.plan(names, lambda which: short if which else long, limit, speed, {}, seeds)
+    except StudyError as error:
+        assert limit is not None and speed is not None and "Even the shortest proof" in str(error)
+        return
     trained = [which for which, seed in plan["trainings"] if seed == 0]
     assert frozenset() in trained and frozenset(names) in trained and len(set(trained)) == len(trained)
     assert all(frozenset({one}) in trained for one in plan["chosen"]) and 1 <= plan["most"] <= max(short, long)

@@ -40,8 +40,9 @@ def plan(
 
     `trained`: the ids of the faults that training has; `length`: a set -> its iterations; `limit`: the seconds for
     everything; `speed`: the seconds of an iteration, and those of a training's scoring; `expected`: a fault -> what it is
-    expected to cost, in any unit. Within the limit all trainings are cut to the same length, down to LEAST; then seeds are
-    left out, then the faults that are expected to cost least.
+    expected to cost, in any unit. Within the limit all trainings are cut to the same length, down to LEAST; then seeds
+    are left out, then the faults that are expected to cost least. Raises StudyError if the limit is too little even
+    then.
     """
     ranked = sorted(trained, key=lambda one: -expected.get(one, 0.0))
     for chosen, repeats in [(ranked, seeds), *((ranked[:most], 1) for most in range(len(ranked), -1, -1))]:
@@ -51,8 +52,15 @@ def plan(
         if limit is not None and speed:
             steps = (limit - len(lengths) * speed[1]) / speed[0]
             most = max(1, bisect_right(range(longest + 1), steps, key=lambda most: _total(lengths, most)) - 1)
-        if most >= min(longest, max(FEW, min(math.ceil(LEAST * longest), *lengths))):
+        least = min(longest, max(FEW, min(math.ceil(LEAST * longest), *lengths)))
+        if most >= least:
             break
+    else:
+        needed = _total(lengths, least) * speed[0] + len(lengths) * speed[1]
+        raise StudyError(
+            f"Even the shortest proof, {count(len(lengths), 'training')} of {count(least, 'iteration')} at most, would take "
+            f"about {span(needed)} here. Give it that much with BUDGET=… or --budget, or ask for fewer replies."
+        )
     time = speed and _total(lengths, most) * speed[0] + len(lengths) * speed[1]
     chosen = [one for one in trained if one in chosen]
     return {"trainings": trainings, "chosen": chosen, "most": most, "cut": most < longest, "seconds": time}

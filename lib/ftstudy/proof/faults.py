@@ -24,7 +24,10 @@ def read(inputs: audit.RunInputs, folder: Path) -> dict:
     if the copy can't be read.
     """
     draft = repair.read(inputs)
-    fixed, made = repair.repaired(draft, inputs, repair.REPAIRS)
+    of_app = [one for one in repair.REPAIRS if one.part == "app"]  # after all others, and training doesn't read it
+    repaired = repair.repairing(draft, inputs, [one for one in repair.REPAIRS if one not in of_app])
+    fixed, made = repaired(frozenset())
+    made = made + repair.repaired(fixed, inputs, of_app)[1]
     copy = repair.read(audit.read(folder / repair.CONFIG))
     edited = [part for part in ("config", "rows") if _own(copy[part], part) != _own(fixed[part], part)]
     faults, repairs = {}, {}  # a fault's id -> the ids of its repairs
@@ -36,8 +39,7 @@ def read(inputs: audit.RunInputs, folder: Path) -> dict:
             repairs.setdefault(id_, set()).add(one.id)
 
     def left_in(some: frozenset) -> dict:
-        without = set().union(*(repairs[id_] for id_ in some))
-        found, _ = repair.repaired(draft, inputs, repair.REPAIRS, without=without)
+        found, _ = repaired(frozenset().union(*(repairs[id_] for id_ in some)))
         return {
             "config": _edited(copy["config"], found["config"], fixed["config"]),
             "rows": copy["rows"] if found["rows"] == fixed["rows"] else found["rows"],

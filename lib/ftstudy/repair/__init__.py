@@ -14,7 +14,7 @@ from .. import engine  # noqa: F401  before MLX is imported
 
 # isort: split
 
-from .kinds import Repair, repaired  # before the repairs, which need it
+from .kinds import Repair, repaired, repairing  # before the repairs, which need it
 
 # isort: split
 
@@ -22,7 +22,7 @@ from . import app, config, draft, keys, lengths, refused, rows, splits
 from .draft import read
 from .folder import CONFIG, write
 
-__all__ = ["CONFIG", "REPAIRS", "Repair", "read", "repaired", "write"]
+__all__ = ["CONFIG", "REPAIRS", "Repair", "read", "repaired", "repairing", "write"]
 # In the order in which they run: how long a run is depends on its rows, and a schedule on how long it is.
 REPAIRS = (
     *draft.REPAIRS,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import cache
 
 
 @dataclass(frozen=True)
@@ -22,10 +23,22 @@ def repaired(draft: dict, inputs, repairs: Collection[Repair], without: Collecti
 
     `inputs`: the `audit.RunInputs` of the fine-tune as it was. The repairs run in the order given.
     """
-    made = []
-    for repair in repairs:
-        if repair.id not in without:
-            draft, notes = repair.apply(draft, inputs)
-            if notes:
-                made.append((repair, notes))
-    return draft, made
+    return repairing(draft, inputs, repairs)(frozenset(without))
+
+
+def repairing(draft: dict, inputs, repairs: Collection[Repair]) -> Callable[[frozenset], tuple[dict, list]]:
+    """`repaired` as a function of what it is `without`, which keeps the steps that several calls have in common."""
+    repairs = list(repairs)
+
+    @cache
+    def after(steps: int, without: frozenset) -> tuple[dict, list]:
+        if not steps:
+            return draft, []
+        repair, earlier = repairs[steps - 1], {one.id for one in repairs[: steps - 1]}
+        found, made = after(steps - 1, without & earlier)
+        if repair.id in without:
+            return found, made
+        found, notes = repair.apply(found, inputs)
+        return found, made + [(repair, notes)] * bool(notes)
+
+    return lambda without: after(len(repairs), frozenset(without))
