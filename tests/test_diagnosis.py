@@ -580,11 +580,13 @@ def test_each_command_is_one_that_a_shell_takes_as_meant(healthy):
     found = diagnosis.diagnose(healthy, "mine")
     void, known = (shlex.split(one["prove"]) for one in found["causes"])
     assert void == ["ftstudy", "audit", "--config", nasty, "--adapter", "an adapter"]
-    assert known == ["ftstudy", "diagnose", nasty, "--adapter", "an adapter", "--run", "mine"]
+    assert known == ["ftstudy", "prove", nasty, "--run", "mine"]
+    assert shlex.split(found["causes"][1]["apply"]) == ["ftstudy", "fix", nasty, "--out", "reports/mine/fixed"]
+    assert shlex.split(found["again"]) == ["ftstudy", "diagnose", nasty, "--adapter", "an adapter", "--run", "mine"]
 
 
-def test_what_the_study_trains_is_proved_by_the_whole_study(healthy):
-    healthy["format_audit"]["own_findings"] = [finding("data.speaker_tag")]
+def test_what_no_repair_takes_away_is_proved_by_the_whole_study(healthy):
+    healthy["format_audit"]["own_findings"] = [finding("data.dominating_reply")]
     (cause,) = diagnosis.diagnose(healthy, "mine")["causes"]
     assert (cause["apply"], cause["prove"]) == ("", "make report RUN=mine CONFIG=my.yaml")
 

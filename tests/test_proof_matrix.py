@@ -1,0 +1,116 @@
+"""Staged faults on a small model that learns: each is fixed, and what the proof says it costs is what an independent,
+longer measurement finds.
+
+Every fault is put into the same healthy fine-tune, so that the fix of each leads back to it, and its trainings are shared.
+"""
+
+import contextlib
+import io
+import json
+
+import pytest
+import yaml
+from ftstudy import audit, proof, repair
+from ftstudy.files.folders import make_folder
+from ftstudy.stages import proving
+from staged_finetunes import CONFIG, rows_of_sam, templated, write_rows
+
+from ftstudy.demo import small_talk, tiny_chat  # isort: skip
+
+pytestmark = pytest.mark.slow
+HEALTHY = CONFIG | {"model": str(tiny_chat.FOLDER), "iters": 60, "learning_rate": 4e-4}
+SEEDS, OTHER_SEEDS, REPLIES = 3, 100, 60
+DRAFT = "Conversation:\n{context}\n\nWrite the next message."
+
+
+def replies(change):
+    """Rows whose replies are changed; `change`: (number of the row, reply) -> reply."""
+
+    def changed(splits):
+        return {
+            split: [
+                row
+                | {
+                    "messages": [
+                        *row["messages"][:-1],
+                        row["messages"][-1] | {"content": change(at, row["messages"][-1]["content"])},
+                    ]
+                }
+                for at, row in enumerate(rows)
+            ]
+            for split, rows in splits.items()
+        }
+
+    return changed
+
+
+def copies(splits):
+    """Half of the training rows are copies of the other half's first row."""
+    rows = splits["train"]
+    return splits | {"train": rows + [rows[0]] * len(rows)}
+
+
+def as_sharegpt(row):
+    names = {"system": "system", "user": "human", "assistant": "gpt"}
+    return {"conversations": [{"from": names[one["role"]], "value": one["content"]} for one in row["messages"]]}
+
+
+FAULTS = {
+    "learning_rate": {"config": {"learning_rate": 0.05}},
+    "too low a rate": {"id": "learning_rate", "config": {"learning_rate": 1e-7}},
+    "prompt_trained": {"config": {"mask_prompt": False}},
+    "under_trained": {"config": {"iters": 2}},
+    "replies_cut": {"config": {"max_seq_length": 48}},
+    "config.lora_scale": {"config": {"lora_parameters": {"rank": 8, "scale": 400.0, "dropout": 0.0}}},
+    "settings_ignored": {
+        "config": {"lora_parameters": None, "num_layers": None, "lora_rank": 8, "lora_alpha": 32, "lora_layers": 4}
+    },
+    "speaker_tags": {"rows": replies(lambda at, text: f"{small_talk.OWNER}: {text}")},
+    "templated_content": {"rows": templated},
+    "empty_turns": {"rows": replies(lambda at, text: "" if at % 2 else text)},
+    "data.odd_characters": {"rows": replies(lambda at, text: f"{text} it’s déjà vu".encode().decode("cp1252"))},
+    "same_rows": {"rows": copies},
+    "prompt": {"app": {"user": DRAFT}},
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A folder in which the trainings of all faults are kept."""
+    folder = tmp_path_factory.mktemp("proofs")
+    with contextlib.chdir(folder):
+        yield folder
+
+
+def staged(project, name):
+    """The fine-tune with this fault, as an audit reads it."""
+    fault = FAULTS[name]
+    folder = project / name.replace(" ", "-")
+    make_folder(folder)
+    write_rows(folder / "data", fault.get("rows", dict)(rows_of_sam()))
+    config = (
+        HEALTHY | {"data": str(folder / "data"), "adapter_path": str(folder / "adapters")} | fault.get("config", {})
+    )
+    config = {key: value for key, value in config.items() if value is not None}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    (folder / "app.yaml").write_text(yaml.safe_dump({"kind": "messages"} | fault.get("app", {})))
+    return audit.read(folder / "config.yaml", inference=str(folder / "app.yaml"))
+
+
+def proved(run, inputs, fixed, seeds=SEEDS, replies=REPLIES):
+    plan = proof.plan(run, inputs, fixed, {}, replies, seeds=seeds)
+    return proof.prove(run, plan, lambda line: None)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_staged_fault_is_fixed_and_its_proof_holds_what_a_longer_measurement_finds(name, project):
+    id_, inputs = FAULTS[name].get("id", name), staged(project, name)
+    run = project / "reports" / name.replace(" ", "-")
+    with contextlib.redirect_stdout(io.StringIO()):
+        fixed = proving.fixed(inputs, run)
+    left = audit.check(audit.read(fixed / repair.CONFIG))["findings"]
+    assert [one for one in left if one["severity"] == "error"] == []
+
+    made = proved(run, inputs, fixed)
+    assert id_ in {one["id"] for one in made["faults"]}
+    print(json.dumps({name: made["helped"]}))
