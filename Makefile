@@ -62,6 +62,8 @@ INFERENCE ?= historical
 # The same chats, so the same rows as the demo's.
 ifeq ($(RUN),broken)
 CONFIG ?= ft_configs/broken_135m_lora_variable.yaml
+PROVE ?= 1
+BUDGET ?= 8m
 DATA ?= data
 endif
 endif

@@ -479,7 +479,7 @@ def test_a_loss_that_rises_means_a_learning_rate_too_high(healthy):
     trained(healthy)["curve"] = [{"iteration": at, "validation_loss": 4.0 + at / 500} for at in (0, 500, 1000)]
     found = diagnosis.diagnose(healthy)
     assert ids(found) == ["learning_rate"]
-    assert found["causes"][0]["apply"] == ""  # of a config that is the user's own, which no command edits
+    assert found["causes"][0]["apply"] == "ftstudy fix my.yaml --out fixed"
     healthy["format_audit"]["given"]["existing"] = True
     command = diagnosis.diagnose(healthy)["causes"][0]["apply"]
     assert command == "mlx_lm.lora --config my.yaml --train --data rows --learning-rate 1e-05"
@@ -581,7 +581,7 @@ def test_each_command_is_one_that_a_shell_takes_as_meant(healthy):
     void, known = (shlex.split(one["prove"]) for one in found["causes"])
     assert void == ["ftstudy", "audit", "--config", nasty, "--adapter", "an adapter"]
     assert known == ["ftstudy", "prove", nasty, "--run", "mine"]
-    assert shlex.split(found["causes"][1]["apply"]) == ["ftstudy", "fix", nasty, "--out", "reports/mine/fixed"]
+    assert shlex.split(found["causes"][1]["apply"]) == ["ftstudy", "fix", nasty, "--run", "mine"]
     assert shlex.split(found["again"]) == ["ftstudy", "diagnose", nasty, "--adapter", "an adapter", "--run", "mine"]
 
 
@@ -750,12 +750,12 @@ def test_a_fault_that_a_repair_takes_away_has_the_commands_to_fix_and_to_prove_i
     found = [finding("data.speaker_tag"), finding("loss.on_prompt", "warning")]
     healthy["format_audit"] |= {"own_findings": found, "asked_for": "my app.yaml"}
     for cause in diagnosis.diagnose(healthy, "mine")["causes"]:
-        assert cause["apply"] == "ftstudy fix my.yaml --inference 'my app.yaml' --out reports/mine/fixed"
+        assert cause["apply"] == "ftstudy fix my.yaml --inference 'my app.yaml' --run mine"
         assert cause["prove"] == "ftstudy prove my.yaml --inference 'my app.yaml' --run mine"
 
 
 def test_what_makes_a_run_void_is_proved_fixed_by_the_audit_of_the_copy(healthy):
     healthy["format_audit"]["own_findings"] = [finding("data.bad_json")]
     (cause,) = diagnosis.diagnose(healthy, "mine")["causes"]
-    assert cause["apply"] == "ftstudy fix my.yaml --out reports/mine/fixed"
+    assert cause["apply"] == "ftstudy fix my.yaml --run mine"
     assert cause["prove"] == "ftstudy audit --config reports/mine/fixed/config.yaml"

@@ -98,7 +98,7 @@ def staged(project, name):
 
 
 def proved(run, inputs, fixed, seeds=SEEDS, replies=REPLIES):
-    plan = proof.plan(run, inputs, fixed, {}, replies, seeds=seeds)
+    plan = proof.plan(run, inputs, fixed, {"expected": {}, "measured": {}}, replies, seeds=seeds)
     return proof.prove(run, plan, lambda line: None)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from ..errors import StudyError
 from ..paths import absolute, shown
 from ..printable import say
-from .arguments import EXIT_CODES
+from .arguments import EXIT_CODES, run_folder
 from .layout import wrapped
 
 
@@ -16,7 +16,10 @@ def add(parsers):
         epilog=EXIT_CODES,
     )
     parser.add_argument("config", type=absolute, help="an mlx-lm config, or an adapter_config.json")
-    parser.add_argument("--out", required=True, type=absolute, help="folder for the repaired copy")
+    parser.add_argument(
+        "--out", type=absolute, help="folder for the repaired copy (default: fixed in the run's folder)"
+    )
+    parser.add_argument("--run", default="", help="a run in reports/: what its diagnosis measured is repaired too")
     parser.add_argument("--data", type=absolute, help="data folder to use instead of the config's")
     parser.add_argument("--model", help="model to use instead of the config's")
     parser.add_argument(
@@ -33,11 +36,16 @@ def run(options) -> int:
     from .. import audit, repair
     from ..chat_format.owner import check_name
     from ..repair import folder
+    from ..stages import proving
 
     check_name(options.owner or "")
+    if not options.out and not options.run:
+        raise StudyError("Say where the repaired copy is to be written: --out FOLDER, or the name of a run with --run.")
+    run = run_folder(options.run) if options.run else None
+    options.out = options.out or run / proving.FIXED
     inputs = audit.read(options.config, options.data, options.model, options.inference, options.owner)
     known = _known(options.out, inputs)
-    draft = repair.read(inputs)
+    draft = repair.read(inputs, proving.diagnosed(run)["measured"] if run else None)
     steps = _steps(draft, inputs, repair)
     if not steps:
         return _nothing(audit.check(inputs, options.app, existing=False), inputs.where)

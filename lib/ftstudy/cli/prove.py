@@ -38,7 +38,7 @@ def run(options) -> int:
     with only_one(folder):
         fixed = options.fixed or proving.fixed(inputs, folder)
         planned = proof.plan(
-            folder, inputs, fixed, proving.expected(folder), options.replies, options.budget, options.seeds
+            folder, inputs, fixed, proving.diagnosed(folder), options.replies, options.budget, options.seeds
         )
         say(planned["said"])
         if options.dry_run or not planned["faults"]:

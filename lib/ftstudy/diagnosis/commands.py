@@ -19,8 +19,10 @@ def of(cause: dict, found: dict) -> dict:
 
 
 def _is_repaired(cause: dict) -> bool:
-    """Whether `ftstudy fix` takes away what the audit found."""
-    return not {check for one in repair.REPAIRS for check in one.checks}.isdisjoint(cause["checks"])
+    """Whether `ftstudy fix` takes away what the audit found, or a rate that did harm."""
+    return cause["id"] == "learning_rate" or not {check for one in repair.REPAIRS for check in one.checks}.isdisjoint(
+        cause["checks"]
+    )
 
 
 def _copy(found: dict) -> str:
@@ -28,7 +30,7 @@ def _copy(found: dict) -> str:
 
 
 def _fix(found: dict) -> str:
-    options = _options(_inputs(found) | {"out": _copy(found)})
+    options = _options(_inputs(found) | ({"run": found["run"]} if found["run"] else {"out": _copy(found)}))
     return _line("ftstudy", "fix", found["given"]["config"], *options)
 
 

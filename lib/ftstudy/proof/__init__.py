@@ -27,23 +27,23 @@ def plan(
     run: Path,
     inputs: audit.RunInputs,
     fixed: Path,
-    expected: dict,
+    known: dict,
     replies: int,
     limit: str = "",
     seeds: int = budget.SEEDS,
 ) -> dict:
     """What `prove` will train: `budget.plan` with what `faults.read` returns, and `said`, the plan in a sentence.
 
-    `inputs`: the fine-tune as it was; `fixed`: the folder of its repaired copy; `expected`: what each fault is expected
-    to cost; `replies`: how many held-out replies to measure on; `limit`: the time for everything, "" for no limit.
-    Raises StudyError if `limit` is no time, or the copy can't be read.
+    `inputs`: the fine-tune as it was; `fixed`: the folder of its repaired copy; `known`: what the run's diagnosis says,
+    `expected`, the cost of each fault, and `measured`, as for `repair.read`; `replies`: how many held-out replies to
+    measure on; `limit`: the time for everything, "" for no limit. Raises StudyError if `limit` is no time, or the copy can't be read.
     """
-    seconds, found = budget.seconds(limit), faults.read(inputs, fixed)
+    seconds, found = budget.seconds(limit), faults.read(inputs, fixed, known["measured"])
     trained = [one["id"] for one in found["faults"] if one["id"] != faults.PROMPT]
     forms = 1 + (len(trained) < len(found["faults"]))
     length = {which: trainings.iterations(found["left_in"](which)) for which in faults.sets(trained)}
     took = speed.measured(run, run / FOLDER, inputs, replies, forms)
-    planned = budget.plan(trained, length.__getitem__, seconds, took, expected, seeds)
+    planned = budget.plan(trained, length.__getitem__, seconds, took, known["expected"], seeds)
     said = budget.said(planned, found["faults"]) if found["faults"] else NOTHING
     return found | planned | {"trained": trained, "fixed": fixed, "replies": replies, "said": said}
 

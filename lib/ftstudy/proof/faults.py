@@ -15,15 +15,15 @@ MOST = 8  # sets, up to which every one of them is trained
 PLACES = ("data", "adapter_path", "resume_adapter_file")  # keys of a config that say where things are
 
 
-def read(inputs: audit.RunInputs, folder: Path) -> dict:
+def read(inputs: audit.RunInputs, folder: Path, measured: dict) -> dict:
     """What there is to prove of a fine-tune, whose repaired copy is in `folder`, as `repair.write` left it or as
-    somebody has edited it since.
+    somebody has edited it since. `measured`: as for `repair.read`.
 
     Returns `faults` ([{"id", "fault", "part", "notes"}], the app's prompt last), `left_in` (a function: a set -> its
     draft), `profile` (how the app asked; None if not known) and `edited` ("config", "rows" or both). Raises StudyError
     if the copy can't be read.
     """
-    draft = repair.read(inputs)
+    draft = repair.read(inputs, measured)
     of_app = [one for one in repair.REPAIRS if one.part == "app"]  # after all others, and training doesn't read it
     repaired = repair.repairing(draft, inputs, [one for one in repair.REPAIRS if one not in of_app])
     fixed, made = repaired(frozenset())

@@ -6,7 +6,8 @@ from .. import audit
 from ..audit import estimate
 from ..files.reading import read_json
 
-SCORING = 0.3  # of what training on as many rows takes: there is no backward pass
+SCORING = 0.15  # of what training on as many rows takes: there is no backward pass, and batches are larger
+SHARED = 0.6  # of what a training takes that computes the layers below its adapter itself
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, ZeroDivisionError)
 
 
@@ -15,12 +16,12 @@ def measured(run: Path, folder: Path, inputs: audit.RunInputs, replies: int, for
 
     `run`: the run's folder; `folder`: the proof's own.
     """
-    step = _of_proof(folder) or _of_run(run, inputs) or _estimated(inputs)
-    if step is None:
+    step, alone = _of_proof(folder), _of_run(run, inputs) or _estimated(inputs)
+    if step is None and alone is None:
         return None
-    scoring = _of_scores(folder)
+    step, scoring = step or SHARED * alone, _of_scores(folder)
     if scoring is None:
-        scoring = SCORING * step * replies / inputs.config["batch_size"]
+        scoring = SCORING * (alone or step) * replies / inputs.config["batch_size"]
     return step, scoring * forms
 
 

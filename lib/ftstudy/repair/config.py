@@ -60,17 +60,20 @@ def _scale(draft: dict, inputs: RunInputs):
 
 
 def _learning_rate(draft: dict, inputs: RunInputs):
-    """A rate outside the recipe's bounds; with a schedule, its first argument."""
+    """A rate outside the recipe's bounds, or measured to do harm; with a schedule, its first argument."""
     values = sound(audited(draft, inputs).config)
     schedule = values["lr_schedule"] if isinstance(values["lr_schedule"], dict) else None
     rate = schedule["arguments"][0] if schedule else values["learning_rate"]
     low, high = learning_rate.usual(values["optimizer"], values["fine_tune_type"])
-    if learning_rate.chooses_own_steps(audited(draft, inputs), values["optimizer"]) or low <= rate <= high:
+    does_harm = draft["measured"].get("learning_rate") == rate
+    is_usual = low <= rate <= high and not does_harm
+    if learning_rate.chooses_own_steps(audited(draft, inputs), values["optimizer"]) or is_usual:
         return draft, []
     recipe = rate_of(draft["config"])
     new = recipe if low <= recipe <= high else (low * high) ** 0.5
-    why = f"the recipe's; was {rate:g}"
-    note = f"{new:g} instead of {rate:g}: the recipe's learning rate"
+    new = rate / 10 if does_harm and new >= rate else new
+    why = f"the recipe's; was {rate:g}" + (", which did harm" if does_harm else "")
+    note = f"{new:g} instead of {rate:g}{', which did harm' if does_harm else ''}: the recipe's learning rate"
     if schedule:
         arguments = [new, *schedule["arguments"][1:]]
         return with_key(draft, "lr_schedule", schedule | {"arguments": arguments}, why), [f"`lr_schedule`: {note}"]

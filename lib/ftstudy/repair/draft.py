@@ -22,9 +22,12 @@ FILES, PATHS = "rows_refused", "config.path"
 SHOWN = 3  # sentences on lines of a file
 
 
-def read(inputs: RunInputs) -> dict:
+def read(inputs: RunInputs, measured: dict | None = None) -> dict:
     """The draft of a fine-tune. Rows are read even where mlx-lm can't: from files of other names, from a JSON array, from
-    lines that are not JSON. Those of a dataset on a hub are left out."""
+    lines that are not JSON. Those of a dataset on a hub are left out.
+
+    `measured`: settings that a diagnosis has found to do harm, though an audit has nothing against them: key -> value.
+    """
     config, moved = _paths(inputs)
     rows, notes = ({}, []) if inputs.hub or inputs.config.get("hf_dataset") else _rows(_folder(inputs.folder))
     return {
@@ -33,6 +36,7 @@ def read(inputs: RunInputs) -> dict:
         "profile": inputs.profile,
         "read": {FILES: notes, PATHS: moved},
         "why": {},
+        "measured": measured or {},
         "once": False,
         "rendered": {},
     }

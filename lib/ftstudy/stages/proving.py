@@ -20,7 +20,7 @@ def stage(choices: dict, folder: Path) -> dict:
         read = (choices["config"], choices["data"] or None, choices["model"] or None)
         inputs = audit.read(*read, choices["inference"] or None, choices["owner"] or None)
         planned = proof.plan(
-            folder, inputs, fixed(inputs, folder), expected(folder), choices["replies"], choices["budget"]
+            folder, inputs, fixed(inputs, folder), diagnosed(folder), choices["replies"], choices["budget"]
         )
         print(planned["said"], flush=True)
         made = proof.prove(folder, planned, lambda line: print(f"  {line}", flush=True))
@@ -42,15 +42,20 @@ def fixed(inputs: audit.RunInputs, folder: Path) -> Path:
     """The folder of the run's repaired copy: the one that is there, which somebody may have edited, or written now."""
     copy = folder / FIXED
     if not (copy / repair.CONFIG).is_file():
-        draft, made = repair.repaired(repair.read(inputs), inputs, repair.REPAIRS)
+        draft = repair.read(inputs, diagnosed(folder)["measured"])
+        draft, made = repair.repaired(draft, inputs, repair.REPAIRS)
         with replace_folder(copy) as new:
             repair.write(draft, new, inputs, made, copy)
         print(f"The repaired copy: {shown(copy)}", flush=True)
     return copy
 
 
-def expected(folder: Path) -> dict[str, float]:
-    """What each cause of the run's diagnosis is expected to cost: nats per reply token where that was measured, and
-    otherwise less the further down it stands."""
+def diagnosed(folder: Path) -> dict:
+    """What the diagnosis in a run's folder says of its faults: `expected`, a cause -> nats per reply token where that was
+    measured, and otherwise less the further down it stands; and `measured`, the settings that did harm, key -> value."""
     causes = json_in(folder / "diagnosis.json").get("causes", [])
-    return {one["id"]: one["cost"]["nats"] if one["cost"] else 0.001 / place for place, one in enumerate(causes, 1)}
+    expected = {one["id"]: one["cost"]["nats"] if one["cost"] else 0.001 / at for at, one in enumerate(causes, 1)}
+    entry = next(iter(json_in(folder / "training.json").get("configs", [])), {})
+    harms = any(one["id"] == "learning_rate" and one["kind"] not in ("slight", "note") for one in causes)
+    rate = entry.get("learning_rate")
+    return {"expected": expected, "measured": {"learning_rate": rate} if harms and rate else {}}
