@@ -634,3 +634,13 @@ def test_a_proof_to_share_has_its_numbers_and_none_of_its_texts(tmp_path):
     said = text_of(built(tmp_path, found, share=True))
     assert "0.500 (0.400 to 0.600)" in said and "The learning rate" in said
     assert "zebra" not in said and "big tent" not in said
+
+
+def test_the_demo_that_works_tells_of_the_one_that_fails_where_both_were_made(tmp_path):
+    found = results()
+    found["format_audit"]["staged"] = {"before": [], "after": [], "trainer": "loads 0 rows without an error"}
+    save(tmp_path / "reports" / "broken", {"proof": proven()})
+    run = save(tmp_path / "reports" / "demo", found)
+    html = page.build(run).read_text(encoding="utf-8")
+    assert "The same chats in a fine-tune that failed: As it was, worse than its base by 0.41" in first_screen(html)
+    assert "../broken/index.html" in html

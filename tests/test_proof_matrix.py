@@ -6,7 +6,6 @@ Every fault is put into the same healthy fine-tune, so that the fix of each lead
 
 import contextlib
 import io
-import json
 
 import pytest
 import yaml
@@ -18,8 +17,9 @@ from staged_finetunes import CONFIG, rows_of_sam, templated, write_rows
 from ftstudy.demo import small_talk, tiny_chat  # isort: skip
 
 pytestmark = pytest.mark.slow
-HEALTHY = CONFIG | {"model": str(tiny_chat.FOLDER), "iters": 60, "learning_rate": 4e-4}
-SEEDS, OTHER_SEEDS, REPLIES = 3, 100, 60
+HEALTHY = CONFIG | {"model": str(tiny_chat.FOLDER), "iters": 40, "learning_rate": 4e-4}
+ROWS = 300  # to train on: an epoch is 38 iterations
+OTHER_SEEDS, ALL = 100, 10**6
 DRAFT = "Conversation:\n{context}\n\nWrite the next message."
 
 
@@ -82,35 +82,52 @@ def project(tmp_path_factory):
         yield folder
 
 
-def staged(project, name):
+@pytest.fixture(scope="module")
+def held():
+    """A fault's name -> whether the interval of its proof holds what the longer measurement finds."""
+    return {}
+
+
+def staged(folder, fault, seed=0):
     """The fine-tune with this fault, as an audit reads it."""
-    fault = FAULTS[name]
-    folder = project / name.replace(" ", "-")
     make_folder(folder)
-    write_rows(folder / "data", fault.get("rows", dict)(rows_of_sam()))
-    config = (
-        HEALTHY | {"data": str(folder / "data"), "adapter_path": str(folder / "adapters")} | fault.get("config", {})
-    )
-    config = {key: value for key, value in config.items() if value is not None}
+    rows = rows_of_sam()
+    write_rows(folder / "data", fault.get("rows", dict)(rows | {"train": rows["train"][:ROWS]}))
+    places = {"data": str(folder / "data"), "adapter_path": str(folder / "adapters"), "seed": seed}
+    config = {key: value for key, value in (HEALTHY | places | fault.get("config", {})).items() if value is not None}
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     (folder / "app.yaml").write_text(yaml.safe_dump({"kind": "messages"} | fault.get("app", {})))
     return audit.read(folder / "config.yaml", inference=str(folder / "app.yaml"))
 
 
-def proved(run, inputs, fixed, seeds=SEEDS, replies=REPLIES):
-    plan = proof.plan(run, inputs, fixed, {"expected": {}, "measured": {}}, replies, seeds=seeds)
+def proved(folder, run, fault, replies, seed=0):
+    """The proof of a fine-tune that has just this fault; fixed and audited before."""
+    inputs = staged(folder, fault, seed)
+    with contextlib.redirect_stdout(io.StringIO()):
+        fixed = proving.fixed(inputs, folder)
+    left = audit.check(audit.read(fixed / repair.CONFIG))["findings"]
+    assert [one for one in left if one["severity"] == "error"] == []
+    plan = proof.plan(run, inputs, fixed, {"expected": {}, "measured": {}}, replies)
     return proof.prove(run, plan, lambda line: None)
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_staged_fault_is_fixed_and_its_proof_holds_what_a_longer_measurement_finds(name, project):
-    id_, inputs = FAULTS[name].get("id", name), staged(project, name)
-    run = project / "reports" / name.replace(" ", "-")
-    with contextlib.redirect_stdout(io.StringIO()):
-        fixed = proving.fixed(inputs, run)
-    left = audit.check(audit.read(fixed / repair.CONFIG))["findings"]
-    assert [one for one in left if one["severity"] == "error"] == []
+def test_a_staged_fault_is_fixed_and_its_cost_is_measured(name, project, held):
+    fault, folder = FAULTS[name], project / name.replace(" ", "-")
+    made = proved(folder, project / "first", fault, 60)
+    (found,) = made["faults"]
+    assert found["id"] == fault.get("id", name)
+    assert made["fixed"]["verdict"] == "better", "the model doesn't learn"
+    longer = proved(folder / "longer", project / "longer", fault, ALL, OTHER_SEEDS)
+    assert longer["replies"] > 3 * made["replies"]
+    low, high = made["helped"]["interval"]
+    held[name] = low <= longer["helped"]["nats_per_reply_token"] <= high
+    print(
+        name, made["helped"]["nats_per_reply_token"], (low, high), longer["helped"]["nats_per_reply_token"], held[name]
+    )
 
-    made = proved(run, inputs, fixed)
-    assert id_ in {one["id"] for one in made["faults"]}
-    print(json.dumps({name: made["helped"]}))
+
+def test_the_intervals_of_proofs_hold_what_longer_measurements_find(held):
+    """95% of them, as intervals do: of so many, two may miss."""
+    assert len(held) == len(FAULTS) >= 10
+    assert sum(held.values()) >= len(held) - 2, [name for name, holds in held.items() if not holds]

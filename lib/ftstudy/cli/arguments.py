@@ -1,6 +1,7 @@
 """What several verbs share: argument types, and the options of every verb that trains."""
 
 import argparse
+import re
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -46,6 +47,11 @@ def run_folder(run: str) -> Path:
     folder = paths.run_folder(run)
     refuse_run(folder)
     return folder
+
+
+def run_of(config: Path) -> str:
+    """The name of a config's run, if none is given: `my config (2).yaml` gives my-config-2."""
+    return re.sub(r"^[\W_]+|\W+$", "", re.sub(r"[^\w.]+", "-", config.stem)) or "run"
 
 
 @contextmanager

@@ -1,13 +1,12 @@
 """`ftstudy diagnose`: the debug report of a fine-tune that exists already."""
 
-import re
 import sys
 from pathlib import Path
 
 from ..paths import absolute, shown
 from ..printable import one_line
 from . import ending
-from .arguments import EXIT_CODES, number, only_one, run_folder
+from .arguments import EXIT_CODES, number, only_one, run_folder, run_of
 
 
 def add(parsers):
@@ -43,7 +42,7 @@ def run(options) -> int:
     from ..stages import study
 
     config = configs.load(options.config, data=options.data, model=options.model)
-    folder = run_folder(options.run or _plain(options.config.stem))
+    folder = run_folder(options.run or run_of(options.config))
     given = {name: shown(path) for name, path in vars(options).items() if isinstance(path, Path)}
     given |= {name: getattr(options, name) for name in ("model", "owner", "inference", "replies")}
     choices = study.CHOICES | {name: value for name, value in given.items() if name in study.CHOICES}
@@ -67,8 +66,3 @@ def _adapter(options, config: dict) -> str:
     name = Path(str(config["adapter_path"]))
     beside = options.config.parent / name
     return shown(beside if beside.is_dir() and not absolute(name).is_dir() else name)
-
-
-def _plain(name: str) -> str:
-    """A file's name as the name of a run: `my config (2).yaml` gives my-config-2."""
-    return re.sub(r"^[\W_]+|\W+$", "", re.sub(r"[^\w.]+", "-", name)) or "run"

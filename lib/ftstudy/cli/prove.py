@@ -1,7 +1,7 @@
 """`ftstudy prove`: train a fine-tune as it was, as fixed, and fixed but for one fault at a time, and say what each cost."""
 
 from ..paths import absolute
-from .arguments import EXIT_CODES, add_run, number, only_one, run_folder
+from .arguments import EXIT_CODES, number, only_one, run_folder, run_of
 
 
 def add(parsers):
@@ -18,7 +18,7 @@ def add(parsers):
     parser.add_argument("--owner", default="", help="your name in the prompts (default: as in the data)")
     parser.add_argument("--data", type=absolute, help="the folder with its rows (default: the config's data)")
     parser.add_argument("--model", help="its base model (default: the config's)")
-    add_run(parser)
+    parser.add_argument("--run", help="name of the folder in reports/ for the results (default: the config's name)")
     parser.add_argument(
         "--budget", default="", help="time for all trainings, like 10m or 1h30m: fewer and shorter ones"
     )
@@ -33,7 +33,7 @@ def run(options) -> int:
     from ..printable import say
     from ..stages import proving
 
-    folder = run_folder(options.run)
+    folder = run_folder(options.run or run_of(options.config))
     inputs = audit.read(options.config, options.data, options.model, options.inference, options.owner)
     with only_one(folder):
         fixed = options.fixed or proving.fixed(inputs, folder)

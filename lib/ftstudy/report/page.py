@@ -12,6 +12,7 @@ from ..compare import preference, style_similarity
 from ..diagnosis import evidence
 from ..errors import StudyError
 from ..files import read_json, write_text
+from ..original_report import history
 from ..paths import shown
 from . import blind_test, charts, conclusions, headline, notes, provenance, render, sharing, summary, tables
 
@@ -119,6 +120,7 @@ def _values(run: Path, results: dict, diagnosed: dict, not_measured: str, share:
         "pictures": {name: render.picture(*picture) for name, picture in pictures.items()},
         "provenance": [] if share else provenance.rows(run, results, trained, diagnosed["again"]),
         "measured": provenance.last(cost),
+        "failing": None if share else _failing(run, audited),
         "script": render.Markup(script),
         "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
     }
@@ -152,6 +154,13 @@ def _sections(values: dict, causes: int) -> list[dict]:
         for name, (title, number, tone, shown) in there.items()
         if shown
     ]
+
+
+def _failing(run: Path, audited: dict | None) -> dict | None:
+    """The proof of the demo that fails, for the report of the one that works, where both were made."""
+    if not (audited and audited.get("staged")) or run.name == history.FAILING:
+        return None
+    return _result(run.parent / history.FAILING / "proof.json")
 
 
 def _result(path: Path) -> dict | None:

@@ -17,6 +17,7 @@ from ..demo import build
 from ..errors import StudyError
 from ..extract import variants
 from ..models import base_models
+from ..original_report import history
 from ..paths import absolute, check_names, run_folder, shown
 from ..printable import one_line
 from ..progress import remaining, span, ticking, watched
@@ -153,7 +154,10 @@ def page(choices: dict, not_measured: str = "") -> dict:
     return {
         "name": "report",
         "given": {"not measured": not_measured},
-        "reads": lambda: {path.name: path for path in sorted(folder.glob("*.json")) if path.stem not in NOT_READ},
+        "reads": lambda: {
+            **{path.name: path for path in sorted(folder.glob("*.json")) if path.stem not in NOT_READ},
+            **read_from(folder.parent / history.FAILING / "proof.json"),
+        },
         "writes": lambda: results_in(folder, "diagnosis") | {shown(folder / "index.html"): folder / "index.html"},
         "do": lambda: report.write(folder, not_measured),
         "forget": lambda: None,  # a report that cannot be built anew stays
