@@ -371,6 +371,7 @@ def proven(helped="better") -> dict:
         "sentence": "As it was, worse than its base by 0.41 nats per reply token; as fixed, better than its base by 0.31.",
         "trainings": [{"name": "as fixed"}, {"name": "as it was"}],
         "most": 50,
+        "left_out": 0,
         "edited": [],
         "fixed_copy": "reports/mine/fixed",
         "replies": 80,

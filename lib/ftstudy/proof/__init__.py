@@ -8,6 +8,7 @@ result     each fault's cost with its interval, and the proof in a sentence
 
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 
 from .. import audit, cost, repair, training
 from ..engine.hidden_states import HiddenStates
@@ -44,7 +45,7 @@ def plan(
     length = {which: trainings.iterations(found["left_in"](which)) for which in faults.sets(trained)}
     took = speed.measured(run, run / FOLDER, inputs, replies, forms)
     planned = budget.plan(trained, length.__getitem__, seconds, took, known["expected"], seeds)
-    said = budget.said(planned, found["faults"]) if found["faults"] else NOTHING
+    said = budget.said(planned) if found["faults"] else NOTHING
     return found | planned | {"trained": trained, "fixed": fixed, "replies": replies, "said": said}
 
 
@@ -70,8 +71,10 @@ def prove(run: Path, plan: dict, tell: Callable[[str], None] = print) -> dict:
     model = fixed.config["model"]
     with HiddenStates(ALL, folder) as shared:
         found, done = _measured(folder, named, read, model, asked, plan, shared, tell)
-    measured = result.result(found, plan["faults"], plan["chosen"], _idle(read, plan["chosen"]), asked) | {
+    chosen = [one for one in plan["trained"] if (frozenset({one}), 0, scores.FIXED) in found]
+    measured = result.result(found, plan["faults"], chosen, _idle(read, chosen), asked) | {
         "trainings": [{key: value for key, value in one.items() if key != "seconds"} for one in done],
+        "left_out": len(named) - len(done),
         "most": plan["most"] if plan["cut"] else None,
         "edited": plan["edited"],
         "fixed_copy": shown(plan["fixed"]),
@@ -94,10 +97,14 @@ def _measured(
         return scores.score(folder / "scores", model, adapter, asked, form, f"{label}, {form}", shared)
 
     found = {("base", 0, form): score(None, form, "base") for form in asked["prompts"]}
-    done, spent = [], []
+    done, spent, started = [], [], cost.clock()
+    ends = (frozenset(), frozenset(plan["trained"]))  # always trained, whatever the budget
     for which, seed, name in named:
         label = f"{name}, seed {seed + 1}" if seed else name
         left = seconds_left({"training": spent}, {"training": len(named) - len(done)})
+        is_over = plan["limit"] is not None and spent and cost.clock() - started + median(spent) > plan["limit"]
+        if is_over and (seed or which not in ends):
+            continue
         tell(f"{label}: training ({remaining(len(done), len(named), left)})")
         begun = cost.clock()
         made = trainings.train(folder, read[which, seed], shared=shared)

@@ -11,7 +11,7 @@ from ..wording import count
 from .faults import sets
 
 SEEDS = 3  # of the fine-tune as it was and as fixed: they say how much of a difference is chance
-LEAST = 0.25  # of the longest training, to which all are cut before seeds and faults are left out …
+LEAST = 0.25  # of the longest training, to which all are cut at most …
 FEW = 50  # … but never to fewer iterations than these, or than the fine-tune as it was had
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
@@ -34,60 +34,47 @@ def plan(
     expected: dict[str, float],
     seeds: int,
 ) -> dict:
-    """Which trainings to run: `trainings` [(set, number of the seed)], in the order in which they run; `chosen`, the
-    faults that are measured alone; `most`, the iterations that a training has at most; `cut`, whether that shortens
-    any; and `seconds`, for all of them (None if not known).
+    """Which trainings to run: `trainings` [(set, number of the seed)], in the order in which they run, so that a proof
+    that must end early has measured what matters most; `most`, the iterations that a training has at most; `cut`,
+    whether that shortens any; `seconds`, for all of them (None if not known); and `limit`.
 
     `trained`: the ids of the faults that training has; `length`: a set -> its iterations; `limit`: the seconds for
     everything; `speed`: the seconds of an iteration, and those of a training's scoring; `expected`: a fault -> what it is
-    expected to cost, in any unit. Within the limit all trainings are cut to the same length, down to LEAST; then seeds
-    are left out, then the faults that are expected to cost least. Raises StudyError if the limit is too little even
-    then.
+    expected to cost, in any unit. To stay within the limit all trainings are cut to the same length, down to LEAST.
     """
-    ranked = sorted(trained, key=lambda one: -expected.get(one, 0.0))
-    for chosen, repeats in [(ranked, seeds), *((ranked[:most], 1) for most in range(len(ranked), -1, -1))]:
-        trainings = _trainings(trained, [one for one in trained if one in chosen], repeats)
-        lengths = [length(which) for which, _ in trainings]
-        longest = most = max(lengths)
-        if limit is not None and speed:
-            steps = (limit - len(lengths) * speed[1]) / speed[0]
-            most = max(1, bisect_right(range(longest + 1), steps, key=lambda most: _total(lengths, most)) - 1)
-        least = min(longest, max(FEW, min(math.ceil(LEAST * longest), *lengths)))
-        if most >= least:
-            break
-    else:
-        needed = _total(lengths, least) * speed[0] + len(lengths) * speed[1]
-        raise StudyError(
-            f"Even the shortest proof, {count(len(lengths), 'training')} of {count(least, 'iteration')} at most, would take "
-            f"about {span(needed)} here. Give it that much with BUDGET=… or --budget, or ask for fewer replies."
-        )
+    trainings = _ordered(sorted(trained, key=lambda one: -expected.get(one, 0.0)), frozenset(trained), seeds)
+    lengths = [length(which) for which, _ in trainings]
+    longest = most = max(lengths)
+    if limit is not None and speed:
+        steps = (limit - len(lengths) * speed[1]) / speed[0]
+        fits = bisect_right(range(longest + 1), steps, key=lambda most: _total(lengths, most)) - 1
+        most = max(fits, min(longest, max(FEW, min(math.ceil(LEAST * longest), *lengths))))
     time = speed and _total(lengths, most) * speed[0] + len(lengths) * speed[1]
-    chosen = [one for one in trained if one in chosen]
-    return {"trainings": trainings, "chosen": chosen, "most": most, "cut": most < longest, "seconds": time}
+    return {"trainings": trainings, "most": most, "cut": most < longest, "seconds": time, "limit": limit}
 
 
 def _total(lengths: list[int], most: int) -> int:
     return sum(min(one, most) for one in lengths)
 
 
-def _trainings(trained: list[str], chosen: list[str], seeds: int) -> list[tuple[frozenset, int]]:
-    """With the first seed every set of the chosen faults, and the fine-tune as it was; with others only the fine-tune
-    as fixed and as it was."""
-    ends = list(dict.fromkeys([frozenset(), frozenset(trained)]))
-    if len(chosen) == len(trained):
-        wanted = sets(trained)
-    else:
-        wanted = list(dict.fromkeys([*ends, *(frozenset({one}) for one in chosen)]))
-    return [(one, 0) for one in wanted] + [(one, seed) for seed in range(1, seeds) for one in ends]
+def _ordered(ranked: list[str], every: frozenset, seeds: int) -> list[tuple[frozenset, int]]:
+    """As fixed, as it was, and each fault alone, the costliest first; then both ends with other seeds; then the other
+    sets. `ranked`: the faults, the costliest first."""
+    ends = list(dict.fromkeys([frozenset(), every]))
+    alone = [(frozenset({one}), 0) for one in ranked]
+    again = [(one, seed) for seed in range(1, seeds) for one in ends]
+    return list(dict.fromkeys([*((one, 0) for one in ends), *alone, *again, *((one, 0) for one in sets(ranked))]))
 
 
-def said(plan: dict, faults: list[dict]) -> str:
+def said(plan: dict) -> str:
     """The plan in a sentence, before anything is trained: 6 trainings, about 40 min."""
     time = f", about {span(plan['seconds'])}" if plan["seconds"] else ""
     short = f", each cut to {count(plan['most'], 'iteration')} at most" if plan["cut"] else ""
-    left = [one["fault"] for one in faults if one["part"] != "app" and one["id"] not in plan["chosen"]]
-    without = f". Not measured alone within this budget: {', '.join(left)}" if left else ""
-    return f"{count(len(plan['trainings']), 'training')}{time}{short}{without}."
+    too_long = plan["limit"] is not None and (plan["seconds"] or 0) > plan["limit"]
+    as_many = (
+        f". As many of them are run as fit into {span(plan['limit'])}, the costliest faults first" if too_long else ""
+    )
+    return f"{count(len(plan['trainings']), 'training')}{time}{short}{as_many}."
 
 
 def shortened(config: dict, most: int) -> dict:

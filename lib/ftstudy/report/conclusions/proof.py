@@ -16,6 +16,8 @@ def proof(found: dict) -> str:
         said.append(
             f"To stay within the budget, every training was cut to {count(found['most'], 'iteration')} at most."
         )
+    if found["left_out"]:
+        said.append(f"{count(found['left_out'], 'more training')} did not fit into the budget.")
     if found["seen"]:
         said.append(
             f"{count(found['seen'], 'held-out reply', 'held-out replies')} were left out: training rows have them."
