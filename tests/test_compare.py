@@ -315,6 +315,18 @@ def test_a_missing_default_system_text_is_a_fault_of_the_system_text(tokenizer):
     assert complete["faults"] == ["system"] and training == default + found
 
 
+def test_a_missing_default_system_text_and_missing_earlier_turns_each_have_their_own_cost(tokenizer):
+    default = "<|im_start|>system\nYou are a tiny model with random weights<|im_end|>\n"
+    earlier = "<|im_start|>user\nContact: hi<|im_end|>\n<|im_start|>assistant\nyo<|im_end|>\n"
+    row = {"messages": LONG["messages"][1:]}
+    complete, prompts = apart(tokenizer, [row], lambda text: text.removeprefix(default + earlier))
+    assert complete["faults"] == ["system", "earlier turns"]
+    (training,), (neither,) = prompts[frozenset()], prompts[frozenset(complete["faults"])]
+    assert training == default + earlier + neither
+    assert prompts[frozenset(["system"])] == [earlier + neither]
+    assert prompts[frozenset(["earlier turns"])] == [default + neither]
+
+
 def test_prompts_that_cannot_be_read_are_counted_and_stay_whole(tokenizer):
     def change(text):
         return "> hey 3" if "hey 3" in text else ASPECTS["system"](text)

@@ -14,6 +14,7 @@ from . import (
     file_faults,
     form_faults,
     fused_faults,
+    hub_faults,
     model_faults,
     prompt_faults,
     row_faults,
@@ -53,6 +54,7 @@ FAMILIES = (
     app_faults.cases,
     adapter_faults.cases,
     fused_faults.cases,
+    hub_faults.cases,
 )
 CASES = [Case(*case) for cases in FAMILIES for case in cases()]
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import count
 from pathlib import Path
+from unittest import mock
 
 import yaml
 from ftstudy import audit, chat_format
@@ -222,12 +223,13 @@ class Study:
             with suppress(ValueError, yaml.YAMLError):
                 keys = yaml.safe_load(profile.read_bytes())
                 inference = keys if isinstance(keys, dict) else inference  # the apps are the tests' own modules
-        return audit.audit(
-            self.folder / "config.yaml",
-            inference=inference,
-            app=app if app.is_dir() else None,
-            fused=fused if fused.is_dir() else None,
-        )
+        with mock.patch("huggingface_hub.constants.HF_HUB_CACHE", str(self.folder / "cache")):
+            return audit.audit(
+                self.folder / "config.yaml",
+                inference=inference,
+                app=app if app.is_dir() else None,
+                fused=fused if fused.is_dir() else None,
+            )
 
     def fuse(self) -> None:
         """Fuse the adapter, as it is now, into the model, as it is now."""

@@ -7,6 +7,7 @@ from ..errors import StudyError
 from ..extract.variant_folder import SPLITS
 from ..paths import shown
 from ..wording import count, listed
+from . import hub_data
 from .run_inputs import RunInputs
 
 
@@ -71,9 +72,14 @@ def _not_checked(inputs: RunInputs) -> Iterator[str]:
     if inputs.config.get("hf_dataset"):
         yield "The rows: they are a dataset from a hub, and only local files are read."
     elif inputs.hub and not inputs.splits:
-        yield f"The rows: {inputs.hub} is a dataset on a hub, and not in the local cache."
+        yield f"The rows of the dataset {inputs.hub}: {hub_data.unread(inputs.hub)}."
     elif missing := [f"{name}.jsonl" for name in SPLITS if name not in inputs.splits]:
         yield f"{listed(missing)}: not in {shown(inputs.folder)}."
+    for split in inputs.splits.values() if inputs.hub else ():
+        if split.unread:
+            yield f"The last {count(split.unread, 'row')} of {split.name}: only the first {split.lines:,} are read."
+        if missing := hub_data.absent(split):
+            yield f"The rest of {split.name}: {missing}."
     if not _has_tokenizer(inputs):
         yield "Tokens, loss and prompts: the base model's tokenizer can't be loaded."
         return

@@ -176,8 +176,10 @@ def read(config, data_folder=None, model=None, inference=None, owner=None, adapt
     folder = absolute(loaded["data"])
     named = owner or origin_of(folder).get("owner", "the owner")
     hub = hub_data.named(loaded)
-    files = hub_data.files(hub) if hub else {name: folder / f"{name}.jsonl" for name in SPLITS}
-    splits = {name: read_split(path.parent, name, loaded, path) for name, path in files.items() if path.is_file()}
+    if hub:
+        splits = hub_data.read(hub, loaded)
+    else:
+        splits = {name: read_split(folder, name, loaded) for name in SPLITS if (folder / f"{name}.jsonl").is_file()}
     return RunInputs(
         config=loaded,
         given=configs.given(config),

@@ -10,11 +10,12 @@ from .prompts import is_text
 
 # mlx-lm's row schemas and the keys each needs; a config may rename a key.
 FEATURES = {"prompt": "prompt", "completion": "completion", "chat": "messages", "text": "text"}
+PARQUET = ".parquet"
 
 
 @dataclass
 class Split:
-    """One of train.jsonl, valid.jsonl and test.jsonl, line by line."""
+    """One of train.jsonl, valid.jsonl and test.jsonl, line by line; or the rows of Parquet files, counted as lines."""
 
     name: str
     path: Path
@@ -22,12 +23,19 @@ class Split:
     rows: list = field(default_factory=list)  # the values of the lines that are JSON …
     numbers: list[int] = field(default_factory=list)  # … and their line numbers, from 1
     blank: list[int] = field(default_factory=list)  # line numbers
-    broken: list[str] = field(default_factory=list)  # "line 3: why", for lines that are not JSON
+    broken: list[str] = field(
+        default_factory=list
+    )  # "line 3: why", for lines that are not JSON; of Parquet "file: why"
     features: dict[str, str] = field(default_factory=FEATURES.copy)
+    unread: int = 0  # rows of large Parquet files after those that were read
 
     @property
     def where(self) -> str:
         return shown(self.path)
+
+    @property
+    def is_parquet(self) -> bool:
+        return self.path.suffix.lower() == PARQUET
 
     @property
     def schema(self) -> str | None:
@@ -73,14 +81,18 @@ class Split:
         return row if row.get("messages") is messages else row | {"messages": messages}
 
 
+def features_of(config: dict | None) -> dict[str, str]:
+    """The keys of the row schemas, as a config renames them."""
+    named = {kind: (config or {}).get(f"{kind}_feature") for kind in FEATURES}
+    return FEATURES | {kind: key for kind, key in named.items() if isinstance(key, str)}
+
+
 def read_split(folder: Path, name: str, config: dict | None = None, path: Path | None = None) -> Split:
     """Every line of one file, split and decoded as mlx-lm does. Never raises, whatever the bytes are.
 
     `path`: the file, if its name isn't the split's.
     """
-    named = {kind: (config or {}).get(f"{kind}_feature") for kind in FEATURES}
-    features = FEATURES | {kind: key for kind, key in named.items() if isinstance(key, str)}
-    split = Split(name, path or folder / f"{name}.jsonl", lines=0, features=features)
+    split = Split(name, path or folder / f"{name}.jsonl", lines=0, features=features_of(config))
     # Like mlx-lm: the platform's encoding and all three line endings. Undecodable bytes become surrogates.
     with split.path.open(errors="surrogateescape") as file:
         for number, line in enumerate(file, 1):

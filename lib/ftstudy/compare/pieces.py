@@ -170,7 +170,10 @@ def _of_between(
             return [_piece(system, *texts)]
         if is_end:
             return [_piece("user" if "user" in missing else "end", *texts)]
-        cuts = [_after_system(side, template) for side in (ours, theirs)] if "system" in roles and is_start else [0, 0]
+        default = template.default_system
+        has_default = [bool(default) and default in text for text in texts]
+        is_other = is_start and ("system" in roles or has_default[0] != has_default[1])
+        cuts = [_after_system(side, template) for side in (ours, theirs)] if is_other else [0, 0]
         if None in cuts:
             return [_piece("earlier turns", *texts)]
         return [

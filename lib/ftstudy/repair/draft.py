@@ -12,7 +12,7 @@ from mlx_lm.lora import CONFIG_DEFAULTS
 
 from ..audit.run_inputs import RunInputs
 from ..chat_format.any_rows import find, recovered
-from ..chat_format.rows import FEATURES, Split
+from ..chat_format.rows import Split, features_of
 from ..extract.variant_folder import SPLITS
 from ..paths import absolute
 from ..wording import count
@@ -74,9 +74,7 @@ def rendered_as(inputs: RunInputs, profile: dict | None) -> RunInputs:
 
 def splits(draft: dict, inputs: RunInputs) -> dict[str, Split]:
     """The draft's rows as files would have them, one a line; a split without rows has no file."""
-    named = {kind: draft["config"].get(f"{kind}_feature") for kind in FEATURES}
-    features = FEATURES | {kind: key for kind, key in named.items() if isinstance(key, str)}
-    made = {}
+    features, made = features_of(draft["config"]), {}
     for name, rows in draft["rows"].items():
         if rows:
             path, numbers = inputs.folder / f"{name}.jsonl", list(range(1, len(rows) + 1))

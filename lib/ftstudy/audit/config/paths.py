@@ -8,6 +8,7 @@ from pathlib import Path
 from ...errors import StudyError
 from ...models import base_models
 from ...paths import absolute, shown
+from .. import hub_data
 from ..findings import Check, Finding
 from .values import TYPE, shown_key, shown_line, shown_value
 
@@ -173,7 +174,7 @@ def _hub_name(inputs):
     cause = (
         f"The audit reads {', '.join(read)} of it in the local Hugging Face cache."
         if read
-        else "The local Hugging Face cache has no rows of it that the audit can read, so nothing is said about them."
+        else f"Its rows were not read, so nothing is said about them: {hub_data.unread(inputs.hub)}."
     )
     cause += (
         " mlx-lm asks a dataset for the splits train, valid and test; the hub calls the second one validation, so this "

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 from ...chat_format import trainer_rows
-from ...chat_format.rows import Split, read_split
+from ...chat_format.rows import PARQUET, Split, read_split
 from ...configs import study
 from ...errors import StudyError
 from ...extract.variant_folder import SPLITS
@@ -177,13 +177,15 @@ def listing(folder: Path) -> list[str]:
     # Hidden files don't count as data: many an empty folder has a .DS_Store.
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     total = sum(path.stat().st_size for path in files)
-    rows = [f"{path.name}  {path.stat().st_size:,} bytes  {_count_lines(path):,} lines" for path in files]
+    rows = [f"{path.name}  {path.stat().st_size:,} bytes{_lines(path)}" for path in files]
     return [f"{shown(folder)}: total {total:,} bytes", *rows]
 
 
-def _count_lines(path: Path) -> int:
+def _lines(path: Path) -> str:
+    if path.suffix.lower() == PARQUET:
+        return ""
     with path.open("rb") as file:
-        return sum(1 for _ in file)
+        return f"  {sum(1 for _ in file):,} lines"
 
 
 # --- files ----------------------------------------------------------------------------------
@@ -228,8 +230,11 @@ def _findings(
         findings.append(NO_TEST.found("error", title, evidence=evidence, where=where, fix=fix))
     faults, batches = [], []
     for split in splits.values():
+        if split.is_parquet and split.broken:
+            findings.append(_damaged(split))
+            continue
         if not split.lines:
-            evidence = f"{split.path.name}  0 bytes"
+            evidence = f"{split.path.name}  0 {'rows' if split.is_parquet else 'bytes'}"
             title = f"{split.where} is empty"
             findings.append(ZERO_BYTES.found("error", title, evidence=evidence, where=split.where))
         if odd := other_files.not_on_lines(split):
@@ -256,6 +261,17 @@ def _whole(split: Split, form: str, number: int, fix: str) -> Finding:
     )
 
 
+def _damaged(split: Split) -> Finding:
+    return schemas.BAD_JSON.found(
+        "error",
+        f"{split.where} cannot be read as Parquet",
+        evidence=listed([*split.broken, f"{counted(split.lines, 'row')} read before that"]),
+        where=split.where,
+        cause="The datasets package, with which mlx-lm reads a dataset of a hub, aborts at such a file.",
+        fix="Download the dataset again: delete its folder in the Hugging Face cache, and start mlx-lm.",
+    )
+
+
 def _unread(split: Split) -> list[schemas.Lines]:
     blank = [f"line {number} is blank" for number in split.blank]
     found = [
@@ -270,7 +286,8 @@ def _unread(split: Split) -> list[schemas.Lines]:
 
 def _batches(split: Split, size, test: bool, faulty: bool) -> list[Finding]:
     # The config family reports a batch size that is not a positive number.
-    if type(size) is not int or size < 1 or not split.lines or (split.name == "test" and not test):
+    is_used = split.lines and not split.unread and (test or split.name != "test")
+    if type(size) is not int or size < 1 or not is_used:
         return []
     number = split.lines - len(split.blank)
     if number < size:

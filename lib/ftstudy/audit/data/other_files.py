@@ -36,7 +36,7 @@ def instead(folder: Path, missing: list[str]) -> tuple[str, str | None]:
 def not_on_lines(split: Split) -> tuple[str, int, str] | None:
     """What a file is whose rows are whole, but not one on each line; how many rows it has, and the fix."""
     one = len(split.rows) == 1 and not isinstance(split.rows[0], dict)
-    if not (split.broken or one):
+    if not (split.broken or one) or split.is_parquet:
         return None
     found = rows_of_whole(split.path)
     if not found or not one and len(found[1]) >= split.lines - len(split.blank):

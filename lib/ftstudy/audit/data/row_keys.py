@@ -40,8 +40,8 @@ SAMPLE = 50  # rows with a key that the template is asked about
 
 
 def command(split: Split) -> str:
-    """The command that writes a folder's rows as messages."""
-    folder = shown(split.path.parent)
+    """The command that writes a folder's rows as messages; of Parquet files, once they are saved as JSON lines in one."""
+    folder = "FOLDER" if split.is_parquet else shown(split.path.parent)
     return shlex.join(["ftstudy", "convert", "--data", folder, "--out", f"{folder}-messages"])
 
 
@@ -52,7 +52,10 @@ def conversion(split: Split, rows: list) -> tuple[str, str] | None:
         return None
     renamed = any(split.features[key] != default for key, default in DEFAULTS.items())
     more = " Take the `…_feature` keys out of the config." if renamed else ""
-    return forms.pop(), f"Convert them: `{command(split)}`, and point `data:` at the new folder.{more}"
+    how = (
+        "Save them as train.jsonl and test.jsonl in a folder, and convert them" if split.is_parquet else "Convert them"
+    )
+    return forms.pop(), f"{how}: `{command(split)}`, and point `data:` at the new folder.{more}"
 
 
 DEFAULTS = {"prompt": "prompt", "completion": "completion", "chat": "messages", "text": "text"}

@@ -26,7 +26,8 @@ BLANK_LINE = Check(
 BAD_JSON = Check(
     "data.bad_json",
     ("error",),
-    "A line that isn't JSON, or bytes that aren't text; a file whose rows are not one on each line.",
+    "A line that isn't JSON, or bytes that aren't text; a file whose rows are not one on each line; a damaged Parquet "
+    "file of a dataset on a hub.",
     cause="mlx-lm parses every line of all three files as JSON before it trains, and aborts at the first bad one.",
     fix=FIX_LINES,
     fix_extracted=AGAIN,
@@ -194,7 +195,7 @@ def check_kinds(splits: dict[str, Split], where: str) -> list[Finding]:
             MIXED_SCHEMAS.found(
                 "warning",
                 "The files have different schemas",
-                evidence=[f"{name}.jsonl: {KINDS[kind]}" for name, kind in kinds.items()],
+                evidence=[f"{splits[name].path.name}: {KINDS[kind]}" for name, kind in kinds.items()],
                 where=where,
                 cause="Each schema is rendered in its own way, so validation measures something that is not trained.",
                 fix="Write all three files with the same schema.",
@@ -211,6 +212,6 @@ def check_kinds(splits: dict[str, Split], where: str) -> list[Finding]:
             cause = "A prompt with a completion comes before messages, and messages before text."
             findings.append(SCHEMA.found("info", title, evidence=evidence, where=split.where, cause=cause))
     if texts:
-        evidence = [f"{name}.jsonl: {counted(len(splits[name].rows), 'row')}" for name in texts]
+        evidence = [f"{splits[name].path.name}: {counted(len(splits[name].rows), 'row')}" for name in texts]
         findings.append(SCHEMA.found("info", "The rows are plain text", evidence=evidence, where=where))
     return findings
