@@ -45,6 +45,7 @@ def add(parsers):
     }.items():
         parser.add_argument(f"--{name}", action="store_true", help=meaning)
     parser.add_argument("--iterations", type=number(0), default=0, help="iterations, instead of the config's")
+    parser.add_argument("--replies", type=number(1), default=80, help="how many held-out replies to compare on (80)")
     return parser
 
 
