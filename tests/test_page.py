@@ -612,6 +612,17 @@ def test_a_proof_of_nothing_wrong_is_one_sentence(tmp_path):
     assert "There is nothing to prove." in text_of(html[html.index('<section id="proof"') :])
 
 
+def test_a_fix_of_a_training_that_gave_no_model_is_on_the_first_screen(tmp_path):
+    sentence = "As it was, training gave no usable model; as fixed, better than its base by 0.31."
+    broken = {"cost": None, "broken": True}
+    faults = [one | broken for one in proven()["faults"]]
+    found = proved(was=None, helped=None, was_broken=True, sentence=sentence, faults=faults)
+    html = built(tmp_path, found)
+    assert "Fixed and trained again: as it was, training gave no usable model" in first_screen(html)
+    assert "intervals over <" not in html and "training gives no usable model" in text_of(html)
+    assert "training gave no usable model" in text_of(built(tmp_path, found, share=True))
+
+
 def test_a_proven_cost_stands_in_the_diagnosis_and_one_that_is_none_is_slight():
     found = proved()
     found["proof"]["faults"].append(found["proof"]["faults"][1] | {"id": "too_many_epochs", "fault": "too many epochs"})

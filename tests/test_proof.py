@@ -52,6 +52,17 @@ def test_a_budget_cuts_all_alike_and_the_costliest_faults_come_first():
     assert short["most"] == 50 and "As many of them are run as fit into 2 min, the costliest" in budget.said(short)
 
 
+def test_a_stopped_proof_goes_on_with_its_plan_though_the_speed_is_known_better(tmp_path):
+    asked, first = {"lengths": {"": 100}, "limit": 400.0}, planned(400)
+    assert budget.kept(tmp_path, asked) is None
+    budget.keep(tmp_path, asked, first)
+    assert planned(400, speed=(0.4, 10.0))["most"] != first["most"]
+    assert budget.kept(tmp_path, asked) == first
+    assert budget.kept(tmp_path, asked | {"limit": 500.0}) is None
+    (tmp_path / budget.PLAN).write_text("[")
+    assert budget.kept(tmp_path, asked) is None
+
+
 def test_a_short_training_is_a_fault_and_not_what_all_are_cut_to():
     plan = planned(600, length=lambda which: 60 if "under_trained" in which else 8590)
     assert 60 <= plan["most"] < 8590
@@ -174,6 +185,13 @@ def test_a_training_that_gave_no_model_is_a_result_and_not_an_error():
     assert made["sentence"].startswith("As it was, training gave no usable model; as fixed, better than its base")
     assert made["faults"][0]["broken"] and made["faults"][0]["cost"] is None and made["shares"] is None
     assert "training gives no usable model" in result.told(made)[1]
+    assert result.has_helped(made)
+
+
+def test_a_prompt_that_could_not_be_built_is_not_called_measured():
+    made = result.result(measured(), FAULTS, ["rate", "tags"], [], ASKED)
+    said = result.told(made | {"prompt_not_measured": "No module named app."})
+    assert "The prompt: not measured: No module named app." in said
 
 
 def test_a_fault_that_training_does_not_see_has_no_cost():

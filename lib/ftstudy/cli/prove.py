@@ -33,6 +33,7 @@ def run(options) -> int:
     from ..printable import say
     from ..stages import proving
 
+    proof.budget.seconds(options.budget)  # before anything is written
     folder = run_folder(options.run or run_of(options.config))
     inputs = audit.read(options.config, options.data, options.model, options.inference, options.owner)
     with only_one(folder):
@@ -41,9 +42,11 @@ def run(options) -> int:
             folder, inputs, fixed, proving.diagnosed(folder), options.replies, options.budget, options.seeds
         )
         say(planned["said"])
-        if options.dry_run or not planned["faults"]:
+        if options.dry_run:
             return 0
         found = proof.prove(folder, planned, say)
+    if not found["faults"]:
+        return 0
     for line in proof.result.told(found):
         say(line)
-    return 0 if found["helped"] and found["helped"]["verdict"] == "better" else 1
+    return 0 if proof.result.has_helped(found) else 1

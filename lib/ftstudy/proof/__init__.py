@@ -17,6 +17,7 @@ from ..files import write_json
 from ..files.folders import make_folder
 from ..paths import shown
 from ..progress import remaining, seconds_left
+from ..wording import listed
 from . import budget, faults, result, scores, speed, trainings
 
 FOLDER = "proof"  # in the run's folder
@@ -43,10 +44,24 @@ def plan(
     trained = [one["id"] for one in found["faults"] if one["id"] != faults.PROMPT]
     forms = 1 + (len(trained) < len(found["faults"]))
     length = {which: trainings.iterations(found["left_in"](which)) for which in faults.sets(trained)}
-    took = speed.measured(run, run / FOLDER, inputs, replies, forms)
-    planned = budget.plan(trained, length.__getitem__, seconds, took, known["expected"], seeds)
-    said = budget.said(planned) if found["faults"] else NOTHING
-    return found | planned | {"trained": trained, "fixed": fixed, "replies": replies, "said": said}
+    lengths = {" + ".join(sorted(which)): iters for which, iters in length.items()}
+    asked = {"lengths": lengths, "limit": seconds, "replies": replies, "seeds": seeds}
+    planned = budget.kept(run / FOLDER, asked)
+    if planned is None:
+        took = speed.measured(run, run / FOLDER, inputs, replies, forms)
+        planned = budget.plan(trained, length.__getitem__, seconds, took, known["expected"], seeds)
+    said = budget.said(planned) if found["faults"] else nothing(found["aborting"])
+    return found | planned | {"trained": trained, "asked": asked, "fixed": fixed, "replies": replies, "said": said}
+
+
+def nothing(aborting: list[str]) -> str:
+    """Why there is nothing to prove. `aborting`: the faults that make training abort, as `faults.read` returns them."""
+    if not aborting:
+        return NOTHING
+    return (
+        f"There is nothing to compare: as it was, training aborts, for {listed(aborting)}. As fixed it doesn't, and nothing else was "
+        "wrong that changes what is learned, or how the app asks."
+    )
 
 
 def prove(run: Path, plan: dict, tell: Callable[[str], None] = print) -> dict:
@@ -57,9 +72,10 @@ def prove(run: Path, plan: dict, tell: Callable[[str], None] = print) -> dict:
     """
     started, folder = cost.clock(), run / FOLDER
     if not plan["faults"]:
-        write_json(run / "proof.json", nothing := {"faults": [], "helped": None, "sentence": NOTHING})
-        return nothing
+        write_json(run / "proof.json", made := {"faults": [], "helped": None, "sentence": plan["said"]})
+        return made
     make_folder(folder)
+    budget.keep(folder, plan["asked"], plan)
     named = [(which, seed, faults.name_of(which, plan["trained"])) for which, seed in plan["trainings"]]
     read = {
         (which, seed): trainings.prepare(folder, plan["left_in"](which), name, seed, plan["most"])
@@ -98,14 +114,17 @@ def _measured(
 
     found = {("base", 0, form): score(None, form, "base") for form in asked["prompts"]}
     done, spent, started = [], [], cost.clock()
+    runs = {key: training.run_id(inputs) for key, inputs in read.items()}
+    to_train = {run for run in runs.values() if not trainings.finished(folder, run)}
     ends = (frozenset(), frozenset(plan["trained"]))  # always trained, whatever the budget
     for which, seed, name in named:
         label = f"{name}, seed {seed + 1}" if seed else name
-        left = seconds_left({"training": spent}, {"training": len(named) - len(done)})
+        is_new = runs[which, seed] in to_train
         is_over = plan["limit"] is not None and spent and cost.clock() - started + median(spent) > plan["limit"]
-        if is_over and (seed or which not in ends):
+        if is_new and is_over and (seed or which not in ends):
             continue
-        tell(f"{label}: training ({remaining(len(done), len(named), left)})")
+        left = seconds_left({"training": spent}, {"training": len(to_train)})
+        tell(f"{label}: {'training' if is_new else 'trained already'} ({remaining(len(done), len(named), left)})")
         begun = cost.clock()
         made = trainings.train(folder, read[which, seed], shared=shared)
         if not which and made["adapter"] is None:
@@ -113,7 +132,9 @@ def _measured(
         done.append({"name": label, "faults": sorted(which), "seed": seed} | made)
         for form in _forms(which, plan, asked):
             found[which, seed, form] = score(made["adapter"], form, label) if made["adapter"] else None
-        spent.append(cost.clock() - begun)
+        if is_new:
+            to_train.remove(runs[which, seed])
+            spent.append(cost.clock() - begun)
     return found, done
 
 

@@ -4,8 +4,11 @@ import math
 import re
 from bisect import bisect_right
 from collections.abc import Callable
+from pathlib import Path
 
 from ..errors import StudyError
+from ..files import write_json
+from ..files.reading import read_json
 from ..progress import span
 from ..wording import count
 from .faults import sets
@@ -13,6 +16,7 @@ from .faults import sets
 SEEDS = 3  # of the fine-tune as it was and as fixed: they say how much of a difference is chance
 LEAST = 0.25  # of the longest training, to which all are cut at most …
 FEW = 50  # … but never to fewer iterations than these, or than the fine-tune as it was had
+PLAN = "plan.json"  # in the proof's folder
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -51,6 +55,26 @@ def plan(
         most = max(fits, min(longest, max(FEW, min(math.ceil(LEAST * longest), *lengths))))
     time = speed and _total(lengths, most) * speed[0] + len(lengths) * speed[1]
     return {"trainings": trainings, "most": most, "cut": most < longest, "seconds": time, "limit": limit}
+
+
+def keep(folder: Path, asked: dict, planned: dict) -> None:
+    """Write down a plan, so that a proof that was stopped goes on with it: once the speed is known better, another one
+    would cut trainings differently, and none that is finished could be used. `asked`: what the plan was made for."""
+    trainings = [[sorted(which), seed] for which, seed in planned["trainings"]]
+    found = {key: planned[key] for key in ("most", "cut", "seconds", "limit")}
+    write_json(folder / PLAN, {"asked": asked, "planned": found | {"trainings": trainings}})
+
+
+def kept(folder: Path, asked: dict) -> dict | None:
+    """The plan that was made for the same; None if there is none."""
+    try:
+        found = read_json(folder / PLAN)
+        if found["asked"] != asked:
+            return None
+        trainings = [(frozenset(which), seed) for which, seed in found["planned"]["trainings"]]
+        return found["planned"] | {"trainings": trainings}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # nothing was planned yet, or the file is damaged
 
 
 def _total(lengths: list[int], most: int) -> int:

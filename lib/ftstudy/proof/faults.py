@@ -4,6 +4,7 @@ A *set* is a frozenset of the ids of those left in: the empty one is the fine-tu
 spoils only the measurement, or makes training abort, is repaired in every set.
 """
 
+import json
 from itertools import combinations
 from pathlib import Path
 
@@ -19,11 +20,11 @@ def read(inputs: audit.RunInputs, folder: Path, measured: dict) -> dict:
     """What there is to prove of a fine-tune, whose repaired copy is in `folder`, as `repair.write` left it or as
     somebody has edited it since. `measured`: as for `repair.read`.
 
-    Returns `faults` ([{"id", "fault", "part", "notes"}], the app's prompt last), `left_in` (a function: a set -> its
-    draft), `profile` (how the app asked; None if not known) and `edited` ("config", "rows" or both). Raises StudyError
-    if the copy can't be read.
+    Returns `faults` ([{"id", "fault", "part", "notes"}], the app's prompt last), `aborting` (what the faults are
+    called that make training abort), `left_in` (a function: a set -> its draft), `profile` (how the app asked; None if
+    not known) and `edited` ("config", "rows" or both). Raises StudyError if the copy can't be read.
     """
-    draft = repair.read(inputs, measured)
+    draft = repair.read(inputs, (repair.record(folder) or {}).get("measured", measured))
     of_app = [one for one in repair.REPAIRS if one.part == "app"]  # after all others, and training doesn't read it
     repaired = repair.repairing(draft, inputs, [one for one in repair.REPAIRS if one not in of_app])
     fixed, made = repaired(frozenset())
@@ -45,8 +46,13 @@ def read(inputs: audit.RunInputs, folder: Path, measured: dict) -> dict:
             "rows": copy["rows"] if found["rows"] == fixed["rows"] else found["rows"],
         }
 
-    ordered = sorted(faults.values(), key=lambda one: one["id"] == PROMPT)
-    return {"faults": ordered, "left_in": left_in, "profile": draft["profile"], "edited": edited}
+    return {
+        "faults": sorted(faults.values(), key=lambda one: one["id"] == PROMPT),
+        "aborting": list(dict.fromkeys(one.fault for one, _ in made if one.aborts)),
+        "left_in": left_in,
+        "profile": draft["profile"],
+        "edited": edited,
+    }
 
 
 def _edited(copy: dict, found: dict, fixed: dict) -> dict:
@@ -57,8 +63,10 @@ def _edited(copy: dict, found: dict, fixed: dict) -> dict:
     }
 
 
-def _own(value: dict, part: str) -> dict:
-    return {key: value[key] for key in value if part != "config" or key not in PLACES}
+def _own(value: dict, part: str) -> str:
+    """A part of a draft as JSON, in which even values that are not a number are equal to themselves."""
+    own = {key: value[key] for key in value if part != "config" or key not in PLACES}
+    return json.dumps(own, sort_keys=True, default=str)
 
 
 def sets(trained: list[str]) -> list[frozenset]:

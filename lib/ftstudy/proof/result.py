@@ -55,6 +55,13 @@ def result(found: dict, faults: list[dict], chosen: list[str], idle: list[str], 
     return made | {"sentence": sentence(made)}
 
 
+def has_helped(made: dict) -> bool:
+    """Whether the fine-tune is better as fixed than as it was; where that gave no model, whether it is better than its
+    base."""
+    row = made["fixed"] if made.get("was_broken") else made["helped"]
+    return row is not None and row["verdict"] == intervals.BETTER
+
+
 def _chance(fixed: list[dict], conversations: list[str]) -> tuple[float, int] | None:
     """The variance of the difference between two trainings that differ in chance alone, as the seeds of the fine-tune as
     fixed show it, and its degrees of freedom; None with one seed."""
@@ -150,7 +157,9 @@ def told(made: dict) -> list[str]:
     if made["helped"]:
         lines.append(f"Since the fix, the true replies are {more_likely(made['helped']['nats_per_reply_token'])}.")
     for one in made["faults"]:
-        lines.append(f"{one['fault'][:1].upper()}{one['fault'][1:]}: {cost_in_words(one)}.")
+        is_unknown = one["id"] == PROMPT and made.get("prompt_not_measured")
+        said = f"not measured: {made['prompt_not_measured']}" if is_unknown else f"{cost_in_words(one)}."
+        lines.append(f"{one['fault'][:1].upper()}{one['fault'][1:]}: {said}")
     return lines
 
 

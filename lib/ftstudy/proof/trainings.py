@@ -14,6 +14,7 @@ from mlx_lm.lora import CONFIG_DEFAULTS
 
 from ..cost import clock
 from ..errors import StudyError
+from ..failures import pass_on
 from ..files import update_json, write_jsonl, write_text
 from ..files.folders import make_folder
 from ..files.reading import read_json
@@ -26,8 +27,14 @@ PARTS = 4  # of a training: after each, its state is saved
 
 
 def iterations(draft: dict) -> int:
-    """How long a draft trains."""
-    return int(draft["config"].get("iters") or CONFIG_DEFAULTS["iters"])
+    """How long a draft trains. Raises StudyError if its config says nothing that could be trained."""
+    found = draft["config"].get("iters")
+    found = CONFIG_DEFAULTS["iters"] if found is None else found
+    if type(found) is not int or found < 1:
+        raise StudyError(
+            f"`iters: {found}` is not a number of iterations to train for. Correct it in the repaired config."
+        )
+    return found
 
 
 def prepare(folder: Path, draft: dict, name: str, seed: int, most: int) -> audit.RunInputs:
@@ -62,9 +69,8 @@ def train(folder: Path, inputs: audit.RunInputs, **more) -> dict:
     """The result of one training: `run_id`, `adapter` (None if training gave none), `iterations`, `stopped` (why it ended
     early, or None), `diverged` and `seconds`. Read from `folder` if it is there already. `more`: for `training.train`."""
     name, run = Path(inputs.where).stem, training.run_id(inputs)
-    for known in _known(folder).values():  # under any name: two sets of faults can come to the same training
-        if known["run_id"] == run and (known["adapter"] is None or adapters.run_of(absolute(known["adapter"])) == run):
-            return known
+    if known := finished(folder, run):
+        return known
     started = clock()
     result = {"run_id": run, "adapter": None, "iterations": inputs.config["iters"], "stopped": None, "diverged": False}
     try:
@@ -75,6 +81,24 @@ def train(folder: Path, inputs: audit.RunInputs, **more) -> dict:
     result["seconds"] = round(clock() - started, 1)
     update_json(folder / KEPT, lambda known: known | {name: result}, {})
     return result
+
+
+def finished(folder: Path, run: str) -> dict | None:
+    """The result of the training with this id if `folder` has it, under any name: two sets of faults can come to the
+    same training. One that failed, but did not diverge, is tried again: the reason may be gone."""
+    for known in _known(folder).values():
+        if known["run_id"] == run:
+            if known["diverged"] if known["adapter"] is None else _is_of(absolute(known["adapter"]), run):
+                return known
+    return None
+
+
+def _is_of(adapter: Path, run: str) -> bool:
+    try:
+        return adapters.run_of(adapter) == run
+    except StudyError as error:  # its files are of two runs, as after a crash: it is trained again
+        pass_on(error)
+        return False
 
 
 def _known(folder: Path) -> dict:

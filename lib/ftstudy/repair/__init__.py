@@ -20,9 +20,21 @@ from .kinds import Repair, repaired, repairing  # before the repairs, which need
 
 from . import app, config, draft, keys, lengths, refused, rows, splits
 from .draft import read
-from .folder import CONFIG, write
+from .folder import ADAPTER, CONFIG, changed_since, digest, record, write
 
-__all__ = ["CONFIG", "REPAIRS", "Repair", "read", "repaired", "repairing", "write"]
+__all__ = [
+    "ADAPTER",
+    "CONFIG",
+    "REPAIRS",
+    "Repair",
+    "changed_since",
+    "digest",
+    "read",
+    "record",
+    "repaired",
+    "repairing",
+    "write",
+]
 # In the order in which they run: how long a run is depends on its rows, and a schedule on how long it is.
 REPAIRS = (
     *draft.REPAIRS,

@@ -51,12 +51,12 @@ def write(draft: dict, folder: Path, inputs: RunInputs, made: list = (), target:
         keys = {key: value for key, value in draft["profile"].items() if key != "name"}
         write_text(folder / PROFILE, yaml.safe_dump(keys, sort_keys=False, allow_unicode=True))
         write_text(folder / CODE, app.code(draft, inputs, plain(target / ADAPTER), plain(target / CODE)))
-    if made:
-        repairs = [
-            {"id": one.id, "part": one.part, "fault": one.fault, "checks": list(one.checks), "notes": notes}
-            for one, notes in made
-        ]
-        write_json(folder / RECORD, {"config": inputs.where, "repairs": repairs, "files": digests(folder)})
+    repairs = [
+        {"id": one.id, "part": one.part, "fault": one.fault, "checks": list(one.checks), "notes": notes}
+        for one, notes in made
+    ]
+    known = {"config": inputs.where, "of": digest(inputs), "measured": draft["measured"], "repairs": repairs}
+    write_json(folder / RECORD, known | {"files": digests(folder)})
 
 
 def config_text(draft: dict, folder: Path, inputs: RunInputs) -> str:
@@ -83,6 +83,14 @@ def digests(folder: Path) -> dict[str, str]:
         for path in files
         if path.is_file() and path.name != IGNORE
     }
+
+
+def digest(inputs: RunInputs) -> str:
+    """The sha256 of a fine-tune's config and rows, which says whether a copy is of the fine-tune as it is now."""
+    made = hashlib.sha256(json.dumps(inputs.config, sort_keys=True, default=str).encode())
+    for name, split in inputs.splits.items():
+        made.update(name.encode() + hashlib.sha256(read_bytes(split.path, LARGEST)).digest())
+    return made.hexdigest()
 
 
 def record(folder: Path) -> dict | None:
@@ -124,7 +132,7 @@ def _write_extracted(draft: dict, folder: Path, inputs: RunInputs) -> None:
 
 def _entries(draft: dict, inputs: RunInputs) -> list[dict]:
     try:
-        lines = read_bytes(inputs.folder / META, LARGEST).decode().splitlines()
+        lines = read_bytes(inputs.folder / META, LARGEST).decode().split("\n")
         given = [json.loads(line) for line in lines if line.strip()]
         of_place = {(one["split"], one["row"]): one for one in given}
     except (ValueError, KeyError, TypeError):  # not ours

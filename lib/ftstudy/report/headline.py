@@ -4,6 +4,7 @@ from math import exp
 
 from ..diagnosis import evidence, worst
 from ..diagnosis.usability import ENDS, UNSOUND
+from ..proof import result as proven
 from ..wording import count, effect, listed
 
 MOST = 3  # commands
@@ -31,7 +32,7 @@ def lead(found: dict, verdict: dict, causes: list[dict]) -> list[dict]:
     said = [_gain(row)]
     failed = [one for one in verdict["steps"] if one["passed"] is False and one["step"] not in ("likelier", "measured")]
     said += [_plain(f"But {_lower(BUT[one['step']](found))}") for one in failed[:1] if one["step"] in BUT]
-    if found["proof"] and found["proof"]["helped"]:
+    if found["proof"] and found["proof"]["faults"]:
         return [*said, _plain(f"Fixed and trained again: {_lower(found['proof']['sentence'])}")]
     start = "It could still be better" if verdict["usable"] else "The likeliest cause"
     said += [_plain(f"{start}: {_lower(one['what'])}.") for one in worst({"causes": causes})[:1]]
@@ -40,8 +41,10 @@ def lead(found: dict, verdict: dict, causes: list[dict]) -> list[dict]:
 
 def proof_mark(found: dict | None) -> tuple[str, str]:
     """The sign and the tone of a proof in the contents; `found`: the content of proof.json, if there is one."""
-    helped = (found or {}).get("helped")
-    tone = {"better": "good", "worse": "bad"}.get(helped["verdict"], "unsure") if helped else ""
+    if not found or not found["faults"]:
+        return "", ""
+    verdict = "better" if proven.has_helped(found) else found["helped"] and found["helped"]["verdict"]
+    tone = {"better": "good", "worse": "bad"}.get(verdict, "unsure")
     return TONES.get(tone, ""), tone
 
 

@@ -81,7 +81,8 @@ def _values(run: Path, results: dict, diagnosed: dict, not_measured: str, share:
     _add_data(results["extraction"], made, pictures)
     if results["proof"] and results["proof"]["faults"]:
         made["proof"] = tables.proof(results["proof"])
-        pictures["proof"] = (charts.proof(results["proof"]), "What each fault costs when it alone is left in")
+        if any(one["cost"] for one in results["proof"]["faults"]):
+            pictures["proof"] = (charts.proof(results["proof"]), "What each fault costs when it alone is left in")
     if parity:
         made["key_differences"] = tables.key_differences(parity)
     if audited and audited.get("staged"):

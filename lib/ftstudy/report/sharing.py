@@ -95,8 +95,8 @@ def _proof(made: dict, of: dict) -> dict:
         named = {"id": ids[whole["id"]], "fault": whole["fault"] if is_ours else f"fault {at}"}
         faults.append(one | named | {"notes": [], "part": LEFT_OUT})
     made = made | {"faults": faults, "trainings": of.get("trainings") and [{} for _ in of["trainings"]]}
-    if not of["helped"]:
-        return made | {"sentence": of["sentence"] if not faults else LEFT_OUT}
+    if not faults:
+        return made | {"sentence": of["sentence"]}
     shares = of["shares"] and [one | {"fault": ids[whole["fault"]]} for one, whole in zip(made["shares"], of["shares"])]
     made |= {"shares": shares, "fixed_copy": LEFT_OUT, "edited": of["edited"]}
     made |= {"prompt_not_measured": of["prompt_not_measured"] and "it could not be built."}

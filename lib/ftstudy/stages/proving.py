@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from .. import audit, proof, repair
+from ..errors import StudyError
 from ..files.folders import replace_folder
-from ..paths import shown
+from ..paths import absolute, shown
 from .reads import inputs_of, json_in, results_in
-from .stamps import read_from
 
 FIXED = "fixed"  # in the run's folder
 REPLIES = 80
@@ -29,9 +29,7 @@ def stage(choices: dict, folder: Path) -> dict:
     return {
         "name": "proof",
         "given": given,
-        "reads": lambda: (
-            inputs_of(choices, profile=True) | read_from(folder / FIXED / "data", folder / FIXED / repair.CONFIG)
-        ),
+        "reads": lambda: inputs_of(choices, profile=True) | edits(folder),
         "writes": lambda: results_in(folder, "proof"),
         "do": do,
         "forget": lambda: (folder / "proof.json").unlink(missing_ok=True),
@@ -39,15 +37,42 @@ def stage(choices: dict, folder: Path) -> dict:
 
 
 def fixed(inputs: audit.RunInputs, folder: Path) -> Path:
-    """The folder of the run's repaired copy: the one that is there, which somebody may have edited, or written now."""
-    copy = folder / FIXED
-    if not (copy / repair.CONFIG).is_file():
-        draft = repair.read(inputs, diagnosed(folder)["measured"])
-        draft, made = repair.repaired(draft, inputs, repair.REPAIRS)
-        with replace_folder(copy) as new:
-            repair.write(draft, new, inputs, made, copy)
-        print(f"The repaired copy: {shown(copy)}", flush=True)
+    """The folder of the run's repaired copy: the one that is there, which somebody may have edited, or written now.
+
+    A copy of the fine-tune as it was earlier is written anew, unless it was edited or trained. Raises StudyError if such a
+    one is of another config.
+    """
+    copy, measured = folder / FIXED, diagnosed(folder)["measured"]
+    if (copy / repair.CONFIG).is_file() and not _is_outdated(copy, inputs, measured):
+        return copy
+    draft, made = repair.repaired(repair.read(inputs, measured), inputs, repair.REPAIRS)
+    with replace_folder(copy) as new:
+        repair.write(draft, new, inputs, made, copy)
+    print(f"The repaired copy: {shown(copy)}", flush=True)
     return copy
+
+
+def _is_outdated(copy: Path, inputs: audit.RunInputs, measured: dict) -> bool:
+    known = repair.record(copy)
+    if known is None or (known.get("of"), known.get("measured")) == (repair.digest(inputs), measured):
+        return False
+    edited = repair.changed_since(copy, known)
+    if not edited and not (copy / repair.ADAPTER).exists():
+        return True
+    if absolute(known["config"]) != absolute(inputs.where):
+        why = f"was edited ({', '.join(edited)})" if edited else "has an adapter"
+        raise StudyError(
+            f"{shown(copy)} is the repaired copy of {known['config']}, and not of {inputs.where}, and it {why}, so it stays. "
+            "Choose another name for this run (RUN=… or --run), or remove that folder."
+        )
+    return False
+
+
+def edits(folder: Path) -> dict[str, Path]:
+    """The files of the run's repaired copy that somebody has edited since it was written."""
+    known = repair.record(folder / FIXED)
+    names = repair.changed_since(folder / FIXED, known) if known else []
+    return {f"your edit of {shown(folder / FIXED / name)}": folder / FIXED / name for name in names}
 
 
 def diagnosed(folder: Path) -> dict:

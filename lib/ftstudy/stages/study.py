@@ -21,6 +21,7 @@ from ..original_report import history
 from ..paths import absolute, check_names, run_folder, shown
 from ..printable import one_line
 from ..progress import remaining, span, ticking, watched
+from ..proof import budget
 from ..sources import check_owner
 from ..training import remove_result, sweep
 from ..wording import arm_name, count, listed
@@ -83,6 +84,7 @@ def check(choices: dict, dry: bool = False) -> None:
             "fine-tune that exists with CONFIG=…, and its adapter with ADAPTER=…."
         )
     check_name(choices["owner"])
+    budget.seconds(choices["budget"])
     check_names(*choices.values(), *choices["also"], Path.cwd())
     if choices["source"]:
         check_owner(choices["source"], choices["owner"])

@@ -15,7 +15,8 @@ def proof(found: dict) -> Table:
     if shares:
         columns["share"] = ("Share of the whole difference", lambda one: _share(shares[one["id"]]))
     covers = listed(sorted({one["cost"]["covers"] for one in found["faults"] if one["cost"]}))
-    return table(f"What each fault costs, with 95% intervals over {covers}", found["faults"], **columns)
+    with_intervals = f", with 95% intervals over {covers}" if covers else ""
+    return table(f"What each fault costs{with_intervals}", found["faults"], **columns)
 
 
 def _cost(one: dict) -> str:
