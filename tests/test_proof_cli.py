@@ -11,8 +11,10 @@ from pathlib import Path
 import ftstudy
 import pytest
 import yaml
-from ftstudy import cli, proof
-from ftstudy.files import locks, read_json
+from ftstudy import audit, cli, proof
+from ftstudy.files import locks, read_json, write_jsonl
+from ftstudy.proof import scores
+from ftstudy.stages import proving
 from staged_finetunes import CONFIG, rows_of_sam, write_rows
 from test_fix import contents
 
@@ -177,3 +179,29 @@ def test_rows_with_a_value_that_is_no_number_are_not_taken_for_edited(project, p
     status, said = prove("mine.yaml", *QUICK)
     assert status == 0, said
     assert result()["edited"] == []
+
+
+def test_rows_under_a_key_that_the_config_names_are_proved(project, prove):
+    for path in (project / "data").glob("*[dnt].jsonl"):
+        path.write_text(path.read_text().replace('"messages"', '"talk"'))
+    configure(learning_rate=0.05, chat_feature="talk")
+    status, said = prove("mine.yaml", *QUICK)
+    assert status == 0, said
+    assert [one["id"] for one in result()["faults"]] == ["learning_rate"]
+
+
+def test_recorded_prompts_are_those_of_the_same_replies_after_rows_were_left_out(project):
+    rows = [json.loads(line) for line in (project / "data/test.jsonl").open()]
+    rows[0]["messages"][-1]["content"] = ""  # left out, so that all others have another number
+    write_jsonl(project / "data/test.jsonl", rows)
+    asked = [{"split": "test", "row": at, "prompt": f"number {at}"} for at in range(10, 20)]
+    write_jsonl(project / "recorded.jsonl", asked)
+    was = audit.read(configure(), inference="recorded.jsonl")
+    fixed = audit.read(proving.fixed(was, project / "reports/mine") / "config.yaml")
+    assert len(fixed.splits["test"].rows) == len(rows) - 1
+    found = scores.asked(fixed, [fixed], was.profile, 12, was)
+    assert found["why_not"] == "" and 0 < len(found["targets"]) <= 10
+    for prompt, target in zip(found["prompts"][scores.AS_WAS], found["targets"]):
+        number = int(was.tokenizer.decode(prompt).split()[-1])
+        reply = was.tokenizer.decode(target, skip_special_tokens=True)
+        assert reply.strip() == rows[number]["messages"][-1]["content"].strip()

@@ -51,7 +51,8 @@ def plan(
         took = speed.measured(run, run / FOLDER, inputs, replies, forms)
         planned = budget.plan(trained, length.__getitem__, seconds, took, known["expected"], seeds)
     said = budget.said(planned) if found["faults"] else nothing(found["aborting"])
-    return found | planned | {"trained": trained, "asked": asked, "fixed": fixed, "replies": replies, "said": said}
+    more = {"trained": trained, "asked": asked, "was": inputs, "fixed": fixed, "replies": replies, "said": said}
+    return found | planned | more
 
 
 def nothing(aborting: list[str]) -> str:
@@ -83,7 +84,13 @@ def prove(run: Path, plan: dict, tell: Callable[[str], None] = print) -> dict:
     }
     fixed = audit.read(plan["fixed"] / repair.CONFIG)
     has_prompt = any(one["id"] == faults.PROMPT for one in plan["faults"])
-    asked = scores.asked(fixed, list(read.values()), plan["profile"] if has_prompt else None, plan["replies"])
+    asked = scores.asked(
+        fixed, list(read.values()), plan["profile"] if has_prompt else None, plan["replies"], plan["was"]
+    )
+    if asked["why_not"] and not plan["trained"]:
+        raise StudyError(
+            f"The app's prompt is all that was repaired, and it can't be measured as it was: {asked['why_not']}"
+        )
     model = fixed.config["model"]
     with HiddenStates(ALL, folder) as shared:
         found, done = _measured(folder, named, read, model, asked, plan, shared, tell)

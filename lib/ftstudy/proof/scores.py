@@ -17,11 +17,14 @@ FIXED, AS_WAS = "as in training", "as the app asked"
 NUMBERS = ("reply", "tokens", "end")
 
 
-def asked(fixed: audit.RunInputs, trained: list[audit.RunInputs], profile: dict | None, replies: int) -> dict:
+def asked(
+    fixed: audit.RunInputs, trained: list[audit.RunInputs], profile: dict | None, replies: int, was: audit.RunInputs
+) -> dict:
     """What the models are asked: the replies that no training has seen, and their prompts.
 
     `fixed`: the repaired fine-tune, whose rows are held out; `trained`: what each training reads; `profile`: how the app
-    asked as it was, None if that is no fault. Returns `prompts` (a form -> token ids of each), `targets`, `conversations`,
+    asked as it was, None if that is no fault; `was`: the fine-tune as it was, of whose rows a recording is. If the app was
+    recorded, only replies are taken that it was asked for, if there are any. Returns `prompts` (a form -> token ids of each), `targets`, `conversations`,
     `split`, `seen` (how many replies were left out, since a training has them) and `why_not` (why the app's prompts could
     not be built; "" if they were). Raises StudyError if no reply is left.
     """
@@ -34,15 +37,19 @@ def asked(fixed: audit.RunInputs, trained: list[audit.RunInputs], profile: dict 
             f"All replies of {heldout['split']}.jsonl are in the training rows too, so nothing can be measured on them. Hold "
             "out other conversations: move some from train.jsonl into test.jsonl."
         )
+    places = heldout["places"]
+    if profile and profile["kind"] == "captured":
+        before = _places(was, tokenizer)
+        places = [before.get(_texts(example)) for example in heldout["examples"]]
+        kept = [at for at in kept if places[at] in profile["rows"]] or kept
     names = [heldout["conversations"][at] for at in kept]
     chosen = [kept[at] for at in choose(range(len(kept)), names, replies)]
     examples = [heldout["examples"][at] for at in chosen]
-    places = [heldout["places"][at] for at in chosen]
     prompts, why_not = {FIXED: [chat_format.prompt_ids(one, tokenizer) for one in examples]}, ""
     if profile:
         try:
             prompts[AS_WAS] = [
-                chat_format.prompt_ids(example, tokenizer, profile, place) for example, place in zip(examples, places)
+                chat_format.prompt_ids(example, tokenizer, profile, places[at]) for at, example in zip(chosen, examples)
             ]
         except Exception as error:  # the app's own code can raise anything
             pass_on(error)
@@ -64,8 +71,26 @@ def _pairs(inputs: audit.RunInputs, tokenizer) -> set[tuple]:
 
 def _pair(example: dict) -> tuple:
     """What a reply answers, and the reply, by their words alone."""
+    return _texts(example)[-2:]
+
+
+def _texts(example: dict) -> tuple:
+    """The words of a conversation, but for its system text."""
     texts = [chat_format.text_of(one) for one in example["messages"] if one["role"] != "system"]
-    return tuple(" ".join(text.split()) for text in texts[-2:])
+    return tuple(" ".join(text.split()) for text in texts)
+
+
+def _places(was: audit.RunInputs, tokenizer) -> dict[tuple, tuple[str, int]]:
+    """The words of each conversation that ends with a reply -> its (split, row) in the fine-tune as it was."""
+    found = {}
+    for name in was.splits:
+        try:
+            rows = with_messages(variant_folder.load_examples(was.folder, name, was.config), tokenizer, was.config)
+        except StudyError as error:  # no lines of JSON: nobody recorded an app with them
+            pass_on(error)
+            continue
+        found |= {_texts(row): (name, at) for at, row in enumerate(rows) if chat_format.ends_with_reply(row)}
+    return found
 
 
 def score(folder: Path, model: str, adapter: str | None, asked: dict, form: str, label: str, shared) -> dict | None:

@@ -12,6 +12,7 @@ from .. import audit, configs, training
 
 from mlx_lm.lora import CONFIG_DEFAULTS
 
+from ..audit.config.trainer_keys import installed
 from ..cost import clock
 from ..errors import StudyError
 from ..failures import pass_on
@@ -51,7 +52,8 @@ def prepare(folder: Path, draft: dict, name: str, seed: int, most: int) -> audit
             write_jsonl(data / f"{split}.jsonl", found)
     label = name.replace(" ", "-") + (f"-seed{seed + 1}" if seed else "")
     path = folder / f"{label}.yaml"
-    config = {key: value for key, value in draft["config"].items() if key in CONFIG_DEFAULTS or key == "ftstudy"}
+    read = {*CONFIG_DEFAULTS, *(key.partition(".")[0] for key in installed().live), "ftstudy"}
+    config = {key: value for key, value in draft["config"].items() if key in read}
     changes = {"iters": iterations(draft), "seed": config.get("seed", CONFIG_DEFAULTS["seed"]) + seed, "train": True}
     changes |= {"data": shown(data), "adapter_path": shown(folder / label)}
     config = shortened(config | changes, most)
