@@ -11,10 +11,10 @@ from pathlib import Path
 import ftstudy
 import pytest
 import yaml
-from ftstudy import audit, cli, proof
+from ftstudy import audit, chat_format, cli, proof
 from ftstudy.files import locks, read_json, write_jsonl
 from ftstudy.proof import scores
-from ftstudy.stages import proving
+from ftstudy.stages import proving, stamps, study
 from staged_finetunes import CONFIG, rows_of_sam, write_rows
 from test_fix import contents
 
@@ -203,5 +203,18 @@ def test_recorded_prompts_are_those_of_the_same_replies_after_rows_were_left_out
     assert found["why_not"] == "" and 0 < len(found["targets"]) <= 10
     for prompt, target in zip(found["prompts"][scores.AS_WAS], found["targets"]):
         number = int(was.tokenizer.decode(prompt).split()[-1])
-        reply = was.tokenizer.decode(target, skip_special_tokens=True)
-        assert reply.strip() == rows[number]["messages"][-1]["content"].strip()
+        assert list(target) == list(chat_format.reply_ids(rows[number], was.tokenizer))
+
+
+def test_the_proof_of_a_study_is_kept_until_the_copy_is_edited(project):
+    folder, told = project / "reports/mine", []
+    choices = study.CHOICES | {"run": "mine", "config": configure(learning_rate=0.05), "replies": 12}
+    stages = [proving.stage(choices, folder)]
+    stamps.run(folder, stages, told.append)
+    stamps.run(folder, stages, told.append)
+    assert told[-1] == "proof: nothing has changed, kept"
+    path = folder / "fixed/config.yaml"
+    path.write_text(path.read_text().replace("seed: 0", "seed: 7"))
+    stamps.run(folder, stages, told.append)
+    assert "your edit of reports/mine/fixed/config.yaml is new" in told[-1]
+    assert result()["edited"] == ["config"]
