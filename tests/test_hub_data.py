@@ -62,6 +62,15 @@ def test_parquet_files_are_found_where_datasets_have_them(study, place, name):
     assert hub_data.read(NAME, {})["train"].rows == texts(3)
 
 
+def test_the_rows_of_an_hf_dataset_block_are_said_not_to_be_checked(study):
+    on_hub()(study)
+    study.configure(hf_dataset={"path": NAME})
+    report = study.audit()
+    assert any("The rows of `hf_dataset`" in one for one in report["not_checked"])
+    (found,) = [one for one in report["findings"] if one["check"] == "config.hf_dataset"]
+    assert "`data: organisation/name`" in found["fix"]
+
+
 def test_rows_on_lines_are_read_before_parquet(study):
     folder = snapshot(study.folder / "cache")
     written(folder / "train.parquet", texts(3))

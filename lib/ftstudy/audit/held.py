@@ -70,7 +70,7 @@ def _prompts(inputs: RunInputs) -> Iterator[str]:
 
 def _not_checked(inputs: RunInputs) -> Iterator[str]:
     if inputs.config.get("hf_dataset"):
-        yield "The rows: they are a dataset from a hub, and only local files are read."
+        yield "The rows of `hf_dataset`: a dataset on a hub is only read where `data:` names it."
     elif inputs.hub and not inputs.splits:
         yield f"The rows of the dataset {inputs.hub}: {hub_data.unread(inputs.hub)}."
     elif missing := [f"{name}.jsonl" for name in SPLITS if name not in inputs.splits]:

@@ -26,10 +26,10 @@ HF_DATASET = Check(
     ("error", "warning"),
     meaning="The run trains on a dataset on a hub: `hf_dataset`, or a name in `data` that isn't a folder. An error if the "
     "datasets package is missing.",
-    cause="The audit cannot read a dataset on a hub. Its other findings are about the folder in `data`, which mlx-lm "
-    "doesn't read then.",
+    cause="The audit doesn't read the rows that `hf_dataset` names. Its other findings are about the folder in `data`, "
+    "which mlx-lm doesn't read then.",
     fix="Delete `hf_dataset`, or save that dataset as train.jsonl, valid.jsonl and test.jsonl and set `data` to their "
-    "folder.",
+    "folder. A dataset named in `data: organisation/name` is audited where the local Hugging Face cache has it.",
     bad="data: data/mine\nhf_dataset: {path: someone/chats}",
     good="data: data/mine",
 )
