@@ -126,6 +126,27 @@ def test_a_fix_is_not_written_over_other_things(study, fix, out, words, tmp_path
     assert status == 2 and words in said and contents(tmp_path) == before
 
 
+def test_an_empty_folder_is_written_into(study, fix, tmp_path):
+    spoil(study)
+    (tmp_path / "fixed").mkdir()
+    status, said = fix()
+    assert status == 0 and "Wrote fixed" in said and settings()["learning_rate"] == 1e-4
+
+
+def test_a_model_that_cannot_be_loaded_is_said_after_what_was_written(study, fix):
+    study.configure(model="nowhere/there", learning_rate=3.0)
+    status, said = fix()
+    assert status == 2 and said.index("Wrote fixed.") < said.index("The model nowhere/there")
+    assert "Train it with" not in said and settings()["learning_rate"] == 1e-4
+
+
+def test_commands_and_code_take_any_folder_name(study, fix, tmp_path):
+    spoil(study)
+    status, said = fix("config.yaml", 'my "fix"""', "--inference", "profile.yaml")
+    assert status == 0 and 'ftstudy train --config \'my "fix"""/config.yaml\'' in " ".join(said.split())
+    compile((tmp_path / 'my "fix"""' / "app_prompt.py").read_text(), "app_prompt.py", "exec")
+
+
 def test_what_cannot_be_repaired_is_named_with_its_reason(study, fix):
     study.configure(hf_dataset={"path": "someone/chats"}, learning_rate=5.0)
     status, said = fix()
@@ -300,6 +321,7 @@ def test_files_of_other_names_are_read(study):
         ("a: 1\r\nb: 2\r\n", {"b": 3}, "a: 1\r\nb: 3\r\n"),
         ("\ufeffa: 1\nb: 2", {"b": "1e-4"}, "a: 1\nb: '1e-4'\n"),
         ("a: 1\na: 2\nb: 2\n", {"b": 3}, "# a: 1\na: 2\nb: 3\n"),
+        ("a: 1\nb: 2\na: 2  # mine\n", {"b": 3}, "# a: 1\nb: 3\na: 2  # mine\n"),
         ("{a: 1, b: 2}\n", {"b": 3}, "a: 1\nb: 3\n"),
         ("x-all: &all {c: 1}\na: *all\nb: 2\n", {"a": {"c": 2}}, "x-all:\n  c: 1\na:\n  c: 2\nb: 2\n"),
     ],

@@ -1,5 +1,6 @@
 """`ftstudy fix`: a repaired copy of a fine-tune, and what was repaired."""
 
+import shlex
 from pathlib import Path
 
 from ..errors import StudyError
@@ -54,12 +55,13 @@ def run(options) -> int:
     _tell_config(folder, inputs, options.out, made)
     _tell_rows(draft, steps)
     _tell_app(folder, options.out, made)
-    after = _audited(options, inputs, fixed, made)
     say("")
-    for line in wrapped(
-        f"{state} {shown(options.out)}. Train it with `ftstudy train --config {shown(options.out / folder.CONFIG)}`."
-    ):
-        say(line)
+    say(f"{state} {shown(options.out)}.")
+    after = _audited(options, inputs, fixed, made)
+    if not after["summary"]["error"]:
+        command = shlex.join(["ftstudy", "train", "--config", shown(options.out / folder.CONFIG)])
+        for line in wrapped(f"Train it with `{command}`."):
+            say(line)
     return _tell_left(after)
 
 
@@ -81,7 +83,7 @@ def _known(out: Path, inputs) -> dict | None:
         raise StudyError(
             f"{shown(out)} is in the folder with your rows, which a fix leaves as it is. Name a folder elsewhere with --out."
         )
-    if not out.exists():
+    if not out.exists() or out.is_dir() and not any(out.iterdir()):
         return None
     known = folder.record(out) if out.is_dir() else None
     if known is None:

@@ -1,5 +1,7 @@
 """The app's prompt: where it differs from training's, a profile and a few lines of code that build it as training does."""
 
+import shlex
+
 from ..audit import parity
 from ..audit.run_inputs import RunInputs
 from ..chat_format.rows import has_texts
@@ -8,10 +10,8 @@ from .kinds import Repair
 
 ALIGNED = {"kind": "messages", "name": "as in training"}
 CODE = '''\
-"""The app's prompt, built as training builds it. Written by `ftstudy fix`.
-
-Run it to see a prompt: python {name}
-"""
+# The app's prompt, built as training builds it. Written by `ftstudy fix`.
+# Run it to see a prompt: python {name}
 
 import sys
 
@@ -68,7 +68,9 @@ def code(draft: dict, inputs: RunInputs, adapter: str, name: str) -> str:
     systems = {row["messages"][0]["content"] if row["messages"][0]["role"] == "system" else None for row in chats}
     asked = next((one["content"] for row in chats for one in row["messages"] if one["role"] == "user"), "hey")
     values = {"system": systems.pop() if len(systems) == 1 else None, "asked": asked, "adapter": adapter}
-    return CODE.format(**values, model=str(draft["config"].get("model", inputs.config["model"])), name=name)
+    return CODE.format(
+        **values, model=str(draft["config"].get("model", inputs.config["model"])), name=shlex.quote(name)
+    )
 
 
 REPAIRS = (Repair("prompt", "app", "the app's prompt", _prompt, tuple(one.id for one in parity.CHECKS)),)

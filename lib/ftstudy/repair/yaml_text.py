@@ -112,4 +112,9 @@ def _added(new: dict, names: list[str], why: dict, loader: type) -> str:
 
 
 def _same(one, other) -> bool:
+    """Whether two values are equal and of the same types; the order of keys says nothing."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
     return one == other and repr(one) == repr(other)
