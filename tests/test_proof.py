@@ -197,4 +197,4 @@ def test_a_prompt_that_could_not_be_built_is_not_called_measured():
 def test_a_fault_that_training_does_not_see_has_no_cost():
     made = result.result(measured(), FAULTS, ["rate", "tags"], ["tags"], ASKED)
     tags = next(one for one in made["faults"] if one["id"] == "tags")
-    assert tags["cost"] is None and result.cost_in_words(tags) == "left in alone, training is the same"
+    assert tags["cost"] is None and result.cost_in_words(tags) == "left in alone, training is the same here"

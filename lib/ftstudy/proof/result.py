@@ -168,7 +168,7 @@ def cost_in_words(one: dict) -> str:
     if one["broken"]:
         return "left in alone, training gives no usable model"
     if not one["cost"]:
-        return "left in alone, training is the same" if one["idle"] else "not measured alone"
+        return "left in alone, training is the same here" if one["idle"] else "not measured alone"
     row = one["cost"]
     said = f"left in alone, the true replies are {effect(row['nats_per_reply_token'], row['interval'])}"
     return said if row["verdict"] != intervals.EQUAL else f"{said}: not distinguishable from none"

@@ -58,7 +58,8 @@ def prepare(folder: Path, draft: dict, name: str, seed: int, most: int) -> audit
     changes |= {"data": shown(data), "adapter_path": shown(folder / label)}
     config = shortened(config | changes, most)
     config |= {"save_every": -(-config["iters"] // PARTS)}  # what a stopped proof goes on from
-    config |= {"val_batches": 0} if configs.study(config) is None else {}
+    if configs.study(config) is None:
+        config |= {"val_batches": 0, "steps_per_eval": config["iters"], "steps_per_report": 10}
     write_text(path, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
     return training.read(path)
 

@@ -27,7 +27,7 @@ def _cost(one: dict) -> str:
 
 def _verdict(one: dict) -> str:
     if not one["cost"]:
-        return "–" if one["broken"] else "training is the same" if one["idle"] else "not measured alone"
+        return "–" if one["broken"] else "training is the same here" if one["idle"] else "not measured alone"
     return {"worse": "costs", "better": "better left in"}.get(one["cost"]["verdict"], verdict(one["cost"]))
 
 
