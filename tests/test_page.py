@@ -62,7 +62,7 @@ def test_the_first_screen_says_verdict_proof_tiles_and_what_to_do(tmp_path):
     for tile in tiles:
         assert tile in said
     assert "nats" not in said.partition("How the verdict was reached")[0]  # they are in tooltips
-    assert "Do this next" in said and "make report RUN=mine" in said
+    assert "Do this next" in said and "ftstudy prove my.yaml --inference historical --run mine" in said
 
 
 def test_at_most_three_things_to_do_and_no_command_twice(tmp_path):
@@ -594,7 +594,8 @@ def proved(**changes):
 def test_a_proof_is_on_the_first_screen_and_in_a_section_of_its_own(tmp_path):
     html = built(tmp_path, proved())
     said = first_screen(html)
-    assert "Fixed and trained again: as it was, worse than its base by 0.41 nats per reply token" in said
+    assert "Fixed and trained again, it makes them 36% more likely than its base does (95% sure: 25% to 49%)." in said
+    assert "Train the repaired copy, and use it." in said and "reports/mine/fixed/config.yaml" in said
     assert "likelihood, once fixed" in said and "+36%" in said
     section = text_of(html[html.index('<section id="proof"') : html.index('<section id="replies"')])
     assert "0.500 (0.400 to 0.600)" in section and "not distinguishable" in section and "not measured alone" in section

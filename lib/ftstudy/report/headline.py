@@ -1,5 +1,6 @@
 """The first screen of the report: the verdict in plain words, its tiles, and what to do next."""
 
+import shlex
 from math import exp
 
 from ..diagnosis import evidence, worst
@@ -31,12 +32,24 @@ def lead(found: dict, verdict: dict, causes: list[dict]) -> list[dict]:
         return [_plain(verdict["sentence"])]
     said = [_gain(row)]
     failed = [one for one in verdict["steps"] if one["passed"] is False and one["step"] not in ("likelier", "measured")]
-    said += [_plain(f"But {_lower(BUT[one['step']](found))}") for one in failed[:1] if one["step"] in BUT]
+    start = "And" if row["verdict"] == "worse" else "But"
+    said += [_plain(f"{start} {_lower(BUT[one['step']](found))}") for one in failed[:1] if one["step"] in BUT]
     if found["proof"] and found["proof"]["faults"]:
-        return [*said, _plain(f"Fixed and trained again: {_lower(found['proof']['sentence'])}")]
+        return [*said, _proof(found["proof"])]
     start = "It could still be better" if verdict["usable"] else "The likeliest cause"
     said += [_plain(f"{start}: {_lower(one['what'])}.") for one in worst({"causes": causes})[:1]]
     return said
+
+
+def _proof(found: dict) -> dict:
+    """What the fix brought, in everyday words where it did bring something; `found`: the content of proof.json."""
+    row, sentence = found["fixed"], found["sentence"]
+    if found["was_broken"] or not proven.has_helped(found) or row["verdict"] != "better":
+        return _plain(f"Fixed and trained again: {_lower(sentence)}")
+    nats, bounds = row["nats_per_reply_token"], row["interval"]
+    sure = f" (95% sure: {likelier_range(bounds)})" if bounds else ""
+    text, rest = "Fixed and trained again, it makes them ", f" than its base does{sure}."
+    return {"text": text, "number": likelier(nats), "rest": rest, "exact": sentence}
 
 
 def proof_mark(found: dict | None) -> tuple[str, str]:
@@ -241,11 +254,17 @@ def _trust(found: dict) -> dict | None:
 # --- what to do ------------------------------------------------------------------------------------------------------
 
 
-def steps(diagnosed: dict, blind: str, pairs: int, judged: bool) -> list[dict]:
+def steps(diagnosed: dict, blind: str, pairs: int, judged: bool, proof: dict | None = None) -> list[dict]:
     """At most MOST things to do next, each {"title", "text", "command"}, the worst cause's fix first.
 
-    `blind`: the command of the blind test, `pairs`: replies to choose between in it; `judged`: whether somebody has taken it.
+    `blind`: the command of the blind test, `pairs`: replies to choose between in it; `judged`: whether somebody has taken it;
+    `proof`: the content of proof.json. A copy that was proved better only has to be trained.
     """
+    if proof and proof["faults"] and proven.has_helped(proof):
+        text = f"It was trained for the proof only, and came out better: {_lower(proof['sentence'])}"
+        config = proof["fixed_copy"] and f"{proof['fixed_copy']}/config.yaml"
+        command = shlex.join(["ftstudy", "train", "--config", config]) if config else ""
+        return [{"title": "Train the repaired copy, and use it.", "text": text, "command": command}]
     causes = []
     for cause in worst(diagnosed):
         if not any(cause["fix"] == one["fix"] or cause["apply"] and cause["apply"] == one["apply"] for one in causes):

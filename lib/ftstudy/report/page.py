@@ -106,7 +106,7 @@ def _values(run: Path, results: dict, diagnosed: dict, not_measured: str, share:
         "sign": headline.sign(found, diagnosed["verdict"]),
         "lead": headline.lead(found, diagnosed["verdict"], diagnosed["causes"]),
         "tiles": headline.tiles(found, parity),
-        "next_steps": headline.steps(diagnosed, blind, len(pairs), bool(judged)),
+        "next_steps": headline.steps(diagnosed, blind, len(pairs), bool(judged), results["proof"]),
         "more": conclusions.more(diagnosed["advice"], (cost or {}).get(f"training {(trained or {}).get('name')}")),
         "blind": None if share else blind_test.in_page(run, pairs, blind),
         "summary": summary.sentences(results, trained, findings, found["between"], not_measured),

@@ -98,7 +98,7 @@ def _proof(made: dict, of: dict) -> dict:
     if not faults:
         return made | {"sentence": of["sentence"]}
     shares = of["shares"] and [one | {"fault": ids[whole["fault"]]} for one, whole in zip(made["shares"], of["shares"])]
-    made |= {"shares": shares, "fixed_copy": LEFT_OUT, "edited": of["edited"]}
+    made |= {"shares": shares, "fixed_copy": "", "edited": of["edited"]}
     made |= {"prompt_not_measured": of["prompt_not_measured"] and "it could not be built."}
     return made | {"sentence": proven.sentence(made)}
 
