@@ -6,11 +6,12 @@ data/{train,valid,test,meta}.jsonl  config.yaml  profile.yaml  model/  adapter/ 
 import json
 import shutil
 import tempfile
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from itertools import count
 from pathlib import Path
+from threading import Lock
 from unittest import mock
 
 import yaml
@@ -125,6 +126,7 @@ def reply(messages):
     return generate(model, tokenizer, prompt=prompt, max_tokens=200)
 """
 BATCH = 4
+ONE_CACHE = Lock()
 CONFIG = {
     "train": True,
     "seed": 0,
@@ -223,7 +225,7 @@ class Study:
             with suppress(ValueError, yaml.YAMLError):
                 keys = yaml.safe_load(profile.read_bytes())
                 inference = keys if isinstance(keys, dict) else inference  # the apps are the tests' own modules
-        with mock.patch("huggingface_hub.constants.HF_HUB_CACHE", str(self.folder / "cache")):
+        with hub_cache(self.folder / "cache"):
             return audit.audit(
                 self.folder / "config.yaml",
                 inference=inference,
@@ -234,6 +236,16 @@ class Study:
     def fuse(self) -> None:
         """Fuse the adapter, as it is now, into the model, as it is now."""
         fuse(*(self.folder / name for name in ("model", "adapter", "fused")))
+
+
+@contextmanager
+def hub_cache(folder: Path):
+    """The Hugging Face cache is this folder, if it exists. One at a time: a benchmark audits in several threads."""
+    if not folder.is_dir():
+        yield
+        return
+    with ONE_CACHE, mock.patch("huggingface_hub.constants.HF_HUB_CACHE", str(folder)):
+        yield
 
 
 def build(name: str, folder: Path, seed: int = 0) -> Study:
