@@ -25,6 +25,11 @@ def test_a_budget_that_is_no_time_is_refused(text):
         budget.seconds(text)
 
 
+def test_a_budget_of_no_time_is_refused():
+    with pytest.raises(StudyError, match="leaves no time"):
+        budget.seconds("0m")
+
+
 def test_few_faults_are_trained_in_every_combination_and_many_one_at_a_time():
     assert len(faults.sets(NAMES[:3])) == 8
     assert faults.sets(NAMES) == [frozenset(), frozenset(NAMES), *(frozenset({one}) for one in NAMES)]
@@ -49,7 +54,7 @@ def test_a_budget_cuts_all_alike_and_the_costliest_faults_come_first():
     first = [which for which, _ in plan["trainings"]][:4]
     assert first == [frozenset(), frozenset(NAMES), frozenset({"learning_rate"}), frozenset({"speaker_tags"})]
     short = planned(140, costs=costs)
-    assert short["most"] == 50 and "As many of them are run as fit into 2 min, the costliest" in budget.said(short)
+    assert short["most"] == 50 and "of the others as many as fit into 2 min, the costliest" in budget.said(short)
 
 
 def test_a_stopped_proof_goes_on_with_its_plan_though_the_speed_is_known_better(tmp_path):
@@ -174,6 +179,7 @@ def test_a_fix_that_made_it_worse_says_so_first():
 def test_a_difference_that_is_chance_is_not_called_a_gain():
     made = result.result(measured(was=3.8, rate=3.8, app=3.8), FAULTS, ["rate", "tags"], [], ASKED)
     assert "can't be told from none" in made["sentence"]
+    assert not any("Since the fix" in line for line in result.told(made))
 
 
 def test_a_training_that_gave_no_model_is_a_result_and_not_an_error():

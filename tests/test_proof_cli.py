@@ -172,6 +172,48 @@ def test_iterations_that_are_no_number_in_an_edited_copy_are_refused(project, pr
     assert status == 2 and "`iters: many`" in said
 
 
+@pytest.mark.parametrize(
+    "text, words",
+    [("", "has no training rows"), ("{nonsense\n", "train.jsonl is not JSONL (line 1")],
+    ids=["gone", "broken"],
+)
+def test_rows_of_an_edited_copy_that_cannot_be_trained_on_are_refused(project, prove, text, words):
+    configure(learning_rate=0.05)
+    prove("mine.yaml", "--dry-run")
+    Path("reports/mine/fixed/data/train.jsonl").write_text(text)
+    status, said = prove("mine.yaml", *QUICK)
+    assert status == 2 and words in said and not Path("reports/mine/proof").exists()
+
+
+def test_a_model_that_is_not_there_is_refused_before_a_copy_is_written(project, prove):
+    configure(model="nowhere/there", learning_rate=0.05)
+    before = contents(project)
+    status, said = prove("mine.yaml", *QUICK)
+    assert status == 2 and "nowhere/there" in said and contents(project) == before
+
+
+def test_rows_that_only_a_fix_can_read_have_their_time_estimated_too(project, prove):
+    configure(learning_rate=0.05)
+    for path in (project / "data").glob("*[dnt].jsonl"):
+        rows = [json.loads(line) for line in path.open()]
+        path.with_suffix(".json").write_text(json.dumps(rows))
+        path.unlink()
+    status, said = prove("mine.yaml", *QUICK, "--dry-run")
+    assert status == 0 and "2 trainings, about" in said
+
+
+def test_a_fix_edited_after_its_proof_is_proved_anew(project, prove):
+    configure(learning_rate=0.05)
+    prove("mine.yaml", *QUICK)
+    first = result()["trainings"]
+    path = Path("reports/mine/fixed/config.yaml")
+    path.write_text(path.read_text().replace("learning_rate: 0.0001", "learning_rate: 0.0002"))
+    status, said = prove("mine.yaml", *QUICK)
+    assert status == 0 and "as fixed: training" in said and "as it was: trained already" in said
+    second = result()["trainings"]
+    assert second[0]["run_id"] != first[0]["run_id"] and second[1]["run_id"] == first[1]["run_id"]
+
+
 def test_rows_with_a_value_that_is_no_number_are_not_taken_for_edited(project, prove):
     rows = [json.loads(line) | {"score": float("nan")} for line in (project / "data/train.jsonl").open()]
     (project / "data/train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -30,12 +30,14 @@ def add(parsers):
 
 def run(options) -> int:
     from .. import audit, proof
+    from ..models import base_models
     from ..printable import say
     from ..stages import proving
 
     proof.budget.seconds(options.budget)  # before anything is written
     folder = run_folder(options.run or run_of(options.config))
     inputs = audit.read(options.config, options.data, options.model, options.inference, options.owner)
+    base_models.resolve(inputs.config["model"])  # without it, not every fault is found
     with only_one(folder):
         fixed = options.fixed or proving.fixed(inputs, folder)
         planned = proof.plan(

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from .. import audit, cost, repair, training
+from .. import audit, cost, training
 from ..engine.hidden_states import HiddenStates
 from ..errors import StudyError
 from ..files import write_json
@@ -48,7 +48,7 @@ def plan(
     asked = {"lengths": lengths, "limit": seconds, "replies": replies, "seeds": seeds}
     planned = budget.kept(run / FOLDER, asked)
     if planned is None:
-        took = speed.measured(run, run / FOLDER, inputs, replies, forms)
+        took = speed.measured(run, run / FOLDER, inputs, found["copy"], replies, forms)
         planned = budget.plan(trained, length.__getitem__, seconds, took, known["expected"], seeds)
     said = budget.said(planned) if found["faults"] else nothing(found["aborting"])
     more = {"trained": trained, "asked": asked, "was": inputs, "fixed": fixed, "replies": replies, "said": said}
@@ -82,7 +82,7 @@ def prove(run: Path, plan: dict, tell: Callable[[str], None] = print) -> dict:
         (which, seed): trainings.prepare(folder, plan["left_in"](which), name, seed, plan["most"])
         for which, seed, name in named
     }
-    fixed = audit.read(plan["fixed"] / repair.CONFIG)
+    fixed = plan["copy"]
     has_prompt = any(one["id"] == faults.PROMPT for one in plan["faults"])
     asked = scores.asked(
         fixed, list(read.values()), plan["profile"] if has_prompt else None, plan["replies"], plan["was"]
@@ -130,7 +130,7 @@ def _measured(
         is_over = plan["limit"] is not None and spent and cost.clock() - started + median(spent) > plan["limit"]
         if is_new and is_over and (seed or which not in ends):
             continue
-        left = seconds_left({"training": spent}, {"training": len(to_train)})
+        left = seconds_left({"training": spent}, {"training": len(to_train)}) if to_train else None
         tell(f"{label}: {'training' if is_new else 'trained already'} ({remaining(len(done), len(named), left)})")
         begun = cost.clock()
         made = trainings.train(folder, read[which, seed], shared=shared)

@@ -27,7 +27,10 @@ def seconds(text: str) -> float | None:
     parts = re.findall(r"(\d+(?:\.\d+)?)\s*([smh])", text)
     if not parts or "".join(amount + unit for amount, unit in parts) != re.sub(r"\s", "", text):
         raise StudyError(f"BUDGET={text} is not a time. Write it like 10m, 90s or 1h30m.")
-    return sum(float(amount) * UNITS[unit] for amount, unit in parts)
+    found = sum(float(amount) * UNITS[unit] for amount, unit in parts)
+    if not found:
+        raise StudyError(f"BUDGET={text} leaves no time for any training. Leave it out for all of them, or write 10m.")
+    return found
 
 
 def plan(
@@ -96,7 +99,10 @@ def said(plan: dict) -> str:
     short = f", each cut to {count(plan['most'], 'iteration')} at most" if plan["cut"] else ""
     too_long = plan["limit"] is not None and (plan["seconds"] or 0) > plan["limit"]
     as_many = (
-        f". As many of them are run as fit into {span(plan['limit'])}, the costliest faults first" if too_long else ""
+        f". As fixed and as it was are trained in any case, and of the others as many as fit into {span(plan['limit'])}, the "
+        "costliest faults first"
+        if too_long
+        else ""
     )
     return f"{count(len(plan['trainings']), 'training')}{time}{short}{as_many}."
 

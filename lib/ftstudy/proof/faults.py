@@ -9,6 +9,8 @@ from itertools import combinations
 from pathlib import Path
 
 from .. import audit, repair
+from ..errors import StudyError
+from ..paths import shown
 
 PROMPT = "prompt"  # the app's: it needs no training
 ROWS = "rows"  # all that was wrong with them, as one, where somebody has edited the repaired rows since
@@ -20,16 +22,18 @@ def read(inputs: audit.RunInputs, folder: Path, measured: dict) -> dict:
     """What there is to prove of a fine-tune, whose repaired copy is in `folder`, as `repair.write` left it or as
     somebody has edited it since. `measured`: as for `repair.read`.
 
-    Returns `faults` ([{"id", "fault", "part", "notes"}], the app's prompt last), `aborting` (what the faults are
+    Returns `faults` ([{"id", "fault", "part", "notes"}], the app's prompt last), `copy` (as an audit reads it), `aborting` (what the faults are
     called that make training abort), `left_in` (a function: a set -> its draft), `profile` (how the app asked; None if
-    not known) and `edited` ("config", "rows" or both). Raises StudyError if the copy can't be read.
+    not known) and `edited` ("config", "rows" or both). Raises StudyError if the copy can't be read
+    or has no rows.
     """
     draft = repair.read(inputs, (repair.record(folder) or {}).get("measured", measured))
     of_app = [one for one in repair.REPAIRS if one.part == "app"]  # after all others, and training doesn't read it
     repaired = repair.repairing(draft, inputs, [one for one in repair.REPAIRS if one not in of_app])
     fixed, made = repaired(frozenset())
     made = made + repair.repaired(fixed, inputs, of_app)[1]
-    copy = repair.read(audit.read(folder / repair.CONFIG))
+    copied = _copied(folder)
+    copy = repair.read(copied)
     edited = [part for part in ("config", "rows") if _own(copy[part], part) != _own(fixed[part], part)]
     faults, repairs = {}, {}  # a fault's id -> the ids of its repairs
     for one, notes in made:
@@ -46,13 +50,32 @@ def read(inputs: audit.RunInputs, folder: Path, measured: dict) -> dict:
             "rows": copy["rows"] if found["rows"] == fixed["rows"] else found["rows"],
         }
 
+    if faults and "train" not in copy["rows"]:
+        instead = "Put the rows that are to be trained on back into train.jsonl."
+        if inputs.hub or inputs.config.get("hf_dataset"):
+            instead = "They are on a hub: save them as train.jsonl, valid.jsonl and test.jsonl, and name their folder with --data."
+        raise StudyError(
+            f"The repaired copy in {shown(folder)} has no training rows, so nothing can be proved. {instead}"
+        )
     return {
+        "copy": copied,
         "faults": sorted(faults.values(), key=lambda one: one["id"] == PROMPT),
         "aborting": list(dict.fromkeys(one.fault for one, _ in made if one.aborts)),
         "left_in": left_in,
         "profile": draft["profile"],
         "edited": edited,
     }
+
+
+def _copied(folder: Path) -> audit.RunInputs:
+    """The repaired copy, as an audit reads it. Raises StudyError if somebody has made it unreadable."""
+    found = audit.read(folder / repair.CONFIG)
+    for split in found.splits.values():
+        if split.broken:
+            raise StudyError(
+                f"{split.where} is not JSONL ({split.broken[0]}), so mlx-lm can't train on the repaired copy. Fix that line."
+            )
+    return found
 
 
 def _edited(copy: dict, found: dict, fixed: dict) -> dict:

@@ -154,7 +154,7 @@ def _alone(one: tuple) -> str:
 def told(made: dict) -> list[str]:
     """The proof as the terminal says it: the sentence, and a line for each fault."""
     lines = [made["sentence"]]
-    if made["helped"]:
+    if made["helped"] and made["helped"]["verdict"] != intervals.EQUAL:
         lines.append(f"Since the fix, the true replies are {more_likely(made['helped']['nats_per_reply_token'])}.")
     for one in made["faults"]:
         is_unknown = one["id"] == PROMPT and made.get("prompt_not_measured")

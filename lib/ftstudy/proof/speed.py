@@ -11,17 +11,20 @@ SHARED = 0.6  # of what a training takes that computes the layers below its adap
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, ZeroDivisionError)
 
 
-def measured(run: Path, folder: Path, inputs: audit.RunInputs, replies: int, forms: int) -> tuple[float, float] | None:
+def measured(
+    run: Path, folder: Path, inputs: audit.RunInputs, copy: audit.RunInputs, replies: int, forms: int
+) -> tuple[float, float] | None:
     """(seconds of an iteration, seconds of scoring a model on `replies` with `forms` prompts each); None if not known.
 
-    `run`: the run's folder; `folder`: the proof's own.
+    `run`: the run's folder; `folder`: the proof's own; `inputs`: the fine-tune as it was; `copy`: as fixed, so that its
+    rows can be read.
     """
-    step, alone = _of_proof(folder), _of_run(run, inputs) or _estimated(inputs)
+    step, alone = _of_proof(folder), _of_run(run, inputs) or _estimated(copy)
     if step is None and alone is None:
         return None
     step, scoring = step or SHARED * alone, _of_scores(folder)
     if scoring is None:
-        scoring = SCORING * (alone or step) * replies / inputs.config["batch_size"]
+        scoring = SCORING * (alone or step) * replies / copy.config["batch_size"]
     return step, scoring * forms
 
 
