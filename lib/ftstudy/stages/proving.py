@@ -9,7 +9,6 @@ from ..paths import absolute, shown
 from .reads import inputs_of, json_in, results_in
 
 FIXED = "fixed"  # in the run's folder
-REPLIES = 80
 
 
 def stage(choices: dict, folder: Path) -> dict:
