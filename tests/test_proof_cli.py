@@ -142,8 +142,20 @@ def test_a_copy_follows_the_config_until_somebody_edits_it(project, prove):
     assert "iters: 20" in path.read_text()
     path.write_text(path.read_text() + "# mine\n")
     configure(learning_rate=0.05, iters=30)
-    prove("mine.yaml", "--dry-run")
+    _, said = prove("mine.yaml", "--dry-run")
+    assert "was edited (config.yaml), so it stays" in said
     assert "iters: 20" in path.read_text() and path.read_text().endswith("# mine\n")
+
+
+def test_a_copy_gets_the_code_of_the_apps_prompt_once_the_app_is_known(project, prove):
+    configure(learning_rate=0.05)
+    Path("app.yaml").write_text("kind: messages\nuser: 'Conversation: {context}'\n")
+    code = Path("reports/mine/fixed/app_prompt.py")
+    prove("mine.yaml", "--dry-run")
+    assert not code.exists()
+    for words in (["--inference", "app.yaml"], []):  # and keeps it
+        prove("mine.yaml", "--dry-run", *words)
+        assert code.exists()
 
 
 def test_an_edited_copy_of_another_config_is_refused(project, prove):

@@ -55,8 +55,9 @@ def write(draft: dict, folder: Path, inputs: RunInputs, made: list = (), target:
         {"id": one.id, "part": one.part, "fault": one.fault, "checks": list(one.checks), "notes": notes}
         for one, notes in made
     ]
-    known = {"config": inputs.where, "of": digest(inputs), "measured": draft["measured"], "repairs": repairs}
-    write_json(folder / RECORD, known | {"files": digests(folder)})
+    known = {"config": inputs.where, "of": digest(inputs), "measured": draft["measured"]}
+    known |= {"inference": inputs.profile.get("name") if inputs.profile else None}
+    write_json(folder / RECORD, known | {"repairs": repairs, "files": digests(folder)})
 
 
 def config_text(draft: dict, folder: Path, inputs: RunInputs) -> str:

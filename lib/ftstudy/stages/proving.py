@@ -53,17 +53,22 @@ def fixed(inputs: audit.RunInputs, folder: Path) -> Path:
 
 def _is_outdated(copy: Path, inputs: audit.RunInputs, measured: dict) -> bool:
     known = repair.record(copy)
-    if known is None or (known.get("of"), known.get("measured")) == (repair.digest(inputs), measured):
+    if known is None:
+        return False
+    asked = inputs.profile.get("name") if inputs.profile else known.get("inference")
+    now = (repair.digest(inputs), measured, asked)
+    if (known.get("of"), known.get("measured"), known.get("inference")) == now:
         return False
     edited = repair.changed_since(copy, known)
     if not edited and not (copy / repair.ADAPTER).exists():
         return True
+    why = f"was edited ({', '.join(edited)})" if edited else "has an adapter"
     if absolute(known["config"]) != absolute(inputs.where):
-        why = f"was edited ({', '.join(edited)})" if edited else "has an adapter"
         raise StudyError(
             f"{shown(copy)} is the repaired copy of {known['config']}, and not of {inputs.where}, and it {why}, so it stays. "
             "Choose another name for this run (RUN=… or --run), or remove that folder."
         )
+    print(f"{shown(copy)} {why}, so it stays, though what it was made from has changed since.", flush=True)
     return False
 
 
