@@ -301,6 +301,16 @@ def test_rows_are_read_however_they_are_written(study, text, number):
     assert errors_left(inputs, notes) == []
 
 
+@pytest.mark.parametrize("answer", ["completion", "chosen"])
+def test_prompts_and_completions_that_are_lists_of_messages_become_conversations(study, answer):
+    rows = study.rows("train")
+    for name in ("train", "valid", "test"):
+        pairs = [{"prompt": row["messages"][:-1], answer: row["messages"][-1:]} for row in study.rows(name)]
+        (study.data / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in pairs))
+    inputs, notes = fixed_of(audit.read("config.yaml"), study.folder / "fixed")
+    assert inputs.splits["train"].rows == rows and errors_left(inputs, notes) == []
+
+
 def test_files_of_other_names_are_read(study):
     (study.data / "valid.jsonl").rename(study.data / "validation.jsonl")
     inputs, notes = fixed_of(audit.read("config.yaml"), study.folder / "fixed")

@@ -30,7 +30,7 @@ def converted(row) -> dict | None:
     """A row as `messages`, with the tools that it names; None if it has no conversation in a known form."""
     if not isinstance(row, dict):
         return None
-    turns = _list(row)
+    turns = _list(row) or listed_pair(row)
     messages = [_message(turn) for turn in turns] if turns else _pair(row)
     if not messages or None in messages:
         return None
@@ -43,6 +43,14 @@ def converted(row) -> dict | None:
 def _list(row: dict) -> list[dict]:
     found = next((row[key] for key in LISTS if isinstance(row.get(key), list) and row[key]), [])
     return found if all(isinstance(turn, dict) for turn in found) else []
+
+
+def listed_pair(row) -> list[dict]:
+    """The messages of a row whose `prompt` and `completion` (or `chosen`) are lists of messages, as TRL takes them; [] if
+    they aren't."""
+    parts = [row.get("prompt"), row.get("completion", row.get("chosen"))] if isinstance(row, dict) else [None]
+    are_lists = all(isinstance(part, list) and part and all(isinstance(turn, dict) for turn in part) for part in parts)
+    return [turn for part in parts for turn in part] if are_lists else []
 
 
 def _message(turn: dict) -> dict | None:

@@ -7,7 +7,7 @@ WHY = {
     "config.path": "Only you know where it is.",
     "data.missing": "There are no rows to repair.",
     "data.empty": "There are no rows to repair.",
-    "data.no_train": "There are no rows to train on.",
+    "data.no_train": "There is no file of rows that can be read.",
     "data.no_valid": "There are too few conversations to divide, or none that can be told apart.",
     "data.fewer_than_batch": "There are too few rows.",
     "data.tail_rows": "A batch size is a matter of memory too.",

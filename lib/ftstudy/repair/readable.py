@@ -5,7 +5,7 @@ from collections import Counter
 from ..audit.content import tokenizer_of
 from ..audit.data import refusal_of, row_keys
 from ..audit.data.schemas import misfits
-from ..chat_format.conversions import HISTORY, LISTS, MEANT, converted
+from ..chat_format.conversions import HISTORY, LISTS, MEANT, converted, listed_pair
 from ..chat_format.messages import text_of
 from ..chat_format.read_back import read_back
 from ..chat_format.rows import Split, has_texts, is_conversation
@@ -75,7 +75,8 @@ def _target(splits: dict[str, Split], bad: dict, masked: bool, template: Templat
     are_read = template is not None and all(isinstance(text, str) and read_back(text, template) for text in texts)
     if forms["text"] > forms["chat"] + forms["completion"] and not are_read:
         return "text"
-    if forms["completion"] and not forms["chat"] and not forms["text"]:
+    has_lists = any(listed_pair(row) for split in splits.values() for row in split.rows)
+    if forms["completion"] and not forms["chat"] and not forms["text"] and not has_lists:
         return "completion"
     return "chat"
 
@@ -114,7 +115,7 @@ def _messages(row: dict, split: Split, template: Template | None) -> list[dict] 
         text = row[split.features["text"]]
         return read_back(text, template) if template and isinstance(text, str) else None
     chat = split.conversation(row, kind)
-    given = converted(chat) if chat and isinstance(chat["messages"], list) else None
+    given = converted(chat) if chat and isinstance(chat["messages"], list) and not listed_pair(row) else None
     made = (given or converted(row) or {}).get("messages")
     if not made or not all(isinstance(one, dict) and isinstance(one.get("role"), str) for one in made):
         return None
@@ -150,6 +151,7 @@ def as_chat(row: dict, messages: list[dict], split: Split) -> dict:
     """The row with these messages, and without the keys whose texts they contain."""
     said = [text_of(message) for message in messages]
     gone = {*LISTS, HISTORY, *split.features.values()}
+    gone |= {"chosen"} if listed_pair(row) else set()
     gone |= {key for key in MEANT if isinstance(row.get(key), str) and any(row[key] in text for text in said)}
     kept = {key: value for key, value in row.items() if key not in gone}
     return kept | {split.features["chat"]: messages}
