@@ -395,6 +395,7 @@ EXCEPT = {
     "models/base_models.py": "the folder of models, and a lock file",
     "models/adapters.py": "tensors, into a new folder",
     "chat_format/capture.py": "into replace_file's new file",
+    "repair/folder.py": "into replace_file's new file",
     "demo/tiny_chat.py": "a made-up model, which is in the repository",
     "original_report/history.py": "within replace_folder",
     "stages/again.py": "within scratch",

@@ -6,6 +6,7 @@ Every fault is put into the same healthy fine-tune, so that the fix of each lead
 
 import contextlib
 import io
+import random
 
 import pytest
 import yaml
@@ -60,7 +61,7 @@ FAULTS = {
     "too low a rate": {"id": "learning_rate", "config": {"learning_rate": 1e-7}},
     "prompt_trained": {"config": {"mask_prompt": False}},
     "under_trained": {"config": {"iters": 2}},
-    "replies_cut": {"config": {"max_seq_length": 48}},
+    "replies_cut": {"config": {"max_seq_length": 96}},
     "config.lora_scale": {"config": {"lora_parameters": {"rank": 8, "scale": 400.0, "dropout": 0.0}}},
     "settings_ignored": {
         "config": {"lora_parameters": None, "num_layers": None, "lora_rank": 8, "lora_alpha": 32, "lora_layers": 4}
@@ -68,7 +69,11 @@ FAULTS = {
     "speaker_tags": {"rows": replies(lambda at, text: f"{small_talk.OWNER}: {text}")},
     "templated_content": {"rows": templated},
     "empty_turns": {"rows": replies(lambda at, text: "" if at % 2 else text)},
-    "data.odd_characters": {"rows": replies(lambda at, text: f"{text} it’s déjà vu".encode().decode("cp1252"))},
+    "data.odd_characters": {
+        "rows": replies(
+            lambda at, text: f"{text.encode('ascii', 'ignore').decode()} it’s naïve".encode().decode("cp1252")
+        )
+    },
     "same_rows": {"rows": copies},
     "prompt": {"app": {"user": DRAFT}},
 }
@@ -88,11 +93,14 @@ def held():
     return {}
 
 
-def staged(folder, fault, seed=0):
-    """The fine-tune with this fault, as an audit reads it."""
+def staged(folder, fault, seed=0, longer=False):
+    """The fine-tune with this fault, as an audit reads it; held out is a third of the replies, or the two others."""
     make_folder(folder)
     rows = rows_of_sam()
-    write_rows(folder / "data", fault.get("rows", dict)(rows | {"train": rows["train"][:ROWS]}))
+    test = rows["test"]
+    some = set(random.Random(0).sample(range(len(test)), len(test) // 3))
+    rows |= {"train": rows["train"][:ROWS], "test": [row for at, row in enumerate(test) if (at in some) != longer]}
+    write_rows(folder / "data", fault.get("rows", dict)(rows))
     places = {"data": str(folder / "data"), "adapter_path": str(folder / "adapters"), "seed": seed}
     config = {key: value for key, value in (HEALTHY | places | fault.get("config", {})).items() if value is not None}
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
@@ -100,26 +108,26 @@ def staged(folder, fault, seed=0):
     return audit.read(folder / "config.yaml", inference=str(folder / "app.yaml"))
 
 
-def proved(folder, run, fault, replies, seed=0):
+def proved(folder, run, fault, seed=0, longer=False):
     """The proof of a fine-tune that has just this fault; fixed and audited before."""
-    inputs = staged(folder, fault, seed)
+    inputs = staged(folder, fault, seed, longer)
     with contextlib.redirect_stdout(io.StringIO()):
         fixed = proving.fixed(inputs, folder)
     left = audit.check(audit.read(fixed / repair.CONFIG))["findings"]
     assert [one for one in left if one["severity"] == "error"] == []
-    plan = proof.plan(run, inputs, fixed, {"expected": {}, "measured": {}}, replies)
+    plan = proof.plan(run, inputs, fixed, {"expected": {}, "measured": {}}, ALL)
     return proof.prove(run, plan, lambda line: None)
 
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_staged_fault_is_fixed_and_its_cost_is_measured(name, project, held):
     fault, folder = FAULTS[name], project / name.replace(" ", "-")
-    made = proved(folder, project / "first", fault, 60)
+    made = proved(folder, project / "first", fault)
     (found,) = made["faults"]
     assert found["id"] == fault.get("id", name)
     assert made["fixed"]["verdict"] == "better", "the model doesn't learn"
-    longer = proved(folder / "longer", project / "longer", fault, ALL, OTHER_SEEDS)
-    assert longer["replies"] > 3 * made["replies"]
+    longer = proved(folder / "longer", project / "longer", fault, OTHER_SEEDS, longer=True)
+    assert longer["replies"] > 1.5 * made["replies"]
     low, high = made["helped"]["interval"]
     held[name] = low <= longer["helped"]["nats_per_reply_token"] <= high
     print(

@@ -128,7 +128,7 @@ class FrozenLayers:
                 found.append(self._run(inputs, caches))
         mx.eval(found)
         each = iter([_to_numpy(states) for group in found for states in group])
-        return [states[: self._end(row) - self._start].copy() for row, states in zip(rows, each)]
+        return [np.array(states[: self._end(row) - self._start]) for row, states in zip(rows, each)]  # without the rest
 
     def _run(self, inputs: mx.array, caches: list | None) -> mx.array:
         """The layers' output for (rows, length) token ids. Raises ValueError if it isn't one vector for each token."""

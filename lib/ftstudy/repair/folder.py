@@ -16,7 +16,7 @@ from ..audit.run_inputs import RunInputs
 from ..configs import ADAPTER_CONFIG, config_loader
 from ..errors import StudyError
 from ..extract.variant_folder import HELDOUT
-from ..files import write_json, write_jsonl, write_text
+from ..files import replace_file, write_json, write_jsonl, write_text
 from ..files.folders import IGNORE, make_folder
 from ..files.reading import LARGEST, SETTINGS, read_bytes, read_json
 from ..paths import absolute, shown
@@ -126,7 +126,8 @@ def _write_extracted(draft: dict, folder: Path, inputs: RunInputs) -> None:
     for name in (ORIGIN, f"{HELDOUT}.jsonl"):
         if (inputs.folder / name).is_file():
             text = read_bytes(inputs.folder / name, LARGEST).decode("utf-8", "surrogateescape")
-            (folder / name).write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
+            with replace_file(folder / name) as new:
+                new.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
     if (inputs.folder / META).is_file():
         write_jsonl(folder / META, _entries(draft, inputs))
 

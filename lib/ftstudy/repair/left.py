@@ -4,6 +4,7 @@ from . import rows, splits
 
 WHY = {
     "config.hf_dataset": "The rows are on a hub, and a copy of them here would be somebody else's to keep up to date.",
+    "config.memory": "Which setting to lower, and what to give up for it, is for you to say.",
     "config.path": "Only you know where it is.",
     "data.missing": "There are no rows to repair.",
     "data.empty": "There are no rows to repair.",
