@@ -69,11 +69,7 @@ FAULTS = {
     "speaker_tags": {"rows": replies(lambda at, text: f"{small_talk.OWNER}: {text}")},
     "templated_content": {"rows": templated},
     "empty_turns": {"rows": replies(lambda at, text: "" if at % 2 else text)},
-    "data.odd_characters": {
-        "rows": replies(
-            lambda at, text: f"{text.encode('ascii', 'ignore').decode()} it’s naïve".encode().decode("cp1252")
-        )
-    },
+    "data.odd_characters": {"rows": replies(lambda at, text: f"{text} {'it’s'.encode().decode('cp1252')} {at}")},
     "same_rows": {"rows": copies},
     "prompt": {"app": {"user": DRAFT}},
 }
