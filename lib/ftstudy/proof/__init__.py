@@ -38,7 +38,8 @@ def plan(
 
     `inputs`: the fine-tune as it was; `fixed`: the folder of its repaired copy; `known`: what the run's diagnosis says,
     `expected`, the cost of each fault, and `measured`, as for `repair.read`; `replies`: how many held-out replies to
-    measure on; `limit`: the time for everything, "" for no limit. Raises StudyError if `limit` is no time, or the copy can't be read.
+    measure on; `limit`: the time for everything, "" for no limit. Raises StudyError if `limit` is not a time, or if the
+    copy can't be read.
     """
     seconds, found = budget.seconds(limit), faults.read(inputs, fixed, known["measured"])
     trained = [one["id"] for one in found["faults"] if one["id"] != faults.PROMPT]
@@ -60,8 +61,8 @@ def nothing(aborting: list[str]) -> str:
     if not aborting:
         return NOTHING
     return (
-        f"There is nothing to compare: as it was, training aborts, for {listed(aborting)}. As fixed it doesn't, and nothing else was "
-        "wrong that changes what is learned, or how the app asks."
+        f"There is nothing to compare: as it was, training aborts because of {listed(aborting)}. As fixed it doesn't, and "
+        "nothing else was wrong that changes what is learned, or how the app asks."
     )
 
 
@@ -91,11 +92,11 @@ def prove(run: Path, plan: dict, tell: Callable[[str], None] = print) -> dict:
         raise StudyError(
             f"The app's prompt is all that was repaired, and it can't be measured as it was: {asked['why_not']}"
         )
-    model = fixed.config["model"]
+    runs = {key: training.run_id(inputs) for key, inputs in read.items()}
     with HiddenStates(ALL, folder) as shared:
-        found, done = _measured(folder, named, read, model, asked, plan, shared, tell)
+        found, done = _measured(folder, named, read, runs, fixed.config["model"], asked, plan, shared, tell)
     chosen = [one for one in plan["trained"] if (frozenset({one}), 0, scores.FIXED) in found]
-    measured = result.result(found, plan["faults"], chosen, _idle(read, chosen), asked) | {
+    measured = result.result(found, plan["faults"], chosen, _idle(runs, chosen), asked) | {
         "trainings": [{key: value for key, value in one.items() if key != "seconds"} for one in done],
         "left_out": len(named) - len(done),
         "most": plan["most"] if plan["cut"] else None,
@@ -112,7 +113,7 @@ def prove(run: Path, plan: dict, tell: Callable[[str], None] = print) -> dict:
 
 
 def _measured(
-    folder: Path, named: list, read: dict, model: str, asked: dict, plan: dict, shared, tell
+    folder: Path, named: list, read: dict, runs: dict, model: str, asked: dict, plan: dict, shared, tell
 ) -> tuple[dict, list]:
     """What `result.result` is made of, and each training with its `name`, `faults` and `seed`."""
 
@@ -121,7 +122,6 @@ def _measured(
 
     found = {("base", 0, form): score(None, form, "base") for form in asked["prompts"]}
     done, spent, started = [], [], cost.clock()
-    runs = {key: training.run_id(inputs) for key, inputs in read.items()}
     to_train = {run for run in runs.values() if not trainings.finished(folder, run)}
     ends = (frozenset(), frozenset(plan["trained"]))  # always trained, whatever the budget
     for which, seed, name in named:
@@ -145,11 +145,9 @@ def _measured(
     return found, done
 
 
-def _idle(read: dict, chosen: list[str]) -> list[str]:
+def _idle(runs: dict, chosen: list[str]) -> list[str]:
     """The faults with which training is the same as without: a setting that nothing reads, or one beyond the cut."""
-    fixed = training.run_id(read[frozenset(), 0])
-    alone = {one: read.get((frozenset({one}), 0)) for one in chosen}
-    return [one for one, inputs in alone.items() if inputs and training.run_id(inputs) == fixed]
+    return [one for one in chosen if runs[frozenset({one}), 0] == runs[frozenset(), 0]]
 
 
 def _forms(which: frozenset, plan: dict, asked: dict) -> list[str]:

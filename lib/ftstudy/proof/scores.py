@@ -22,11 +22,13 @@ def asked(
 ) -> dict:
     """What the models are asked: the replies that no training has seen, and their prompts.
 
-    `fixed`: the repaired fine-tune, whose rows are held out; `trained`: what each training reads; `profile`: how the app
-    asked as it was, None if that is no fault; `was`: the fine-tune as it was, of whose rows a recording is. If the app was
-    recorded, only replies are taken that it was asked for, if there are any. Returns `prompts` (a form -> token ids of each), `targets`, `conversations`,
-    `split`, `seen` (how many replies were left out, since a training has them) and `why_not` (why the app's prompts could
-    not be built; "" if they were). Raises StudyError if no reply is left.
+    `fixed`: the repaired fine-tune, which has the held-out rows; `trained`: what each training reads; `profile`: how the
+    app builds its prompts, None if there was nothing to fix in them; `was`: the fine-tune before the fix, whose rows an
+    app was recorded with. Of a recorded app, only recorded replies are taken, if there are any.
+
+    Returns `prompts` (a form -> token ids of each), `targets`, `conversations`, `split`, `seen` (how many replies were
+    left out because a training has them) and `why_not` (why the app's prompts could not be built; "" if they were).
+    Raises StudyError if no reply is left.
     """
     tokenizer = base_models.load_tokenizer(fixed.config["model"])
     heldout = held_out(fixed.folder, 10**9, tokenizer=tokenizer, config=fixed.config)
@@ -37,7 +39,7 @@ def asked(
             f"All replies of {heldout['split']}.jsonl are in the training rows too, so nothing can be measured on them. Hold "
             "out other conversations: move some from train.jsonl into test.jsonl."
         )
-    places = heldout["places"]
+    places, seen = heldout["places"], len(heldout["examples"]) - len(kept)
     if profile and profile["kind"] == "captured":
         before = _places(was, tokenizer)
         places = [before.get(_texts(example)) for example in heldout["examples"]]
@@ -59,7 +61,7 @@ def asked(
         "targets": [chat_format.reply_ids(example, tokenizer) for example in examples],
         "conversations": [heldout["conversations"][at] for at in chosen],
         "split": heldout["split"],
-        "seen": len(heldout["examples"]) - len(kept),
+        "seen": seen,
         "why_not": why_not,
     }
 
@@ -81,7 +83,7 @@ def _texts(example: dict) -> tuple:
 
 
 def _places(was: audit.RunInputs, tokenizer) -> dict[tuple, tuple[str, int]]:
-    """The words of each conversation that ends with a reply -> its (split, row) in the fine-tune as it was."""
+    """The words of each conversation that ends with a reply -> its (split, row) before the fix."""
     found = {}
     for name in was.splits:
         try:

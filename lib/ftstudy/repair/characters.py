@@ -1,4 +1,4 @@
-"""Texts that were read in a wrong encoding become what they were, and characters that nobody typed go."""
+"""Undo wrong encodings, and remove characters that nobody typed."""
 
 import re
 
@@ -7,11 +7,11 @@ from ..audit.content.characters import CONTROL, DIRECTION, INVISIBLE, MISREAD, M
 from ..wording import count
 from .chats import audited, conversations, every, written
 
-TIMES = 4  # as often may a text have been encoded again
+TIMES = 4  # how many times over a text may have been encoded
 
 
 def as_meant(draft: dict, inputs) -> tuple[dict, list[str]]:
-    """The draft's texts without what data.odd_characters warns of. A few invisible characters stay."""
+    """The draft without the characters that data.odd_characters warns of. A few invisible ones stay."""
     rows = every(draft, inputs)
     if not any(one.severity == "warning" for one in characters.check(audited(draft, inputs), rows)):
         return draft, []
@@ -20,14 +20,14 @@ def as_meant(draft: dict, inputs) -> tuple[dict, list[str]]:
     for name, found in rows.items():
         for line, row in found:
             messages = given.get((name, line), row)["messages"]
-            mended = [_mended(message) for message in messages]
-            if mended != messages:
-                changes[name, line] = mended
-    notes = [f"Odd characters were mended or taken out of {count(len(changes), 'row')}"] if changes else []
+            cleaned = [_cleaned(message) for message in messages]
+            if cleaned != messages:
+                changes[name, line] = cleaned
+    notes = [f"Odd characters were corrected or removed in {count(len(changes), 'row')}"] if changes else []
     return written(draft, inputs, changes), notes
 
 
-def _mended(message: dict) -> dict:
+def _cleaned(message: dict) -> dict:
     content = message.get("content")
     if not isinstance(content, str) or not characters.visible(content):
         return message
@@ -35,7 +35,7 @@ def _mended(message: dict) -> dict:
 
 
 def plain(text: str) -> str:
-    """A text as it was meant."""
+    """The text without odd characters."""
     for _ in range(TIMES):
         if not characters.odd_characters(text):
             break
@@ -51,7 +51,7 @@ def plain(text: str) -> str:
 
 
 def _decoded(text: str) -> str:
-    """The text with the runs that were read in a wrong encoding as they were."""
+    """The text with its wrongly decoded parts decoded again."""
     for match in reversed([*MISREAD.finditer(text)]):
         if meant := characters.meant(match[0], text[: match.start()]):
             text = text[: match.start()] + meant + text[match.end() :]
@@ -61,7 +61,7 @@ def _decoded(text: str) -> str:
 
 
 def _from(text: str, codec: str) -> str:
-    """What a text was that was read with this encoding; itself if that is not UTF-8."""
+    """The text as UTF-8, if this codec was used to read it by mistake; otherwise unchanged."""
     try:
         return text.encode(codec).decode("utf-8")
     except UnicodeError:

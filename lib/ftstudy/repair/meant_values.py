@@ -7,14 +7,14 @@ from ..audit.config.values import fits, obvious, outside, sound
 from ..audit.run_inputs import RunInputs
 from .settings import rows_in, updates
 
-# What others are computed from comes before them.
+# A setting comes before those that are computed from it.
 ORDER = ("lora_parameters.rank", "batch_size", "grad_accumulation_steps", "optimizer", "fine_tune_type", "num_layers")
 LAST = ("lr_schedule", "lr_schedule.warmup")
 SCHEDULES = {"cosine": "cosine_decay", "linear": "linear_schedule"}
 
 
 def place(live: str) -> tuple:
-    """Where a setting stands in the order in which values are worked out."""
+    """A sort key: the order in which values are worked out."""
     return (ORDER.index(live) if live in ORDER else len(ORDER) + (LAST.index(live) + 1 if live in LAST else 0), live)
 
 
