@@ -23,7 +23,7 @@ SHELL := /bin/sh
 #   ADAPTER      your adapter, to be measured instead of training one; FUSED: the fused model; LOG: training's output
 #   APP          your app's code, searched for special tokens typed into it
 #   ITERS        iterations, instead of the config's; SMOKE=1: 100 iterations, evaluated every 10
-#   REPLIES      how many held-out replies to compare on (80)
+#   REPLIES      how many held-out replies to compare on (80); SHOTS: how many examples the base model is shown (4)
 #   FORCE=1      train even if the audit finds errors
 #   FULL=1       report: train option A too, both with three seeds, and combine all faults
 #   ALSO         report: more configs to train and compare
@@ -35,7 +35,7 @@ SHELL := /bin/sh
 #   TAKE         blind: the file that the page saved your choices to
 #   CUDA=1       Linux with an NVIDIA card
 NAMES := RUN SOURCE KIND OWNER ME CONTACTS DATE_ORDER ZONE REGION MASK DATA VARIANT CONFIG CONFIGS MODEL INFERENCE ADAPTER FUSED \
-    LOG APP ITERS SMOKE FORCE FULL ALSO STOCK HOSTS TAKE CUDA LAB MUTANTS UPGRADE SHARE PROVE BUDGET REPLIES
+    LOG APP ITERS SMOKE FORCE FULL ALSO STOCK HOSTS TAKE CUDA LAB MUTANTS UPGRADE SHARE PROVE BUDGET REPLIES SHOTS
 
 # Exports are named after chats, and chats by other people. So what is set from outside stays plain text: make expands
 # it nowhere, and recipes take it from their environment, as "$$NAME". The Makefile's own variables can't be set from
@@ -64,8 +64,9 @@ INFERENCE ?= historical
 ifeq ($(RUN),broken)
 CONFIG ?= ft_configs/broken_135m_lora_variable.yaml
 PROVE ?= 1
-BUDGET ?= 7m
+BUDGET ?= 6m
 REPLIES ?= 50
+SHOTS ?= 0
 DATA ?= data
 endif
 endif
@@ -154,6 +155,7 @@ report: | $(READY) demo-data ## run the study and write reports/RUN/index.html; 
 	    --me="$$ME" --contacts="$$CONTACTS" --date-order="$$DATE_ORDER" --time-zone="$$ZONE" --region="$$REGION" --config="$$CONFIG" \
 	    --data="$$DATA" --model="$$MODEL" --inference="$$INFERENCE" --app="$$APP" --adapter="$$ADAPTER" \
 	    --fused="$$FUSED" --log="$$LOG" --also="$$ALSO" $(if $(ITERS),--iterations="$$ITERS") $(if $(REPLIES),--replies="$$REPLIES") \
+	    $(if $(SHOTS),--shots="$$SHOTS") \
 	    $(call flag,FORCE,--force) $(call flag,SMOKE,--smoke) $(call flag,FULL,--full) $(call flag,STOCK,--stock) $(call flag,SHARE,--share) \
 	    $(call flag,PROVE,--prove) --budget="$$BUDGET" \
 	    $(UNMASKED) $(if $(DRY),--dry-run)

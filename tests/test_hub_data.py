@@ -106,7 +106,6 @@ def test_no_more_is_read_than_memory_allows_and_the_audit_says_so(study, monkeyp
     assert "data.tail_rows" not in {one["check"] for one in report["findings"]}
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux limits a process's memory")
 def test_a_small_file_that_unpacks_to_far_more_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(parquet_rows, "UNPACKED", 64 << 20)
     path = written(tmp_path / "train.parquet", [{"text": "x" * (1 << 20)}] * 200)

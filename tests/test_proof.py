@@ -170,6 +170,30 @@ def test_a_single_training_of_a_fault_has_the_chance_of_seeds_in_its_interval():
     assert widths[1] > 3 * widths[0] and all(one["covers"] == "test replies and training seeds" for one in costs)
 
 
+def with_seeds(was, fixed):
+    """As measured, with so many seeds of the fine-tune as it was and as fixed, which differ by chance."""
+    found = {
+        (which, seed, form): one
+        for (which, seed, form), one in measured().items()
+        if which == "base" or seed < (was if which else fixed)
+    }
+    found[frozenset(), fixed - 1, FIXED] = scores(3.85, 1)
+    return result.result(found, FAULTS, ["rate", "tags"], [], ASKED)
+
+
+@pytest.mark.parametrize("was, fixed, covers", [(1, 2, "test replies only"), (2, 2, "test replies and training seeds")])
+def test_one_seed_to_spare_says_nothing_of_chance_and_the_proof_says_so(was, fixed, covers):
+    made = with_seeds(was, fixed)
+    assert made["helped"]["covers"] == covers and made["helped"]["verdict"] == "better"
+    assert ("not yet the chance in a training" in result.told(made)[-1]) == (covers == "test replies only")
+
+
+def test_the_chance_of_a_training_is_not_in_the_cost_of_a_prompt():
+    costs = {one["id"]: one["cost"] for one in with_seeds(2, 2)["faults"]}
+    low, high = costs["prompt"]["interval"]
+    assert high - low < 0.1 < np.diff(costs["rate"]["interval"])
+
+
 def test_a_fix_that_made_it_worse_says_so_first():
     made = result.result(measured(was=3.6, fixed=4.0, rate=3.6, tags=4.0, app=4.0), FAULTS, ["rate", "tags"], [], ASKED)
     assert made["sentence"].startswith("The fix made it worse, by 0.4")

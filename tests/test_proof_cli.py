@@ -123,7 +123,9 @@ def test_nothing_to_prove_is_said_and_is_no_failure(project, prove):
 def test_a_fault_that_makes_training_abort_leaves_nothing_to_compare(project, prove):
     configure(optimizer="paged_adamw_8bit")
     status, said = prove("mine.yaml", *QUICK)
-    assert status == 0 and "as it was, training aborts because of settings that mlx-lm refuses" in " ".join(said.split())
+    assert status == 0 and "as it was, training aborts because of settings that mlx-lm refuses" in " ".join(
+        said.split()
+    )
 
 
 def test_a_budget_that_is_no_time_is_refused_before_anything_is_written(project, prove):

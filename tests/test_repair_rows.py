@@ -197,3 +197,71 @@ def test_a_conversation_without_a_fault_comes_out_as_it_was(good, bad, seed, tok
     assert [one for one in kept if one in [row["messages"] for row in good]] == [
         row["messages"] for row in rows if row in good
     ]
+
+
+# --- conversations with a fault ---------------------------------------------------------------
+
+WORD = st.text("abdegilmnorstuéßñ", min_size=3, max_size=7)
+SENTENCE = st.lists(WORD, min_size=2, max_size=5).map(" ".join)
+CHAT = st.lists(SENTENCE, min_size=2, max_size=6).map(lambda said: turns(*said[: len(said) // 2 * 2]))
+CHATS = st.lists(CHAT, min_size=3, max_size=6, unique_by=str)
+
+
+def each(change, *roles):
+    """A fault of every message of these roles."""
+    return lambda row: {
+        "messages": [
+            one | {"content": change(one["content"])} if one["role"] in roles else one for one in row["messages"]
+        ]
+    }
+
+
+def inserted(at, *messages):
+    def changed(row):
+        place = at if at >= 0 else len(row["messages"])
+        return {"messages": [*row["messages"][:place], *messages, *row["messages"][place:]]}
+
+    return changed
+
+
+def renamed(**roles):
+    return lambda row: {"messages": [one | {"role": roles[one["role"]]} for one in row["messages"]]}
+
+
+def as_sharegpt(row):
+    names = {"user": "human", "assistant": "gpt"}
+    return {"conversations": [{"from": names[one["role"]], "value": one["content"]} for one in row["messages"]]}
+
+
+FAULTS = {
+    "the owner's name before replies": each("Sam: {}".format, "assistant"),
+    "a role's name before replies": each("assistant: {}".format, "assistant"),
+    "tokens of a chat template": each("<|im_start|>user\n{}<|im_end|>".format, "user"),
+    "a token at the end": each("{}<|im_end|>".format, "user", "assistant"),
+    "Gemma's markup": each("<start_of_turn>user\n{}<end_of_turn>\n<start_of_turn>model\n".format, "user"),
+    "Alpaca's headings": each("### Instruction:\n{}\n\n### Response:\n".format, "user"),
+    "UTF-8 read as Windows-1252": each(lambda text: text.encode().decode("cp1252"), "user", "assistant"),
+    "Windows line ends": each("{}\r\n".format, "user", "assistant"),
+    "control characters": each(lambda text: text.replace(" ", " \x07"), "user", "assistant"),
+    "printed lists": lambda row: {"text": str(row["messages"])},
+    "ShareGPT": as_sharegpt,
+    "other roles": renamed(user="human", assistant="gpt"),
+    "names as roles": renamed(user="ann", assistant="sam"),
+    "swapped roles": renamed(user="assistant", assistant="user"),
+    "an empty turn": inserted(1, {"role": "assistant", "content": " "}, {"role": "user", "content": ""}),
+    "an empty start": inserted(0, {"role": "assistant", "content": ""}),
+    "an empty end": inserted(-1, {"role": "user", "content": "\u200b"}),
+}
+
+
+def words_of(row):
+    return [" ".join(one["content"].split()) for one in row["messages"]]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@settings(RUNS, max_examples=15)
+@given(chats=CHATS)
+def test_a_conversation_with_a_fault_keeps_every_word(fault, chats, tokenizer, tmp_path):
+    made, notes = repaired(draft_of(*map(FAULTS[fault], chats)), inputs_of(tmp_path), REPAIRS)
+    assert [words_of(row) for row in made["rows"]["train"]] == [words_of(row) for row in chats]
+    assert notes or made["rows"]["train"] == chats

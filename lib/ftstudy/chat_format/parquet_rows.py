@@ -14,6 +14,7 @@ INSTALL = "`pip install pyarrow`"
 BATCH = 1000  # rows that are unpacked at a time
 MOST = 256 << 20  # bytes of unpacked rows of one split, which take about four times as much as Python's objects
 UNPACKED = 1 << 30  # bytes of one batch: a small file can unpack to anything
+TOO_LARGE = f"{BATCH:,} rows of it unpack to more than 1 GB"
 
 
 def can_read() -> bool:
@@ -50,10 +51,12 @@ def _read(file: Path, split: Split, taken: int) -> int:
         pyarrow.allocate_buffer(1 << 20)  # Arrow reserves a gigabyte of addresses once, which is not the file's doing
         batches = table.iter_batches(BATCH, use_threads=False)
         while left > 0 and taken < MOST:
-            with limited(f"{BATCH:,} rows of it unpack to more than 1 GB", 120, UNPACKED):
+            with limited(TOO_LARGE, 120, UNPACKED):
                 batch = next(batches, None)
                 if batch is None:
                     raise StudyError(f"it ends {left:,} rows before the number that it states")
+                if batch.nbytes > UNPACKED:  # it fitted into memory that the process had before, or nothing limits that
+                    raise StudyError(TOO_LARGE)
                 split.rows += map(_plain, batch.to_pylist())
             left, taken = left - batch.num_rows, taken + batch.nbytes
         split.unread += left

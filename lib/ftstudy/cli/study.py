@@ -46,6 +46,9 @@ def add(parsers):
         parser.add_argument(f"--{name}", action="store_true", help=meaning)
     parser.add_argument("--iterations", type=number(0), default=0, help="iterations, instead of the config's")
     parser.add_argument("--replies", type=number(1), default=80, help="how many held-out replies to compare on (80)")
+    parser.add_argument(
+        "--shots", type=number(0), default=4, help="how many examples the base model is shown in a prompt (4; 0: none)"
+    )
     return parser
 
 

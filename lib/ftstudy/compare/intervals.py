@@ -14,6 +14,7 @@ from scipy import stats
 from .power import needed
 
 RESAMPLES = 2000
+REPLIES, SEEDS = "test replies only", "test replies and training seeds"  # what an interval covers
 LEVEL = 0.95
 BETTER, WORSE, EQUAL = "better", "worse", "not distinguishable"
 
@@ -146,7 +147,7 @@ def over_seeds(left: list[dict], right: list[dict], conversations: list[str], ch
         "needed": needed(*more, seeds_alone, LEVEL),
         "seeds": len(pairs),
         "each_seed": each,
-        "covers": "test replies and training seeds" if enough else "test replies only",
+        "covers": SEEDS if enough else REPLIES,
     }
 
 

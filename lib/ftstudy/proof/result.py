@@ -10,6 +10,8 @@ from ..wording import effect, listed, more_likely, number
 from .faults import PROMPT
 from .scores import AS_WAS, FIXED
 
+LEAST = 2  # degrees of freedom of what the seeds say
+
 
 def result(found: dict, faults: list[dict], chosen: list[str], idle: list[str], asked: dict) -> dict:
     """The content of proof.json, but for what was trained.
@@ -25,9 +27,9 @@ def result(found: dict, faults: list[dict], chosen: list[str], idle: list[str], 
         return [one for one in every if one is not None]
 
     base, fixed, was = seeds("base", FIXED), seeds(frozenset(), FIXED), seeds(trained, form)
-    chance = _chance(fixed, names)
+    chance = _chance([fixed, was], names)
 
-    def minus(left: list, right: list) -> dict | None:
+    def minus(left: list, right: list, chance: tuple | None = chance) -> dict | None:
         pairs = min(len(left), len(right))
         return intervals.over_seeds(left[:pairs], right[:pairs], names, chance) if pairs else None
 
@@ -35,7 +37,7 @@ def result(found: dict, faults: list[dict], chosen: list[str], idle: list[str], 
     rows = []
     for one in faults:
         if one["id"] == PROMPT:
-            cost = minus(seeds(frozenset(), AS_WAS), fixed)
+            cost = minus(seeds(frozenset(), AS_WAS), fixed, None)  # of the same trainings, whose chance cancels out
         else:
             cost = minus(seeds(frozenset({one["id"]}), FIXED), fixed) if one["id"] in chosen else None
         is_idle = one["id"] in idle
@@ -62,12 +64,16 @@ def has_helped(made: dict) -> bool:
     return row is not None and row["verdict"] == intervals.BETTER
 
 
-def _chance(fixed: list[dict], conversations: list[str]) -> tuple[float, int] | None:
+def _chance(ends: list[list[dict]], conversations: list[str]) -> tuple[float, int] | None:
     """The variance of the difference between two trainings that differ in chance alone, as the seeds of the fine-tune as
-    fixed show it, and its degrees of freedom; None with one seed."""
-    each = [intervals.mean(one["reply"], one["tokens"], conversations)[0] for one in fixed]
-    known = intervals.of_seeds([each])
-    return known and (2 * known[0], known[1])
+    it was and as fixed show it together, and its degrees of freedom.
+
+    None where both ends together have only one seed to spare: with one degree of freedom an interval is so wide that it
+    says nothing, so the intervals cover the replies only, and say that.
+    """
+    each = [[intervals.mean(one["reply"], one["tokens"], conversations)[0] for one in end] for end in ends]
+    known = intervals.of_seeds(each)
+    return (2 * known[0], known[1]) if known and known[1] >= LEAST else None
 
 
 def _broken(found: dict, fault: str) -> bool:
@@ -160,6 +166,12 @@ def told(made: dict) -> list[str]:
         is_unknown = one["id"] == PROMPT and made.get("prompt_not_measured")
         said = f"not measured: {made['prompt_not_measured']}" if is_unknown else f"{cost_in_words(one)}."
         lines.append(f"{one['fault'][:1].upper()}{one['fault'][1:]}: {said}")
+    whole = made["helped"] or made["fixed"]
+    if whole and whole["covers"] == intervals.REPLIES:
+        lines.append(
+            "The intervals cover the choice of replies, and not yet the chance in a training itself: with more time "
+            "(BUDGET=… or --budget), it is trained with other seeds too."
+        )
     return lines
 
 

@@ -21,7 +21,8 @@ def untagged(draft: dict, inputs) -> tuple[dict, list[str]]:
             continue
         said, is_cut = _alone(reply["content"], rows[name, number], known)
         if said != reply["content"]:
-            changes[name, number] = [*before, reply | {"content": said}] if visible(said) else None
+            earlier = [_earlier(message, reply["content"], rows[name, number], known) for message in before]
+            changes[name, number] = [*earlier, reply | {"content": said}] if visible(said) else None
             cut += is_cut
     notes, lost = [], list(changes.values()).count(None)
     if changes:
@@ -33,11 +34,26 @@ def untagged(draft: dict, inputs) -> tuple[dict, list[str]]:
     return written(draft, inputs, changes), notes
 
 
-def _alone(reply: str, row: dict, known: tuple) -> tuple[str, bool]:
-    """A reply without names, and whether somebody else's lines were cut off."""
-    text = reply
+def _earlier(message: dict, reply: str, row: dict, known: tuple) -> dict:
+    """An earlier message of the row: one of the owner's without the name in front, as the row's reply has it."""
+    text = message.get("content")
+    if message["role"] != "assistant" or not isinstance(text, str):
+        return message
+    said, match = _without_tags(text, row, known), PLAIN.match(reply) or DASHED.match(reply)
+    if said == text and match and text.startswith(match.group().rstrip()):
+        said = text[len(match.group().rstrip()) :].lstrip()
+    return message | {"content": said} if visible(said) else message
+
+
+def _without_tags(text: str, row: dict, known: tuple) -> str:
     while text and (end := _tag(text, row, known)):
         text = text[end:].lstrip()
+    return text
+
+
+def _alone(reply: str, row: dict, known: tuple) -> tuple[str, bool]:
+    """A reply without names, and whether somebody else's lines were cut off."""
+    text = _without_tags(reply, row, known)
     owners, *_ = known
     if text == reply and not any(speak({name}, row, *known) for name in LABELS.findall(text)[:FIRST]):
         # What makes this one a tag is how many replies begin with it.

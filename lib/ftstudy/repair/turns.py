@@ -19,8 +19,7 @@ def without_empty(draft: dict, inputs) -> tuple[dict, list[str]]:
             empty = [is_empty(message, labels) for message in in_words(row)["messages"]]
             if not any(empty):
                 continue
-            asked = max((at for at, one in enumerate(messages) if one["role"] == "user"), default=None)
-            is_lost = empty[-1] or (asked is not None and empty[asked])
+            is_lost = empty[-1] or not _is_asked(messages, empty)
             kept = [message for message, nothing in zip(messages, empty) if not nothing]
             changes[name, number] = None if is_lost else reordered(kept)
     lost = list(changes.values()).count(None)
@@ -28,6 +27,16 @@ def without_empty(draft: dict, inputs) -> tuple[dict, list[str]]:
     if len(changes) > lost:
         notes.append(f"Empty turns were taken out of {count(len(changes) - lost, 'row')}")
     return written(draft, inputs, changes), notes
+
+
+def _is_asked(messages: list[dict], empty: list[bool]) -> bool:
+    """Whether the reply answers a question: the last user's turn, or one that only empty turns follow."""
+    asked = max((at for at, one in enumerate(messages) if one["role"] == "user"), default=None)
+    if asked is None:
+        return True
+    while asked and empty[asked]:
+        asked -= 1
+    return messages[asked]["role"] == "user" and not empty[asked]
 
 
 def ending_with_reply(draft: dict, inputs) -> tuple[dict, list[str]]:

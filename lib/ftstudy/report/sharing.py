@@ -8,6 +8,7 @@ from html import unescape
 from .. import repair
 from ..audit import checks
 from ..audit.parity.alignment import ASPECTS
+from ..compare import intervals
 from ..errors import StudyError
 from ..extract.description import SCHEMAS
 from ..proof import result as proven
@@ -24,7 +25,7 @@ KNOWN = {
     *("better", "worse", "not distinguishable", "confirmed", "refuted", "partly", "not testable here"),
     *("train", "valid", "test", "heldout", "recorded", "inferred", "messages", "replies", "error", "warning", "info"),
     *("over-fitted", "under-fitted", "well fitted", "lora", "dora", "full"),
-    *("test replies and training seeds", "test replies only", "imessage", "whatsapp"),
+    *(intervals.REPLIES, intervals.SEEDS, "imessage", "whatsapp"),
     *("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "reply", "end_of_turn"),
     *FORMATS,
     *ASPECTS,

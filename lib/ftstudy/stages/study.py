@@ -68,6 +68,7 @@ CHOICES = {
     "full": False,  # train the repeats too, and combine all faults
     "also": [],  # more configs to train and compare
     "replies": 80,
+    "shots": 4,  # examples in the base model's longest prompt
     "prove": False,  # train as it was, as fixed, and with each fault left in
     "budget": "",  # the time for that, like 10m
 }
@@ -302,8 +303,8 @@ def _train_more(choices: dict, folder: Path) -> dict:
 
 
 def _compare(choices: dict, folder: Path) -> dict:
-    names = ("config", "owner", "inference", "fused", "replies", "also")
-    sizes = {"every": choices["full"], "shots": 4, "longest": 48, "samples": 24}
+    names = ("config", "owner", "inference", "fused", "replies", "shots", "also")
+    sizes = {"every": choices["full"], "longest": 48, "samples": 24}
     given = {name: choices[name] for name in names} | sizes
 
     def reads() -> dict:

@@ -14,7 +14,8 @@ def proof(found: dict) -> Table:
     }
     if shares:
         columns["share"] = ("Share of the whole difference", lambda one: _share(shares[one["id"]]))
-    covers = listed(sorted({one["cost"]["covers"] for one in found["faults"] if one["cost"]}))
+    trained = [one for one in found["faults"] if one["part"] != "app"]  # the prompt's cost has no chance of training
+    covers = listed(sorted({one["cost"]["covers"] for one in trained or found["faults"] if one["cost"]}))
     with_intervals = f", with 95% intervals over {covers}" if covers else ""
     return table(f"What each fault costs{with_intervals}", found["faults"], **columns)
 
