@@ -369,7 +369,7 @@ def proven(helped="better") -> dict:
         "shares": None,
         "was_broken": False,
         "sentence": "As it was, worse than its base by 0.41 nats per reply token; as fixed, better than its base by 0.31.",
-        "trainings": [{"name": "as fixed"}, {"name": "as it was"}],
+        "trainings": [{"name": "as fixed", "run_id": "a1"}, {"name": "as it was", "run_id": "b2"}],
         "most": 50,
         "left_out": 0,
         "edited": [],

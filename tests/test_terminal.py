@@ -29,8 +29,8 @@ def cause(what="Replies do not end", **more):
     return made | {"apply": "", "prove": ""} | more
 
 
-def said(causes, failed=""):
-    return [line for line, _ in ending.lines({"verdict": VERDICT, "causes": causes}, failed)]
+def said(causes, failed="", proof=None):
+    return [line for line, _ in ending.lines({"verdict": VERDICT, "causes": causes}, failed, proof)]
 
 
 def test_a_study_ends_with_the_verdict_the_first_cause_and_its_commands():
@@ -48,6 +48,14 @@ def test_a_study_ends_with_the_verdict_the_first_cause_and_its_commands():
 def test_one_command_that_applies_and_measures_is_said_once():
     lines = said([cause(apply="make report ITERS=9", prove="make report ITERS=9")])
     assert lines.count("    make report ITERS=9") == 1 and "  Apply it, and measure again:" in lines
+
+
+@pytest.mark.parametrize("verdict, is_next", [("better", True), ("not distinguishable", False), ("worse", False)])
+def test_after_a_proof_that_the_fix_helped_the_repaired_copy_is_trained(verdict, is_next):
+    proof = {"faults": [{}], "was_broken": False, "helped": {"verdict": verdict}, "sentence": "It helped."}
+    lines = said([cause(apply="cp a b")], proof=proof | {"fixed_copy": "reports/mine/fixed"})
+    assert ("    ftstudy train --config reports/mine/fixed/config.yaml" in lines) == is_next
+    assert ("  Apply it:" in lines) != is_next
 
 
 def test_facts_are_no_cause():

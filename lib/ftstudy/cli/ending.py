@@ -13,8 +13,10 @@ SIGNS = {True: ("✓", "green"), False: ("✗", "red"), None: ("?", "yellow")}
 
 def say_found(folder: Path, failed: str = "") -> None:
     """Print what the run's diagnosis.json says. `failed`: why no model was compared, which is printed elsewhere."""
-    found = read_json(folder / "diagnosis.json")
-    for line, colour in lines(found, failed):
+    proof = folder / "proof.json"
+    for line, colour in lines(
+        read_json(folder / "diagnosis.json"), failed, read_json(proof) if proof.is_file() else None
+    ):
         say(line, colour)
     say_page(folder / "index.html")
 
@@ -31,15 +33,20 @@ def say_page(path: Path, before: str = "The report: ") -> None:
     say_link(before, shown(path), absolute(path).as_uri())
 
 
-def lines(found: dict, failed: str = "") -> list[tuple[str, str]]:
-    """(line, colour) pairs; `found`: the content of diagnosis.json."""
+def lines(found: dict, failed: str = "", proof: dict | None = None) -> list[tuple[str, str]]:
+    """(line, colour) pairs; `found`: the content of diagnosis.json; `proof`: that of proof.json, if there is one."""
     from .. import diagnosis
+    from ..proof.result import next_step
 
     verdict, causes = found["verdict"], diagnosis.worst(found)
     sign, colour = SIGNS[verdict["usable"]]
     said = [(f"{sign} {one_line(verdict['headline'])}", colour)]
     if not failed:
         said += [(line, "") for line in wrapped(verdict["sentence"], "  ", "")]
+    if step := next_step(proof):
+        said += [("", ""), (step["title"], "bold"), *((line, "") for line in wrapped(step["text"], "  ", ""))]
+        command = [("", ""), (f"    {one_line(step['command'])}", "bold")] if step["command"] else []
+        return [*said, *command, ("", "")]
     more = [("", ""), *((line, "") for line in wrapped(_more(found)))] if _more(found) else []
     if not causes:
         return [*said, ("", ""), ("Nothing wrong was found.", ""), *more, ("", "")]

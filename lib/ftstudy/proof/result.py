@@ -5,6 +5,8 @@ per reply token. Where every combination of faults was trained, Shapley shares s
 one made: those add up to it.
 """
 
+import shlex
+
 from ..compare import attribution, families, intervals
 from ..wording import effect, listed, more_likely, number
 from .faults import PROMPT
@@ -166,13 +168,29 @@ def told(made: dict) -> list[str]:
         is_unknown = one["id"] == PROMPT and made.get("prompt_not_measured")
         said = f"not measured: {made['prompt_not_measured']}" if is_unknown else f"{cost_in_words(one)}."
         lines.append(f"{one['fault'][:1].upper()}{one['fault'][1:]}: {said}")
+    return [*lines, *without_chance(made)]
+
+
+def without_chance(made: dict) -> list[str]:
+    """That the intervals don't cover the seed, as a sentence in a list; empty if they do."""
     whole = made["helped"] or made["fixed"]
-    if whole and whole["covers"] == intervals.REPLIES:
-        lines.append(
-            "The intervals cover the choice of replies, and not yet the chance in a training itself: with more time "
-            "(BUDGET=… or --budget), it is trained with other seeds too."
-        )
-    return lines
+    if not whole or whole["covers"] != intervals.REPLIES:
+        return []
+    return [
+        "The intervals cover the choice of replies, and not yet the chance in a training itself: with more time "
+        "(BUDGET=… or --budget), it is trained with other seeds too."
+    ]
+
+
+def next_step(made: dict | None) -> dict | None:
+    """What to do after a proof that the fix helped, {"title", "text", "command"}; None otherwise."""
+    if not (made and made["faults"] and has_helped(made)):
+        return None
+    before = made["sentence"]
+    text = f"It was trained for the proof only, and came out better: {before[:1].lower()}{before[1:]}"
+    config = made["fixed_copy"] and f"{made['fixed_copy']}/config.yaml"
+    command = shlex.join(["ftstudy", "train", "--config", config]) if config else ""
+    return {"title": "Train the repaired copy, and use it.", "text": text, "command": command}
 
 
 def cost_in_words(one: dict) -> str:

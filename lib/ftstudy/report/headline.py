@@ -1,6 +1,5 @@
 """The first screen of the report: the verdict in plain words, its tiles, and what to do next."""
 
-import shlex
 from math import exp
 
 from ..diagnosis import evidence, worst
@@ -260,11 +259,8 @@ def steps(diagnosed: dict, blind: str, pairs: int, judged: bool, proof: dict | N
     `blind`: the command of the blind test, `pairs`: replies to choose between in it; `judged`: whether somebody has taken it;
     `proof`: the content of proof.json. A copy that was proved better only has to be trained.
     """
-    if proof and proof["faults"] and proven.has_helped(proof):
-        text = f"It was trained for the proof only, and came out better: {_lower(proof['sentence'])}"
-        config = proof["fixed_copy"] and f"{proof['fixed_copy']}/config.yaml"
-        command = shlex.join(["ftstudy", "train", "--config", config]) if config else ""
-        return [{"title": "Train the repaired copy, and use it.", "text": text, "command": command}]
+    if step := proven.next_step(proof):
+        return [step]
     causes = []
     for cause in worst(diagnosed):
         if not any(cause["fix"] == one["fix"] or cause["apply"] and cause["apply"] == one["apply"] for one in causes):

@@ -1,5 +1,6 @@
 """How a proof was made."""
 
+from ...proof.result import without_chance
 from ...wording import count, listed
 
 
@@ -7,7 +8,7 @@ def proof(found: dict) -> str:
     """How the proof was measured; `found`: the content of proof.json."""
     replies = f"{count(found['replies'], 'reply', 'replies')} of {count(found['conversations'], 'conversation')}"
     said = [
-        f"{count(len(found['trainings']), 'training')} of the same model, asked for {replies} that none of them saw."
+        f"{count(len({one['run_id'] for one in found['trainings']}), 'training')} of the same model, asked for {replies} that none of them saw."
     ]
     said.append("A fault's cost is the difference to the fine-tune as fixed when this fault alone is left in.")
     if found["shares"]:
@@ -29,4 +30,4 @@ def proof(found: dict) -> str:
         )
     if found["prompt_not_measured"]:
         said.append(f"The app's prompt was not measured: {found['prompt_not_measured']}")
-    return " ".join(said)
+    return " ".join([*said, *without_chance(found)])
