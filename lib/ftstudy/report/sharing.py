@@ -32,6 +32,7 @@ KNOWN = {
     *ASPECTS.values(),
     *SCHEMAS.values(),
 }
+PARTS = {one.part for one in repair.REPAIRS}
 SHOTS = re.compile(r"aligned, \d+ (similar )?examples")
 DATE = re.compile(r"\d{4}-\d\d-\d\d( \d\d:\d\d(:\d\d)?)?")
 ROLES = re.compile(r"(system|user|assistant|tool)((→|,|\s)+(system|user|assistant|tool))*")
@@ -94,8 +95,10 @@ def _proof(made: dict, of: dict) -> dict:
         is_ours = whole["fault"] in known
         ids[whole["id"]] = known[whole["fault"]] if is_ours else f"fault {at}"
         named = {"id": ids[whole["id"]], "fault": whole["fault"] if is_ours else f"fault {at}"}
-        faults.append(one | named | {"notes": [], "part": LEFT_OUT})
-    made = made | {"faults": faults, "trainings": of.get("trainings") and [{} for _ in of["trainings"]]}
+        part = whole["part"] if whole["part"] in PARTS else LEFT_OUT
+        faults.append(one | named | {"notes": [], "part": part})
+    runs = [one["run_id"] for one in of.get("trainings", [])]
+    made = made | {"faults": faults, "trainings": [{"run_id": str(runs.index(run))} for run in runs]}
     if not faults:
         return made | {"sentence": of["sentence"]}
     shares = of["shares"] and [one | {"fault": ids[whole["fault"]]} for one, whole in zip(made["shares"], of["shares"])]
