@@ -50,9 +50,10 @@ OURS = "ftstudy"
 
 
 class Checker(NamedTuple):
-    """`packages`: its own, and what it needs to read a tokenizer. `subjects`: the beginnings of the checks whose subject it is given and reads. `calls(folder)`: for each
-    call, the files that it looks at, and the command. `said(output)`: how often it reports what, of errors
-    and warnings; `output` is what it printed, or its report file."""
+    """`packages`: its own, and what it needs to read a tokenizer. `subjects`: the beginnings of the checks that
+    are about what it is given and reads. `calls(folder)`: for each call, the files that it looks at, and the
+    command. `said(output)`: how often it reports what, of errors and warnings; `output` is what it printed, or
+    its report file."""
 
     packages: tuple[str, ...]
     subjects: tuple[str, ...]

@@ -265,3 +265,22 @@ def test_a_conversation_with_a_fault_keeps_every_word(fault, chats, tokenizer, t
     made, notes = repaired(draft_of(*map(FAULTS[fault], chats)), inputs_of(tmp_path), REPAIRS)
     assert [words_of(row) for row in made["rows"]["train"]] == [words_of(row) for row in chats]
     assert notes or made["rows"]["train"] == chats
+
+
+SEVERAL = [
+    ("an empty start", "an empty end"),
+    ("an empty turn", "the owner's name before replies"),
+    ("a role's name before replies", "tokens of a chat template"),
+    ("swapped roles", "other roles"),
+    ("UTF-8 read as Windows-1252", "ShareGPT"),
+    ("Gemma's markup", "printed lists"),
+]
+
+
+@pytest.mark.parametrize("first, second", SEVERAL)
+@settings(RUNS, max_examples=5)
+@given(chats=CHATS)
+def test_a_conversation_with_two_faults_keeps_every_word(first, second, chats, tokenizer, tmp_path):
+    rows = [FAULTS[second](FAULTS[first](row)) for row in chats]
+    made, _ = repaired(draft_of(*rows), inputs_of(tmp_path), REPAIRS)
+    assert [words_of(row) for row in made["rows"]["train"]] == [words_of(row) for row in chats]

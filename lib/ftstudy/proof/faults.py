@@ -22,10 +22,10 @@ def read(inputs: audit.RunInputs, folder: Path, measured: dict) -> dict:
     """What there is to prove of a fine-tune, whose repaired copy is in `folder`, as `repair.write` left it or as
     somebody has edited it since. `measured`: as for `repair.read`.
 
-    Returns `faults` ([{"id", "fault", "part", "notes"}], the app's prompt last), `copy` (as an audit reads it), `aborting` (what the faults are
-    called that make training abort), `left_in` (a function: a set -> its draft), `profile` (how the app asked; None if
-    not known) and `edited` ("config", "rows" or both). Raises StudyError if the copy can't be read
-    or has no rows.
+    Returns `faults` ([{"id", "fault", "part", "notes"}], the app's prompt last), `copy` (as an audit reads it),
+    `aborting` (what the faults are called that make training abort), `left_in` (a function: a set -> its draft),
+    `profile` (how the app asked; None if not known) and `edited` ("config", "rows" or both). Raises StudyError if the
+    copy can't be read or has no rows.
     """
     draft = repair.read(inputs, (repair.record(folder) or {}).get("measured", measured))
     of_app = [one for one in repair.REPAIRS if one.part == "app"]  # after all others, and training doesn't read it

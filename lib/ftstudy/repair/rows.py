@@ -76,8 +76,8 @@ REPAIRS = (
     _repair("data.odd_characters", "odd characters", characters.as_meant),
     _repair("nothing_trained", "rows without a reply", turns.ending_with_reply, "data.last_role"),
     _repair("data.roles", "roles out of turn", turns.in_turn),
-    _repair("empty_turns", "empty turns", turns.without_empty, "data.empty_reply", "data.empty_user"),
     _repair("speaker_tags", "speakers' names", speakers.untagged, "data.speaker_tag"),
+    _repair("empty_turns", "empty turns", turns.without_empty, "data.empty_reply", "data.empty_user"),
     _repair(
         "system_texts",
         "different system texts",

@@ -42,7 +42,7 @@ def _earlier(message: dict, reply: str, row: dict, known: tuple) -> dict:
     said, match = _without_tags(text, row, known), PLAIN.match(reply) or DASHED.match(reply)
     if said == text and match and text.startswith(match.group().rstrip()):
         said = text[len(match.group().rstrip()) :].lstrip()
-    return message | {"content": said} if visible(said) else message
+    return message | {"content": said}  # a turn that was only a name is an empty one now
 
 
 def _without_tags(text: str, row: dict, known: tuple) -> str:

@@ -45,7 +45,7 @@ def ending_with_reply(draft: dict, inputs) -> tuple[dict, list[str]]:
     if all(_is_swapped(row) for rows in chats.values() for _, row in rows):
         changes = {
             (name, number): [
-                message | {"role": SWAPPED.get(message["role"], message["role"])} for message in row["messages"]
+                message | {"role": SWAPPED.get(_usual(message), message["role"])} for message in row["messages"]
             ]
             for name, rows in chats.items()
             for number, row in rows
@@ -71,8 +71,16 @@ SWAPPED = {"user": "assistant", "assistant": "user"}
 
 
 def _is_swapped(row: dict) -> bool:
-    turns = [message["role"] for message in row["messages"] if message["role"] != "system"]
-    return turns[:1] == ["assistant"] and turns[-1] == "user"
+    said = [
+        message for message in row["messages"] if not is_empty(in_words({"messages": [message]})["messages"][0], set())
+    ]
+    sides = [role for role in map(_usual, said) if role != "system"]
+    return sides[:1] == ["assistant"] and sides[-1] == "user"
+
+
+def _usual(message: dict) -> str:
+    """A message's role by its usual name, where it is one that other formats use."""
+    return ROLES.get(message["role"].casefold(), message["role"])
 
 
 def in_turn(draft: dict, inputs) -> tuple[dict, list[str]]:

@@ -24,10 +24,7 @@ def proof(found: dict) -> str:
             f"{count(found['seen'], 'held-out reply', 'held-out replies')} were left out: training rows have them."
         )
     if found["edited"]:
-        parts = {"config": "config", "rows": "rows"}
-        said.append(
-            f"The repaired {listed([parts[one] for one in found['edited']])} had been edited, and was taken as it is."
-        )
+        said.append(f"The repaired {listed(found['edited'])} had been edited, and was taken as it is.")
     if found["prompt_not_measured"]:
         said.append(f"The app's prompt was not measured: {found['prompt_not_measured']}")
     return " ".join([*said, *without_chance(found)])
