@@ -462,7 +462,7 @@ def test_steps_of_twice_the_usual_length_mean_a_learning_rate_too_high_if_traini
     (cause,) = diagnosis.diagnose(healthy)["causes"]
     assert cause["id"] == ("learning_rate" if scale == 90 else "training_hurt")
     if scale == 90:
-        step = "a step goes as far as learning_rate × scale says, 0.009: 2 times the 0.004 of this study's recipe"
+        step = "learning_rate × scale, which sets how far each step goes, is 0.009: 2 times the 0.004 of this study's recipe"
         assert cause["evidence"][:2] == [step, "learning_rate: 0.0001"]
         assert cause["cost"]["nats"] == healthy["comparison"]["differences"][0]["nats_per_reply_token"]
 

@@ -202,7 +202,7 @@ def test_a_fix_that_made_it_worse_says_so_first():
 
 def test_a_difference_that_is_chance_is_not_called_a_gain():
     made = result.result(measured(was=3.8, rate=3.8, app=3.8), FAULTS, ["rate", "tags"], [], ASKED)
-    assert "can't be told from none" in made["sentence"]
+    assert "can't be told from zero" in made["sentence"]
     assert not any("Since the fix" in line for line in result.told(made))
 
 

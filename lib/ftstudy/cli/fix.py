@@ -20,7 +20,7 @@ def add(parsers):
     parser.add_argument(
         "--out", type=absolute, help="folder for the repaired copy (default: fixed in the run's folder)"
     )
-    parser.add_argument("--run", default="", help="a run in reports/: what its diagnosis measured is repaired too")
+    parser.add_argument("--run", default="", help="a run in reports/; faults its diagnosis measured are fixed too")
     parser.add_argument("--data", type=absolute, help="data folder to use instead of the config's")
     parser.add_argument("--model", help="model to use instead of the config's")
     parser.add_argument(
@@ -111,7 +111,7 @@ def _write(fixed: dict, out: Path, inputs, made: list, known: dict | None) -> st
             return "Up to date:"
     if known and (out / folder.ADAPTER).exists():
         raise StudyError(
-            f"{shown(out)} has an adapter that was trained on an earlier fix, and this one is another. Name a new folder with "
+            f"{shown(out)} has an adapter that was trained on an earlier, different fix. Name a new folder with "
             "--out, or remove that one."
         )
     with replace_folder(out) as new:

@@ -49,7 +49,7 @@ def _learning_rate(found: dict) -> dict | None:
         lines.append(f"the adapter moves weights by up to {max(moved):.0%}")
     if hurt and (step := _step(trained)) >= FAR * USUAL_STEP:
         times = f"{step / USUAL_STEP:.1g} times the {USUAL_STEP:g} of this study's recipe"
-        lines.append(f"a step goes as far as learning_rate × scale says, {step:g}: {times}")
+        lines.append(f"learning_rate × scale, which sets how far each step goes, is {step:g}: {times}")
     if not lines:
         return None
     return cause(

@@ -10,7 +10,7 @@ FIX = "`ftstudy fix` writes a copy without it."
 def causes(found: dict) -> list[dict]:
     """A cause for each fault that the run's proof has measured; `found`: from `evidence.gather`.
 
-    A fault whose cost can't be told from none, or that was better left in, is `slight`.
+    A fault whose cost can't be told from zero, or that was better left in, is `slight`.
     """
     return [_cause(one, found) for one in (found["proof"] or {"faults": []})["faults"] if one["cost"] or one["broken"]]
 

@@ -5,7 +5,7 @@ from . import reasons
 
 KINDS = ("void", "measured", "known", "slight", "note")
 """Makes the run void; has a measured (or estimated) cost; is known to matter, but was not measured; has a measured cost
-that cannot be told from none; a fact worth knowing."""
+that cannot be told from zero; a fact worth knowing."""
 
 
 def rank(of_findings: list[dict], measured: list[dict]) -> list[dict]:
@@ -36,7 +36,7 @@ def _add(found: dict, one: dict) -> None:
         found[name] = dict(one)
         return
     known["evidence"] = [*known["evidence"], *one["evidence"]]
-    if one["kind"] != "slight" or known["kind"] != "measured":  # of two costs, the one that can be told from none
+    if one["kind"] != "slight" or known["kind"] != "measured":  # of two costs, the one that can be told from zero
         known["cost"] = one["cost"] or known["cost"]
         known["kind"] = one["kind"] if one["kind"] == "slight" else min(known["kind"], one["kind"], key=KINDS.index)
     known["severity"] = min(known["severity"], one["severity"], key=SEVERITIES.index)

@@ -36,7 +36,7 @@ def _endings(written: dict, found: dict) -> dict | None:
         )
         share = arm["replies"] / arm["reply_tokens"]
         bounds = arm["end_interval"] and [bound * share for bound in arm["end_interval"]]
-        words = f"with sure ends, each word piece would be up to {more_likely(-nats * share)}"
+        words = f"if replies ended reliably, each word piece would be up to {more_likely(-nats * share)}"
         spent = cost(nats * share, bounds, found, words)
     fix = "Train the end of the turn, and for longer. Until then, let the app cut replies at the first line break."
     if too_long >= UNSOUND:
@@ -92,7 +92,7 @@ def _unsound(key: str, written: dict, found: dict) -> dict | None:
     share, (name, words, fix, explained_by) = evidence.beyond(found, key, written), UNSOUND_KINDS[key]
     if share < UNSOUND:
         return None
-    what = f"{share:.0%} more of the replies than of the person's own {words}"
+    what = f"Replies {words}, {100 * share:.0f} percentage points more often than the person's own"
     given = {"kind": "known", "severity": "error", "explained_by": explained_by}
     return cause(name, what, [f"the tuned model, prompted as in training: {written[key]:.0%}"], fix, **given)
 
@@ -122,7 +122,7 @@ def _regurgitates(found: dict) -> dict | None:
     return cause(
         "regurgitation",
         "The model gives away messages that it was trained on",
-        [f"begun with its first words, {seen:.0%} of the training replies are completed word for word"],
+        [f"given the first words, it completes {seen:.0%} of the training replies word for word"],
         "Don't share this adapter. Train for fewer epochs, and mask what must not be repeated.",
         kind="known",
         explained_by=TOO_LONG,

@@ -149,7 +149,7 @@ def _stop(trained: dict, at: int, rise: float, gap: float) -> dict:
 def _more_data(trained: dict, rise: float | None, gap: float) -> dict:
     rows, what = count(trained["examples"], "row"), "Give it more rows: a longer history, or more conversations"
     why = (
-        f"The {rows} gave all they can: training on them lowers their own loss, and no longer that of held-out replies."
+        f"The {rows} have no more to teach: training still lowers the loss on them, but not on held-out replies."
         if rise is not None or gap < WIDENED
         else f"The gap between training and held-out loss grew by {number(gap)} nats per token in the second half: the "
         f"model goes on learning the {rows}, but nothing more that carries over."

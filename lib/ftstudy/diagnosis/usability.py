@@ -60,7 +60,7 @@ def _headline(usable: bool | None, step: str | None, void: dict | None, found: d
     if void:
         return "This run is void"
     if usable:
-        return "Usable: it replies more as the person does than its base"
+        return "Usable: it replies more like the person than its base does"
     why, row = SHORT[step][usable is None], evidence.gain(found, found["app"])
     if usable is False and row["verdict"] == "worse":
         why = WORSE if step == "likelier" else f"{WORSE}, and {why}"
@@ -83,8 +83,8 @@ def _enough_data(found: dict):
     heard = f"{count(arm['replies'], 'held-out reply', 'held-out replies')} from {count(arm['conversations'], 'conversation')}"
     if row["interval"] is None:
         return False, (
-            f"There are only {heard}. It takes {FEW_CONVERSATIONS} conversations, none of them with most of the "
-            "replies, to know how far conversations differ."
+            f"There are only {heard}. To see how much conversations differ, it takes at least {FEW_CONVERSATIONS} of "
+            "them, none with most of the replies."
         )
     return True, f"There are {heard}."
 

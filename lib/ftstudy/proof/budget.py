@@ -99,8 +99,8 @@ def said(plan: dict) -> str:
     short = f", each cut to {count(plan['most'], 'iteration')} at most" if plan["cut"] else ""
     too_long = plan["limit"] is not None and (plan["seconds"] or 0) > plan["limit"]
     as_many = (
-        f". As fixed and as it was are trained in any case, and of the others as many as fit into {span(plan['limit'])}, the "
-        "costliest faults first"
+        f". The original and the repaired copy are always trained, and as many of the others as fit into "
+        f"{span(plan['limit'])}, the costliest faults first"
         if too_long
         else ""
     )

@@ -117,7 +117,7 @@ def sentence(made: dict) -> str:
         return f"The fix made it worse, by {number(nats, 2)} nats per reply token: {before}; {now}.{_harmful(made)}"
     text = f"{before[:1].upper()}{before[1:]}; {now}"
     if helped["verdict"] != intervals.BETTER:
-        return f"{text}. The difference ({number(nats, 2, signed=True)}) can't be told from none.{_harmful(made)}"
+        return f"{text}. The difference ({number(nats, 2, signed=True)}) can't be told from zero.{_harmful(made)}"
     return f"{text}{_of_it(made)}.{_harmful(made)}"
 
 
@@ -201,4 +201,4 @@ def cost_in_words(one: dict) -> str:
         return "left in alone, training is the same here" if one["idle"] else "not measured alone"
     row = one["cost"]
     said = f"left in alone, the true replies are {effect(row['nats_per_reply_token'], row['interval'])}"
-    return said if row["verdict"] != intervals.EQUAL else f"{said}: not distinguishable from none"
+    return said if row["verdict"] != intervals.EQUAL else f"{said}: not distinguishable from no cost"

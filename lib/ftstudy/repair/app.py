@@ -53,7 +53,7 @@ def _prompt(draft: dict, inputs: RunInputs) -> tuple[dict, list[str]]:
     aligned = next((one for one in (*candidates, ALIGNED) if not _errors(draft, inputs, one)), None) if wrong else None
     if aligned is None:
         return draft, []
-    return draft | {"profile": aligned}, [f"the app asks as in training, no longer: {title}" for title in wrong]
+    return draft | {"profile": aligned}, [f"the app now asks as in training, which fixes: {title}" for title in wrong]
 
 
 def _errors(draft: dict, inputs: RunInputs, profile: dict) -> list[str]:

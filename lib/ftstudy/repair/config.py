@@ -89,7 +89,7 @@ def _schedule(draft: dict, inputs: RunInputs):
     rate = draft["config"].get("learning_rate")
     if rate is not None and fits(rate, float) and rate != first:
         draft = with_key(draft, "learning_rate", None, "")
-        notes.append(f"`learning_rate: {rate:g}` is gone: `lr_schedule` begins at {first:g}, which is in force")
+        notes.append(f"`learning_rate: {rate:g}` was removed: mlx-lm uses `lr_schedule`, which begins at {first:g}")
     if "warmup_init" in schedule and not schedule.get("warmup"):
         del schedule["warmup_init"]
     if (schedule.get("warmup") or 0) >= total:

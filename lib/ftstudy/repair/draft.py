@@ -129,7 +129,7 @@ def _rows(folder: Path) -> tuple[dict[str, list], list[str]]:
         if blank := len(found.split.blank):
             notes.append(f"{where}: {count(blank, 'blank line')} left out")
         if not rows[name]:
-            notes.append(f"{where} has no rows, so there is no such file any more")
+            notes.append(f"{where} has no rows, so the copy has no such file")
     return {name: found for name, found in rows.items() if found}, notes
 
 

@@ -101,7 +101,7 @@ def _sentence(name: str, value, meant: dict, applied: dict) -> str:
     if kept:
         settings = " and ".join(f"`{one}`" for one in kept)
         return f"{line} is gone: {settings} {'is' if len(kept) == 1 else 'are'} set too, and that is what mlx-lm uses"
-    return f"{line} is gone: mlx-lm has no setting for it" + (f" that says what {value!r} says" if meant else "")
+    return f"{line} is gone: mlx-lm has no setting for it" + (f" that can express {value!r}" if meant else "")
 
 
 # --- keys that don't apply ------------------------------------------------------------------------

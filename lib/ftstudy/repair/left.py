@@ -21,14 +21,14 @@ WHY = {
     "app.hard_coded_tokens": "It is in your app's code, which no copy replaces.",
 }
 FAMILIES = {
-    "data": "What these rows are to say can't be told from them.",
+    "data": "The rows themselves don't show what they should say.",
     "model": "A repair would change the base model: choose or download another.",
-    "parity": "It is in how your app asks, and no profile takes it away.",
+    "parity": "The cause is in how your app asks, and a new profile can't fix that.",
     "fused": "The fused model has to be made again, from the adapter that the repaired fine-tune leaves.",
     "app": "It is in your app's code, which no copy replaces.",
     "adapter": "The repaired fine-tune trains a new adapter.",
 }
-OTHERWISE = "No repair is certain to do what you mean."
+OTHERWISE = "A repair would have to guess what you meant."
 
 
 def sentences(findings: list[dict]) -> list[tuple[str, str]]:

@@ -90,7 +90,7 @@ REPAIRS = (
 """In the order in which they run."""
 
 CANNOT = {
-    "data.dominating_reply": "Which of these rows matter, only somebody who knows them can say; copies go.",
+    "data.dominating_reply": "Exact copies are removed; only you can say which of the other rows matter.",
     "data.near_duplicates": "The rows differ, so none of them is left out: write others beside them.",
     "data.content_form": "Training on text can't see a picture or a sound; take those rows out, or describe it in words.",
     "data.tool_calls": "This model's chat template writes no tool calls; another model's does.",
@@ -106,6 +106,6 @@ CANNOT = {
     "loss.untrained_replies": "One row per reply would train some conversations many times over; `ftstudy: {train_on: all}` "
     "trains all replies.",
     "loss.earlier_replies": "The template rewrites earlier replies in every row; `train_on: last` trains the last one.",
-    "loss.template_refuses": "The template takes no form of these conversations.",
+    "loss.template_refuses": "The chat template rejects these conversations, in whatever form they are written.",
 }
 """Why some findings remain: check -> reason."""

@@ -162,9 +162,9 @@ REPAIRS = (
 CANNOT = {
     "data.no_valid": "There are too few conversations to hold some out.",
     "data.no_test": "There are too few conversations to hold some out; set `test: false`.",
-    "splits.exact_duplicate": "The same conversations are all through both files, so no division keeps both of them.",
-    "splits.near_duplicate": "The same conversations are all through both files, so no division keeps both of them.",
-    "splits.reply_in_context": "The same conversations are all through both files, so no division keeps both of them.",
+    "splits.exact_duplicate": "The two files share so many conversations that separating them would leave one empty.",
+    "splits.near_duplicate": "The two files share so many conversations that separating them would leave one empty.",
+    "splits.reply_in_context": "The two files share so many conversations that separating them would leave one empty.",
     "splits.same_conversation": "Conversations divided by time are normal; for heldout.jsonl, extract the rows again.",
     "data.zero_bytes": "Nothing is left to write there.",
 }

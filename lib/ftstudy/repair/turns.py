@@ -50,7 +50,7 @@ def ending_with_reply(draft: dict, inputs) -> tuple[dict, list[str]]:
             for name, rows in chats.items()
             for number, row in rows
         }
-        notes = [f"The user's and the assistant's turns had each other's role in all {count(len(changes), 'row')}"]
+        notes = [f"User and assistant were the wrong way round, and were swapped, in {count(len(changes), 'row')}"]
         return written(draft, inputs, changes), notes if changes else []
     for name, rows in chats.items():
         for number, row in rows:
@@ -99,7 +99,7 @@ def in_turn(draft: dict, inputs) -> tuple[dict, list[str]]:
                 if messages != row["messages"]:
                     changes[name, number] = messages
     lost = list(changes.values()).count(None)
-    notes = [f"{count(lost, 'row')} with roles that make no conversation left out"] if lost else []
+    notes = [f"{count(lost, 'row')} left out: the roles don't make a conversation"] if lost else []
     if len(changes) > lost:
         notes.append(
             f"The turns of {count(len(changes) - lost, 'row')} were put in order: one of each side after the other."

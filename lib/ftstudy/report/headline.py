@@ -132,10 +132,10 @@ BUT = {  # what a failed step means, without its numbers
     "replies_sound": _sound,
     "closer_in_style": lambda found: "it sounds no more like the person than the untrained model does.",
     "beats_examples": lambda found: (
-        "the base does better still, without any training, with a few examples in its prompt."
+        "the base does even better without any training, given a few examples in its prompt."
     ),
     "beats_similar_examples": lambda found: (
-        "the base does better still, without any training, with similar past conversations in its prompt."
+        "the base does even better without any training, given similar past conversations in its prompt."
     ),
 }
 

@@ -51,7 +51,7 @@ def heldout(found: dict, replies: int, conversations: int) -> str:
         text += (
             f" The rows don't say which conversation they are from, so it was inferred: {grouping['linked']:,} of "
             f"{grouping['rows']:,} share lines with another row and count as one conversation with it; each of the "
-            "others counts as one of its own. If they are not, the intervals are too narrow."
+            "others counts as a conversation of its own. If some belong together, the intervals are too narrow."
             if grouping["linked"]
             else " The rows don't say which conversation they are from, and share no lines, so each counts as a "
             "conversation of its own. If some belong together, the intervals are too narrow."

@@ -36,7 +36,7 @@ def rows(described: dict) -> str:
             "the text, prompts and replies are read from it below."
         )
     if not replies:
-        return f"{text}None of them ends with a reply in a message of its own, so no reply can be looked at."
+        return f"{text}None of them ends with a separate reply message, so there are no replies to describe."
     if total > replies:
         text += f"{count(total - replies, 'row does', 'rows do')} not end with a reply. "
     reply, times = next(iter(described["replies"]), ("", 0))

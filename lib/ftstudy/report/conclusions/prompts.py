@@ -14,8 +14,8 @@ def app_known(profile: dict | None, rows: int) -> str:
         )
     if not rows:
         return (
-            "There is no prompt to compare: no row ends with a reply in a message of its own, or the app's profile gives "
-            "no prompt, which is then one of the findings."
+            "There is no prompt to compare: either no row ends with a separate reply message, or the app's profile "
+            "gives no prompt, and then a finding says so."
         )
     return f"The prompts of {count(rows, 'row')} are compared."
 

@@ -10,7 +10,7 @@ def proof(found: dict) -> str:
     said = [
         f"{count(len({one['run_id'] for one in found['trainings']}), 'training')} of the same model, asked for {replies} that none of them saw."
     ]
-    said.append("A fault's cost is the difference to the fine-tune as fixed when this fault alone is left in.")
+    said.append("A fault's cost is how much worse the repaired fine-tune does when only that fault is left in.")
     if found["shares"]:
         said.append("Shares are Shapley's, over every combination of faults: they add up to the whole difference.")
     if found["most"]:
@@ -21,10 +21,10 @@ def proof(found: dict) -> str:
         said.append(f"{count(found['left_out'], 'more training')} did not fit into the budget.")
     if found["seen"]:
         said.append(
-            f"{count(found['seen'], 'held-out reply', 'held-out replies')} were left out: training rows have them."
+            f"{count(found['seen'], 'held-out reply was', 'held-out replies were')} left out: also used in training."
         )
     if found["edited"]:
-        said.append(f"The repaired {listed(found['edited'])} had been edited, and was taken as it is.")
+        said.append(f"The repaired {listed(found['edited'])} had been edited; the edited version was measured.")
     if found["prompt_not_measured"]:
         said.append(f"The app's prompt was not measured: {found['prompt_not_measured']}")
     return " ".join([*said, *without_chance(found)])
