@@ -249,6 +249,12 @@ def meant(given, study):
         ({"weight_decay": 0.1}, {"optimizer": "adamw", "optimizer_config": {"adamw": {"weight_decay": 0.1}}}),
         ({"use_dora": True}, {"fine_tune_type": "lora"}),  # which the config sets
         ({"target_modules": ["q_proj"]}, {"lora_parameters": {"rank": 8, "dropout": 0.0, "scale": 20.0, "keys": ["self_attn.q_proj"]}}),
+        ({"lora_r": 4, "lora_alpha": 8, "use_rslora": True}, {"lora_parameters": {"rank": 4, "dropout": 0.0, "scale": 4.0}}),
+        ({"num_train_epochs": 2, "max_steps": -1}, {"iters": 6}),
+        ({"max_steps": 7, "num_train_epochs": 2}, {"iters": 7}),
+        ({"lr_scheduler_type": "cosine", "warmup_steps": 3, "iters": 8}, {"iters": 8, "lr_schedule": {"name": "cosine_decay", "arguments": [1e-5, 5], "warmup": 3}}),
+        ({"lr_schedule": "cosine", "warmup": 3, "iters": 8}, {"iters": 8, "lr_schedule": {"name": "cosine_decay", "arguments": [1e-5, 5], "warmup": 3}}),
+        ({"warmup_ratio": 0.5, "warmup_steps": 0, "iters": 8}, {"iters": 8, "lr_schedule": {"name": "linear_schedule", "arguments": [1e-5, 1e-5, 4], "warmup": 4}}),
         ({"warmup_ratio": 0.5, "iters": 8}, {"iters": 8, "lr_schedule": {"name": "linear_schedule", "arguments": [1e-5, 1e-5, 4], "warmup": 4}}),
     ],
     ids=lambda keys: shown_value(keys)[:40],
@@ -257,6 +263,13 @@ def test_a_key_of_another_trainer_becomes_the_setting_that_was_meant(study, give
     found = meant(given, study)
     assert {key: found.get(key) for key in made} == made
     assert not (given.keys() - made.keys()) & found.keys()
+
+
+def test_of_two_keys_for_one_setting_the_sentences_say_which_one_counts(study, fix):
+    study.configure("iters", num_train_epochs=2, max_steps=-1)
+    _, said = fix("config.yaml")
+    assert "`num_train_epochs: 2` is now `iters: 6`" in said
+    assert "`max_steps: -1` is gone: `num_train_epochs` sets the same" in said
 
 
 def test_a_run_of_less_than_an_epoch_gets_one_and_its_schedule_is_as_long(study):

@@ -60,6 +60,8 @@ CASES = [
     ("empty_turns", turns("Ann: hey", " "), None),
     ("empty_turns", turns("\u200b", "yes"), None),
     ("empty_turns", turns("Ann: hey", "", "Ann: there?", "yes"), turns("Ann: hey\nAnn: there?", "yes")),
+    ("empty_turns", turns("Ann: hey", "yo", " ", "you there?"), turns("Ann: hey", "yo")),
+    ("empty_turns", turns("Ann: hey", "yo", "Ann: and?", ""), turns("Ann: hey", "yo")),
     ("nothing_trained", turns("Ann: hey", "yo", "Ann: ok"), turns("Ann: hey", "yo")),
     ("nothing_trained", turns("Ann: hey"), None),
     ("speaker_tags", turns("Ann: hey", "Sam: yo"), turns("Ann: hey", "yo")),
@@ -120,6 +122,23 @@ def test_a_row_of_another_form_becomes_messages(repair_id, bad, right, inputs):
     assert rows["train"][1:-1] == [right] * (right is not None)
 
 
+@pytest.mark.parametrize(
+    "template, system",
+    [
+        ("<s>[INST] {} [/INST] {}</s>", None),
+        ("<s>[INST] <<SYS>>\nBe Sam.\n<</SYS>>\n\n{} [/INST] {}</s>", SYSTEM),
+        ("<bos><start_of_turn>user\n{}<end_of_turn>\n<start_of_turn>model\n{}<end_of_turn>\n", None),
+        ("<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\n{}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n{}<|eot_id|>", None),
+    ],
+)  # fmt: skip
+def test_texts_that_another_template_rendered_become_messages(template, system, inputs):
+    rows = [{"text": template.format(f"hey {at}", f"yo {at}")} for at in range(3)]
+    made, _ = fixed(inputs, "templated_content", draft_of(*rows))
+    assert made["train"] == [
+        {"messages": [*[system] * (system is not None), *turns(f"hey {at}", f"yo {at}")["messages"]]} for at in range(3)
+    ]
+
+
 def test_prompts_and_completions_stay_what_they_are(inputs):
     pairs = [{"prompt": f"question {at}?", "completion": "yes"} for at in range(3)]
     draft = draft_of(*pairs)
@@ -140,6 +159,40 @@ def test_a_system_text_that_some_rows_lack_is_given_to_them(inputs):
     other = {"messages": [{"role": "system", "content": "Be Ann."}, *rows[3]["messages"]]}
     two = draft_of(*with_system[:3], other)
     assert fixed(inputs, "system_texts", two) == (two["rows"], [])
+
+
+def test_a_rare_system_text_that_asks_for_something_else_stays(inputs):
+    usual, variant, german = (
+        "You are Sam, a cheerful person.",
+        "You are Sam, a cheerful  person",
+        "Antworte auf Deutsch.",
+    )
+    rows = [said(("system", usual), ("user", f"hey {at}"), ("assistant", f"yo {at}")) for at in range(30)]
+    rows[3]["messages"][0]["content"], rows[7]["messages"][0]["content"] = variant, german
+    made, _ = fixed(inputs, "system_texts", draft_of(*rows))
+    assert [row["messages"][0]["content"] for row in made["train"]] == [usual] * 7 + [german] + [usual] * 22
+
+
+def test_names_within_a_reply_that_it_introduces_stay(inputs):
+    rows = [
+        turns(f"Ann: what was the score {at}?", f"The final scores were:\nSam: {at}\nAnn: 3\nso I win")
+        for at in range(8)
+    ]
+    draft = draft_of(*rows)
+    assert fixed(inputs, "speaker_tags", draft) == (draft["rows"], [])
+
+
+def test_a_name_that_is_a_tag_in_some_rows_is_one_in_all(inputs):
+    rows = [turns(f"Ann: hey {at}", f"Leo: yo {at}") for at in range(9)]
+    with_system = [{"messages": [{"role": "system", "content": "You are Leo."}, *row["messages"]]} for row in rows[:4]]
+    made, _ = fixed(inputs, "speaker_tags", draft_of(*with_system, *rows[4:]))
+    assert [row["messages"][-1]["content"] for row in made["train"]] == [f"yo {at}" for at in range(9)]
+
+
+def test_a_greeting_before_anybody_asked_is_taken_off_and_that_is_said(inputs):
+    greeted = said(("assistant", "Hello, I help here."), ("user", "hey"), ("assistant", "yo"))
+    made, notes = fixed(inputs, "data.roles", draft_of(GOOD[0], greeted))
+    assert made["train"][1] == turns("hey", "yo") and any("before anybody asked" in note for note in notes)
 
 
 # --- any rows at all --------------------------------------------------------------------------

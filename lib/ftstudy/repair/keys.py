@@ -18,33 +18,42 @@ FAULT = "settings that mlx-lm ignored"
 
 def _ignored(draft: dict, inputs: RunInputs) -> tuple[dict, list[str]]:
     """Every unknown key is taken out; the setting it means is set, unless the config sets that too."""
-    notes, set_, given = [], {}, draft
+    notes, last, set_, given = [], [], {}, draft
     for section, key, value in list(keys.unknown(draft["config"])):
-        draft = _without(draft, section, key)
+        if key == meant_values.RANK_STABILIZED:
+            last.append((section, key))
+        else:
+            draft = _without(draft, section, key)
         name = f"{section}.{key}" if section else str(key)
         if section == "optimizer_config":
             continue
         found_here = _meant(key, value, section)
         notes.append((name, value, found_here))
-        set_ |= {live: (name, asked) for live, (name, asked) in found_here.items()}
+        for live, said in found_here.items():
+            set_.setdefault(live, []).append(said)
     if isinstance(draft["config"].get("lora_parameters"), dict):
         for alpha in [key for key in ALPHA if key in draft["config"]["lora_parameters"]]:
             value = draft["config"]["lora_parameters"][alpha]
             draft = _without(draft, "lora_parameters", alpha)
             asked = {"lora_parameters.scale": (alpha, value)}
             notes.append((f"lora_parameters.{alpha}", value, asked))
-            set_ |= asked
+            set_.setdefault("lora_parameters.scale", []).append((alpha, value))
     # A scale is alpha / rank, a schedule needs the length of the run: those come after what they need.
     applied = {}
     for live in sorted(set_, key=meant_values.place):
-        alias, value = set_[live]
         if _is_set(given, live):
             applied[live] = None
             continue
-        new = meant_values.value(live, alias, value, draft, audited(draft, inputs))
-        applied[live] = new
+        now = audited(draft, inputs)
+        for said in sorted(reversed(set_[live]), key=lambda one: "epoch" in one[0]):  # steps count before epochs
+            alias, value = said
+            if new := meant_values.value(live, alias, value, draft, now):
+                break
+        applied[live] = (said, new)
         for target, one in new.items():
             draft = with_key(draft, target, one, f"from `{alias}`, which mlx-lm doesn't read")
+    for section, key in last:
+        draft = _without(draft, section, key)
     return draft, [_sentence(name, value, meant, applied) for name, value, meant in notes]
 
 
@@ -94,9 +103,13 @@ def _without(draft: dict, section: str, key) -> dict:
 
 def _sentence(name: str, value, meant: dict, applied: dict) -> str:
     line = f"`{name}: {keys.shown_value(value)}`"
-    new = {target: one for live in meant for target, one in (applied.get(live) or {}).items()}
+    used = {live: applied[live] for live in meant if applied.get(live)}
+    new = {target: one for live, (said, made) in used.items() if said == meant[live] for target, one in made.items()}
+    others = [said[0] for live, (said, made) in used.items() if said != meant[live] and made]
     if new:
         return f"{line} is now " + ", ".join(f"`{target}: {keys.shown_value(one)}`" for target, one in new.items())
+    if others:
+        return f"{line} is gone: `{others[0]}` sets the same"
     kept = [live for live in meant if live in applied and applied[live] is None]
     if kept:
         settings = " and ".join(f"`{one}`" for one in kept)

@@ -43,7 +43,7 @@ def _changes(draft: dict, inputs) -> Changes:
     texts = {name: made.texts(name) for name in made.splits}
     given = {(name, line): text for name, found in texts.items() for line, text in found}
     for name, line, _ in text_rows.foreign_markup(texts, tokenizer):
-        pieces = [piece for piece in cleaner.pieces(given[name, line], TEXT) if piece[1]]
+        pieces = [piece for piece in cleaner.pieces(given[name, line], TEXT) if not _is_nothing(*piece)]
         turns = joined([{"role": role, "content": text} for role, text in pieces])
         plain = "\n".join(text for _, text in pieces)
         if [turn["role"] for turn in turns if turn["role"] != "system"][-2:] == ["user", "assistant"]:
@@ -52,6 +52,11 @@ def _changes(draft: dict, inputs) -> Changes:
         if (name, line) not in changes and plain and plain != given[name, line]:
             changes[name, line] = [{"role": TEXT, "content": plain}]
     return changes
+
+
+def _is_nothing(role: str | None, text: str) -> bool:
+    """Whether a piece says nothing: before the first header, that includes another model's start token."""
+    return not (text if role else OTHER_MODELS.sub("", text).strip())
 
 
 class _Cleaner:

@@ -1,5 +1,7 @@
 """The value that somebody meant with another trainer's name for a setting, as mlx-lm takes it."""
 
+import math
+
 from ..audit import architecture
 from ..audit.config import lora_keys
 from ..audit.config.trainer_keys import installed, optimizer_options
@@ -10,6 +12,7 @@ from .settings import rows_in, updates
 # A setting comes before those that are computed from it.
 ORDER = ("lora_parameters.rank", "batch_size", "grad_accumulation_steps", "optimizer", "fine_tune_type", "num_layers")
 LAST = ("lr_schedule", "lr_schedule.warmup")
+RANK_STABILIZED = "use_rslora"  # says how another key is meant
 SCHEDULES = {"cosine": "cosine_decay", "linear": "linear_schedule"}
 
 
@@ -54,7 +57,10 @@ def _scale(word, asked, draft, values, now) -> dict:
     if not fits(number, float):
         return {}
     rank = values["lora_parameters"].get("rank") or 8
-    return {"lora_parameters.scale": float(number / rank if "alpha" in word else number)}
+    blocks = [draft["config"], draft["config"].get("lora_parameters")]
+    is_root = any(str(one.get(RANK_STABILIZED)).lower() == "true" for one in blocks if isinstance(one, dict))
+    by = math.sqrt(rank) if is_root else rank  # rank-stabilized LoRA: Kalajdzievski 2023, arXiv 2312.03732
+    return {"lora_parameters.scale": float(number / by if "alpha" in word else number)}
 
 
 def _modules(word, asked, draft, values, now) -> dict:
@@ -169,8 +175,11 @@ def _warmup(word, asked, draft, values, now) -> dict:
     if not 0 < steps < updates(values):
         return {}
     if isinstance(schedule, dict):
-        return {"lr_schedule": schedule | {"warmup": steps}}
-    return {"lr_schedule": schedule_named("constant", values, steps)}
+        left, whole = updates(values) - steps, updates(values)
+        arguments = [left if type(one) is int and one == whole else one for one in schedule.get("arguments") or []]
+        return {"lr_schedule": schedule | {"warmup": steps, "arguments": arguments}}
+    named = schedule_named(draft["config"].get("lr_schedule"), values, steps)
+    return {"lr_schedule": named or schedule_named("constant", values, steps)}
 
 
 _MADE = {

@@ -96,8 +96,8 @@ CANNOT = {
     "data.tool_calls": "This model's chat template writes no tool calls; another model's does.",
     "data.thoughts": "Nobody but you knows the thoughts that some replies lack, or whether the app wants any.",
     "data.unread_key": "Nothing says where in the conversation this text belongs, or the chat template has no place for it.",
-    "data.system_prompts": "No system text is that of nearly all rows, so it isn't certain which one the app sends.",
-    "data.system_differs": "No system text is that of nearly all training rows, so it isn't certain which one is meant.",
+    "data.system_prompts": "These system texts may ask for different things, and only you know which one the app sends.",
+    "data.system_differs": "These system texts may ask for different things, and only you know which one is meant.",
     "data.odd_characters": "U+FFFD stands for characters that are lost; read the source again, as UTF-8.",
     "data.mixed_schemas": "These texts are no conversation that can be read, so mlx-lm can't mask their prompts: set "
     "`mask_prompt: false`, or write rows of `messages`.",

@@ -15,7 +15,8 @@ def untagged(draft: dict, inputs) -> tuple[dict, list[str]]:
     known = speakers.owners_of(made), labels, speakers.usual_labels(words) if labels else set()
     rows = {(name, number): row for name, found in chats.items() for number, row in found}
     changes, cut = {}, 0
-    for name, number, _ in speakers.tagged(made, words, labels)[0]:
+    tagged = {(name, number): reply for name, number, reply in speakers.tagged(made, words, labels)[0]}
+    for name, number in [*tagged, *_of_same_name(chats, tagged.values(), known[0])]:
         *before, reply = rows[name, number]["messages"]
         if not isinstance(reply.get("content"), str):
             continue
@@ -32,6 +33,22 @@ def untagged(draft: dict, inputs) -> tuple[dict, list[str]]:
     if cut:
         notes.append(f"From {count(cut, 'reply', 'replies')}, what somebody else says next was cut off")
     return written(draft, inputs, changes), notes
+
+
+def _of_same_name(chats: dict, tagged, owners: set[str]) -> list[tuple[str, int]]:
+    """(split, line) of the other rows whose reply begins with a name that tagged replies begin with."""
+    found = [match["name"].casefold() for reply in tagged if (match := PLAIN.match(reply))]
+    names = {name for name in found if name in owners or found.count(name) > 2}
+    return [
+        (split, number)
+        for split, rows in chats.items()
+        for number, row in rows
+        if isinstance(text := row["messages"][-1].get("content"), str)
+        and row["messages"][-1]["role"] == "assistant"
+        and text not in tagged
+        and (match := PLAIN.match(text))
+        and match["name"].casefold() in names
+    ]
 
 
 def _earlier(message: dict, reply: str, row: dict, known: tuple) -> dict:
@@ -59,6 +76,8 @@ def _alone(reply: str, row: dict, known: tuple) -> tuple[str, bool]:
         # What makes this one a tag is how many replies begin with it.
         match = PLAIN.match(text) or DASHED.match(text)
         return (text[match.end() :].lstrip() if match else text), False
+    if text == reply and _introduces(text, row, known):
+        return text, False
     kept, at = [], 0
     for label in LABELS.finditer(text):
         if not speak({label[1]}, row, *known):
@@ -68,6 +87,13 @@ def _alone(reply: str, row: dict, known: tuple) -> tuple[str, bool]:
         kept.append(text[at : label.start()])
         at = label.end() + (text[label.end() : label.end() + 1] == " ")
     return "".join([*kept, text[at:]]), False
+
+
+def _introduces(text: str, row: dict, known: tuple) -> bool:
+    """Whether the names in a reply belong to what it says, such as a dialogue or a list: a line with a colon at its end
+    comes before the first of them."""
+    first = next((label for label in LABELS.finditer(text) if speak({label[1]}, row, *known)), None)
+    return first is not None and text[: first.start()].rstrip().endswith((":", "："))
 
 
 def _tag(text: str, row: dict, known: tuple) -> int:

@@ -65,7 +65,7 @@ def divided(draft: dict, inputs) -> tuple[dict, list[str]]:
         or any(found and not made["rows"][name] for name, found in draft["rows"].items())
     ):
         return draft, []
-    notes = [f"{count(moved, 'row')} moved, so that no conversation is in two files"]
+    notes = [f"{count(moved - lost, 'row')} moved, so that no conversation is in two files"] if moved > lost else []
     if lost:
         notes.append(f"{count(lost, 'row')} left out that {'is' if lost == 1 else 'are'} in the other file, too")
     return made, notes

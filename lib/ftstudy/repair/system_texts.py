@@ -1,12 +1,14 @@
 """One system text in all rows, where nearly all have it already."""
 
 from collections import Counter
+from difflib import SequenceMatcher
 
 from ..audit.content import sameness
 from ..wording import count
 from .chats import audited, conversations, worded, written
 
 HALF = 0.5
+ALIKE = 0.6  # of two texts: one that has less in common is no variant of the other, and may ask for something else
 NEARLY_ALL = 0.9  # of the training rows: what fewer have in common may be no mistake in the others
 
 
@@ -26,13 +28,20 @@ def as_in_training(draft: dict, inputs) -> tuple[dict, list[str]]:
         (name, line): [*([{"role": "system", "content": text}] if text is not None else []), *_others(row)]
         for name, rows in chats.items()
         for line, row in rows
-        if _system(row) != text and _others(row)
+        if _others(row) and _is_meant(_system(row), text)
     }
     what = (
         "no system text, as nearly all of training has none" if text is None else "the system text of nearly all rows"
     )
     notes = [f"{count(len(changes), 'row')} now with {what}"] if changes else []
     return written(draft, inputs, changes), notes
+
+
+def _is_meant(given: str | None, usual: str | None) -> bool:
+    """Whether a row that has `given` should have the usual text: it has none, or another version of that."""
+    if given is None or usual is None:
+        return given != usual
+    return given != usual and SequenceMatcher(None, given.casefold(), usual.casefold()).ratio() >= ALIKE
 
 
 def _system(row: dict):

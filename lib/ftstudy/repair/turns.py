@@ -19,14 +19,27 @@ def without_empty(draft: dict, inputs) -> tuple[dict, list[str]]:
             empty = [is_empty(message, labels) for message in in_words(row)["messages"]]
             if not any(empty):
                 continue
-            is_lost = empty[-1] or not _is_asked(messages, empty)
-            kept = [message for message, nothing in zip(messages, empty) if not nothing]
-            changes[name, number] = None if is_lost else reordered(kept)
+            end = _answered(messages, empty)
+            kept = [message for message, nothing in zip(messages[:end], empty) if not nothing]
+            changes[name, number] = reordered(kept) if end else None
     lost = list(changes.values()).count(None)
     notes = [f"{count(lost, 'row')} with an empty reply or an empty question left out"] if lost else []
     if len(changes) > lost:
         notes.append(f"Empty turns were taken out of {count(len(changes) - lost, 'row')}")
     return written(draft, inputs, changes), notes
+
+
+def _answered(messages: list[dict], empty: list[bool]) -> int:
+    """How many messages there are up to the last reply that says something, to a question that says something."""
+    end = len(messages)
+    is_chat = any(one["role"] == "user" for one in messages)
+    while (
+        end
+        and is_chat
+        and (messages[end - 1]["role"] != "assistant" or empty[end - 1] or not _is_asked(messages[:end], empty))
+    ):
+        end -= 1
+    return end if is_chat or not empty[-1] else 0
 
 
 def _is_asked(messages: list[dict], empty: list[bool]) -> bool:
@@ -86,7 +99,7 @@ def _usual(message: dict) -> str:
 def in_turn(draft: dict, inputs) -> tuple[dict, list[str]]:
     """Roles by their usual names, one system text in front, a user first, and one turn of each side after the other."""
     template = str(getattr(tokenizer_of(inputs), "chat_template", None) or "")
-    owner, changes = inputs.owner.casefold(), {}
+    owner, changes, greeted = inputs.owner.casefold(), {}, 0
     for name, rows in conversations(draft, inputs).items():
         for number, row in rows:
             if order([message["role"] for message in row["messages"]], template)[0]:
@@ -98,13 +111,24 @@ def in_turn(draft: dict, inputs) -> tuple[dict, list[str]]:
                     messages = None
                 if messages != row["messages"]:
                     changes[name, number] = messages
+                    greeted += messages is not None and _greets(row["messages"], owner, template)
     lost = list(changes.values()).count(None)
     notes = [f"{count(lost, 'row')} left out: the roles don't make a conversation"] if lost else []
     if len(changes) > lost:
         notes.append(
             f"The turns of {count(len(changes) - lost, 'row')} were put in order: one of each side after the other."
         )
+    if greeted:
+        notes.append(
+            f"{count(greeted, 'row')} began with the assistant: what it said before anybody asked was taken off"
+        )
     return written(draft, inputs, changes), notes
+
+
+def _greets(messages: list[dict], owner: str, template: str) -> bool:
+    users = any(message["role"] == "user" for message in messages)
+    roles = [_role(message["role"], owner, template, users) for message in messages]
+    return next((role for role in roles if role != "system"), None) == "assistant"
 
 
 def _in_turn(messages: list[dict], owner: str, template: str) -> list[dict]:
