@@ -70,7 +70,7 @@ def test_rows_of_text_are_not_said_to_lack_replies():
     described = {"splits": splits, "lengths": [], "replies": [], "different": {"systems": 0}}
     assert "plain text" in conclusions.rows(described) and "None of them" not in conclusions.rows(described)
     described["splits"][0]["schema"] = "messages"
-    assert "None of them ends with a reply" in conclusions.rows(described)
+    assert "None of them ends with a separate reply message" in conclusions.rows(described)
 
 
 def test_conversations_that_share_no_lines_are_said_to_be_counted_one_by_one():

@@ -54,7 +54,7 @@ def test_a_budget_cuts_all_alike_and_the_costliest_faults_come_first():
     first = [which for which, _ in plan["trainings"]][:4]
     assert first == [frozenset(), frozenset(NAMES), frozenset({"learning_rate"}), frozenset({"speaker_tags"})]
     short = planned(140, costs=costs)
-    assert short["most"] == 50 and "of the others as many as fit into 2 min, the costliest" in budget.said(short)
+    assert short["most"] == 50 and "as many of the others as fit into 2 min, the costliest" in budget.said(short)
 
 
 def test_a_stopped_proof_goes_on_with_its_plan_though_the_speed_is_known_better(tmp_path):

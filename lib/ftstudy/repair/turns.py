@@ -12,7 +12,7 @@ def without_empty(draft: dict, inputs) -> tuple[dict, list[str]]:
     """Without empty turns: a row whose reply, or the turn that it answers, is empty is left out."""
     chats = conversations(draft, inputs)
     labels = speakers.labels_of(worded(chats))
-    changes = {}
+    changes, cut = {}, 0
     for name, rows in chats.items():
         for number, row in rows:
             messages = row["messages"]
@@ -22,10 +22,13 @@ def without_empty(draft: dict, inputs) -> tuple[dict, list[str]]:
             end = _answered(messages, empty)
             kept = [message for message, nothing in zip(messages[:end], empty) if not nothing]
             changes[name, number] = reordered(kept) if end else None
+            cut += 0 < end < len(messages)
     lost = list(changes.values()).count(None)
     notes = [f"{count(lost, 'row')} with an empty reply or an empty question left out"] if lost else []
-    if len(changes) > lost:
-        notes.append(f"Empty turns were taken out of {count(len(changes) - lost, 'row')}")
+    if cut:
+        notes.append(f"{count(cut, 'row')} cut after the last reply to a question, before an empty one")
+    if len(changes) - lost > cut:
+        notes.append(f"Empty turns were taken out of {count(len(changes) - lost - cut, 'row')}")
     return written(draft, inputs, changes), notes
 
 
