@@ -306,6 +306,14 @@ def exporter(tmp_path):
     return read
 
 
+def test_a_message_of_the_exporter_without_its_text_is_skipped_and_counted(exporter):
+    damaged = exported(1, "b")
+    del damaged["data"]
+    table = exporter(exported(0, "a"), damaged, exported(2, "c"))
+    assert list(table["text"]) == ["a", "c"]
+    assert sum(one["count"] for one in table.attrs["skipped"].values()) == 1
+
+
 @FREE
 @given(
     st.lists(

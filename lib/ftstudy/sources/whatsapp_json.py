@@ -72,7 +72,7 @@ def _rows(chats: dict[str, list[dict]], skipped: dict) -> Iterator[dict]:
     for address, parts in chats.items():
         is_group = address.endswith("@g.us")
         for key, message in ((key, message) for part in parts for key, message in part["messages"].items()):
-            if not isinstance(message, dict) or not isinstance(message.get("data"), str | None):
+            if not isinstance(message, dict) or not isinstance(message.get("data", 0), str | None):
                 skip(skipped, MALFORMED, str(message)[:200])
                 continue
             is_owner = bool(message.get("from_me"))
