@@ -132,7 +132,7 @@ help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "Variables (default)"
-	@sed -n 's/^#   \([A-Z]\)/  \1/p' Makefile
+	@sed -n 's/^#   \([A-Z ] *[^ ]\)/  \1/p' Makefile
 	@echo
 	@echo "For developers"
 	@awk -F ':.*#: ' '/^[a-z]+:.*#: / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile

@@ -79,6 +79,14 @@ def make(clone, *arguments, **environment):
     return made, [one for one in map(json.loads, lines) if one["arguments"] != ["-E", "-c", "pass"]]
 
 
+def test_help_says_all_of_each_variable_also_where_it_takes_two_lines(clone):
+    made, _ = make(clone, "help")
+    said = re.findall(r"^#   (.*\S)$", MAKEFILE, re.MULTILINE)
+    assert any(line.startswith(" ") for line in said) and not [
+        line for line in said if f"  {line}\n" not in made.stdout
+    ]
+
+
 @pytest.mark.parametrize("flags", [[], ["-n"]], ids=["run", "dry run"])
 @pytest.mark.parametrize("how", ["command line", "environment"])
 @pytest.mark.parametrize("target", [one for one in TARGETS if one != "clean"])

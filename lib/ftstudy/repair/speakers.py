@@ -1,5 +1,7 @@
 """Speakers' names come off replies, and what somebody else says within a reply is cut off."""
 
+from collections import Counter
+
 from ..audit.content import speakers
 from ..audit.content.characters import visible
 from ..audit.content.speakers import BRACKETED, DASHED, FIRST, HEADER, LABELS, PLAIN, persona, speak
@@ -16,7 +18,7 @@ def untagged(draft: dict, inputs) -> tuple[dict, list[str]]:
     rows = {(name, number): row for name, found in chats.items() for number, row in found}
     changes, cut = {}, 0
     tagged = {(name, number): reply for name, number, reply in speakers.tagged(made, words, labels)[0]}
-    for name, number in [*tagged, *_of_same_name(chats, tagged.values(), known[0])]:
+    for name, number in [*tagged, *_of_same_name(rows, tagged, known[0])]:
         *before, reply = rows[name, number]["messages"]
         if not isinstance(reply.get("content"), str):
             continue
@@ -35,20 +37,20 @@ def untagged(draft: dict, inputs) -> tuple[dict, list[str]]:
     return written(draft, inputs, changes), notes
 
 
-def _of_same_name(chats: dict, tagged, owners: set[str]) -> list[tuple[str, int]]:
+def _of_same_name(rows: dict, tagged: dict, owners: set[str]) -> list[tuple[str, int]]:
     """(split, line) of the other rows whose reply begins with a name that tagged replies begin with."""
-    found = [match["name"].casefold() for reply in tagged if (match := PLAIN.match(reply))]
-    names = {name for name in found if name in owners or found.count(name) > 2}
+    times = Counter(_name(reply) for reply in tagged.values())
+    names = {name for name, often in times.items() if name and (name in owners or often > 2)}
+    replies = {place: row["messages"][-1] for place, row in rows.items() if place not in tagged}
     return [
-        (split, number)
-        for split, rows in chats.items()
-        for number, row in rows
-        if isinstance(text := row["messages"][-1].get("content"), str)
-        and row["messages"][-1]["role"] == "assistant"
-        and text not in tagged
-        and (match := PLAIN.match(text))
-        and match["name"].casefold() in names
+        place for place, one in replies.items() if one["role"] == "assistant" and _name(one.get("content")) in names
     ]
+
+
+def _name(reply) -> str:
+    """The name that a reply begins with, in lower case; empty if it begins with none."""
+    match = PLAIN.match(reply) if isinstance(reply, str) else None
+    return match["name"].casefold() if match else ""
 
 
 def _earlier(message: dict, reply: str, row: dict, known: tuple) -> dict:

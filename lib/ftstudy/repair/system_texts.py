@@ -8,7 +8,7 @@ from ..wording import count
 from .chats import audited, conversations, worded, written
 
 HALF = 0.5
-ALIKE = 0.6  # of two texts: one that has less in common is no variant of the other, and may ask for something else
+ALIKE = 0.6  # similarity of two texts: below it, one isn't a version of the other, and may ask for something else
 NEARLY_ALL = 0.9  # of the training rows: what fewer have in common may be no mistake in the others
 
 

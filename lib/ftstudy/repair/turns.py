@@ -9,7 +9,8 @@ from .chats import conversations, worded, written
 
 
 def without_empty(draft: dict, inputs) -> tuple[dict, list[str]]:
-    """Without empty turns: a row whose reply, or the turn that it answers, is empty is left out."""
+    """Without empty turns. A row whose reply, or the turn that it answers, is empty is cut before that, or left out if
+    nothing is left of it."""
     chats = conversations(draft, inputs)
     labels = speakers.labels_of(worded(chats))
     changes, cut = {}, 0
