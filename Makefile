@@ -64,7 +64,7 @@ INFERENCE ?= historical
 ifeq ($(RUN),broken)
 CONFIG ?= ft_configs/broken_135m_lora_variable.yaml
 PROVE ?= 1
-BUDGET ?= 6m30s
+BUDGET ?= 6m
 REPLIES ?= 50
 SHOTS ?= 0
 DATA ?= data
