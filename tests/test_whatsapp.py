@@ -1031,17 +1031,17 @@ def test_days_of_the_week_in_dates_are_left_out(read, language):
 @pytest.mark.parametrize(
     "table, kind",
     [
-        ("PHOTO_OMITTED", "attachment"),
-        ("FILE_OMITTED", "attachment"),
-        ("CARD_OMITTED", "app"),
-        ("UNSENT", "unsent"),
-        ("CALLS", "system"),
-        ("LIVE_PLACES", "app"),
-        ("WAITING", "unreadable"),
+        ("photo_omitted", "attachment"),
+        ("file_omitted", "attachment"),
+        ("card_omitted", "app"),
+        ("unsent", "unsent"),
+        ("calls", "system"),
+        ("live_places", "app"),
+        ("waiting", "unreadable"),
     ],
 )
 def test_every_phrase_is_recognized_as_an_app_writes_it(table, kind):
-    for phrase in getattr(phrases, table):
+    for phrase in phrases.PHRASES[table]:
         for written in (phrase, phrase[:1].upper() + phrase[1:], f"{phrase}."):
             assert messages.kind_and_text(written, False)[0] == kind, written
         assert messages.kind_and_text(f"{phrase} she said", False)[0] == "text"

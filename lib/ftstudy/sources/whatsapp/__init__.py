@@ -22,7 +22,7 @@ from ..date_words import ORDERS
 from . import archives, dates, repeats
 from .headers import find_headers, pattern_of
 from .messages import kind_and_text, language_of, notices, owners_among, split_senders
-from .phrases import GROUP_PARTS, LRM, MARKS
+from .phrases import LRM, MARKS, PHRASES
 
 SYSTEM_SENDER = "WhatsApp"
 
@@ -130,7 +130,7 @@ def _chat(file: Path, me, by_hand, hints, is_only_file, zone, skipped: dict, not
     owners = owners_among({sender for sender, _, _ in said}, me)
     others = {sender for sender, kind, _ in said if kind != "system"} - owners
     own_words = "\n".join(words for _, kind, words in said if kind == "system").casefold()
-    is_group = len(others) > 1 or any(part in own_words for part in GROUP_PARTS)
+    is_group = len(others) > 1 or any(part in own_words for part in PHRASES["group_parts"])
     messages = [
         Message(time, exports.sender_of(sender, sender in owners), sender in owners, words, kind)
         for time, (sender, kind, words) in zip(dates.times(starts, order, zone), said)

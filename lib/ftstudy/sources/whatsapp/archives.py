@@ -12,7 +12,7 @@ from ...files.reading import opened
 from ...paths import shown
 from .. import exports
 from ..recognize import files_in
-from .phrases import TITLES
+from .phrases import PHRASES
 
 # What `zipfile` raises for a file that is incomplete or not a zip.
 DAMAGED = (zipfile.BadZipFile, zlib.error, LZMAError, struct.error, EOFError, RuntimeError, OSError, ValueError)
@@ -40,7 +40,7 @@ def files(file: Path) -> list[Path]:
 
 def _is_named_as_export(file: Path) -> bool:
     """Whether a file in an inner folder is an export, and not a text that somebody sent."""
-    return file.name == "_chat.txt" or file.stem == file.parent.name or file.name.startswith(tuple(TITLES))
+    return file.name == "_chat.txt" or file.stem == file.parent.name or file.name.startswith(tuple(PHRASES["titles"]))
 
 
 def _is_renamed(file: Path) -> bool:
@@ -69,7 +69,9 @@ def text_of(file: Path) -> tuple[str, str]:
         names.append(name)
     else:
         data = exports.read_bytes(file)
-    titles = [name.removeprefix(f"{title} ") for name in names for title in TITLES if name.startswith(f"{title} ")]
+    titles = [
+        name.removeprefix(f"{title} ") for name in names for title in PHRASES["titles"] if name.startswith(f"{title} ")
+    ]
     # The shortest title, because one prefix may begin with another. A second download adds " (1)".
     title = re.sub(r" \(\d{1,3}\)$", "", min(titles, key=len) if titles else names[0])
     return exports.decode(data).replace("\r\n", "\n"), title

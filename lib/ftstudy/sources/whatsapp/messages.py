@@ -5,8 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
 from .. import ATTACHMENT, PHOTO
-from . import phrases
-from .phrases import LRM, MARKS
+from .phrases import LANGUAGE_OF, LRM, MARKS, PHRASES
 
 PICTURES = (".jpg", ".jpeg", ".png", ".heic", ".heif")  # .webp is a sticker, and a GIF is a video
 LONGEST_NAME = 120
@@ -25,16 +24,16 @@ OPTION = re.compile(r"([^\s:：]{2,25}) ?[:：] [^\n]+ \(\D{0,15}\d+\D{0,25}\)")
 STOP = re.compile(r"[.。।]$")
 NULL = "null"  # Android writes it in place of calls and of media that may be viewed once
 WHOLE = {
-    **dict.fromkeys(phrases.UNSENT, "unsent"),
-    **dict.fromkeys(phrases.CALLS, "system"),
-    **dict.fromkeys(phrases.LIVE_PLACES, "app"),
-    **dict.fromkeys(phrases.WAITING, "unreadable"),
+    **dict.fromkeys(PHRASES["unsent"], "unsent"),
+    **dict.fromkeys(PHRASES["calls"], "system"),
+    **dict.fromkeys(PHRASES["live_places"], "app"),
+    **dict.fromkeys(PHRASES["waiting"], "unreadable"),
 }
-UNSENT_BY_ADMIN = tuple(phrases.UNSENT_BY_ADMIN)
+UNSENT_BY_ADMIN = tuple(PHRASES["unsent_by_admin"])
 OMITTED = {
-    **dict.fromkeys(phrases.PHOTO_OMITTED, ("attachment", PHOTO)),
-    **dict.fromkeys(phrases.FILE_OMITTED, ("attachment", ATTACHMENT)),
-    **dict.fromkeys(phrases.CARD_OMITTED, ("app", ATTACHMENT)),
+    **dict.fromkeys(PHRASES["photo_omitted"], ("attachment", PHOTO)),
+    **dict.fromkeys(PHRASES["file_omitted"], ("attachment", ATTACHMENT)),
+    **dict.fromkeys(PHRASES["card_omitted"], ("app", ATTACHMENT)),
 }
 
 
@@ -48,7 +47,7 @@ def kind_and_text(text: str, by_iphone: bool) -> tuple[str, str]:
     if not by_iphone and MARKS.sub("", text).strip() == NULL:
         kind = "system"
     place = PLACE.match(key) if "://" in key else None
-    if (place and place[1] in phrases.PLACES) or (rest and (key in phrases.POLLS or _is_poll(text))):
+    if (place and place[1] in PHRASES["places"]) or (rest and (key in PHRASES["polls"] or _is_poll(text))):
         kind = "app"
     if kind:
         return kind, text.lstrip(LRM)
@@ -71,7 +70,7 @@ def _without_edited(text: str) -> str:
     start = text.rfind("<")
     words = text[start + 1 : -1]
     marked = start > 1 and text[start - 1] == LRM and not FILE_NAME.search(words)  # in any language
-    if start >= 0 and (marked or STOP.sub("", words).casefold() in phrases.EDITED):
+    if start >= 0 and (marked or STOP.sub("", words).casefold() in PHRASES["edited"]):
         return text[:start].removesuffix(LRM).removesuffix(" ")
     return text
 
@@ -120,7 +119,7 @@ def _android_file(first: str, rest: str) -> tuple[str, str] | None:
     name, bracket, words = first.removesuffix(")").rpartition(" (")
     name = MARKS.sub("", name)
     if bracket and first.endswith(")") and "." in name:
-        known = MARKS.sub("", words).casefold() in phrases.ATTACHED
+        known = MARKS.sub("", words).casefold() in PHRASES["attached"]
         if known or ANDROID_FILE.fullmatch(name) or first.startswith(LRM):
             return kind_of_files([name]), placeholder_of(name) + rest
     return None
@@ -171,7 +170,7 @@ def split_senders(bodies: list[str], me: Iterable[str]) -> Iterator[tuple[str, s
 
 def _is_system(name: str, count: int) -> bool:
     open_quotation = count < 3 and any(mark in QUOTED.sub("", name) for mark in '"“„«「')
-    return open_quotation or any(part in name.casefold() for part in phrases.SYSTEM_PARTS)
+    return open_quotation or any(part in name.casefold() for part in PHRASES["system_parts"])
 
 
 def owners_among(senders: set[str], me: Iterable[str]) -> set[str]:
@@ -190,9 +189,10 @@ def _plain(name: str) -> str:
 
 _QUOTE = {"“": '[“„"«]', "”": '[”“"»]', "…": "[^\n]{0,300}?"}
 _NOTICE = re.compile(
-    " (?:%s)\\.?" % "|".join("".join(_QUOTE.get(one, re.escape(one)) for one in phrase) for phrase in phrases.NOTICES)
+    " (?:%s)\\.?"
+    % "|".join("".join(_QUOTE.get(one, re.escape(one)) for one in phrase) for phrase in PHRASES["notices"])
 )
-_ENCRYPTED = tuple(phrases.ENCRYPTED)
+_ENCRYPTED = tuple(PHRASES["encrypted"])
 
 
 def notices(names: Iterable[str]) -> Callable[[str], bool]:
@@ -211,15 +211,15 @@ def notices(names: Iterable[str]) -> Callable[[str], bool]:
 
 def language_of(title: str, bodies: list[str]) -> str:
     """The language of WhatsApp's own words in the first messages and in the file's name, or ""."""
-    counts = Counter(language for phrase, language in phrases.TITLES.items() if title.startswith(f"{phrase} "))
+    counts = Counter(language for phrase, language in PHRASES["titles"].items() if title.startswith(f"{phrase} "))
     for body in bodies[:5000]:
         line = MARKS.sub("", body[:300].partition("\n")[0]).casefold()
         words = STOP.sub("", line.partition(": ")[2])
-        if language := phrases.LANGUAGE_OF.get(words) or phrases.LANGUAGE_OF.get(f"<{words.rpartition('<')[2]}"):
+        if language := LANGUAGE_OF.get(words) or LANGUAGE_OF.get(f"<{words.rpartition('<')[2]}"):
             counts[language] += 1
         elif ": " not in line:
-            counts.update(language for part, language in phrases.SYSTEM_PARTS.items() if part in line)
-        counts.update(language for start, language in phrases.ENCRYPTED.items() if (words or line).startswith(start))
+            counts.update(language for part, language in PHRASES["system_parts"].items() if part in line)
+        counts.update(language for start, language in PHRASES["encrypted"].items() if (words or line).startswith(start))
     counts.pop("", None)
     (first, often), (_, second) = (counts.most_common(2) + [("", 0), ("", 0)])[:2]
     return first if often > second else ""
