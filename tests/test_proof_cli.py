@@ -11,7 +11,7 @@ from pathlib import Path
 import ftstudy
 import pytest
 import yaml
-from ftstudy import audit, chat_format, cli, proof
+from ftstudy import audit, chat_format, cli, proof, repair
 from ftstudy.files import locks, read_json, write_jsonl
 from ftstudy.proof import scores
 from ftstudy.stages import proving, stamps, study
@@ -116,7 +116,8 @@ def test_nothing_to_prove_is_said_and_is_no_failure(project, prove):
     configure()
     status, said = prove("mine.yaml", *QUICK)
     assert status == 0 and proof.NOTHING in " ".join(said.split())
-    assert result() == {"faults": [], "helped": None, "sentence": proof.NOTHING}
+    nothing = {"faults": [], "helped": None, "sentence": proof.NOTHING}
+    assert result() == nothing | repair.origin(audit.read("mine.yaml"))
     assert not Path("reports/mine/proof").exists()
 
 
@@ -260,6 +261,18 @@ def test_recorded_prompts_are_those_of_the_same_replies_after_rows_were_left_out
     for prompt, target in zip(found["prompts"][scores.AS_WAS], found["targets"]):
         number = int(was.tokenizer.decode(prompt).split()[-1])
         assert list(target) == list(chat_format.reply_ids(rows[number], was.tokenizer))
+
+
+def test_a_proof_of_another_config_is_not_shown_and_its_trainings_stay(project, prove):
+    first, other = configure(learning_rate=0.05), configure("other.yaml", learning_rate=0.04)
+    prove(first, "--run", "mine", *QUICK)
+    folder, ours = project / "reports/mine", study.CHOICES | {"run": "mine", "config": first}
+    proving.forget_another(ours, folder)
+    assert result()
+    proving.forget_another(ours | {"config": other}, folder)
+    assert not (folder / "proof.json").exists() and set(trained()) == {"as-fixed", "as-it-was"}
+    _, said = prove(first, "--run", "mine", *QUICK)
+    assert result() and "as fixed: trained already" in said and ": training" not in said
 
 
 def test_the_proof_of_a_study_is_kept_until_the_copy_is_edited(project):

@@ -168,6 +168,20 @@ def test_the_page_is_written_after_every_stage(short_study):
     assert told.index(line) < next(at for at, line in enumerate(told) if line.startswith("03_train"))
 
 
+@pytest.mark.parametrize("is_new", [True, False])
+def test_no_page_shows_the_proof_of_another_config(short_study, tmp_path, is_new):
+    """Whether a stage runs again for it, or all results are kept."""
+    (tmp_path / "mine.yaml").write_text("model: tiny\ndata: .\n")
+    choices = study.CHOICES | {"run": "mine", "config": "mine.yaml"}
+    proof = paths.run_folder("mine") / "proof.json"
+    if not is_new:
+        study.run(choices, lambda line: None)
+    write_json(proof, {"of": "another fine-tune"})
+    shown = []
+    study.run(choices, lambda line: shown.append(proof.exists() and line.startswith("report: running")))
+    assert not any(shown) and not proof.exists()
+
+
 def test_a_page_that_cannot_be_written_yet_does_not_stop_the_study(short_study, monkeypatch):
     def write(folder, not_measured="", finished=True):
         if not finished:

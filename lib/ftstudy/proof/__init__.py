@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from .. import audit, cost, training
+from .. import audit, cost, repair, training
 from ..engine.hidden_states import HiddenStates
 from ..errors import StudyError
 from ..files import write_json
@@ -72,9 +72,9 @@ def prove(run: Path, plan: dict, tell: Callable[[str], None] = print) -> dict:
     What an earlier, interrupted proof has trained and measured is kept. Raises StudyError if the repaired copy can't be
     trained, or no reply is left to measure on.
     """
-    started, folder = cost.clock(), run / FOLDER
+    started, folder, origin = cost.clock(), run / FOLDER, repair.origin(plan["was"])
     if not plan["faults"]:
-        write_json(run / "proof.json", made := {"faults": [], "helped": None, "sentence": plan["said"]})
+        write_json(run / "proof.json", made := {"faults": [], "helped": None, "sentence": plan["said"]} | origin)
         return made
     make_folder(folder)
     budget.keep(folder, plan["asked"], plan)
@@ -106,6 +106,7 @@ def prove(run: Path, plan: dict, tell: Callable[[str], None] = print) -> dict:
         "conversations": len(set(asked["conversations"])),
         "seen": asked["seen"],
         "prompt_not_measured": asked["why_not"],
+        **origin,
     }
     write_json(run / "proof.json", measured)
     cost.record(run, "proof", cost.clock() - started)

@@ -20,7 +20,7 @@ from .kinds import Repair, repaired, repairing  # before the repairs, which need
 
 from . import app, config, draft, keys, lengths, refused, rows, splits
 from .draft import read
-from .folder import ADAPTER, CONFIG, changed_since, digest, record, write
+from .folder import ADAPTER, CONFIG, changed_since, is_of, origin, record, write
 
 __all__ = [
     "ADAPTER",
@@ -28,7 +28,8 @@ __all__ = [
     "REPAIRS",
     "Repair",
     "changed_since",
-    "digest",
+    "is_of",
+    "origin",
     "read",
     "record",
     "repaired",

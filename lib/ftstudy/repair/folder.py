@@ -55,8 +55,7 @@ def write(draft: dict, folder: Path, inputs: RunInputs, made: list = (), target:
         {"id": one.id, "part": one.part, "fault": one.fault, "checks": list(one.checks), "notes": notes}
         for one, notes in made
     ]
-    known = {"config": inputs.where, "of": digest(inputs), "measured": draft["measured"]}
-    known |= {"inference": inputs.profile.get("name") if inputs.profile else None}
+    known = {"config": inputs.where, "measured": draft["measured"]} | origin(inputs)
     write_json(folder / RECORD, known | {"repairs": repairs, "files": digests(folder)})
 
 
@@ -86,12 +85,19 @@ def digests(folder: Path) -> dict[str, str]:
     }
 
 
-def digest(inputs: RunInputs) -> str:
-    """The sha256 of a fine-tune's config and rows, which says whether a copy is of the fine-tune as it is now."""
+def origin(inputs: RunInputs) -> dict:
+    """What a copy, or a proof, was made from: `of`, the sha256 of the fine-tune's config and rows, and `inference`, the
+    name of the app's profile (None if not known)."""
     made = hashlib.sha256(json.dumps(inputs.config, sort_keys=True, default=str).encode())
     for name, split in inputs.splits.items():
         made.update(name.encode() + hashlib.sha256(read_bytes(split.path, LARGEST)).digest())
-    return made.hexdigest()
+    return {"of": made.hexdigest(), "inference": inputs.profile.get("name") if inputs.profile else None}
+
+
+def is_of(known: dict, inputs: RunInputs) -> bool:
+    """Whether something with this `origin` was made from the fine-tune as it is now. Any profile will do if none is given."""
+    now = origin(inputs)
+    return known.get("of") == now["of"] and now["inference"] in (None, known.get("inference"))
 
 
 def record(folder: Path) -> dict | None:

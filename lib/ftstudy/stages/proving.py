@@ -16,8 +16,7 @@ def stage(choices: dict, folder: Path) -> dict:
     given = {name: choices[name] for name in ("config", "data", "model", "owner", "inference", "budget", "replies")}
 
     def do() -> None:
-        read = (choices["config"], choices["data"] or None, choices["model"] or None)
-        inputs = audit.read(*read, choices["inference"] or None, choices["owner"] or None)
+        inputs = _inputs(choices)
         planned = proof.plan(
             folder, inputs, fixed(inputs, folder), diagnosed(folder), choices["replies"], choices["budget"]
         )
@@ -33,6 +32,19 @@ def stage(choices: dict, folder: Path) -> dict:
         "do": do,
         "forget": lambda: (folder / "proof.json").unlink(missing_ok=True),
     }
+
+
+def forget_another(choices: dict, folder: Path) -> None:
+    """Remove the proof in a run's folder if it is of another fine-tune than the one that is studied now. Its trainings
+    stay, so that proving that one again takes no time."""
+    path = folder / "proof.json"
+    if path.is_file() and not repair.is_of(json_in(path), _inputs(choices)):
+        path.unlink()
+
+
+def _inputs(choices: dict) -> audit.RunInputs:
+    read = (choices[name] or None for name in ("config", "data", "model", "inference", "owner"))
+    return audit.read(*read)
 
 
 def fixed(inputs: audit.RunInputs, folder: Path) -> Path:
@@ -55,9 +67,7 @@ def _is_outdated(copy: Path, inputs: audit.RunInputs, measured: dict) -> bool:
     known = repair.record(copy)
     if known is None:
         return False
-    asked = inputs.profile.get("name") if inputs.profile else known.get("inference")
-    now = (repair.digest(inputs), measured, asked)
-    if (known.get("of"), known.get("measured"), known.get("inference")) == now:
+    if known.get("measured") == measured and repair.is_of(known, inputs):
         return False
     edited = repair.changed_since(copy, known)
     if not edited and not (copy / repair.ADAPTER).exists():

@@ -120,6 +120,7 @@ def run(choices: dict, tell: Callable[[str], None] = print) -> str:
     folder, planned, failed = run_folder(choices["run"]), stages(choices), ""
 
     def after(stage: dict) -> None:
+        proving.forget_another(choices, folder)
         left = [one["name"] for one in planned[planned.index(stage) + 1 :]]
         if left and report_so_far(folder, left) and stage["name"] == AUDIT:
             tell(f"The data and the prompts are in the report already: {shown(folder / 'index.html')}")
@@ -130,6 +131,7 @@ def run(choices: dict, tell: Callable[[str], None] = print) -> str:
         if not all(stamps.has_run(folder, stage) for stage in planned[:2]):
             raise
         failed = f"The models could not be compared. {error}"
+    proving.forget_another(choices, folder)
     stamps.run(folder, [page(choices, failed)], tell)
     return failed
 
