@@ -69,6 +69,14 @@ def masked(counts: dict[str, int]) -> str:
     return "; ".join(filter(None, [", ".join(said.values()) or "nothing", left]))
 
 
+def capitalized(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def uncapitalized(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
 def listed(items: list[str]) -> str:
     """An enumeration: a, b and c."""
     return " and ".join(filter(None, [", ".join(items[:-1]), items[-1] if items else ""]))

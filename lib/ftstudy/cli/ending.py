@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from ..files import read_json
 from ..paths import absolute, shown
 from ..printable import one_line, say, say_link
 from ..wording import count
@@ -13,10 +12,10 @@ SIGNS = {True: ("✓", "green"), False: ("✗", "red"), None: ("?", "yellow")}
 
 def say_found(folder: Path, failed: str = "") -> None:
     """Print what the run's diagnosis.json says. `failed`: why no model was compared, which is printed elsewhere."""
-    proof = folder / "proof.json"
-    for line, colour in lines(
-        read_json(folder / "diagnosis.json"), failed, read_json(proof) if proof.is_file() else None
-    ):
+    from ..diagnosis import evidence
+
+    found = evidence.read(folder, ("diagnosis", "proof"))
+    for line, colour in lines(found["diagnosis"], failed, found["proof"]):
         say(line, colour)
     say_page(folder / "index.html")
 

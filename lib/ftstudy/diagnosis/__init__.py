@@ -8,7 +8,7 @@ scaling     what more training, data or a larger model would bring
 
 from pathlib import Path
 
-from ..files import read_json, write_json
+from ..files import write_json
 from ..wording import count
 from . import commands, evidence, learning, proven, ranking, reasons, replies, scaling, serving, usability
 
@@ -39,8 +39,7 @@ def diagnose(results: dict, run: str = "", not_measured: str = "") -> dict:
 
 def write(run: Path, not_measured: str = "") -> dict:
     """Diagnose what the run's folder holds, and write it there as diagnosis.json."""
-    results = {name: _result(run / f"{name}.json") for name in RESULTS}
-    found = diagnose(results, run.name, not_measured)
+    found = diagnose(evidence.read(run, RESULTS), run.name, not_measured)
     write_json(run / "diagnosis.json", found)
     return found
 
@@ -60,7 +59,3 @@ def told(found: dict, most: int = 3) -> list[str]:
     if len(causes) > most:
         lines.append(f"… and {count(len(causes) - most, 'more cause')}, in the report.")
     return lines if causes else [*lines, "Nothing wrong was found."]
-
-
-def _result(path: Path) -> dict | None:
-    return read_json(path) if path.is_file() else None

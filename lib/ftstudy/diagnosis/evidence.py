@@ -1,10 +1,20 @@
 """What a run's results say, by the names under which the diagnosis asks for it."""
 
 import math
+from pathlib import Path
+
+from ..files import read_json
+
+
+def read(run: Path, names) -> dict:
+    """The content of a run's JSON files by name, such as "training"; None for a file that isn't there. Raises StudyError if
+    one is damaged."""
+    paths = {name: run / f"{name}.json" for name in names}
+    return {name: read_json(path) if path.is_file() else None for name, path in paths.items()}
 
 
 def gather(results: dict, run: str = "", not_measured: str = "") -> dict:
-    """The evidence of a run. `results`: the content of its JSON files by name; None for a file that isn't there.
+    """The evidence of a run. `results`: from `read`.
 
     Returns `findings` (of the run's own config, as in findings.json), `trained` (its entry of training.json, or None),
     `losses` [(iteration, validation loss)], `rows` (of train.jsonl, or None), `app` (the name of the app's format;
@@ -49,6 +59,11 @@ def against(found: dict, retrieved: bool) -> dict | None:
     names = [one["name"] for one in found["formats"] if one.get("shots") and bool(one.get("retrieved")) == retrieved]
     rows = (found["between"].get(("tuned", "aligned", "base", name)) for name in names)
     return next(filter(None, rows), None)
+
+
+def writes(found: dict) -> dict:
+    """What the tuned model writes with the app's prompt or, if that wasn't measured, with training's; {} if neither was."""
+    return found["written"].get(("tuned", found["app"])) or found["written"].get(("tuned", "aligned")) or {}
 
 
 def beyond(found: dict, key: str, written: dict) -> float:

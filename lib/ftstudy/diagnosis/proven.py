@@ -1,7 +1,7 @@
 """Causes whose cost training without them has shown."""
 
 from ..proof.result import cost_in_words
-from ..wording import more_likely
+from ..wording import capitalized, more_likely
 from .costs import cause, cost
 
 FIX = "`ftstudy fix` writes a copy without it."
@@ -24,7 +24,7 @@ def _cause(one: dict, found: dict) -> dict:
     nats = row and row["nats_per_reply_token"]
     return cause(
         one["id"],
-        f"{one['fault'][:1].upper()}{one['fault'][1:]}",
+        capitalized(one["fault"]),
         lines,
         FIX,
         cost=row

@@ -1,6 +1,7 @@
 """Findings and measurements as one list of causes: merged where they are about the same thing, the worst first."""
 
 from ..audit.findings import SEVERITIES
+from ..wording import uncapitalized
 from . import reasons
 
 KINDS = ("void", "measured", "known", "slight", "note")
@@ -53,7 +54,7 @@ def _explain(found: dict, symptom: dict) -> None:
     nats = symptom["cost"]["nats"] if symptom["cost"] else 0.0
     cause["weight"] = max(_weight(cause), nats)
     if name == "under_trained":  # then what it explains can also be fixed by itself
-        cause["evidence"] = [*cause["evidence"], f"it may explain this: {_lower(symptom['what'])}"]
+        cause["evidence"] = [*cause["evidence"], f"it may explain this: {uncapitalized(symptom['what'])}"]
         _add(found, symptom)
     else:
         cause["evidence"] = [*cause["evidence"], symptom["what"], *symptom["evidence"]]
@@ -61,10 +62,6 @@ def _explain(found: dict, symptom: dict) -> None:
         cause["cost"] = cause["cost"] or symptom["cost"]
     if symptom["cost"] and cause["kind"] == "known":
         cause["kind"] = "measured"
-
-
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]
 
 
 def _weight(cause: dict) -> float:

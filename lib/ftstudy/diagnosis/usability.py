@@ -12,6 +12,7 @@ from .costs import LITTLE
 FEW_CONVERSATIONS = 3  # fewer say nothing about how far conversations differ
 ENDS = 0.9  # of the replies that fit into the limit: so many have to end
 UNSOUND = 0.1  # of the replies: more that are empty, loop or are copied are not an accident
+BAD = {"are empty": "empty", "repeat themselves": "looping", "are copied from training": "copied"}
 
 
 def judge(found: dict, void: dict | None = None) -> dict:
@@ -90,8 +91,8 @@ def _enough_data(found: dict):
 
 
 def _replies_end(found: dict):
-    arm = _writes(found)
-    if arm is None:
+    arm = evidence.writes(found)
+    if not arm:
         return None, "The tuned model wrote no replies."
     rate, bounds = arm["end_of_turn_rate"], arm.get("end_of_turn_interval")
     too_long = arm.get("too_long") or 0.0
@@ -108,11 +109,10 @@ def _replies_end(found: dict):
 
 
 def _replies_sound(found: dict):
-    arm = _writes(found)
-    if arm is None:
+    arm = evidence.writes(found)
+    if not arm:
         return None, "The tuned model wrote no replies."
-    shares = {"are empty": "empty", "repeat themselves": "looping", "are copied from training": "copied"}
-    bad = {words: evidence.beyond(found, key, arm) for words, key in shares.items()}
+    bad = {words: evidence.beyond(found, key, arm) for words, key in BAD.items()}
     if sum(bad.values()) < UNSOUND:
         return True, "Its replies are not empty, don't loop and are not copied from training."
     said = [f"{share:.0%} {words}" for words, share in bad.items() if share]
@@ -120,8 +120,8 @@ def _replies_sound(found: dict):
 
 
 def _closer_in_style(found: dict):
-    arm = _writes(found)
-    if arm is None:
+    arm = evidence.writes(found)
+    if not arm:
         return None, "The tuned model wrote no replies."
     row = arm["to_floor"]
     size = f"{number(abs(row['distance']), 2)} {'smaller' if row['distance'] < 0 else 'larger'}"
@@ -193,10 +193,6 @@ SHORT = {  # a step -> what it means if it fails, and if it can't be told
 }
 WORSE = "it is worse than its base"
 NEEDED = ("measured", "enough_data")  # without these, nothing can be told
-
-
-def _writes(found: dict) -> dict | None:
-    return found["written"].get(("tuned", found["app"])) or found["written"].get(("tuned", "aligned"))
 
 
 def _verdict(row: dict, value: float) -> bool | None:

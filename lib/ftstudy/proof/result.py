@@ -8,7 +8,7 @@ one made: those add up to it.
 import shlex
 
 from ..compare import attribution, families, intervals
-from ..wording import effect, listed, more_likely, number
+from ..wording import capitalized, effect, listed, more_likely, number, uncapitalized
 from .faults import PROMPT
 from .scores import AS_WAS, FIXED
 
@@ -115,7 +115,7 @@ def sentence(made: dict) -> str:
     nats = helped["nats_per_reply_token"]
     if helped["verdict"] == intervals.WORSE:
         return f"The fix made it worse, by {number(nats, 2)} nats per reply token: {before}; {now}.{_harmful(made)}"
-    text = f"{before[:1].upper()}{before[1:]}; {now}"
+    text = f"{capitalized(before)}; {now}"
     if helped["verdict"] != intervals.BETTER:
         return f"{text}. The difference ({number(nats, 2, signed=True)}) can't be told from zero.{_harmful(made)}"
     return f"{text}{_of_it(made)}.{_harmful(made)}"
@@ -167,7 +167,7 @@ def told(made: dict) -> list[str]:
     for one in made["faults"]:
         is_unknown = one["id"] == PROMPT and made.get("prompt_not_measured")
         said = f"not measured: {made['prompt_not_measured']}" if is_unknown else f"{cost_in_words(one)}."
-        lines.append(f"{one['fault'][:1].upper()}{one['fault'][1:]}: {said}")
+        lines.append(f"{capitalized(one['fault'])}: {said}")
     return [*lines, *without_chance(made)]
 
 
@@ -186,8 +186,7 @@ def next_step(made: dict | None) -> dict | None:
     """What to do after a proof that the fix helped, {"title", "text", "command"}; None otherwise."""
     if not (made and made["faults"] and has_helped(made)):
         return None
-    before = made["sentence"]
-    text = f"It was trained for the proof only, and came out better: {before[:1].lower()}{before[1:]}"
+    text = f"It was trained for the proof only, and came out better: {uncapitalized(made['sentence'])}"
     config = made["fixed_copy"] and f"{made['fixed_copy']}/config.yaml"
     command = shlex.join(["ftstudy", "train", "--config", config]) if config else ""
     return {"title": "Train the repaired copy, and use it.", "text": text, "command": command}

@@ -5,8 +5,8 @@ import textwrap
 import matplotlib
 from matplotlib.figure import Figure
 
-from ..printable import one_line
-from ..wording import arm_name, format_name
+from ..printable import cut, one_line
+from ..wording import arm_name, capitalized, format_name
 
 matplotlib.rcParams["text.parse_math"] = False  # a $ in a name is a $
 BASE, TUNED, OTHER, BAD, INK = "#8a8f99", "#0b6e99", "#d1495b", "#b3261e", "#000000"
@@ -170,7 +170,7 @@ def costs(causes: list[dict]) -> Figure:
 def proof(found: dict) -> Figure:
     """What each fault costs when it alone is left in; `found`: the content of proof.json."""
     rows = [one for one in found["faults"] if one["cost"]]
-    values = [(_sentence(one["fault"]), one["cost"]["nats_per_reply_token"], one["cost"]["interval"]) for one in rows]
+    values = [(capitalized(one["fault"]), one["cost"]["nats_per_reply_token"], one["cost"]["interval"]) for one in rows]
     colours = {"worse": BAD, "better": TUNED}
     figure = _intervals(
         values, [colours.get(one["cost"]["verdict"], BASE) for one in rows], "cost (nats per reply token)"
@@ -179,19 +179,11 @@ def proof(found: dict) -> Figure:
     return figure
 
 
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
 def _named(cause: dict) -> str:
     """A cause in two lines at most; the faults of a prompt by their names, because their titles begin alike."""
     if cause["id"].startswith("prompt: "):
         return format_name(cause["id"].removeprefix("prompt: "))
-    return "\n".join(textwrap.wrap(_short(one_line(cause["what"]), 70), 38))
-
-
-def _short(text: str, most: int = 46) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+    return "\n".join(textwrap.wrap(cut(one_line(cause["what"]), 70), 38))
 
 
 def funnel(steps: list[dict]) -> Figure:
@@ -201,7 +193,7 @@ def funnel(steps: list[dict]) -> Figure:
     axes = figure.subplots()
     colours = [TUNED if one["unit"] == "replies" else BASE for one in told]
     axes.barh(range(len(told)), [one["left"] for one in told], color=colours, height=0.7)
-    names = [_short(f"{'' if at == 0 else 'without: '}{one_line(one['step'])}", 44) for at, one in enumerate(told)]
+    names = [cut(f"{'' if at == 0 else 'without: '}{one_line(one['step'])}", 44) for at, one in enumerate(told)]
     axes.set_yticks(range(len(told)), names)
     for at, one in enumerate(told):
         axes.annotate(

@@ -3,9 +3,9 @@
 from math import exp
 
 from ..diagnosis import evidence, worst
-from ..diagnosis.usability import ENDS, UNSOUND
+from ..diagnosis.usability import BAD, ENDS, UNSOUND
 from ..proof import result as proven
-from ..wording import count, effect, listed
+from ..wording import count, effect, listed, uncapitalized
 
 MOST = 3  # commands
 MANY = 200  # percent: what is more likely than that is so many times as likely
@@ -32,11 +32,11 @@ def lead(found: dict, verdict: dict, causes: list[dict]) -> list[dict]:
     said = [_gain(row)]
     failed = [one for one in verdict["steps"] if one["passed"] is False and one["step"] not in ("likelier", "measured")]
     start = "And" if row["verdict"] == "worse" else "But"
-    said += [_plain(f"{start} {_lower(BUT[one['step']](found))}") for one in failed[:1] if one["step"] in BUT]
+    said += [_plain(f"{start} {uncapitalized(BUT[one['step']](found))}") for one in failed[:1] if one["step"] in BUT]
     if found["proof"] and found["proof"]["faults"]:
         return [*said, _proof(found["proof"])]
     start = "It could still be better" if verdict["usable"] else "The likeliest cause"
-    said += [_plain(f"{start}: {_lower(one['what'])}.") for one in worst({"causes": causes})[:1]]
+    said += [_plain(f"{start}: {uncapitalized(one['what'])}.") for one in worst({"causes": causes})[:1]]
     return said
 
 
@@ -44,7 +44,7 @@ def _proof(found: dict) -> dict:
     """What the fix brought, in everyday words where it did bring something; `found`: the content of proof.json."""
     row, sentence = found["fixed"], found["sentence"]
     if found["was_broken"] or not proven.has_helped(found) or row["verdict"] != "better":
-        return _plain(f"Fixed and trained again: {_lower(sentence)}")
+        return _plain(f"Fixed and trained again: {uncapitalized(sentence)}")
     nats, bounds = row["nats_per_reply_token"], row["interval"]
     sure = f" (95% sure: {likelier_range(bounds)})" if bounds else ""
     text, rest = "Fixed and trained again, it makes them ", f" than its base does{sure}."
@@ -62,10 +62,6 @@ def proof_mark(found: dict | None) -> tuple[str, str]:
 
 def _plain(text: str) -> dict:
     return {"text": text, "number": "", "rest": "", "exact": ""}
-
-
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]
 
 
 def _gain(row: dict) -> dict:
@@ -111,14 +107,9 @@ def percent(nats: float) -> float:
     return 100 * (exp(min(-nats, 20)) - 1)
 
 
-def _arm(found: dict) -> dict:
-    return found["written"].get(("tuned", found["app"])) or found["written"].get(("tuned", "aligned")) or {}
-
-
 def _sound(found: dict) -> str:
-    arm = _arm(found)
-    bad = {"are empty": "empty", "repeat themselves": "looping", "are copied from training": "copied"}
-    said = [f"{arm[key]:.0%} {words}" for words, key in bad.items() if arm.get(key, 0) >= UNSOUND]
+    arm = evidence.writes(found)
+    said = [f"{arm[key]:.0%} {words}" for words, key in BAD.items() if arm.get(key, 0) >= UNSOUND]
     return (
         f"of its replies, {listed(said)}."
         if said
@@ -128,7 +119,9 @@ def _sound(found: dict) -> str:
 
 BUT = {  # what a failed step means, without its numbers
     "enough_data": lambda found: "there is too little held-out data to trust that.",
-    "replies_end": lambda found: f"only {_arm(found)['end_of_turn_rate']:.0%} of its replies end by themselves.",
+    "replies_end": lambda found: (
+        f"only {evidence.writes(found)['end_of_turn_rate']:.0%} of its replies end by themselves."
+    ),
     "replies_sound": _sound,
     "closer_in_style": lambda found: "it sounds no more like the person than the untrained model does.",
     "beats_examples": lambda found: (
@@ -185,7 +178,7 @@ def _fixed(found: dict) -> dict | None:
 
 
 def _ending(found: dict) -> dict:
-    arm, base = _arm(found), found["written"].get(("base", "aligned"))
+    arm, base = evidence.writes(found), found["written"].get(("base", "aligned"))
     what = "of replies end by themselves"
     if not arm:
         return _tile("unknown", "not measured", "–", what)
@@ -266,7 +259,7 @@ def steps(diagnosed: dict, blind: str, pairs: int, judged: bool, proof: dict | N
         if not any(cause["fix"] == one["fix"] or cause["apply"] and cause["apply"] == one["apply"] for one in causes):
             causes.append(cause)
     made = [
-        {"title": one["fix"], "text": f"Because: {_lower(one['what'])}.", "command": one["apply"]}
+        {"title": one["fix"], "text": f"Because: {uncapitalized(one['what'])}.", "command": one["apply"]}
         for one in causes[:MOST]
     ]
     measures = any(one["apply"] and one["apply"] == one["prove"] for one in causes[:MOST])

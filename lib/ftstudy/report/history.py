@@ -73,7 +73,7 @@ def record(run: Path) -> dict | None:
     if not (run / "diagnosis.json").is_file():
         return None
     diagnosed = read_json(run / "diagnosis.json")
-    found = {name: _result(run / f"{name}.json") for name in ("format_audit", "training", "comparison")}
+    found = evidence.read(run, ("format_audit", "training", "comparison"))
     verdict, gathered = diagnosed["verdict"], evidence.gather(found)
     given = gathered["given"]
     config = given.get("config") or ""
@@ -90,10 +90,6 @@ def record(run: Path) -> dict | None:
         "verdict": {key: verdict[key] for key in ("usable", "headline", "sentence")},
         "numbers": _numbers(gathered, diagnosis.worst(diagnosed), bool(found["format_audit"])),
     }
-
-
-def _result(path: Path):
-    return read_json(path) if path.is_file() else None
 
 
 def _keys_and_data(config: str, given: dict) -> tuple[dict[str, str], Path | None]:

@@ -11,7 +11,7 @@ from .. import diagnosis, wording
 from ..compare import preference, style_similarity
 from ..diagnosis import evidence
 from ..errors import StudyError
-from ..files import read_json, write_text
+from ..files import write_text
 from ..original_report import history
 from ..paths import shown
 from . import blind_test, charts, conclusions, headline, notes, provenance, render, sharing, summary, tables
@@ -36,7 +36,7 @@ def build(run: Path, not_measured: str = "", share: bool = False) -> Path:
     Raises StudyError if nothing was: the run has no extraction.json and no format_audit.json; if its results are not
     ones that this version writes; and for `share`, if a text of the data got into the page all the same.
     """
-    results = {name: _result(run / f"{name}.json") for name in RESULTS}
+    results = evidence.read(run, RESULTS)
     if not results["extraction"] and not results["format_audit"]:
         raise StudyError(
             f"{shown(run)} has no results to report on. Run `ftstudy diagnose` on your config, or `make report`, or "
@@ -70,8 +70,8 @@ def _page(run: Path, results: dict, not_measured: str, share: bool) -> str:
 def _values(run: Path, results: dict, diagnosed: dict, not_measured: str, share: bool) -> dict:
     """All that the templates show, by name."""
     comparison, audited, cost = (results[name] for name in ("comparison", "format_audit", "cost"))
-    trained = _trained(results)
     found = evidence.gather(results, "" if share else run.name, not_measured)
+    trained = found["trained"] and BY_NOTEBOOK | found["trained"]
     parity = audited["parity"].get("inference") if audited and audited.get("inference") else None
     findings = (audited or {"own_findings": []})["own_findings"]
     pairs = (comparison or {}).get("preference_pairs", [])
@@ -161,19 +161,7 @@ def _failing(run: Path, audited: dict | None) -> dict | None:
     """The proof of the demo that fails, for the report of the one that works, where both were made."""
     if not (audited and audited.get("staged")) or run.name == history.FAILING:
         return None
-    return _result(run.parent / history.FAILING / "proof.json")
-
-
-def _result(path: Path) -> dict | None:
-    return read_json(path) if path.is_file() else None
-
-
-def _trained(results: dict) -> dict | None:
-    """The run's entry of training.json."""
-    entries, comparison = (results["training"] or {"configs": []})["configs"], results["comparison"]
-    name = comparison["trained"] if comparison else None
-    trained = next((entry for entry in entries if name in (None, entry["name"])), None)
-    return trained and BY_NOTEBOOK | trained
+    return evidence.read(run.parent / history.FAILING, ["proof"])["proof"]
 
 
 def _add_data(extraction: dict | None, made: dict, pictures: dict) -> None:

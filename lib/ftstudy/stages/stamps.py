@@ -18,6 +18,7 @@ from .. import cost, paths
 from ..errors import StudyError
 from ..files import read_json, update_json, write_json
 from ..paths import absolute, shown
+from ..printable import cut
 
 SECONDS = "seconds.json"  # in the folder of stamps: how long each stage took
 FORM = 1  # of the stamps; raise it to run everything again
@@ -150,8 +151,7 @@ def _change(old, new) -> str:
 
 
 def _value(value) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:59]}…"
+    return cut(repr(value), 60)
 
 
 def _event(old, new) -> str:

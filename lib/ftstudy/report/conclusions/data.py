@@ -1,8 +1,8 @@
 """What the messages, the rows and the audit of them mean."""
 
 from ...diagnosis.learning import FEW_ROWS
-from ...wording import count, listed, sentence
-from .shared import capital, short
+from ...printable import cut
+from ...wording import capitalized, count, listed, sentence
 
 FEW_TO_TEST = 40  # examples below which a run says so
 
@@ -26,7 +26,7 @@ def rows(described: dict) -> str:
     sizes = {"train": 0, "valid": 0, "test": 0} | {one["split"]: one["rows"] for one in described["splits"]}
     total, replies = sum(sizes.values()), len(described["lengths"])
     parts = [f"{sizes['train']:,} rows to train on", f"{sizes['valid']:,} to validate", f"{sizes['test']:,} to test"]
-    text, held_out = f"{capital(listed(parts))}. ", "test"
+    text, held_out = f"{capitalized(listed(parts))}. ", "test"
     if sizes["test"] == 0 and sizes["valid"]:
         text += "Without test rows, models are compared on the validation rows. "
         sizes["test"], held_out = sizes["valid"], "validation"
@@ -41,7 +41,7 @@ def rows(described: dict) -> str:
         text += f"{count(total - replies, 'row does', 'rows do')} not end with a reply. "
     reply, times = next(iter(described["replies"]), ("", 0))
     if times >= OFTEN * replies:
-        text += f"The most frequent reply, “{short(reply)}”, is the answer in {times / replies:.0%} of them. "
+        text += f"The most frequent reply, “{cut(reply, 40)}”, is the answer in {times / replies:.0%} of them. "
     systems = described["different"]["systems"]
     text += {0: "There is no system text. ", 1: "All system texts are the same. "}.get(
         systems, f"There are {systems:,} different system texts. "

@@ -1,7 +1,8 @@
 """What the difference between training's prompt and the app's means."""
 
-from ...wording import corrected, count, effect, format_name, listed, needed, number, prompted
-from .shared import capital, in_words, short
+from ...printable import cut
+from ...wording import capitalized, corrected, count, effect, format_name, listed, needed, number, prompted
+from .shared import in_words
 
 
 def app_known(profile: dict | None, rows: int) -> str:
@@ -60,9 +61,7 @@ def attribution(found: dict | None) -> str:
             f"Together, {names} make the true replies {whole}; no single fault has a cost that can be "
             f"distinguished{corrected(most)}.{needed(most)}"
         )
-    return (
-        f"Together, {names} make the true replies {whole}. {capital(format_name(most['fault']))} costs most: {share}."
-    )
+    return f"Together, {names} make the true replies {whole}. {capitalized(format_name(most['fault']))} costs most: {share}."
 
 
 def root_cause(audited: dict, trained: dict | None) -> str:
@@ -87,7 +86,9 @@ def options(between: dict, app: str, inference: str) -> str:
 
 def termination(found: dict) -> str:
     """How prompt and training text end; `found`: `termination` of one side of `parity` in format_audit.json."""
-    start = f"The training text ends with {short(found['training'])!r}, the prompt with {short(found['inference'])!r}. "
+    start = (
+        f"The training text ends with {cut(found['training'], 40)!r}, the prompt with {cut(found['inference'], 40)!r}. "
+    )
     if found["trained"]:
         return (
             f"{start}That is not a difference: the prompt stops where the model starts to write, and the end token is part "

@@ -1,3 +1,4 @@
+# ruff: noqa: F401  templates and notebooks take them from here
 """A run's results as tables, the same in the notebook and in the report.
 
 Each function returns (rows, columns, caption) for `render.table`.
@@ -9,32 +10,3 @@ from .made import contents, costs, durations
 from .proof import proof
 from .training import adapter, checkpoints, loss_shares, trained
 from .writing import ability, generated, regurgitation, style
-
-__all__ = [
-    "ability",
-    "adapter",
-    "archaeology",
-    "arms",
-    "attribution",
-    "checkpoints",
-    "claims",
-    "contents",
-    "costs",
-    "differences",
-    "durations",
-    "frequent",
-    "funnel",
-    "generated",
-    "key_differences",
-    "left_out",
-    "loss_shares",
-    "proof",
-    "quality",
-    "regurgitation",
-    "splits",
-    "staged",
-    "style",
-    "trained",
-    "training_formats",
-    "variants",
-]

@@ -1,6 +1,6 @@
 """The table of a proof."""
 
-from ...wording import listed, verdict
+from ...wording import capitalized, listed, verdict
 from .shared import Table, table, with_interval
 
 
@@ -8,7 +8,7 @@ def proof(found: dict) -> Table:
     """What each fault costs; `found`: the content of proof.json."""
     shares = {one["fault"]: one for one in found["shares"] or []}
     columns = {
-        "fault": ("Fault", lambda one: one["fault"][:1].upper() + one["fault"][1:]),
+        "fault": ("Fault", lambda one: capitalized(one["fault"])),
         "cost": ("Cost when it alone is left in, nats per reply token", _cost),
         "verdict": ("Verdict", _verdict),
     }
