@@ -19,7 +19,7 @@ from ftstudy import cli, configs, failures, files, paths
 from ftstudy.cli import checks
 from ftstudy.errors import StudyError
 from ftstudy.models import adapters
-from ftstudy.sources import exports, imessage
+from ftstudy.sources import exports, imessage_database
 from ftstudy.stages import notebooks
 
 LIB = Path(failures.__file__).parents[1]
@@ -312,7 +312,7 @@ def test_writing_findings_and_a_notebook_onto_a_full_disk(extracted):
 def test_a_chat_history_on_a_read_only_disk_is_copied_to_a_temporary_folder_without_room(no_room, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(no_room))
     monkeypatch.setattr("tempfile.tempdir", None)
-    with pytest.raises(OSError) as caught, imessage._copy_of(SAMPLE):
+    with pytest.raises(OSError) as caught, imessage_database._copy_of(SAMPLE):
         pass
     said = failures.explain(caught.value)
     assert f"{paths.shown(no_room)}/ftstudy: the file would be larger" in said and "TMPDIR" in said

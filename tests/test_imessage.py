@@ -9,7 +9,7 @@ from conftest import cases
 from ftstudy.demo.apple_messages import write_chat_db
 from ftstudy.errors import StudyError
 from ftstudy.privacy import contacts
-from ftstudy.sources import COLUMNS, KINDS, check, imessage, read_messages
+from ftstudy.sources import COLUMNS, KINDS, check, imessage, imessage_database, read_messages
 from hypothesis import HealthCheck, given, settings, strategies
 
 ANNA, ANNA_MAIL, BEN = "+12125550111", "anna@example.org", "+12125550122"
@@ -429,7 +429,7 @@ def test_damaged_database(tmp_path):
 
 
 def test_locked_database(tmp_path, monkeypatch):
-    monkeypatch.setattr(imessage, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(imessage_database, "BUSY_SECONDS", 0.05)
     path = write_chat_db([message()], tmp_path / "chat.db")
     writer = sqlite3.connect(path)
     writer.execute("BEGIN EXCLUSIVE")

@@ -15,7 +15,7 @@ import pyarrow
 import pytest
 from conftest import refused, table_or_study_error
 from ftstudy.errors import StudyError
-from ftstudy.sources import COLUMNS, check, read_messages, table
+from ftstudy.sources import COLUMNS, check, read_messages, table, table_files
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
@@ -253,7 +253,7 @@ def test_invalid_utf8_in_parquet_loses_one_message(tmp_path):
 def test_parquet_batches(read, monkeypatch):
     rows = [row(str(number), minute=number) for number in range(25)]
     whole = read(*rows, suffix="parquet")
-    monkeypatch.setattr(table, "BATCH", 7)
+    monkeypatch.setattr(table_files, "BATCH", 7)
     assert read(*rows, suffix="parquet").equals(whole) and len(whole) == 25
 
 
@@ -356,7 +356,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
     max_leaves=4,
 )
-RECORDS = st.dictionaries(st.sampled_from(HEADER + [*table.OPTIONAL]), VALUES).map(lambda junk: row() | junk)
+RECORDS = st.dictionaries(st.sampled_from(HEADER + [*table_files.OPTIONAL]), VALUES).map(lambda junk: row() | junk)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

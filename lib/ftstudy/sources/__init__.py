@@ -160,8 +160,9 @@ def make_table(rows: Iterable[dict], skipped: dict | None = None, notes: Iterabl
     """Build the messages table from rows in the order of the source: sorts them and drops duplicates.
 
     A row is a dict with the table's columns as keys; `timestamp` is an int, microseconds since 1970
-    UTC, and `written`, if given, the date as the source has it. `rows` may be a generator. For every source alike, a text with broken characters becomes
-    `unreadable`, an impossible date `undated`, and an enormous text `oversized`.
+    UTC, and `written`, if given, the date as the source has it. `is_group` and `reply_to` may be left out. `rows` may be
+    a generator. For every source alike, the owner becomes "me" and nobody else is called that, a blank text becomes
+    `empty`, one with broken characters `unreadable`, an impossible date `undated`, and an enormous text `oversized`.
     """
     skipped = {} if skipped is None else skipped
     columns = {name: [] for name in COLUMNS}
@@ -187,7 +188,10 @@ def make_table(rows: Iterable[dict], skipped: dict | None = None, notes: Iterabl
 
 
 def _checked_row(row: dict) -> dict:
-    row = {"written": ""} | row
+    row = {"is_group": False, "reply_to": None, "written": ""} | row
+    row["sender"] = sender_of(row["sender"], row["is_owner"])
+    if row["kind"] == "text" and not row["text"].strip():
+        row["kind"] = "empty"
     for name in ("text", "sender", "conversation", "message_id", "reply_to"):
         try:
             (row[name] or "").encode()
@@ -200,6 +204,13 @@ def _checked_row(row: dict) -> dict:
     if len(row["text"]) > LONGEST:
         row |= {"text": row["text"][:200] + " …", "kind": "oversized"}
     return row
+
+
+def sender_of(name: str, is_owner: bool) -> str:
+    """The sender for the messages table: "me" is the owner and nobody else."""
+    if is_owner:
+        return OWNER_SENDER
+    return f"{name} (not the owner)" if name == OWNER_SENDER else name
 
 
 def _date_of(microseconds: int) -> str:

@@ -4,7 +4,6 @@ A file has one channel or part of one: {"guild", "channel", "messages"}. Parts a
 exports are merged, because Discord's message ids are unique. They may be in folders of folders.
 """
 
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pandas
 from ..errors import StudyError
 from ..paths import absolute, shown
 from . import ATTACHMENT, OWNER_SENDER, check, make_table, skip
-from .exports import parse_time, placeholder, read_json, word
+from .exports import distinct, joined, parse_time, placeholder, read_json, word
 from .recognize import files_in
 
 EXPORT = "Export again with DiscordChatExporter in JSON format, and name that file, or a folder with only such files."
@@ -39,8 +38,8 @@ def read(file: str | Path, me=()) -> pandas.DataFrame:
         raise StudyError(f"{shown(file)} has no messages. {EXPORT}")
     # Until here everybody goes by id: only after the last file is it known which names are ambiguous.
     owners = _owners(me, faces, table.attrs["notes"])
-    people = _names({face[0]: face[3] or face[2] or face[0] for face in sorted(faces, reverse=True)})
-    places = _names({number: name for number, (_, name) in channels.items()})
+    people = distinct({face[0]: face[3] or face[2] or face[0] for face in sorted(faces, reverse=True)})
+    places = distinct({number: name for number, (_, name) in channels.items()})
     for column, source, meaning in (
         ("is_group", "conversation", {number: is_group for number, (is_group, _) in channels.items()}),
         ("conversation", "conversation", places),
@@ -49,12 +48,6 @@ def read(file: str | Path, me=()) -> pandas.DataFrame:
     ):
         table[column] = table[source].map(meaning).astype(table[column].dtype)
     return check(table)
-
-
-def _names(names: dict[str, str]) -> dict[str, str]:
-    """Id -> name, followed by the id if the name is ambiguous or could be mistaken for the owner."""
-    times = Counter([*names.values(), OWNER_SENDER])
-    return {number: f"{name} ({number})" if times[name] > 1 else name for number, name in names.items()}
 
 
 def _owners(me, faces: set, notes: list) -> set[str]:
@@ -107,10 +100,9 @@ def _rows(file: Path, export: dict, channels: dict, faces: set, skipped: dict) -
         if not isinstance(content, str | None):
             skip(skipped, MALFORMED, str(message)[:200])
             continue
-        text = f"{content} {files}" if files and content else files or content or ""
+        text = joined(content, files)
         yield {
             "conversation": number,
-            "is_group": False,
             "sender": person,
             "is_owner": False,
             "timestamp": parse_time(message.get("timestamp")),
@@ -153,6 +145,4 @@ def _kind(message: dict, author: dict, files: str, text: str) -> str:
         return "forward"
     if files:
         return "attachment"
-    if text.strip():
-        return "text"
-    return "app" if message.get("embeds") else "empty"  # a card without text
+    return "app" if message.get("embeds") and not text.strip() else "text"  # a card without text

@@ -1,7 +1,10 @@
 """Helpers for the readers: files, text, JSON, times, names and placeholders."""
 
+import io
 import json
 import re
+from collections import Counter
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
@@ -68,6 +71,18 @@ def read_json(file: Path, what: str):
         raise StudyError(f"{shown(file)} is nested too deeply to be a {what}. Export it again.") from error
 
 
+def json_lines(file: Path) -> Iterator[tuple[int, str, object]]:
+    """Yield (number, line, value) of each line of a file that isn't blank; the value is the error if it isn't JSON."""
+    # Only "\n" ends a line: other line separators may be part of a message.
+    for number, line in enumerate(io.StringIO(decode(read_bytes(file)), newline="\n"), 1):
+        if line.strip():
+            try:
+                value = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                value = error
+            yield number, line, value
+
+
 def zone(name: str = "UTC") -> ZoneInfo:
     """A time zone by name. StudyError if the name is unknown."""
     try:
@@ -99,11 +114,21 @@ def word(value) -> str:
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
 
 
-def sender_of(name: str, is_owner: bool) -> str:
-    """The sender for the messages table: "me" is the owner and nobody else."""
-    if is_owner:
-        return OWNER_SENDER
-    return f"{name} (not the owner)" if name == OWNER_SENDER else name
+def spelt(me, names: set[str]) -> set[str]:
+    """The names in `me` as the source spells them. Case is ignored only if no name matches exactly."""
+    folded = {name.casefold() for name in me}
+    return names & set(me) or {name for name in names if name and name.casefold() in folded}
+
+
+def distinct(names: dict[str, str], short: Callable[[str], str] = str) -> dict[str, str]:
+    """Id -> name, followed by the id (`short` of it) if the name is ambiguous or could be mistaken for the owner."""
+    times = Counter([*names.values(), OWNER_SENDER])
+    return {one: f"{name} ({short(one)})" if times[name] > 1 else name for one, name in names.items()}
+
+
+def joined(*parts: str | None) -> str:
+    """Placeholders and text of one message; empty ones leave no space."""
+    return " ".join(filter(None, parts))
 
 
 def identity(*parts: str) -> str:

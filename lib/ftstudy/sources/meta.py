@@ -15,7 +15,7 @@ import pandas
 from ..errors import StudyError
 from ..paths import absolute, shown
 from . import ATTACHMENT, PHOTO, make_table, skip
-from .exports import IMAGE, identity, read_json, sender_of, word
+from .exports import IMAGE, distinct, identity, read_json, spelt, word
 from .recognize import files_in
 
 EXPORT = (
@@ -103,8 +103,7 @@ def _message(record, fixed) -> dict | None:
 
 def _owners(threads: list[dict], me, notes: list) -> set[str]:
     names = {one["sender"] for thread in threads for one in thread["messages"] if one}
-    folded = {name.casefold() for name in me}
-    found = names & set(me) or {name for name in names if name.casefold() in folded}
+    found = spelt(me, names)
     if found or len(threads) < 2:
         return found
     everywhere = set.intersection(*(set(thread["people"]) for thread in threads))
@@ -121,11 +120,9 @@ def _rows(threads: list[dict], owners: set[str], skipped: dict) -> Iterator[dict
         thread["is_group"] = len(set(thread["people"])) > 2
         title = f"group:{thread['title'] or 'unnamed'}" if thread["is_group"] else (others or [thread["title"]])[0]
         names[thread["id"]] = title or thread["id"]
-    times = Counter(names.values())
+    names = distinct(names, lambda thread: thread.rpartition("_")[2])
     for thread in threads:
         numbers = Counter()  # of equal messages in one file; those in another file are copies
-        name = names[thread["id"]]
-        conversation = f"{name} ({thread['id'].rpartition('_')[2]})" if times[name] > 1 else name
         for message in thread["messages"]:
             if message is None:
                 skip(skipped, MALFORMED, "")
@@ -133,17 +130,15 @@ def _rows(threads: list[dict], owners: set[str], skipped: dict) -> Iterator[dict
             text, kind = _content(message)
             content = (thread["id"], str(message["time"]), message["sender"], message["text"])
             numbers[content] += 1
-            is_owner = message["sender"] in owners
             yield {
-                "conversation": conversation,
+                "conversation": names[thread["id"]],
                 "is_group": thread["is_group"],
-                "sender": sender_of(message["sender"], is_owner),
-                "is_owner": is_owner,
+                "sender": message["sender"],
+                "is_owner": message["sender"] in owners,
                 "timestamp": message["time"] * 1000,
                 "text": text,
                 "kind": kind,
                 "message_id": identity(*content, str(numbers[content])),
-                "reply_to": None,
             }
 
 
@@ -161,7 +156,7 @@ def _content(message: dict) -> tuple[str, str]:
         return text, "app" if "share" in record else "system"
     if REACTION.fullmatch(text):
         return text, "tapback"
-    return text, "text" if text.strip() else "app" if "share" in record else "empty"
+    return text, "app" if "share" in record and not text.strip() else "text"
 
 
 def _files(key: str, value) -> list[str]:

@@ -6,7 +6,6 @@ the same folder appends, so a line with the same date, sender and body as an ear
 """
 
 import hashlib
-import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ import pandas
 from ..errors import StudyError
 from ..paths import absolute, shown
 from . import ATTACHMENT, make_table, skip
-from .exports import decode, parse_time, placeholder, read_bytes, sender_of, zone
+from .exports import joined, json_lines, parse_time, placeholder, zone
 
 EXPORT = (
     "Export again with signal-export, which writes one folder per chat with a data.json in it. Name the folder that "
@@ -57,32 +56,22 @@ def _files(file: Path) -> list[Path]:
 
 def _rows(file: Path, local, skipped: dict) -> Iterator[dict]:
     conversation = file.absolute().parent.name
-    for number, line in enumerate(io.StringIO(decode(read_bytes(file)), newline="\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            message = json.loads(line)
-        except (ValueError, RecursionError):
-            message = None
+    for number, line, message in json_lines(file):
         fields = [message.get(key) for key in ("date", "sender", "body")] if isinstance(message, dict) else [None]
         if not all(isinstance(field, str) for field in fields):
             skip(skipped, "a line that is not a signal-export message", f"{conversation}, line {number}: {line[:100]}")
             continue
         body = message["body"].removesuffix("  ")
         files = _placeholders(message)
-        is_owner = message["sender"] == OWNER
-        sender = message["sender"] or NOBODY
         yield {
             "conversation": conversation,
-            "is_group": False,  # set when all senders are known
-            "sender": sender_of(sender, is_owner),
-            "is_owner": is_owner,
+            "sender": message["sender"] or NOBODY,
+            "is_owner": message["sender"] == OWNER,
             "timestamp": parse_time(message["date"], local),
             "written": message["date"],
-            "text": f"{files} {body}" if files and body else files or body,
+            "text": joined(files, body),
             "kind": _kind(message, files, body),
             "message_id": _identity(conversation, message),
-            "reply_to": None,  # signal-export writes a quote only as text
         }
 
 
@@ -107,6 +96,4 @@ def _kind(message: dict, files: str, body: str) -> str:
     # Older versions of the exporter mark a call only by these words.
     if message.get("call") or ("call" not in message and body in ("Incoming call", "Outgoing call")):
         return "system"
-    if files:
-        return "attachment"
-    return "text" if body.strip() else "empty"
+    return "attachment" if files else "text"

@@ -4,9 +4,6 @@ Each line is one object: {"account"}, {"recipient"}, {"chat"} or {"chatItem"}. A
 number. Times are milliseconds since 1970, and the owner is the recipient called `self`. Reactions are part of a message.
 """
 
-import io
-import json
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +11,8 @@ import pandas
 
 from ..errors import StudyError
 from ..paths import absolute, shown
-from . import ATTACHMENT, OWNER_SENDER, PHOTO, make_table, skip
-from .exports import decode, read_bytes, sender_of, word
+from . import ATTACHMENT, PHOTO, make_table, skip
+from .exports import distinct, joined, json_lines, word
 
 EXPORT = (
     "In Signal Desktop, choose Settings > Chats > Export chat history, and name the folder that it writes, or the "
@@ -48,21 +45,17 @@ def read(file: str | Path) -> pandas.DataFrame:
             raise StudyError(f"There is no {shown(file)}. {EXPORT}")
     skipped, items = {}, []
     recipients, chats = {}, {}
-    for number, line in enumerate(io.StringIO(decode(read_bytes(file)), newline="\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            record = None
+    for number, line, record in json_lines(file):
         if not isinstance(record, dict):
             skip(skipped, MALFORMED, f"line {number}: {line[:100]}")
+            continue
         for name, found in (("recipient", recipients), ("chat", chats)):
-            if isinstance(record, dict) and isinstance(one := record.get(name), dict):
+            if isinstance(one := record.get(name), dict):
                 found[_id(one.get("id"))] = one
-        if isinstance(record, dict) and isinstance(record.get("chatItem"), dict):
+        if isinstance(record.get("chatItem"), dict):
             items.append(record["chatItem"])
-    table = make_table(_rows(items, _people(recipients), recipients, chats, skipped), skipped)
+    people = distinct({number: _name(one) or f"unknown {number}" for number, one in recipients.items()})
+    table = make_table(_rows(items, people, recipients, chats, skipped), skipped)
     if table.empty:
         raise StudyError(f"{shown(file)} has no messages of Signal Desktop's export. {EXPORT}")
     return table
@@ -70,13 +63,6 @@ def read(file: str | Path) -> pandas.DataFrame:
 
 def _id(value) -> str:
     return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
-
-
-def _people(recipients: dict[str, dict]) -> dict[str, str]:
-    """Number of a recipient -> name, with the number if the name is ambiguous or could be mistaken for the owner."""
-    names = {number: _name(one) or f"unknown {number}" for number, one in recipients.items()}
-    times = Counter([*names.values(), OWNER_SENDER])
-    return {number: f"{name} ({number})" if times[name] > 1 else name for number, name in names.items()}
 
 
 def _name(recipient: dict) -> str:
@@ -111,13 +97,12 @@ def _rows(items: list[dict], people: dict, recipients: dict, chats: dict, skippe
             reason = "a note to oneself in Signal" if "self" in partner else "Signal's own news"
             skip(skipped, reason, str(_part(_part(item, "standardMessage"), "text").get("body"))[:200])
             continue
-        is_owner = "outgoing" in item or "self" in recipients.get(author, {})
         text, kind, quote = _content(item)
         yield {
             "conversation": people[recipient],
             "is_group": "group" in partner,
-            "sender": sender_of(people.get(author, "unknown"), is_owner),
-            "is_owner": is_owner,
+            "sender": people.get(author, "unknown"),
+            "is_owner": "outgoing" in item or "self" in recipients.get(author, {}),
             "timestamp": int(sent) * 1000,
             "text": text,
             "kind": kind,
@@ -139,8 +124,8 @@ def _content(item: dict) -> tuple[str, str, dict]:
     message = _part(item, "standardMessage") or _part(story, "textReply")
     body = _part(message, "text").get("body")
     files = [_placeholder(one) for one in message.get("attachments") or [] if isinstance(one, dict)]
-    text = " ".join(filter(None, [*files, body if isinstance(body, str) else ""]))
-    kind = "attachment" if files else "text" if text.strip() else "empty" if message else "system"
+    text = joined(*files, body if isinstance(body, str) else "")
+    kind = "attachment" if files else "text" if message else "system"
     return text, kind, _part(message, "quote")
 
 

@@ -20,8 +20,8 @@ from ..failures import pass_on
 from ..files.limits import limited
 from ..files.reading import opened, refuse_special, why
 from ..paths import absolute, shown
-from . import ATTACHMENT, PHOTO, make_table, skip
-from .exports import identity, sender_of
+from . import ATTACHMENT, PHOTO, make_table, sender_of, skip
+from .exports import identity
 
 EXPORT = "Make a backup of the messages with SMS Backup & Restore, and name its sms-….xml."
 LARGEST = 8 << 30  # bytes; photos are part of the file
@@ -126,7 +126,7 @@ def _rows(source, skipped: dict) -> Iterator[dict]:
             continue
         content = (row["conversation"], str(row["timestamp"]), row["sender"], row["text"])
         numbers[content] += 1
-        yield row | {"message_id": identity(*content, str(numbers[content])), "reply_to": None}
+        yield row | {"message_id": identity(*content, str(numbers[content]))}
 
 
 def _row(conversation: str, is_group: bool, sender: str, is_owner: bool, date: str, text: str, kind: str) -> dict:
@@ -146,8 +146,7 @@ def _sms(element: Element) -> dict | None:
     if not name or element.get("type") not in (RECEIVED, SENT):
         return None
     text = element.get("body", "")
-    kind = "text" if text.strip() else "empty"
-    return _row(name, False, name, element.get("type") == SENT, element.get("date", ""), text, kind)
+    return _row(name, False, name, element.get("type") == SENT, element.get("date", ""), text, "text")
 
 
 def _mms(element: Element) -> dict | None:
@@ -170,7 +169,7 @@ def _mms(element: Element) -> dict | None:
         elif kind != "application/smil":
             files.append(PHOTO if kind.startswith("image/") else ATTACHMENT)
     text = " ".join([*files, "\n".join(words)]).strip() if files else "\n".join(words)
-    kind = "attachment" if files else "text" if text.strip() else "empty"
+    kind = "attachment" if files else "text"
     conversation = f"group:{', '.join(sorted(people))}" if is_group else people[0]
     return _row(conversation, is_group, sender or "unknown", is_owner, element.get("date", ""), text, kind)
 

@@ -17,7 +17,7 @@ import pandas
 from ..errors import StudyError
 from ..paths import absolute, shown
 from . import ATTACHMENT, PHOTO, make_table, skip
-from .exports import decode, microseconds, read_bytes, read_json, sender_of, word
+from .exports import decode, joined, microseconds, read_bytes, read_json, spelt, word
 from .recognize import files_in
 
 EXPORT = (
@@ -52,7 +52,8 @@ def read(file: str | Path, me=()) -> pandas.DataFrame:
     exports = _exports(file, notes)
     chats = [chat for one, export in exports for chat in _chats(export, one, skipped)]
     owner = _owner([export for _, export in exports], chats)
-    table = make_table(_rows(chats, owner, _spelt(me, chats), skipped, notes), skipped, notes)
+    names = {_person(message)[0] for chat in chats for message in chat["messages"] if me and isinstance(message, dict)}
+    table = make_table(_rows(chats, owner, spelt(me, names), skipped, notes), skipped, notes)
     if table.empty:
         raise StudyError(f"{shown(file)} has no messages of a one-to-one chat or a group. {EXPORT}")
     return table
@@ -62,7 +63,12 @@ def _exports(file: Path, notes: list) -> list[tuple[Path, object]]:
     """The exports in a file, or in a folder and its folders, whatever their names."""
     if not file.is_dir():
         return [(file, _json(file))]
-    found = [(one, export) for one in files_in(file, ".json") if _is_export(export := _json(one), one, notes)]
+    found = []
+    for one in files_in(file, ".json"):
+        if _is_export(export := _json(one)):
+            found.append((one, export))
+        else:
+            notes.append(f"{shown(one)} is not a Telegram export and was left out.")
     if not found:
         raise StudyError(
             f"There is no Telegram export in {shown(file)}: no result.json. The export was not JSON, or this is another "
@@ -71,11 +77,8 @@ def _exports(file: Path, notes: list) -> list[tuple[Path, object]]:
     return found
 
 
-def _is_export(export, file: Path, notes: list) -> bool:
-    is_one = isinstance(export, dict) and bool({"messages", "chats", "left_chats"} & export.keys())
-    if not is_one:
-        notes.append(f"{shown(file)} is not a Telegram export and was left out.")
-    return is_one
+def _is_export(value) -> bool:
+    return isinstance(value, dict) and bool({"messages", "chats", "left_chats"} & value.keys())
 
 
 def _json(file: Path):
@@ -96,7 +99,7 @@ def _json(file: Path):
 
 def _chats(export, file: Path, skipped: dict) -> list[dict]:
     """The chats of an export, each with `id`, `type` and `name` as strings and a list of `messages`."""
-    if not isinstance(export, dict) or not {"messages", "chats", "left_chats"} & export.keys():
+    if not _is_export(export):
         raise StudyError(f"{shown(file)} is not a Telegram export. {EXPORT}")
     if "messages" in export:
         found = [export]
@@ -151,13 +154,6 @@ def _owner(exports: list[dict], chats: list[dict]) -> str | None:
     return owners.most_common(1)[0][0] if owners else None
 
 
-def _spelt(me, chats: list[dict]) -> set[str]:
-    """The names in `me` as the export spells them. Case is ignored only if no name matches exactly."""
-    names = {_person(message)[0] for chat in chats for message in chat["messages"] if me and isinstance(message, dict)}
-    folded = {name.casefold() for name in me}
-    return names & set(me) or {name for name in names if name.casefold() in folded} - {""}
-
-
 def _rows(chats: list[dict], owner: str | None, mine: set[str], skipped: dict, notes: list) -> Iterator[dict]:
     conversations, local_times = _conversations(chats), 0
     for chat in chats:
@@ -171,20 +167,18 @@ def _rows(chats: list[dict], owner: str | None, mine: set[str], skipped: dict, n
                 skip(skipped, NO_CONVERSATION[chat["type"]], text)
                 continue
             name, person = _person(message)
-            is_owner = person == owner if person and owner else name in mine
-            name = name or (f"Deleted account {person}" if person else "unknown")
             timestamp, is_local = _time(message)
             local_times += is_local
             files = _files(message)
             yield {
                 "conversation": conversations[chat["type"], chat["id"]],
                 "is_group": is_group,
-                "sender": sender_of(name, is_owner),
-                "is_owner": is_owner,
+                "sender": name or (f"Deleted account {person}" if person else "unknown"),
+                "is_owner": person == owner if person and owner else name in mine,
                 "timestamp": timestamp,
                 "written": word(message.get("date")),
-                "text": f"{files} {text}" if files and text else files or text,
-                "kind": _kind(message, chat["type"], files, text),
+                "text": joined(files, text),
+                "kind": _kind(message, chat["type"], files),
                 "message_id": f"{chat['id']}/{message['id']}",
                 "reply_to": _reply_to(message, chat["id"]),
             }
@@ -228,7 +222,7 @@ def _files(message: dict) -> str:
     return PHOTO if is_photo else ATTACHMENT
 
 
-def _kind(message: dict, chat_type: str, files: str, text: str) -> str:
+def _kind(message: dict, chat_type: str, files: str) -> str:
     if message.get("type") == "service":
         return "system"
     if chat_type == "bot_chat" or message.get("type") == "unsupported":
@@ -237,9 +231,7 @@ def _kind(message: dict, chat_type: str, files: str, text: str) -> str:
         return "forward"
     if APPS & message.keys():
         return "app"
-    if files:
-        return "attachment"
-    return "text" if text.strip() else "empty"
+    return "attachment" if files else "text"
 
 
 def _time(message: dict) -> tuple[int, bool]:

@@ -5,7 +5,6 @@ A message's `data` is its text, the path of its file, or a notice (`meta`); line
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +12,8 @@ import pandas
 
 from ..errors import StudyError
 from ..paths import absolute, shown
-from . import ATTACHMENT, OWNER_SENDER, PHOTO, make_table, skip
-from .exports import identity, placeholder, read_json, sender_of, word
+from . import ATTACHMENT, PHOTO, make_table, skip
+from .exports import distinct, identity, placeholder, read_json, word
 from .recognize import files_in
 
 EXPORT = "Write it again with WhatsApp-Chat-Exporter and its option --json, and name that file or folder."
@@ -61,10 +60,7 @@ def _names(chats: dict[str, list[dict]]) -> dict[str, str]:
         user, _, server = address.partition("@")
         name = word(first.get("name")).strip() or (f"+{user}" if user.isdecimal() else user)
         names[address] = f"group:{name}" if server == "g.us" else name
-    times = Counter([*names.values(), OWNER_SENDER])
-    return {
-        address: f"{name} ({address.partition('@')[0]})" if times[name] > 1 else name for address, name in names.items()
-    }
+    return distinct(names, lambda address: address.partition("@")[0])
 
 
 def _rows(chats: dict[str, list[dict]], skipped: dict) -> Iterator[dict]:
@@ -75,15 +71,13 @@ def _rows(chats: dict[str, list[dict]], skipped: dict) -> Iterator[dict]:
             if not isinstance(message, dict) or not isinstance(message.get("data", 0), str | None):
                 skip(skipped, MALFORMED, str(message)[:200])
                 continue
-            is_owner = bool(message.get("from_me"))
-            sender = names[address] if not is_group else word(message.get("sender")) or "unknown"
             text, kind = _content(message)
             reply = message.get("reply")
             yield {
                 "conversation": names[address],
                 "is_group": is_group,
-                "sender": sender_of(sender, is_owner),
-                "is_owner": is_owner,
+                "sender": word(message.get("sender")) or "unknown" if is_group else names[address],
+                "is_owner": bool(message.get("from_me")),
                 "timestamp": _time(message.get("timestamp")),
                 "text": text,
                 "kind": kind,
@@ -101,7 +95,7 @@ def _content(message: dict) -> tuple[str, str]:
         return f"{file} {caption}".strip(), "attachment"
     if message.get("meta"):
         return data, "unsent" if UNSENT.fullmatch(data.strip()) else "system"
-    return data, "text" if data.strip() else "empty"
+    return data, "text"
 
 
 def _time(value) -> int:

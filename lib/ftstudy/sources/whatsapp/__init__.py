@@ -17,7 +17,7 @@ import pandas
 
 from ...errors import StudyError
 from ...paths import absolute, shown
-from .. import exports, make_table, skip
+from .. import exports, make_table, sender_of, skip
 from ..date_words import ORDERS
 from . import archives, dates, repeats
 from .headers import find_headers, pattern_of
@@ -132,7 +132,7 @@ def _chat(file: Path, me, by_hand, hints, is_only_file, zone, skipped: dict, not
     own_words = "\n".join(words for _, kind, words in said if kind == "system").casefold()
     is_group = len(others) > 1 or any(part in own_words for part in PHRASES["group_parts"])
     messages = [
-        Message(time, exports.sender_of(sender, sender in owners), sender in owners, words, kind)
+        Message(time, sender_of(sender, sender in owners), sender in owners, words, kind)
         for time, (sender, kind, words) in zip(dates.times(starts, order, zone), said)
     ]
     name = f"group:{title}" if is_group else next(iter(others), title)
@@ -194,5 +194,4 @@ def _rows(conversation: str, chat: Chat) -> Iterator[dict]:
             "text": message.text,
             "kind": message.kind,
             "message_id": exports.identity(*content),
-            "reply_to": None,
         }
