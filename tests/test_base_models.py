@@ -21,7 +21,7 @@ def test_tiny_is_built_once_loads_and_answers(models, monkeypatch):
     model, tokenizer = base_models.load("Tiny")
     assert len(model.layers) == 2
     assert isinstance(greedy(model, tokenizer, "hello", 5), str)
-    assert {path.name for path in models.iterdir()} == {"tiny", ".tiny.lock"}
+    assert {path.name for path in models.iterdir()} == {"tiny", ".gitignore"}
     monkeypatch.setattr(recipes, "_write_settings", None)
     assert base_models.resolve("tiny") == base_models.resolve(models / "tiny") == models / "tiny"
 
@@ -58,7 +58,7 @@ def test_an_interrupted_build_leaves_no_files(models, monkeypatch, interruption)
     monkeypatch.setattr(mx, "save_safetensors", interrupted)
     with pytest.raises((KeyboardInterrupt, StudyError)):
         base_models.resolve("tiny")
-    assert [path.name for path in models.iterdir()] == [".tiny.lock"]
+    assert not models.exists()
     monkeypatch.undo()
 
 
@@ -71,10 +71,10 @@ def test_a_full_disk_is_reported(models, monkeypatch):
 
 
 def test_leftovers_of_a_killed_build_are_deleted(models):
-    (models / ".tiny.new.abc").mkdir(parents=True)
-    (models / ".tiny.new.abc" / "model.safetensors").write_text("half")
+    (models / ".tiny.new.a1b2c3d4").mkdir(parents=True)
+    (models / ".tiny.new.a1b2c3d4" / "model.safetensors").write_text("half")
     base_models.resolve("tiny")
-    assert {path.name for path in models.iterdir()} == {"tiny", ".tiny.lock"}
+    assert {path.name for path in models.iterdir()} == {"tiny"}
 
 
 def test_concurrent_processes_build_once(models, tmp_path):
@@ -95,7 +95,7 @@ base_models.load("tiny")
     processes = [subprocess.Popen([sys.executable, "-c", script], env=environment) for _ in range(3)]
     assert [process.wait(timeout=120) for process in processes] == [0, 0, 0]
     assert (tmp_path / "builds").read_text() == "built\n"
-    assert {path.name for path in models.iterdir()} == {"tiny", ".tiny.lock"}
+    assert {path.name for path in models.iterdir()} == {"tiny", ".gitignore"}
 
 
 def test_concurrent_threads_build_once(models):

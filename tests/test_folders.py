@@ -392,7 +392,6 @@ EXCEPT = {
     "engine/blas.py": "a library for everybody who uses the environment",
     "engine/kernel_folder.py": "makes a private folder for MLX, before anything else is imported",
     "models/recipes.py": "within base_models' new folder",
-    "models/base_models.py": "the folder of models, and a lock file",
     "models/adapters.py": "tensors, into a new folder",
     "chat_format/capture.py": "into replace_file's new file",
     "repair/folder.py": "into replace_file's new file",

@@ -11,7 +11,6 @@ from .failures import pass_on
 from .files import yaml_files
 from .files.reading import SETTINGS, read_text, why
 from .paths import absolute, shown
-from .printable import cut
 
 
 class GaLore(BaseModel, strict=True, extra="forbid"):
@@ -156,8 +155,7 @@ def load(
                     raise ValueError("it contains a zero byte")
         except (OSError, RuntimeError, ValueError) as error:
             raise StudyError(
-                f"`{key}` of {shown(path)} is not a valid file or folder name: {cut(' '.join(str(error).split()), 200)}. "
-                "Correct it."
+                f"`{key}` of {shown(path)} is not a valid file or folder name: {why(error, 200)}. Correct it."
             ) from error
     config["data"] = _beside(path, config["data"], *(f"{split}.jsonl" for split in ("train", "valid", "test")))
     config["model"] = _beside(path, config["model"], "config.json")

@@ -1,7 +1,7 @@
 """Where things are.
 
 What a user writes counts from where the user stands, as mlx-lm counts it: the folder the command runs in. `make`
-runs at the repository root; a notebook leaves its own folder first (`kernel.start`).
+runs at the repository root; a notebook leaves its own folder first (`stages.kernel.start`).
 """
 
 import os

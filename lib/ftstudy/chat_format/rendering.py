@@ -12,7 +12,7 @@ import numpy
 
 from ..errors import StudyError
 from ..failures import pass_on
-from ..printable import cut
+from ..files.reading import why
 from ..progress import bar
 from .tokens import encode, template_text, unwrapped
 
@@ -60,10 +60,10 @@ def _render(chats: Sequence[tuple[int, dict]], tokenizer, markers: "_Markers", f
             _render(chats[:middle], tokenizer, markers, found)
             _render(chats[middle:], tokenizer, markers, found)
         else:
-            why = f"line {chats[0][0]}: {type(error).__name__}: {_one_line(error)}"
-            found.refused.append(why)
+            reason = f"line {chats[0][0]}: {described(error)}"
+            found.refused.append(reason)
             if _takes_whole(rows[0], tokenizer):
-                found.prompts_refused.append(why)
+                found.prompts_refused.append(reason)
         return
     found.numbers += [number for number, _ in chats]
     found.rows += rows
@@ -71,9 +71,9 @@ def _render(chats: Sequence[tuple[int, dict]], tokenizer, markers: "_Markers", f
     found.prompts += prompt_ids
 
 
-def _one_line(error: Exception) -> str:
-    text = cut(" ".join(str(error).split()), 160)
-    return text.encode("utf-8", "backslashreplace").decode()
+def described(error: Exception) -> str:
+    """An exception on one line, also if it quotes what is not text."""
+    return f"{type(error).__name__}: {why(error, 160)}".encode("utf-8", "backslashreplace").decode()
 
 
 def _takes_whole(row: dict, tokenizer) -> bool:

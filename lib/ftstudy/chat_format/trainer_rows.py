@@ -1,7 +1,7 @@
 """What mlx-lm's own dataset classes say to a row, so that nobody has to guess whether training would abort."""
 
 from ..failures import pass_on
-from ..printable import cut
+from .rendering import described
 from .tokens import guarded
 
 
@@ -25,6 +25,5 @@ def refusal(row: dict, schema: str, features: dict[str, str], tokenizer, mask_pr
             dataset.process(row)
         except Exception as error:  # whatever a template or a tokenizer raises
             pass_on(error)
-            text = cut(" ".join(str(error).split()), 160).encode("utf-8", "backslashreplace").decode()
-            return f"mlx-lm: {type(error).__name__}: {text}"
+            return f"mlx-lm: {described(error)}"
     return None

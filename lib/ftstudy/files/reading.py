@@ -77,6 +77,6 @@ def parse_json(text: str):
         raise ValueError("it is nested too deeply") from None
 
 
-def why(error: Exception) -> str:
-    """The reason in an exception, on one line and without the file's name."""
-    return cut(" ".join(str(getattr(error, "strerror", None) or error).split()), 300)
+def why(error: Exception, most: int = 300) -> str:
+    """The reason in an exception, on one line, without the file's name and with at most so many characters."""
+    return cut(" ".join(str(getattr(error, "strerror", None) or error).split()), most)

@@ -9,22 +9,19 @@
 folder with an outdated recipe is rebuilt.
 """
 
-import fcntl
 import json
 import re
-import shutil
 from collections.abc import Callable
-from contextlib import contextmanager
 from pathlib import Path
 
 from .. import paths
 from ..errors import StudyError
 from ..failures import pass_on
-from ..files import write_json
+from ..files import locks, write_json
 from ..files.folders import replace_folder
+from ..files.reading import why
 from ..paths import absolute, shown
-from ..printable import cut
-from . import adapters, loadable
+from . import adapted_models, loadable, unusable_adapters
 from .adapters import run_of
 from .recipes import BUILT_HERE, DEMO_MODEL, TINY_MODEL
 
@@ -90,8 +87,7 @@ def load(name_or_path: str | Path, adapter: str | Path | None = None, to_ask: bo
     folder = resolve(name_or_path)
     if adapter is not None:
         adapter = absolute(adapter)
-        if found := adapters.trouble(adapter):
-            raise StudyError(" ".join([f"{found.what}.", *filter(None, (found.cause, found.fix))]))
+        unusable_adapters.refuse(adapter)
         run_of(adapter)  # raises StudyError if its files come from different runs
     from mlx_lm import utils
 
@@ -101,7 +97,7 @@ def load(name_or_path: str | Path, adapter: str | Path | None = None, to_ask: bo
     try:
         model, tokenizer = utils.load(str(folder), NO_CODE)[:2]
         if adapter:
-            adapters.put_on(model, adapter)
+            adapted_models.put_on(model, adapter)
         cpu_math.speed_up(model)
         if to_ask:
             cpu_math.dequantize(model)
@@ -109,9 +105,8 @@ def load(name_or_path: str | Path, adapter: str | Path | None = None, to_ask: bo
     except (ValueError, RuntimeError, KeyError, AttributeError, TypeError) as error:
         pass_on(error)
         what = shown(folder) + (f" with the adapter {shown(adapter)}" if adapter else "")
-        reason = cut(" ".join(str(error).split()), 300)
         raise StudyError(
-            f"mlx-lm cannot load {what}: {reason}. Use a model that this mlx-lm supports, and an adapter that was "
+            f"mlx-lm cannot load {what}: {why(error)}. Use a model that this mlx-lm supports, and an adapter that was "
             "trained on this very model. If a file is damaged, download or train it again."
         ) from error
 
@@ -134,9 +129,8 @@ def load_tokenizer(name_or_path: str | Path):
         return utils.load_tokenizer(folder, NO_CODE, eos_token_ids=utils.load_config(folder).get("eos_token_id"))
     except Exception as error:  # tokenizers raises plain Exceptions
         pass_on(error)
-        reason = cut(" ".join(str(error).split()), 300)
         raise StudyError(
-            f"The tokenizer of {shown(folder)} cannot be loaded: {reason}. Download the model again."
+            f"The tokenizer of {shown(folder)} cannot be loaded: {why(error)}. Download the model again."
         ) from error
 
 
@@ -190,20 +184,17 @@ def _built(folder: Path, recipe: dict, build: Callable[[Path], None]) -> Path:
     if _is_current(folder, recipe):
         return folder
     try:
-        with _locked(folder):
+        with locks.held(folder.with_name(f".{folder.name}.lock")):  # only one process at a time builds it
             if folder.is_dir() and not (folder / RECIPE).exists():
                 return _checked(folder)  # somebody's own copy, which is not ours to replace
             # Another process may have built it while this one waited for the lock.
             if not _is_current(folder, recipe):
-                for leftover in folder.parent.glob(f".{folder.name}.*.*"):  # of a killed build
-                    shutil.rmtree(leftover, ignore_errors=True)
                 with replace_folder(folder) as new:
                     build(new)
                     write_json(new / RECIPE, recipe)
     except (OSError, RuntimeError) as error:  # MLX raises RuntimeError when it cannot write
-        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise StudyError(
-            f"Could not build {shown(folder)}: {reason}. Make that folder writable and check "
+            f"Could not build {shown(folder)}: {why(error)}. Make that folder writable and check "
             "that the disk has room (1 GB for the larger model)."
         ) from error
     return folder
@@ -215,12 +206,3 @@ def _is_current(folder: Path, recipe: dict) -> bool:
     except (OSError, ValueError) as error:
         pass_on(error)
         return False
-
-
-@contextmanager
-def _locked(folder: Path):
-    """Only one process at a time builds `folder`; the system releases the lock of a killed one."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with open(folder.parent / f".{folder.name}.lock", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

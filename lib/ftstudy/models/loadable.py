@@ -11,6 +11,7 @@ from ..files.limits import limited
 from ..files.reading import SETTINGS, read_json, refuse_special, why
 from ..paths import shown
 
+GENERATION = "generation_config.json"
 INDEX = "model.safetensors.index.json"
 READ = ("*.json", "*.jsonl", "*.safetensors", "*.jinja", "*.model", "*.tiktoken", "*.txt")  # by mlx-lm and transformers
 SECONDS = 60
@@ -69,38 +70,49 @@ def special_file(folder: Path) -> str | None:
 def _config(folder: Path) -> Problem | None:
     from mlx_lm import utils
 
-    for name in ("config.json", "generation_config.json"):
-        try:
-            config = read_json(folder / name, SETTINGS) if name == "config.json" or (folder / name).exists() else {}
-            if not isinstance(config, dict):
-                raise ValueError("not a JSON object")
-        except ValueError as error:
-            if name == "config.json" or "not a JSON object" in str(error):  # mlx-lm ignores the other one if damaged
-                return Problem("damaged", f"{name} is not readable", [f"{name}: {why(error)}"])
-        except OSError as error:
-            pass_on(error)
-            return Problem("damaged", f"{name} is not readable", [f"{name}: {why(error)}"])
-        if name == "generation_config.json":
-            break
-        if config.get("model_file") is not None:
-            return Problem(
-                "code",
-                "it needs code in its own folder, which this study never runs",
-                [f"config.json: model_file: {str(config['model_file'])[:100]}"],
-            )
-        kind = config.get("model_type")
-        if not isinstance(kind, str):
-            return Problem("unsupported", "config.json names no `model_type`", [f"model_type: {str(kind)[:100]}"])
-        try:
-            utils._get_classes(config=config)
-        except Exception as error:  # also what importing an odd name raises
-            pass_on(error)
-            return Problem(
-                "unsupported", f"mlx-lm has no model type {kind[:60]!r}", [f"model_type: {kind[:60]}: {why(error)}"]
-            )
-        if is_endless(config):
-            return Problem("unsupported", f"config.json asks for more than {MOST_LAYERS:,} layers", ["config.json"])
+    try:
+        config = _settings(folder / "config.json")
+    except (OSError, ValueError, TypeError) as error:
+        return _unreadable("config.json", error)
+    if config.get("model_file") is not None:
+        return Problem(
+            "code",
+            "it needs code in its own folder, which this study never runs",
+            [f"config.json: model_file: {str(config['model_file'])[:100]}"],
+        )
+    kind = config.get("model_type")
+    if not isinstance(kind, str):
+        return Problem("unsupported", "config.json names no `model_type`", [f"model_type: {str(kind)[:100]}"])
+    try:
+        utils._get_classes(config=config)
+    except Exception as error:  # also what importing an odd name raises
+        pass_on(error)
+        return Problem(
+            "unsupported", f"mlx-lm has no model type {kind[:60]!r}", [f"model_type: {kind[:60]}: {why(error)}"]
+        )
+    if is_endless(config):
+        return Problem("unsupported", f"config.json asks for more than {MOST_LAYERS:,} layers", ["config.json"])
+    try:
+        if (folder / GENERATION).exists():
+            _settings(folder / GENERATION)
+    except (OSError, TypeError) as error:
+        return _unreadable(GENERATION, error)
+    except ValueError:  # mlx-lm ignores one that is not JSON
+        pass
     return None
+
+
+def _settings(path: Path) -> dict:
+    """Raises OSError, ValueError if a file isn't JSON, and TypeError if it isn't a JSON object."""
+    found = read_json(path, SETTINGS)
+    if not isinstance(found, dict):
+        raise TypeError("not a JSON object")
+    return found
+
+
+def _unreadable(name: str, error: Exception) -> Problem:
+    pass_on(error)
+    return Problem("damaged", f"{name} is not readable", [f"{name}: {why(error)}"])
 
 
 def _headers(folder: Path) -> Problem | None:

@@ -19,7 +19,7 @@ def norms(folder: Path, adapter: Path) -> list[dict]:
     """
     modules = dict(base_models.load_lazily(folder).named_modules())
     rows = []
-    for name, parts in _by_module(_tensors(adapter)).items():
+    for name, parts in _by_module(adapters.tensors(adapter)).items():
         weight = _weight(modules.get(name))
         rows.append(
             {
@@ -46,12 +46,6 @@ def by_layer(rows: list[dict]) -> list[dict]:
         }
         for layer, found in sorted(layers.items(), key=lambda item: (item[0] is None, item[0]))
     ]
-
-
-def _tensors(adapter: Path) -> dict[str, mx.array]:
-    if adapters.is_peft(adapter):
-        return peft.tensors(adapter)
-    return dict(mx.load(str(adapter / adapters.WEIGHTS)))
 
 
 def _by_module(tensors: dict) -> dict[str, dict]:

@@ -13,8 +13,8 @@ from pyarrow import parquet
 from ..errors import StudyError
 from ..failures import pass_on
 from ..files.limits import limited
+from ..files.reading import why
 from ..paths import shown
-from ..printable import cut
 from . import skip
 from .exports import EPOCH, LARGEST, decode, json_lines, read_bytes
 
@@ -113,7 +113,7 @@ def _parquet(file: Path) -> Iterator[dict]:
             yield from rows
     except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
         pass_on(error)
-        reason = cut(" ".join(str(error).split()), 200).rstrip(".")
+        reason = why(error, 200).rstrip(".")
         raise StudyError(
             f"{shown(file)} is not a complete Parquet file with simple columns: {reason}. Write it again."
         ) from error

@@ -8,7 +8,7 @@ from mlx_lm.utils import get_total_parameters
 from .. import audit
 from ..audit import adapters as checks
 from ..errors import StudyError
-from ..models import adapters, base_models, checkpoints, peft, updates
+from ..models import adapters, base_models, checkpoints, peft, unusable_adapters, updates
 from ..paths import absolute, shown
 from . import logs
 
@@ -36,7 +36,7 @@ def take(inputs: audit.RunInputs, log: str = "", force: bool = False) -> dict:
     iterations = (progress["last"] if progress["stopped"] else progress["asked"]) or 0
     asked = {key: made.get(key, config[key]) for key in ("batch_size", "learning_rate")}
     examples = len(inputs.splits["train"].rows) if "train" in inputs.splits else 0
-    tensors = _tensors(folder)
+    tensors = adapters.tensors(folder)
     stopped = f"stopped at iteration {iterations:,} of {progress['asked']:,}" if progress["stopped"] else None
     return {
         "config": config["config"],
@@ -69,8 +69,7 @@ def counts_tokens(inputs: audit.RunInputs) -> bool:
 
 def _check(inputs, folder: Path, force: bool) -> None:
     """Raises StudyError if it isn't one that can be measured."""
-    if found := adapters.trouble(folder):
-        raise StudyError(" ".join([f"{found.what}.", *filter(None, (found.cause, found.fix))]))
+    unusable_adapters.refuse(folder)
     findings = audit.report(checks.check(inputs))["findings"]
     errors = [one for one in findings if one["severity"] == "error" and one["check"] not in MEASURABLE]
     if errors and not force:
@@ -78,12 +77,6 @@ def _check(inputs, folder: Path, force: bool) -> None:
         raise StudyError(
             f"The adapter in {shown(folder)} is not measured, because the audit found errors in it. {said}"
         )
-
-
-def _tensors(folder: Path) -> dict[str, mx.array]:
-    if adapters.is_peft(folder):
-        return peft.tensors(folder)
-    return dict(mx.load(str(folder / adapters.WEIGHTS)))
 
 
 def _adapts(base: Path, folder: Path, tensors: dict[str, mx.array]) -> dict:

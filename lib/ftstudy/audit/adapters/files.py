@@ -9,7 +9,7 @@ from ...chat_format import contract
 from ...errors import StudyError
 from ...failures import pass_on
 from ...files.reading import SETTINGS, opened, read_json, refuse_special, why
-from ...models import adapters, checkpoints, peft
+from ...models import adapters, checkpoints, peft, unusable_adapters
 from ...paths import shown
 from ...printable import cut
 from ..evidence import listed
@@ -88,7 +88,7 @@ def unreadable(path: Path, error: Exception) -> Finding:
 def _cause(path: Path, error: Exception) -> tuple[str | None, str | None]:
     """What happened to a file, judged by its first bytes and its length, and what to do about it."""
     if isinstance(error, FileNotFoundError):
-        found = adapters.trouble(path.parent)
+        found = unusable_adapters.trouble(path.parent)
         return f"mlx-lm reads from {path.name} how the weights are to be applied.", found and found.fix
     try:
         with opened(path) as file:
@@ -120,7 +120,7 @@ def _cause(path: Path, error: Exception) -> tuple[str | None, str | None]:
 
 
 def no_weights(folder: Path) -> Finding:
-    found = adapters.trouble(folder)
+    found = unusable_adapters.trouble(folder)
     return UNREADABLE.found(
         "warning",
         f"{shown(folder)} has {CONFIG}, but no {WEIGHTS}",
@@ -135,7 +135,7 @@ def no_weights(folder: Path) -> Finding:
 
 def other_format(folder: Path) -> Finding | None:
     """A finding if the folder has files that neither mlx-lm nor this study can use as an adapter."""
-    trouble = adapters.trouble(folder) if folder.is_dir() else None
+    trouble = unusable_adapters.trouble(folder) if folder.is_dir() else None
     if trouble is None or not trouble.other:
         return None
     names = sorted(path.name for path in folder.iterdir())

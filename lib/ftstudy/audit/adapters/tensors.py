@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...failures import pass_on
-from ...models import adapters, peft
+from ...models import adapted_models, adapters, peft
 from ...paths import shown
 from .. import architecture
 from ..config.values import sound
@@ -87,7 +87,7 @@ def _unknown_keys(inputs, made: dict) -> list[str]:
     model, layers = architecture.skeleton(inputs.model), made.get("num_layers")
     if model is None or type(layers) is not int:
         return []
-    return adapters.unknown_keys(made, architecture.module_names(model, layers))
+    return adapted_models.unknown_keys(made, architecture.module_names(model, layers))
 
 
 def _expected(inputs, made: dict, shapes: dict[str, tuple]) -> dict[str, tuple] | None:

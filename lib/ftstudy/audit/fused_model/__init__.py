@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ...errors import StudyError
 from ...failures import pass_on
-from ...models import adapters
+from ...models import unusable_adapters
 from ...paths import absolute, shown
 from ..findings import Finding
 from . import folder, update, weights
@@ -43,7 +43,7 @@ def _update(inputs, fused: Path) -> Iterator[Finding]:
     try:
         if inputs.model is None:
             raise StudyError(f"the base model {names['model']} is missing")
-        usable = adapters.trouble(adapter) is None
+        usable = unusable_adapters.trouble(adapter) is None
         yield from update.check(inputs.model, adapter if usable else None, fused, names)
     except Exception as error:
         pass_on(error)

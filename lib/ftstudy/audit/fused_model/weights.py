@@ -22,7 +22,7 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from ...extract.variant_folder import spread
-from ...models import adapters, base_models
+from ...models import adapted_models, adapters, base_models
 from ...progress import bar
 
 OTHERS = 8  # modules without an update that are looked at, to recognize another base model
@@ -118,7 +118,7 @@ def _modules(base: Path, adapter: Path, fused: Path) -> Iterator[tuple]:
             yield name, _weight(modules[name]), given.astype(mx.float32), given, stored[name]
             modules[name].clear(), stored[name].clear()
         return
-    adapters.put_on(model, adapter)
+    adapted_models.put_on(model, adapter)
     for name, module in [(name, one) for name, one in model.named_modules() if hasattr(one, "fuse")]:
         given, inner = module.fuse(dequantize=True)["weight"], module["linear" if "linear" in module else "embedding"]
         inner.update({key: _single(value) for key, value in inner.items() if isinstance(value, mx.array)})

@@ -5,9 +5,9 @@ import os
 import sys
 from pathlib import Path
 
-from .files.folders import keep_private
-from .paths import run_folder
-from .printable import wrap_streams
+from ..files.folders import keep_private
+from ..paths import run_folder
+from ..printable import wrap_streams
 
 
 def start(run: str) -> Path:
