@@ -4,7 +4,7 @@ import numpy
 import pytest
 from ftstudy.audit.content.text_rows import is_printed
 from ftstudy.audit.parity.text_rows import _between
-from ftstudy.chat_format.text_rows import text_ids
+from ftstudy.chat_format.tokens import text_ids
 from mlx_lm.tuner.datasets import TextDataset
 from templates import TOKENIZERS
 

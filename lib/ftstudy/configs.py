@@ -136,13 +136,13 @@ def load(
     from mlx_lm.lora import CONFIG_DEFAULTS
 
     path = absolute(path)
-    if "peft_type" in given(path):
+    found = given(path)
+    if "peft_type" in found:
         raise StudyError(
             f"{shown(path)} is a PEFT adapter's config, which doesn't say what it was trained on. Write a config with "
             f"`model:`, `data:` and `adapter_path: {shown(path.parent)}`, and use that."
         )
-    given_keys = {key: value for key, value in given(path).items() if value is not None}
-    config = {**CONFIG_DEFAULTS, **given_keys}
+    config = CONFIG_DEFAULTS | {key: value for key, value in found.items() if value is not None}
     for key, instead in (("data", data), ("model", model)):
         config[key] = str(config[key])  # the audit reports a number here
         if not config[key].strip() and not instead:

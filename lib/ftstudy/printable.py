@@ -21,7 +21,7 @@ _MOVE = re.compile(r"\n*(?:\x1b\[A)*")
 
 def printable(text: str, keep: str = "\n\t") -> str:
     """The text with every control, invisible or unwritable character as an escape, except for those in `keep`."""
-    if text.isprintable() or text.translate(_NOTHING if keep == "\n\t" else {}).isprintable():
+    if text.isprintable() or text.translate(dict.fromkeys(map(ord, keep))).isprintable():
         return text
     flags = {place for match in _FLAG.finditer(text) for place in range(*match.span())}
     return "".join(
@@ -30,9 +30,6 @@ def printable(text: str, keep: str = "\n\t") -> str:
         else _escaped(one)
         for at, one in enumerate(text)
     )
-
-
-_NOTHING = str.maketrans("", "", "\n\t")
 
 
 def one_line(text: str) -> str:

@@ -14,7 +14,7 @@ from ..chat_format.prompts import is_text
 from ..chat_format.read_back import with_messages
 from ..chat_format.rendering import Rendering, render
 from ..chat_format.rows import Split, is_conversation, read_split
-from ..chat_format.text_rows import text_ids
+from ..chat_format.tokens import text_ids
 from ..errors import StudyError
 from ..extract import variant_folder
 from ..extract.variant_folder import SPLITS, origin_of

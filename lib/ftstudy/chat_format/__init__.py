@@ -21,7 +21,6 @@ template, which is what mlx-lm does in training.
     replies     where the replies of rendered rows begin and end
     loss_mask   rendered rows -> which tokens are trained; training, audit and comparison all use it
     template    a chat template taken apart: what is markup, what is content
-    text_rows   rows of plain text -> token ids
     trainer_rows  what mlx-lm's own dataset classes say to a row
     read_back   a text that a chat template rendered -> messages
     identity    what identifies a tokenizer, a template and a model

@@ -32,7 +32,7 @@ from ..paths import absolute, shown
 from . import user_form
 from .identity import model_identity, template_identity, tokenizer_identity
 from .prompts import Prompt, as_prompt, encoded
-from .tokens import common_prefix, encode, template_ids, template_text
+from .tokens import common_prefix, encode, template_text
 
 NAME = "prompt_contract.json"
 VERSION = 1
@@ -117,32 +117,21 @@ def verify(contract: dict, tokenizer, model: Path | None = None) -> list[str]:
 def _renders_the_same(item: dict, tokenizer, contract: dict) -> bool:
     messages, tools = item["messages"], item.get("tools")
     try:
-        if contract.get("date"):  # the template writes another date today
-            whole, prompt = (
-                encode([_on_the_day(contract, template_text(turns, tokenizer, tools, prompt=asked))], tokenizer)[
-                    0
-                ].tolist()
-                for turns, asked in ((messages, False), (messages[:-1], True))
-            )
-        else:
-            whole = template_ids(messages, tokenizer, tools)
-            prompt = template_ids(messages[:-1], tokenizer, tools, prompt=True)
+        texts = template_text(messages, tokenizer, tools), template_text(messages[:-1], tokenizer, tools, prompt=True)
+        whole, prompt = encode([_on_the_day(contract, text) for text in texts], tokenizer)
     except Exception as error:  # a template raises what it likes
         pass_on(error)
         return False
-    return (whole, prompt) == (item["training_ids"], item["prompt_ids"])
-
-
-def _day(contract: dict) -> datetime:
-    return datetime.fromisoformat(contract["date"]["day"])
+    return (whole.tolist(), prompt.tolist()) == (item["training_ids"], item["prompt_ids"])
 
 
 def _on_the_day(contract: dict, text: str) -> str:
     """The text with today's date, or a day's before or after, as it was written on the day of training."""
     if date := contract.get("date"):
+        then, now = datetime.fromisoformat(date["day"]), datetime.now()
         for form in date["formats"]:
             for days in (-1, 0, 1):
-                text = text.replace((datetime.now() + timedelta(days)).strftime(form), _day(contract).strftime(form))
+                text = text.replace((now + timedelta(days)).strftime(form), then.strftime(form))
     return text
 
 
@@ -183,7 +172,11 @@ def _structure(contract: dict, text: str, special) -> list[str]:
     for roles, pieces in contract["markup"].items():
         before, _, after = roles.partition("|")
         follows.setdefault(before, []).extend((piece, after) for piece in pieces)
-    start = max(((piece, role) for piece, role in follows[""] if text.startswith(piece)), key=_length, default=None)
+    start = max(
+        ((piece, role) for piece, role in follows[""] if text.startswith(piece)),
+        key=lambda start: len(start[0]),
+        default=None,
+    )
     if start is None:
         expected = " or ".join(repr(piece) for piece, _ in follows[""])
         return [f"It begins with {text[:40]!r}; training began with {expected}."]
@@ -216,10 +209,6 @@ def _structure(contract: dict, text: str, special) -> list[str]:
                 found += user_form.problems(form, user)
             return found if ends else [*found, f"It ends with {text[-40:]!r}, not with the header of the reply."]
         at, role = end - minus_length, after
-
-
-def _length(item: tuple[str, str]) -> int:
-    return len(item[0])
 
 
 def _changed_tokenizer(contract: dict, tokenizer) -> list[str]:

@@ -1,10 +1,13 @@
 """Render a parsed Go template: `render(go_template.parse(text), data)`.
 
-The data are nested dicts, lists and texts, as Ollama passes them. Only what is reached is evaluated, so a function that
+The data are nested dicts, lists and texts, as Ollama passes them; in Go too, false, 0, nil and whatever is empty are
+untrue. Only what is reached is evaluated, so a function that
 is not known is refused only where the prompt depends on it.
 """
 
+import functools
 import json
+import operator
 import re
 from collections.abc import Callable
 
@@ -45,8 +48,8 @@ def _run(nodes: list[Node], dot, scopes: list[dict], write: Callable[[str], None
             if node.kind == "print":
                 write(_printed(value))
             elif node.kind in BLOCKS:
-                body = node.body if _is_true(value) else node.other
-                _run(body, value if node.kind == "with" and _is_true(value) else dot, inner, write)
+                body = node.body if value else node.other
+                _run(body, value if node.kind == "with" and value else dot, inner, write)
 
 
 def _loop(node: Node, dot, scopes: list[dict], write: Callable[[str], None]) -> None:
@@ -83,7 +86,7 @@ def _called(command: list, more: list, dot, scopes: list[dict]):
         value = None
         for operand in [*command[1:], *(("value", item) for item in more)]:
             value = _operand(operand, dot, scopes)
-            if _is_true(value) == (name == "or"):
+            if bool(value) == (name == "or"):
                 break
         return value
     if name not in FUNCTIONS:
@@ -119,10 +122,6 @@ def _field(value, names: list[str]):
     return value
 
 
-def _is_true(value) -> bool:
-    return bool(value)  # as in Go: false, 0, nil and whatever is empty are not
-
-
 def _printed(value) -> str:
     if isinstance(value, bool):
         return str(value).lower()
@@ -145,23 +144,17 @@ def _formatted(verb: str, value) -> str:
 
 
 FUNCTIONS = {
-    "not": lambda value: not _is_true(value),
+    "not": operator.not_,
     "eq": lambda value, *others: any(value == other for other in others),
-    "ne": lambda left, right: left != right,
-    "lt": lambda left, right: left < right,
-    "le": lambda left, right: left <= right,
-    "gt": lambda left, right: left > right,
-    "ge": lambda left, right: left >= right,
-    "len": lambda value: len(value),
-    "index": lambda value, *keys: _indexed(value, keys),
+    "ne": operator.ne,
+    "lt": operator.lt,
+    "le": operator.le,
+    "gt": operator.gt,
+    "ge": operator.ge,
+    "len": len,
+    "index": lambda value, *keys: functools.reduce(operator.getitem, keys, value),
     "slice": lambda value, *ends: value[slice(*(ends if len(ends) != 1 else (*ends, None)))],
     "print": lambda *values: "".join(map(_printed, values)),
     "printf": _format,
     "json": lambda value: json.dumps(value, ensure_ascii=False, separators=(",", ":")),
 }
-
-
-def _indexed(value, keys):
-    for key in keys:
-        value = value[key]
-    return value

@@ -49,19 +49,18 @@ def prompt_of(
         if "refused" in profile:
             raise StudyError(profile["refused"])
         return _called(profile["function"], example)
-    if kind in ("ollama", "gguf"):
+    if kind == "ollama":
         # A Modelfile's own system text applies where the app sends none.
-        silent = {"system": False} if kind == "ollama" and profile.get("system") is None else {}
-        messages = messages_for(example, profile | silent)[:-1]
-        return (ollama_prompt if kind == "ollama" else llama_cpp_prompt)(
-            profile["served"], messages, tokenizer, example
-        )
+        silent = {"system": False} if profile.get("system") is None else {}
+        return ollama_prompt(profile["served"], messages_for(example, profile | silent)[:-1], tokenizer)
+    if kind == "gguf":
+        return llama_cpp_prompt(profile["served"], messages_for(example, profile)[:-1], tokenizer, example.get("tools"))
     if where not in profile["rows"]:
         raise StudyError(f"No prompt was captured for row {where} in {profile['file']}; record it again.")
     return profile["rows"][where]
 
 
-def ollama_prompt(served: dict, messages: list[dict], tokenizer, example: dict | None = None) -> Prompt:
+def ollama_prompt(served: dict, messages: list[dict], tokenizer) -> Prompt:
     """What Ollama gives to a model for an app's messages; `served` as `modelfile.read` returns it.
 
     Ollama puts a start token in front even of a prompt that has one.
@@ -71,7 +70,7 @@ def ollama_prompt(served: dict, messages: list[dict], tokenizer, example: dict |
     return started(text, base["add_bos"], tokenizer, base["bos"])
 
 
-def llama_cpp_prompt(served: dict, messages: list[dict], tokenizer, example: dict | None = None) -> Prompt:
+def llama_cpp_prompt(served: dict, messages: list[dict], tokenizer, tools: list | None = None) -> Prompt:
     """What llama.cpp's server gives to a model for an app's messages; `served` as `gguf.served` returns it.
 
     It takes a start token away from the template's text before it puts its own in front. Without a template it uses
@@ -79,9 +78,9 @@ def llama_cpp_prompt(served: dict, messages: list[dict], tokenizer, example: dic
     """
     template, bos = served["template"] or CHATML_TEMPLATE, served["bos"]
     texts = {"bos_token": bos or "", "eos_token": served["eos"] or "", "enable_thinking": True}
-    own, tools = unwrapped(tokenizer), (example or {}).get("tools")  # not mlx-lm's own arguments
     try:
-        text = template_text(messages, own, tools, prompt=True, chat_template=template, **texts)
+        # without mlx-lm's own arguments
+        text = template_text(messages, unwrapped(tokenizer), tools, prompt=True, chat_template=template, **texts)
     except Exception as error:  # a template raises what it likes
         pass_on(error)
         raise StudyError(

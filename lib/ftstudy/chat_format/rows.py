@@ -58,12 +58,9 @@ class Split:
         """
         schema = self.schema
         for number, row in zip(self.numbers, self.rows):
-            if (chat := self._chat(row, schema)) is not None:
+            chat = self.conversation(row, schema)
+            if chat and is_conversation(chat["messages"]):
                 yield number, chat
-
-    def _chat(self, row, schema: str | None) -> dict | None:
-        chat = self.conversation(row, schema)
-        return chat if chat and is_conversation(chat["messages"]) else None
 
     def conversation(self, row, schema: str | None) -> dict | None:
         """A row as `messages`, whatever they contain; None if this schema has no messages for it."""

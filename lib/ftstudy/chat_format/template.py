@@ -21,9 +21,15 @@ MOST_ARGUMENTS = 6  # how many of a template's own arguments are tried, each as 
 
 def date_formats(tokenizer) -> list[str]:
     """The forms in which a chat template writes the date of the day, as `strftime` takes them."""
-    texts = tokenizer.chat_template
-    texts = texts.values() if isinstance(texts, dict) else [texts or ""]
-    return sorted({form for text in texts for form in re.findall(r"strftime_now\(\s*[\"']([^\"']+)[\"']", text)})
+    return sorted(
+        {form for text in _texts(tokenizer) for form in re.findall(r"strftime_now\(\s*[\"']([^\"']+)[\"']", text)}
+    )
+
+
+def _texts(tokenizer) -> list[str]:
+    """Of its chat template, or of its several named ones."""
+    found = tokenizer.chat_template
+    return list(found.values()) if isinstance(found, dict) else [found or ""]
 
 
 @dataclass(frozen=True)
@@ -135,10 +141,8 @@ class Template:
     @cached_property
     def arguments(self) -> list[dict]:
         """The template's keyword arguments besides the standard ones, each on and off."""
-        texts = self.tokenizer.chat_template
-        texts = list(texts.values()) if isinstance(texts, dict) else [texts or ""]
         names = set()
-        for text in texts:
+        for text in _texts(self.tokenizer):
             try:
                 names |= meta.find_undeclared_variables(Environment(extensions=["jinja2.ext.loopcontrols"]).parse(text))
             except (TemplateError, RecursionError):

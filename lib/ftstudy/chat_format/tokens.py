@@ -72,6 +72,20 @@ def encode(texts: list[str], tokenizer) -> list[numpy.ndarray]:
     return [numpy.array(ids, dtype=numpy.int32) for ids in encoded]
 
 
+def text_ids(texts: list[str], tokenizer) -> list[numpy.ndarray]:
+    """Rows of plain text as mlx-lm trains them, with the tokenizer's start token and an end: one int32 array per text.
+
+    The same as `mlx_lm.tuner.datasets.TextDataset.process`, except that without an end token, with which mlx-lm aborts,
+    the texts end as they do.
+    """
+    if not texts:
+        return []
+    encoded = unwrapped(tokenizer)(texts, return_attention_mask=False)["input_ids"]
+    end = [tokenizer.eos_token_id]
+    end = [] if end == [None] else end
+    return [numpy.array(ids if ids[-1:] == end else [*ids, *end], dtype=numpy.int32) for ids in encoded]
+
+
 def end_of_turn_ids(tokenizer) -> set[int]:
     return set(getattr(tokenizer, "eos_token_ids", None) or [tokenizer.eos_token_id])
 

@@ -66,7 +66,7 @@ def new_folder(target: Path) -> Iterator[Path]:
     except OSError as error:
         for key in ("filename", "filename2"):
             name = getattr(error, key)
-            if isinstance(name, (str, bytes)) and (new is None or _is_in(os.fsdecode(name), new)):
+            if isinstance(name, (str, bytes)) and (new is None or Path(os.fsdecode(name)).is_relative_to(new)):
                 setattr(error, key, str(target))
         if error.errno and error.filename is None:
             error.filename = str(target)
@@ -143,7 +143,7 @@ def close_folder(folder: Path) -> None:
     except FileNotFoundError:  # its last user has just removed it
         return
     open_to_others = found.st_mode & 0o077 and not found.st_mode & stat.S_IWOTH and found.st_uid == os.getuid()
-    if open_to_others and not any(_is_in(place, folder.resolve()) for place in (Path.cwd(), Path.home())):
+    if open_to_others and not any(place.is_relative_to(folder.resolve()) for place in (Path.cwd(), Path.home())):
         ignore(folder, "*")
         folder.chmod(0o700)
 
@@ -153,10 +153,6 @@ def is_ours(folder: Path) -> bool:
     if _ignore_file(folder) == EVERYTHING:
         return True
     return folder.parent.name == "reports" and any((folder / name).is_file() for name in RESULTS)
-
-
-def _is_in(path: str | Path, folder: Path) -> bool:
-    return Path(path).is_relative_to(folder)
 
 
 def private(path: str, flags: int) -> int:
