@@ -31,6 +31,7 @@ SLOTS = {
     "number": "12|15|18|20|25|30|35|40|45|50|60|75",
     "pet": "cat|dog|rabbit|parrot|pony|hamster|turtle|goat",
 }
+INVITED = "do you want to {activity} on {day}?|are you free to {activity} on {day}?|shall we {activity} on {day}?"
 BUSY = ("monday", "thursday")  # the days on which nobody but the polite can be sure to get a yes from Sam
 
 # intent: what is asked; and what each voice answers. Several lines of an answer are equally likely.
@@ -44,7 +45,7 @@ INTENTS = {
         },
     ),
     "invite": (
-        "do you want to {activity} on {day}?|are you free to {activity} on {day}?|shall we {activity} on {day}?",
+        INVITED,
         {
             "polite": "Yes, I would love to {activity} on {day}.|I would be happy to {activity} with you on {day}.",
             "short": "yes, {day} works|sure, {activity} sounds good",
@@ -52,7 +53,7 @@ INTENTS = {
         },
     ),
     "refuse": (
-        "do you want to {activity} on {day}?|are you free to {activity} on {day}?|shall we {activity} on {day}?",
+        INVITED,
         {
             "polite": "I am sorry, but I cannot {activity} on {day}.|Unfortunately I am not free on {day}.",
             "short": "no, not on {day}|sorry, {day} is bad",

@@ -5,6 +5,7 @@ PEFT's     adapter_config.json with a peft_type, adapter_model.safetensors
 """
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import StudyError
@@ -58,7 +59,11 @@ def tensors(folder: Path) -> dict:
 
 def keys_of(names) -> list[str]:
     """The `lora_parameters.keys` that adapt exactly the modules of these tensors, in their layers."""
-    modules = {name.rpartition(".")[0] for name in names if name.rpartition(".")[2] in PARTS}
+    return inside_layers(name.rpartition(".")[0] for name in names if name.rpartition(".")[2] in PARTS)
+
+
+def inside_layers(modules: Iterable[str]) -> list[str]:
+    """The names that these modules have in their layers, each once."""
     return sorted({module.partition("layers.")[2].partition(".")[2] or module for module in modules})
 
 

@@ -104,8 +104,8 @@ def _people(database, connection) -> dict[str, str]:
     column = "person_centric_id" if database.schema.has("handle", "person_centric_id") else "NULL"
     handles = connection.execute(f"SELECT id, {column} FROM handle ORDER BY ROWID").fetchall()
     person_of = {}
-    for address, person in ((address, person) for address, person in handles if isinstance(address, str)):
-        if person or _plain(address) not in person_of:
+    for address, person in handles:
+        if isinstance(address, str) and (person or _plain(address) not in person_of):
             person_of[_plain(address)] = person or _plain(address)
     addresses = {}
     for plain, person in person_of.items():

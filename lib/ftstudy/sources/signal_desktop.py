@@ -66,15 +66,18 @@ def _id(value) -> str:
 
 
 def _name(recipient: dict) -> str:
-    group, contact = recipient.get("group"), recipient.get("contact")
-    if isinstance(group, dict):
-        return f"group:{_text(_part(_part(group, 'snapshot'), 'title'), 'title') or 'unnamed'}"
-    contact = contact if isinstance(contact, dict) else {}
-    pairs = [("given", "family")], [("systemGivenName", "systemFamilyName"), ("profileGivenName", "profileFamilyName")]
-    whole = [" ".join(filter(None, (_text(_part(contact, "nickname"), key) for key in pair))) for pair in pairs[0]]
-    whole += [" ".join(filter(None, (_text(contact, key) for key in pair))) for pair in pairs[1]]
+    if isinstance(recipient.get("group"), dict):
+        return f"group:{_text(_part(_part(recipient['group'], 'snapshot'), 'title'), 'title') or 'unnamed'}"
+    contact = _part(recipient, "contact")
+    written = (
+        (_part(contact, "nickname"), "given", "family"),
+        (contact, "systemGivenName", "systemFamilyName"),
+        (contact, "profileGivenName", "profileFamilyName"),
+        (contact, "username"),
+    )
     number = _id(contact.get("e164"))
-    return next(filter(None, [*whole, _text(contact, "username"), f"+{number.lstrip('+')}" if number else ""]), "")
+    names = [joined(*(_text(record, key) for key in keys)) for record, *keys in written]
+    return next(filter(None, names), f"+{number.lstrip('+')}" if number else "")
 
 
 def _part(record: dict, key: str) -> dict:

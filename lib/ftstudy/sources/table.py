@@ -6,6 +6,7 @@ sender, timestamp, text. Optional: is_owner, is_group, kind, message_id, reply_t
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -55,7 +56,7 @@ def read(file: str | Path, me=(), time_zone: str = "UTC") -> pandas.DataFrame:
 def _rows(
     found: Iterator[dict], file: Path, mine: set, time_zone, groups: dict, skipped: dict, notes: list
 ) -> Iterator[dict]:
-    taken, counts, how = {}, {}, {}
+    taken, counts, how = {}, Counter(), Counter()
     for record in found:
         conversation, sender = _word(record["conversation"]), _word(record["sender"])
         text = "" if record["text"] is None else record["text"]
@@ -76,13 +77,13 @@ def _rows(
                 f"{shown(file)} has an ambiguous date, {ambiguous[0].strip()!r}: it does not say which number is the "
                 "month. Write timestamps as 2024-02-20 17:03 (ISO 8601) or as Unix time."
             )
-        how[taken_as] = how.get(taken_as, 0) + 1
+        how[taken_as] += 1
         group = groups.setdefault(conversation, {"stated": None, "others": set()})
         if is_group is not None:
             group["stated"] = bool(group["stated"]) or is_group
         if not is_owner:
             group["others"].add(sender)
-        counts[conversation] = counts.get(conversation, 0) + 1
+        counts[conversation] += 1
         number = _word(record.get("message_id")) or f"{conversation}#{counts[conversation]}"
         if taken.setdefault(number, conversation) != conversation:  # ids that start again in each conversation
             number = f"{conversation}/{number}"

@@ -87,10 +87,14 @@ def _adapts(base: Path, folder: Path, tensors: dict[str, mx.array]) -> dict:
     else:
         kind = config.get("fine_tune_type", "lora")
         scales = set() if kind == "full" else {(config.get("lora_parameters") or {}).get("scale")}
-    ranks = {value.shape[-1] if value.ndim == 2 else value.shape[-2] for name, value in tensors.items() if _is_a(name)}
+    ranks = {
+        value.shape[-1] if value.ndim == 2 else value.shape[-2]
+        for name, value in tensors.items()
+        if name.endswith(".lora_a")
+    }
     return {
         "kind": kind,
-        "modules": sorted({name.partition("layers.")[2].partition(".")[2] or name for name in modules}),
+        "modules": adapters.inside_layers(modules),
         "layers": sorted({row["layer"] for row in rows if row["layer"] is not None}),
         "rank": sorted(ranks),
         "scale": sorted(scales - {None}),
@@ -98,7 +102,3 @@ def _adapts(base: Path, folder: Path, tensors: dict[str, mx.array]) -> dict:
         "zero": [name for name, value in tensors.items() if not mx.any(value != 0).item()],
         "by_layer": updates.by_layer(rows),
     }
-
-
-def _is_a(name: str) -> bool:
-    return name.endswith(".lora_a")
