@@ -96,9 +96,3 @@ def ticking(describe: Callable[[float], str], every: float = EVERY) -> Iterator[
         finally:
             ended.set()
             ticker.join()
-
-
-@contextmanager
-def unwatched(iterations: int) -> Iterator[Callable[[dict], None]]:
-    """Shows nothing of a training run; `report.live_training.watching` shows it."""
-    yield lambda row: None

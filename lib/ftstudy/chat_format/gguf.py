@@ -33,7 +33,10 @@ def is_gguf(path: Path) -> bool:
 def read(path: Path) -> dict:
     """Metadata key -> value: numbers, texts and lists of them. StudyError: not a whole GGUF of version 2 or 3."""
     try:
-        with opened(path) as file, mmap.mmap(file.fileno(), min(_size(file), MOST), access=mmap.ACCESS_READ) as content:
+        with (
+            opened(path) as file,
+            mmap.mmap(file.fileno(), min(os.fstat(file.fileno()).st_size, MOST), access=mmap.ACCESS_READ) as content,
+        ):
             magic, version, _, count = struct.unpack_from("<4sIQQ", content)
             if magic != MAGIC or version not in (2, 3):
                 raise ValueError(f"it is of version {version}, and only 2 and 3 are read")
@@ -50,10 +53,6 @@ def read(path: Path) -> dict:
             f"{shown(path)} is not a readable GGUF file ({getattr(error, 'strerror', None) or error}). Copy or convert it "
             "again."
         ) from error
-
-
-def _size(file) -> int:
-    return os.fstat(file.fileno()).st_size
 
 
 def _value(content: mmap.mmap, at: int, kind: int):

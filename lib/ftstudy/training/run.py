@@ -23,7 +23,6 @@ from ..files.folders import close_folder, ignore, new_folder
 from ..files.foreign import refuse_link
 from ..models import adapters, base_models
 from ..paths import absolute, check_names, shown
-from ..progress import unwatched
 from . import batches, loop, methods, state
 from .loss import arrange, evaluate, loss_function
 
@@ -55,7 +54,7 @@ def check_audit(inputs: audit.RunInputs, force: bool = False) -> list[str]:
 def train(
     inputs: audit.RunInputs,
     metrics_file: Path,
-    watching: Callable = unwatched,
+    watching: Callable | None = None,
     shared: HiddenStates | None = None,
 ) -> dict:
     """Train as the config says, and return the result, one entry of training.json.
@@ -107,6 +106,7 @@ def _train(inputs: audit.RunInputs, folder: Path, target: Path, metrics_file: Pa
     config = inputs.config
     model, tokenizer = base_models.load(config["model"])
     parameters, run = _size(model.parameters()), run_id(inputs)
+    unfinished = target / "unfinished"
     with new_folder(target) as new:
         paths = {"model": config["model"], "data": config["data"], "adapter_path": shown(target)}
         written = {**config, **paths, "train": True, adapters.RUN: run}
@@ -116,7 +116,6 @@ def _train(inputs: audit.RunInputs, folder: Path, target: Path, metrics_file: Pa
         try:
             with blas.share_threads(config["batch_size"]):
                 optimizer, as_adapter = methods.prepare(model, config)
-                unfinished = target / "unfinished"
                 progress = _run_loop(
                     inputs, model, tokenizer, optimizer, unfinished, run, metrics_file, watching, shared
                 )
@@ -126,14 +125,14 @@ def _train(inputs: audit.RunInputs, folder: Path, target: Path, metrics_file: Pa
                 f"`make audit CONFIG={config['config']}` says how to fix it."
             ) from error
         if progress["best"] is None:
-            state.clear(target / "unfinished")
+            state.clear(unfinished)
             raise StudyError(
                 f"The loss of {config['config']} is not a number, so there is no adapter to keep "
                 f"({progress['stopped']}). Lower learning_rate, or look for rows without a reply with "
                 f"`make audit CONFIG={config['config']}`."
             )
         if is_main_process():
-            best = state.best_weights(target / "unfinished", progress)
+            best = state.best_weights(unfinished, progress)
             tensors, lora_parameters = as_adapter(best, written["lora_parameters"])
             # Weights and config carry the run's id, which shows when they come from different runs.
             save_config(written | {"lora_parameters": lora_parameters}, new / "adapter_config.json")
@@ -142,7 +141,7 @@ def _train(inputs: audit.RunInputs, folder: Path, target: Path, metrics_file: Pa
                 contract_writer.write(inputs, [], new)
             write_jsonl(metrics_file, progress["curve"])  # before the state goes, in case there is no room for it
             move_files(new, target)
-            state.clear(target / "unfinished")
+            state.clear(unfinished)
     examples = len(inputs.splits["train"].rows)
     return {
         "config": config["config"],
@@ -177,9 +176,11 @@ def _run_loop(
     prefix = reply_logits.shared_prefix(model, sharing, config["batch_size"])
     frozen = shared and frozen_layers.below(model, shared, data.sample(), prefix, trained=True)
     nats = reply_logits.nats_function(model, prefix, frozen=frozen)
-    watching = watching if is_main_process() else unwatched
-    writing = growing(metrics_file) if is_main_process() else nullcontext(lambda row: None)
-    with watching(config["iters"]) as watch, writing as write:
+    nobody, is_main = nullcontext(lambda row: None), is_main_process()
+    with (
+        watching(config["iters"]) if watching and is_main else nobody as watch,
+        growing(metrics_file) if is_main else nobody as write,
+    ):
         return loop.train(
             model,
             optimizer,
