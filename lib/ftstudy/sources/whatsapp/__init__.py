@@ -64,16 +64,21 @@ def read(file: Path, me: tuple = (), date_order: str = "", time_zone: str = "UTC
     zone, skipped = exports.zone(time_zone), {}
     notes = [f"WhatsApp writes local times without a zone; they were read as {time_zone} (ZONE=…)."]
     files = archives.files(file)
+    forced = wanted if by_hand or len(files) == 1 else ""
     hints, chats, open_ = dates.Hints(wanted, {}), {}, []
+
+    def chat_in(one: Path) -> Chat | None:
+        return _chat(one, me, by_hand, forced, hints, zone, skipped, notes)
+
     # The files that settle their own order come first: they settle that of the others.
     for one in files:
         try:
-            chats[one] = _chat(one, me, by_hand, hints, len(files) == 1, zone, skipped, notes)
+            chats[one] = chat_in(one)
         except dates.Ambiguous:
             open_.append(one)
     for chat in filter(None, chats.values()):
         hints.others.setdefault(chat.style, Counter())[chat.order] += 1
-    chats |= {one: _chat(one, me, by_hand, hints, len(files) == 1, zone, skipped, notes) for one in open_}
+    chats |= {one: chat_in(one) for one in open_}
     found = [chat for one in files if (chat := chats[one])]
     if not found:
         raise _no_chat(file, files)
@@ -93,7 +98,7 @@ def _no_chat(file: Path, files: list[Path]) -> StudyError:
     )
 
 
-def _chat(file: Path, me, by_hand, hints, is_only_file, zone, skipped: dict, notes: list) -> Chat | None:
+def _chat(file: Path, me, by_hand, forced: str, hints, zone, skipped: dict, notes: list) -> Chat | None:
     """The chat in one export; None if no line starts a message."""
     text, title = archives.text_of(file)
     starts = find_headers(file, text, notes, by_hand)
@@ -102,11 +107,9 @@ def _chat(file: Path, me, by_hand, hints, is_only_file, zone, skipped: dict, not
         return None
     ends = [header.start for header in starts[1:]] + [len(text)]
     bodies = [text[header.end : end].removesuffix("\n") for header, end in zip(starts, ends)]
-    if by_hand or (hints.wanted and is_only_file):
-        order = hints.wanted
-        dates.check_order(file, text, starts, order)
-    else:
-        order = dates.order_of(file, starts, hints, lambda: language_of(file.name, bodies), notes)
+    if forced:
+        dates.check_order(file, text, starts, forced)
+    order = forced or dates.order_of(file, starts, hints, lambda: language_of(file.name, bodies), notes)
     dates.note_calendar(file, starts, order, notes)
     for line in text[: starts[0].start].split("\n"):
         if line.strip():
