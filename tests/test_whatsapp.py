@@ -528,9 +528,9 @@ def test_chat_with_only_the_owner_is_named_after_file(read):
 def test_folder_of_exports(folder):
     write(folder / "WhatsApp Chat with Anna.txt", f"{ANDROID}Sam: a")
     zipped(folder / "WhatsApp Chat - Ben.zip", {"_chat.txt": f"{IPHONE}Ben: b"})
-    write(folder / "WhatsApp Chat - Cid" / "_chat.txt", f"{IPHONE}Cid: c")
-    write(folder / "WhatsApp Chat with Dan" / "WhatsApp Chat with Dan.txt", f"{ANDROID}Dan: d")
-    write(folder / "WhatsApp Chat with Dan" / "notes.txt", f"{ANDROID}Zoe: a chat that Dan sent")
+    write(folder / "2023" / "WhatsApp Chat with Cid.txt", f"{IPHONE}Cid: c")
+    write(folder / "Dan" / "Dan.txt", f"{ANDROID}Dan: d")
+    write(folder / "Dan" / "notes.txt", f"{ANDROID}Zoe: a chat that Dan sent")
     write(folder / "2024" / "WhatsApp Chat - Eve" / "_chat.txt", f"{IPHONE}Eve: e")
     zipped(folder / "chat-of-fay", {"_chat.txt": f"{IPHONE}Fay: f"})
     zipped(folder / "essay.docx", {"[Content_Types].xml": "<a/>", "notes.txt": f"{ANDROID}Zoe: not looked at"})
@@ -702,7 +702,7 @@ def test_android_zip_gives_chat_name(folder, name):
     ],
 )
 def test_which_text_in_a_zip_is_the_chat(folder, name, others):
-    file = zipped(folder / "WhatsApp Chat with Anna.zip", {name: lines(f"{ANDROID}Anna: hi")} | others)
+    file = zipped(folder / "WhatsApp Chat with Anna.zip", others | {name: lines(f"{ANDROID}Anna: hi")})
     assert texts(whatsapp.read(file)) == ["hi"]
 
 
