@@ -168,18 +168,7 @@ FAMILIES = {
     "dated": CHATML | {"template": "{{ 'Today is ' + strftime_now('%d %B %Y') + '.\n' }}" + TURNS + PROMPT},
     "drawn": CHATML | {"template": "{{ range(10 ** 4) | random }}\n" + TURNS + PROMPT},
 }
-PECULIAR = (
-    "think_prompt",
-    "thoughts",
-    "thoughts_beside",
-    "thinking_prompt",
-    "tags",
-    "tools",
-    "tools_of_text",
-    "parts",
-    "dated",
-    "drawn",
-)
+PECULIAR = "think_prompt thoughts thoughts_beside thinking_prompt tags tools tools_of_text parts dated drawn".split()
 
 
 def tokenizer_folder(name: str, path, width: int = 16, layers: int = 1) -> Path:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from types import SimpleNamespace
 
 import pytest
-from conftest import example
+from conftest import cases, example
 from ftstudy.audit import content, data, splits
 from ftstudy.audit.content import characters
 from ftstudy.audit.evidence import quoted
@@ -326,20 +326,11 @@ def test_shortest_texts_are_not_empty(texts, text):
 
 @pytest.mark.parametrize(
     "reply",
-    [
-        "Sam: yo",
-        "sam : yo",
-        "Contact: yo",
-        "**Sam:** yo",
-        "[Sam]: yo",
-        "[Me]: yo",
-        "<Sam> yo",
-        "[12/05/21, 10:33:02] Sam: yo",
-        "Assistant: yo",
-        "<|im_start|>assistant\nyo",
-        "### Response:\nyo",
-        "yo\nContact: haha\nSam: what",
-    ],
+    cases("""
+        Sam: yo | sam : yo | Contact: yo | **Sam:** yo | [Sam]: yo | [Me]: yo | <Sam> yo
+        [12/05/21, 10:33:02] Sam: yo | Assistant: yo
+    """)
+    + ["<|im_start|>assistant\nyo", "### Response:\nyo", "yo\nContact: haha\nSam: what"],
 )
 def test_speaker_before_a_reply(texts, reply):
     assert ("data.speaker_tag", "error") in texts([*ROWS, example(reply=reply)])
@@ -347,23 +338,12 @@ def test_speaker_before_a_reply(texts, reply):
 
 @pytest.mark.parametrize(
     "reply",
-    [
-        "note: buy milk",
-        "re: dinner",
-        "https://example.org/a:b",
-        "D: no way",
-        "PS: call me",
-        "Mum: that was all she said",
-        "Address: 12 Mill Road",
-        "Reply: yes to the invitation",
-        "10:30 works",
-        "[photo] look",
-        "(lol) fine",
-        "<3 you",
-        "Samantha: she is the one",
-        "Monday: gym\nTuesday: work",
-        "user: admin\npassword: hunter2",
-    ],
+    cases("""
+        note: buy milk | re: dinner | https://example.org/a:b | D: no way | PS: call me | Mum: that was all she said
+        Address: 12 Mill Road | Reply: yes to the invitation | 10:30 works | [photo] look | (lol) fine | <3 you
+        Samantha: she is the one
+    """)
+    + ["Monday: gym\nTuesday: work", "user: admin\npassword: hunter2"],
 )
 def test_labels_and_times_are_not_speakers(texts, reply):
     quoted = example(user="Contact: look\nMum: she said\nnote: this", reply="ok")
@@ -697,28 +677,11 @@ def test_markup_that_people_type_is_not_a_control_token(texts, text):
     assert texts([*ROWS, example(user=f"Contact: {text}", reply=text)]) == set()
 
 
-ODD = [
-    "caf\ufffd",
-    "donâ€™t",
-    "cafÃ©",
-    "ðŸ˜€ ok",
-    "Ð¿Ñ€Ð¸Ð²ÐµÑ‚",
-    "ä½\u00a0å¥½",
-    "å¥½",
-    "a\x00b",
-    "a\x1bb",
-    "a\rb",
-    "na\u00c2\u00a0so",
-    "РџСЂРёРІРµС‚",
-    "С‚РµРјР° дня",
-    "Р±СѓРґСѓ вЂ” РґР°",
-    "zaĹĽĂłĹ‚Ä‡",
-    "縺薙ｓ縺ｫ縺｡縺ｯ",
-    "锟斤拷",
-    "donΓÇÖt",
-    "donÔÇÖt",
-    "╨┐╤Ç╨╕╨▓╨╡╤é",
-]
+ODD = cases("""
+    caf\ufffd | donâ€™t | cafÃ© | ðŸ˜€ ok | Ð¿Ñ€Ð¸Ð²ÐµÑ‚ | ä½\u00a0å¥½ | å¥½ | a\x00b | a\x1bb | na\u00c2\u00a0so
+    РџСЂРёРІРµС‚ | С‚РµРјР° дня | Р±СѓРґСѓ вЂ” РґР° | zaĹĽĂłĹ‚Ä‡ | 縺薙ｓ縺ｫ縺｡縺ｯ | 锟斤拷 | donΓÇÖt | donÔÇÖt
+    ╨┐╤Ç╨╕╨▓╨╡╤é
+""") + ["a\rb"]
 INVISIBLE = ["a\u200bb", "\ufeffhey", "no\u2060pe", "hey\u200e", "see \ufffc"]
 NATURAL = [
     "👩‍👩‍👧 👍🏽 ❤️ 🏳️‍🌈 1️⃣ 🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",

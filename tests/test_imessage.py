@@ -179,31 +179,14 @@ def test_tapbacks_and_stickers_of_both_sides(read, number, sender):
 
 @pytest.mark.parametrize(
     "text",
-    [
-        "Liked “see you at 8”",
-        "Loved “two\nlines”",
-        'Laughed at "ok"',
-        "Emphasized “hm”",
-        "Questioned “what”",
-        "Disliked “no”",
-        "Loved an image",
-        "Liked 2 photos",
-        "Removed a heart from “hi”",
-        "Removed 😂 from “hi”",
-        "Reacted 😂 to “hi”",
-        "Reacted ❤️ to “a b”",
-        "A aimé « oui »",
-        "A adoré «\u00a0à demain\u00a0»",
-        "N’a pas aimé « bof »",
-        "A réagi 😂 à « oui »",
-        "Gefällt „bis morgen“",
-        "Lacht über „ok“",
-        "Le gustó “mañana”",
-        "Le encantó “sí”",
-        "Gostou de “sim”",
-        "Riu de “kkk”",
-        "Ha adorato “ciao”",
-    ],
+    cases("""
+        Liked “see you at 8” | Laughed at "ok" | Emphasized “hm” | Questioned “what” | Disliked “no”
+        Loved an image | Liked 2 photos | Removed a heart from “hi” | Removed 😂 from “hi” | Reacted 😂 to “hi”
+        Reacted ❤️ to “a b” | A aimé « oui » | A adoré «\u00a0à demain\u00a0» | N’a pas aimé « bof »
+        A réagi 😂 à « oui » | Gefällt „bis morgen“ | Lacht über „ok“ | Le gustó “mañana” | Le encantó “sí”
+        Gostou de “sim” | Riu de “kkk” | Ha adorato “ciao”
+    """)
+    + ["Loved “two\nlines”"],
 )
 def test_sms_reactions_are_tapbacks(read, text):
     assert kinds(read(message(text, columns={"service": "SMS"}))) == ["tapback"]

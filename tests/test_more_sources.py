@@ -145,15 +145,7 @@ def test_any_json_lines_give_a_table_or_a_study_error(signal, lines):
     table_or_study_error(lambda: signal(*lines))
 
 
-ITEM_KEYS = [
-    "chatId",
-    "authorId",
-    "dateSent",
-    "standardMessage",
-    "updateMessage",
-    "outgoing",
-    "directStoryReplyMessage",
-]
+ITEM_KEYS = "chatId authorId dateSent standardMessage updateMessage outgoing directStoryReplyMessage".split()
 
 
 @FREE

@@ -7,6 +7,7 @@ from html import unescape
 from html.parser import HTMLParser
 
 import pytest
+from conftest import cases
 from ftstudy import diagnosis
 from ftstudy.diagnosis import evidence
 from ftstudy.errors import StudyError
@@ -413,22 +414,10 @@ def with_hostile_texts(value):
     return f"{value} {HOSTILE}" if isinstance(value, str) and value not in STAY else value
 
 
-STAY = (
-    "cut",
-    "loops",
-    "prompt",
-    "reply",
-    "base",
-    "tuned",
-    "aligned",
-    "historical",
-    "aligned, 4 examples",
-    "my",
-    "my.yaml",
-    "test",
-    "train",
-    "messages",
-)
+STAY = cases("""
+    cut | loops | prompt | reply | base | tuned | aligned | historical | aligned, 4 examples | my | my.yaml | test
+    train | messages
+""")
 
 
 @pytest.mark.parametrize("share", [False, True])

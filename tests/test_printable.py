@@ -7,7 +7,7 @@ import sys
 import unicodedata
 
 import pytest
-from conftest import example
+from conftest import cases, example
 from ftstudy import paths, printable, progress
 from ftstudy.errors import StudyError
 from ftstudy.report import charts, page, render
@@ -28,25 +28,10 @@ NASTY = {
     "tags": "Ann\U000e0041\U000e007f",
     "markup": "<img src=x onerror=alert(1)>Ann{{ 7 * 7 }}</bdi>",
 }
-FINE = [
-    "Ann",
-    "Zoë",
-    "zoe\u0308",
-    "Ольга",
-    "小明",
-    "سارا",
-    "می\u200cخواهم",
-    "नमस्ते",
-    "क्\u200dष",
-    "👩\u200d👩\u200d👧",
-    "❤️",
-    "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
-    "🇩🇪",
-    "a\u00a0b",
-    "สมชาย",
-    "\u0301",
-    "£5–€7",
-]
+FINE = cases("""
+    Ann | Zoë | zoe\u0308 | Ольга | 小明 | سارا | می\u200cخواهم | नमस्ते | क्\u200dष | 👩\u200d👩\u200d👧 | ❤️
+    🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f | 🇩🇪 | a\u00a0b | สมชาย | \u0301 | £5–€7
+""")
 
 
 def acts(text):

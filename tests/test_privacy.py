@@ -301,22 +301,14 @@ def test_is_not_link_only(text):
 
 @pytest.mark.parametrize(
     "text",
-    [
-        "Your verification code is 123456",
-        "G-482913 is your Google code",
-        "123-456 is your WhatsApp code",
-        "Your Uber code is 1234. Never share it.",
-        "Use 482913 as your login code",
-        "<#> 123456 is your code\nabcDEF12345",
-        "Dein Bestätigungscode lautet 123456",
-        "123456 ist dein Instagram-Code",
-        "Votre code de vérification est 123456",
-        "Votre code est 1234",
-        "Tu código de verificación es 123456",
-        "123456 es tu código de Uber",
-        "Il tuo codice di verifica è 123456",
-        "Seu código de verificação é 123456",
-    ],
+    cases("""
+        Your verification code is 123456 | G-482913 is your Google code | 123-456 is your WhatsApp code
+        Your Uber code is 1234. Never share it. | Use 482913 as your login code
+        Dein Bestätigungscode lautet 123456 | 123456 ist dein Instagram-Code | Votre code de vérification est 123456
+        Votre code est 1234 | Tu código de verificación es 123456 | 123456 es tu código de Uber
+        Il tuo codice di verifica è 123456 | Seu código de verificação é 123456
+    """)
+    + ["<#> 123456 is your code\nabcDEF12345"],
 )
 def test_is_code_message(text):
     assert privacy.is_code_message(text) and privacy.is_code_message(masked(text))
