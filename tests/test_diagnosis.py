@@ -62,10 +62,7 @@ def results_of_a_healthy_run():
                     "learning_rate": 1e-4,
                     "diverged": False,
                     "stopped": None,
-                    "curve": [
-                        {"iteration": at, "validation_loss": loss}
-                        for at, loss in ((0, 4.0), (250, 3.4), (500, 3.21), (750, 3.2), (1000, 3.2))
-                    ],
+                    "curve": curve((0, 4.0), (250, 3.4), (500, 3.21), (750, 3.2), (1000, 3.2)),
                 }
             ]
         },
@@ -96,6 +93,24 @@ def trained(results):
 def tuned(results, part):
     rows = results["comparison"]["generated"]["arms"] if part == "writes" else results["comparison"]["arms"]
     return next(row for row in rows if row["model"] == "tuned")
+
+
+def to_base(results, *nats, **more):
+    """Change how the tuned model compares with its base."""
+    results["comparison"]["differences"][0] = difference("tuned, aligned", "base, aligned", *nats, **more)
+
+
+def ask_otherwise(results, nats=-0.4):
+    """The app has a prompt of its own, under which the tuned model compares with its base by `nats`."""
+    compared = results["comparison"]
+    compared["app"] = "mine"
+    compared["differences"].append(difference("tuned, mine", "base, mine", nats))
+    compared["arms"].append(tuned(results, "arm") | {"format": "mine"})
+
+
+def lose_by_fusing(results, nats):
+    results["comparison"]["fusing"] = {"aligned": {"lost": 2 * nats, "interval": [0.2, 0.8], "verdict": "worse"}}
+    results["comparison"]["differences"].append(difference("fused, aligned", "tuned, aligned", nats))
 
 
 def curve(*losses):
@@ -139,7 +154,7 @@ def spoil_style(results):
 
 
 def spoil_likelihood(results):
-    results["comparison"]["differences"][0] = difference("tuned, aligned", "base, aligned", 0.2)
+    to_base(results, 0.2)
 
 
 def spoil_examples(results):
@@ -200,7 +215,7 @@ def test_the_headline_says_why_it_is_not_usable(healthy, step):
 
 
 def test_a_model_that_got_worse_is_called_that_whatever_else_is_wrong(healthy):
-    healthy["comparison"]["differences"][0] = difference("tuned, aligned", "base, aligned", 0.0, 0.01)
+    to_base(healthy, 0.0, 0.01)
     assert diagnosis.diagnose(healthy)["verdict"]["headline"] == "Not usable yet: it is no better than its base"
     spoil_likelihood(healthy)
     spoil_end(healthy)
@@ -240,36 +255,23 @@ def test_one_in_ten_unsound_replies_is_too_many_whatever_their_fault(healthy):
 
 
 def test_what_cannot_be_told_is_neither_usable_nor_not(healthy):
-    healthy["comparison"]["differences"][0] = difference(
-        "tuned, aligned",
-        "base, aligned",
-        -0.05,
-        0.2,
-        needed=[{"nats": 0.05, "replies": 900, "conversations": 120}],
-    )
+    to_base(healthy, -0.05, 0.2, needed=[{"nats": 0.05, "replies": 900, "conversations": 120}])
     found = diagnosis.diagnose(healthy)
     assert (found["verdict"]["usable"], found["verdict"]["step"]) == (None, "likelier")
     assert "900 replies from 120 conversations" in found["verdict"]["sentence"]
 
 
-def test_no_difference_at_all_is_a_failure_not_a_doubt(healthy):
-    healthy["comparison"]["differences"][0] = difference("tuned, aligned", "base, aligned", 0.0, 0.01)
-    assert diagnosis.diagnose(healthy)["verdict"]["usable"] is False
-
-
-@pytest.mark.parametrize("width, usable", [(0.019, False), (0.021, None)])
+@pytest.mark.parametrize("width, usable", [(0.01, False), (0.019, False), (0.021, None)])
 def test_less_than_a_fiftieth_of_a_nat_is_no_difference(healthy, width, usable):
-    healthy["comparison"]["differences"][0] = difference("tuned, aligned", "base, aligned", 0.0, width)
+    to_base(healthy, 0.0, width)
     assert diagnosis.diagnose(healthy)["verdict"]["usable"] is usable
 
 
 def test_replies_are_judged_as_the_app_asks_for_them(healthy):
-    compared = healthy["comparison"]
-    compared["app"] = "mine"
-    compared["formats"].append({"name": "mine", "shots": 0})
-    compared["differences"].append(difference("tuned, mine", "base, mine", -0.4))
-    compared["arms"].append(tuned(healthy, "arm") | {"format": "mine"})
-    compared["generated"]["arms"].append(tuned(healthy, "writes") | {"format": "mine", "end_of_turn_rate": 0.1})
+    ask_otherwise(healthy)
+    healthy["comparison"]["formats"].append({"name": "mine", "shots": 0})
+    written = healthy["comparison"]["generated"]["arms"]
+    written.append(tuned(healthy, "writes") | {"format": "mine", "end_of_turn_rate": 0.1})
     assert diagnosis.diagnose(healthy)["verdict"]["step"] == "replies_end"
 
 
@@ -294,13 +296,10 @@ def test_replies_that_do_not_end_because_no_end_was_trained_are_said_to(healthy)
 
 def test_causes_are_ordered_void_measured_known_slight_notes(healthy):
     spoil_end(healthy)
-    trained(healthy).update(iterations=100, epochs=0.2)
-    trained(healthy)["curve"] = [{"iteration": at, "validation_loss": 4.0 - at / 500} for at in (0, 50, 100)]
+    trained(healthy).update(iterations=100, epochs=0.2, curve=curve((0, 4.0), (50, 3.9), (100, 3.8)))
     share = {"interval": [0.01, 0.05], "verdict": "worse", "nats_per_reply_token": 0.03}
     none = {"interval": [-0.02, 0.03], "verdict": "not distinguishable", "nats_per_reply_token": 0.005}
-    healthy["comparison"]["app"] = "mine"
-    healthy["comparison"]["differences"].append(difference("tuned, mine", "base, mine", -0.4))
-    healthy["comparison"]["arms"].append(tuned(healthy, "arm") | {"format": "mine"})
+    ask_otherwise(healthy)
     shares = [{"fault": "user"} | share, {"fault": "system"} | none]
     healthy["comparison"]["attribution"] = {"tuned": {"shares": shares}}
     healthy["format_audit"]["own_findings"] = [
@@ -357,14 +356,13 @@ def test_a_symptom_without_a_cost_adds_nothing_to_what_its_cause_costs(healthy):
     assert (cause["id"], cause["kind"], cause["cost"]) == ("end_untrained", "known", None)
     healthy["format_audit"]["own_findings"] = []
     trained(healthy).update(iterations=100, epochs=0.2, curve=curve((0, 4.0), (50, 3.9), (100, 3.8)))
-    healthy["comparison"]["fusing"] = {"aligned": {"lost": 0.4, "interval": [0.2, 0.6], "verdict": "worse"}}
-    healthy["comparison"]["differences"].append(difference("fused, aligned", "tuned, aligned", 0.2))
+    lose_by_fusing(healthy, 0.2)
     assert ids(diagnosis.diagnose(healthy)) == ["fusing", "under_trained", "replies_loop"]
 
 
 @pytest.mark.parametrize("nats, found", [(-0.03, ["base_as_good"]), (-0.05, [])])
 def test_a_base_less_than_a_twentieth_of_a_nat_behind_is_as_good(healthy, nats, found):
-    healthy["comparison"]["differences"][0] = difference("tuned, aligned", "base, aligned", nats, 0.01)
+    to_base(healthy, nats, 0.01)
     assert ids(diagnosis.diagnose(healthy)) == found
 
 
@@ -437,8 +435,7 @@ def test_a_model_that_got_worse_without_a_known_reason_is_a_cause_of_its_own(hea
 @pytest.mark.parametrize("verdict, share", [("better", 0.4), ("not distinguishable", None)])
 def test_a_cost_is_a_share_of_what_training_gained_if_it_gained(healthy, verdict, share):
     healthy["comparison"]["differences"][0]["verdict"] = verdict
-    healthy["comparison"]["fusing"] = {"aligned": {"lost": 0.4, "interval": [0.2, 0.6], "verdict": "worse"}}
-    healthy["comparison"]["differences"].append(difference("fused, aligned", "tuned, aligned", 0.2))
+    lose_by_fusing(healthy, 0.2)
     (fusing,) = (one for one in diagnosis.diagnose(healthy)["causes"] if one["id"] == "fusing")
     assert fusing["cost"]["share_of_gain"] == share
 
@@ -476,7 +473,7 @@ def test_a_training_that_diverged_says_where(healthy):
 
 def test_a_loss_that_rises_means_a_learning_rate_too_high(healthy):
     spoil_likelihood(healthy)
-    trained(healthy)["curve"] = [{"iteration": at, "validation_loss": 4.0 + at / 500} for at in (0, 500, 1000)]
+    trained(healthy)["curve"] = curve((0, 4.0), (500, 5.0), (1000, 6.0))
     found = diagnosis.diagnose(healthy)
     assert ids(found) == ["learning_rate"]
     assert found["causes"][0]["apply"] == "ftstudy fix my.yaml --out fixed"
@@ -492,13 +489,17 @@ def test_two_losses_are_enough_to_see_that_it_rose(healthy, last, found):
 
 
 def test_a_base_that_is_as_good_is_said_only_where_training_had_its_chance(healthy):
-    healthy["comparison"]["differences"][0] = difference("tuned, aligned", "base, aligned", -0.005, 0.01)
-    trained(healthy)["curve"] = [{"iteration": at, "validation_loss": 3.2} for at in (0, 500, 1000)]
+    to_base(healthy, -0.005, 0.01)
+    trained(healthy)["curve"] = curve((0, 3.2), (500, 3.2), (1000, 3.2))
     found = diagnosis.diagnose(healthy)
     assert ids(found) == ["base_as_good"]
     assert found["causes"][0]["evidence"][1] == "validation loss: 3.200 before training, 3.200 after"
-    trained(healthy).update(iterations=3, epochs=0.01, curve=[])
+    trained(healthy)["curve"] = []  # an adapter without a log
+    assert ids(diagnosis.diagnose(healthy)) == ["base_as_good"]
+    trained(healthy).update(iterations=3, epochs=0.01)
     assert ids(diagnosis.diagnose(healthy)) == ["under_trained"]
+    healthy["training"] = None
+    assert ids(diagnosis.diagnose(healthy)) == []
 
 
 def test_a_better_checkpoint_is_named_with_the_command_that_takes_it(healthy):
@@ -516,8 +517,7 @@ def test_a_better_checkpoint_is_named_with_the_command_that_takes_it(healthy):
 
 def test_what_fusing_lost_is_one_cause_with_the_audits_finding(healthy):
     healthy["format_audit"]["own_findings"] = [finding("fused.update", "warning", "56% of the update")]
-    healthy["comparison"]["fusing"] = {"aligned": {"lost": 0.6, "interval": [0.4, 0.8], "verdict": "worse"}}
-    healthy["comparison"]["differences"].append(difference("fused, aligned", "tuned, aligned", 0.3))
+    lose_by_fusing(healthy, 0.3)
     found = diagnosis.diagnose(healthy)
     assert ids(found) == ["fusing"] and found["causes"][0]["cost"]["nats"] == 0.3
     assert found["causes"][0]["checks"] == ["fused.update"]
@@ -546,13 +546,8 @@ def test_forgetting_and_giving_away_are_causes(healthy):
 
 
 def test_an_app_whose_prompt_cannot_be_taken_apart_is_one_cause(healthy):
-    compared = healthy["comparison"]
-    compared["app"] = "mine"
-    compared["differences"] += [
-        difference("tuned, mine", "base, mine", -0.3),
-        difference("tuned, mine", "tuned, aligned", 0.2),
-    ]
-    compared["arms"].append(tuned(healthy, "arm") | {"format": "mine"})
+    ask_otherwise(healthy, -0.3)
+    healthy["comparison"]["differences"].append(difference("tuned, mine", "tuned, aligned", 0.2))
     healthy["format_audit"]["own_findings"] = [finding("parity.user_wrapper"), finding("parity.role_header")]
     found = diagnosis.diagnose(healthy)
     assert ids(found) == ["prompt"] and found["causes"][0]["checks"] == ["parity.user_wrapper", "parity.role_header"]
@@ -562,12 +557,9 @@ def test_an_app_whose_prompt_cannot_be_taken_apart_is_one_cause(healthy):
 def test_of_two_faults_with_one_cause_the_one_with_a_cost_counts(healthy, order):
     costs = {"interval": [0.05, 0.15], "verdict": "worse", "nats_per_reply_token": 0.1}
     none = {"interval": [-0.02, 0.03], "verdict": "not distinguishable", "nats_per_reply_token": 0.005}
-    compared = healthy["comparison"]
-    compared["app"] = "mine"
-    compared["differences"].append(difference("tuned, mine", "base, mine", -0.4))
-    compared["arms"].append(tuned(healthy, "arm") | {"format": "mine"})
+    ask_otherwise(healthy)
     shares = [{"fault": "header"} | costs, {"fault": "template"} | none][::order]
-    compared["attribution"] = {"tuned": {"shares": shares}}
+    healthy["comparison"]["attribution"] = {"tuned": {"shares": shares}}
     healthy["format_audit"]["own_findings"] = [finding("parity.role_header")]
     cause = diagnosis.diagnose(healthy)["causes"][0]
     assert (cause["id"], cause["kind"], cause["cost"]["nats"]) == ("prompt: header", "measured", 0.1)
@@ -585,10 +577,20 @@ def test_each_command_is_one_that_a_shell_takes_as_meant(healthy):
     assert shlex.split(found["again"]) == ["ftstudy", "diagnose", nasty, "--adapter", "an adapter", "--run", "mine"]
 
 
-def test_what_no_repair_takes_away_is_proved_by_the_whole_study(healthy):
-    healthy["format_audit"]["own_findings"] = [finding("data.dominating_reply")]
+@pytest.mark.parametrize(
+    "check, fix, proof",
+    [
+        ("data.dominating_reply", "", "make report RUN=mine CONFIG=my.yaml 'INFERENCE=my app.yaml'"),  # no repair
+        ("data.speaker_tag", "ftstudy fix {}", "ftstudy prove {}"),
+        ("loss.on_prompt", "ftstudy fix {}", "ftstudy prove {}"),
+        ("data.bad_json", "ftstudy fix {}", "ftstudy audit --config reports/mine/fixed/config.yaml"),
+    ],
+)
+def test_commands_that_fix_a_cause_and_prove_it(healthy, check, fix, proof):
+    healthy["format_audit"] |= {"own_findings": [finding(check)], "asked_for": "my app.yaml"}
     (cause,) = diagnosis.diagnose(healthy, "mine")["causes"]
-    assert (cause["apply"], cause["prove"]) == ("", "make report RUN=mine CONFIG=my.yaml")
+    given = "my.yaml --inference 'my app.yaml' --run mine"
+    assert cause["apply"] == fix.format(given) and cause["prove"] == proof.format(given)
 
 
 def test_why_no_model_was_measured_is_the_verdict(healthy):
@@ -644,18 +646,6 @@ def test_what_the_person_does_too_is_no_fault(healthy, key):
     assert diagnosis.diagnose(healthy)["verdict"]["step"] == "replies_sound"
     healthy["comparison"]["generated"]["ceiling"] = {"measures": {key: 0.45}}
     assert diagnosis.diagnose(healthy)["verdict"]["usable"] is True
-
-
-def test_an_adapter_without_a_log_can_be_as_good_as_its_base(healthy):
-    healthy["comparison"]["differences"][0] = difference("tuned, aligned", "base, aligned", -0.005, 0.01)
-    trained(healthy)["curve"] = []
-    assert ids(diagnosis.diagnose(healthy)) == ["base_as_good"]
-
-
-def test_of_a_training_that_is_not_known_nothing_is_said(healthy):
-    healthy["comparison"]["differences"][0] = difference("tuned, aligned", "base, aligned", -0.005, 0.01)
-    healthy["training"] = None
-    assert ids(diagnosis.diagnose(healthy)) == []
 
 
 @pytest.mark.parametrize(("ratio", "name"), [(0.2, "replies_too_short"), (4.0, "replies_too_long")])
@@ -728,10 +718,7 @@ def test_a_cause_shows_three_lines_of_evidence_and_that_there_are_more_or_says_w
 
 
 def test_most_rows_unseen_is_too_short_a_training_unless_the_loss_is_flat(healthy):
-    trained(healthy).update(iterations=100, epochs=0.1)
-    trained(healthy)["curve"] = [
-        {"iteration": at, "validation_loss": loss} for at, loss in ((0, 4), (50, 3.6), (100, 3.58))
-    ]
+    trained(healthy).update(iterations=100, epochs=0.1, curve=curve((0, 4), (50, 3.6), (100, 3.58)))
     assert ids(diagnosis.diagnose(healthy)) == ["under_trained"]
     trained(healthy)["curve"][-1]["validation_loss"] = 3.6
     assert ids(diagnosis.diagnose(healthy)) == []
@@ -744,18 +731,3 @@ def test_the_command_that_repeats_a_study_is_empty_where_it_is_not_known_how_it_
     audited = {"own_findings": [], "given": given, "asked_for": "mine.yaml"}
     again = diagnosis.diagnose(nothing | {"format_audit": audited}, "mine")["again"]
     assert again == "make report RUN=mine CONFIG=my.yaml INFERENCE=mine.yaml"
-
-
-def test_a_fault_that_a_repair_takes_away_has_the_commands_to_fix_and_to_prove_it(healthy):
-    found = [finding("data.speaker_tag"), finding("loss.on_prompt", "warning")]
-    healthy["format_audit"] |= {"own_findings": found, "asked_for": "my app.yaml"}
-    for cause in diagnosis.diagnose(healthy, "mine")["causes"]:
-        assert cause["apply"] == "ftstudy fix my.yaml --inference 'my app.yaml' --run mine"
-        assert cause["prove"] == "ftstudy prove my.yaml --inference 'my app.yaml' --run mine"
-
-
-def test_what_makes_a_run_void_is_proved_fixed_by_the_audit_of_the_copy(healthy):
-    healthy["format_audit"]["own_findings"] = [finding("data.bad_json")]
-    (cause,) = diagnosis.diagnose(healthy, "mine")["causes"]
-    assert cause["apply"] == "ftstudy fix my.yaml --run mine"
-    assert cause["prove"] == "ftstudy audit --config reports/mine/fixed/config.yaml"
