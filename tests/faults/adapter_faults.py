@@ -145,41 +145,19 @@ def cases():
     damaged = written("prompt_contract.json", b"{")
     yield "prompt_contract.json damaged", CHATML, damaged, "adapter.contract", "warning"
     yield "every lora_b zero", CHATML, tensors(zeros_in("lora_b")), "adapter.zero_b", error
-    yield (
-        "another base model",
-        CHATML,
-        settings(model="mlx-community/Qwen3-0.6B-4bit"),
-        "adapter.base_model",
-        error,
-        ("adapter.config_differs",),
-    )
-    yield (
-        "another base model's folder",
-        GEMMA,
-        settings(model="/models/gemma-7b"),
-        "adapter.base_model",
-        error,
-        ("adapter.config_differs",),
-    )
+    spoil = settings(model="mlx-community/Qwen3-0.6B-4bit")
+    yield "another base model", CHATML, spoil, "adapter.base_model", error, ("adapter.config_differs",)
+    spoil = settings(model="/models/gemma-7b")
+    yield "another base model's folder", GEMMA, spoil, "adapter.base_model", error, ("adapter.config_differs",)
     for name, change in (
         ("adapters.safetensors", lambda data: data[: len(data) // 2]),
         ("adapter_config.json", lambda data: data[:40]),
     ):
         yield f"{name} cut off", CHATML, spoiled_file(name, change), "adapter.unreadable", error
-    yield (
-        "adapters.safetensors of 0 bytes",
-        GEMMA,
-        spoiled_file("adapters.safetensors", lambda _: b""),
-        "adapter.unreadable",
-        error,
-    )
+    spoil = spoiled_file("adapters.safetensors", lambda _: b"")
+    yield "adapters.safetensors of 0 bytes", GEMMA, spoil, "adapter.unreadable", error
     yield "config a day newer than the weights", CHATML, config_written_later(86_400), "adapter.config_newer", "warning"
     yield "config an hour newer than the weights", GEMMA, config_written_later(3_600), "adapter.config_newer", "warning"
     yield "trained on other data", CHATML, settings(data="data/raw_style"), "adapter.config_differs", "warning"
-    yield (
-        "trained at another rate, unmasked",
-        GEMMA,
-        settings(learning_rate=1e-5, mask_prompt=False),
-        "adapter.config_differs",
-        "warning",
-    )
+    spoil = settings(learning_rate=1e-5, mask_prompt=False)
+    yield "trained at another rate, unmasked", GEMMA, spoil, "adapter.config_differs", "warning"

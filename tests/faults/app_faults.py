@@ -1,5 +1,6 @@
 """Faults in the app's code: the family `app`. Its folder is next to the config, or a profile names its function."""
 
+from .prompt_faults import asked
 from .spoiling import PLAIN
 
 PYTHON = """\
@@ -69,15 +70,9 @@ def cases():
     yield "ChatML typed out for Llama 3", "unasked-llama3", with_app(reply__py=PYTHON), *check
     yield "roles in plain words in Swift", PLAIN, with_app(Prompt__swift=VICUNA), *check
     yield "Gemma's turns in UTF-16", "persian-gemma", wide, *check
-    typed = {"kind": "callable", "function": "faults.apps:typed_out"}
-    yield "a function that types ChatML", "turns-chatml", lambda study: study.ask(**typed), *check
+    typed = asked(kind="callable", function="faults.apps:typed_out")
+    yield "a function that types ChatML", "turns-chatml", typed, *check
     follows = tuple(
         f"parity.{of}" for of in ("role_header", "whitespace", "bos", "end_of_prompt", "system_text", "user_wrapper")
     )
-    yield (
-        "the same on Llama 3",
-        "turns-llama3",
-        lambda study: study.ask(**typed),
-        *check,
-        (*follows, "parity.earlier_replies"),
-    )
+    yield "the same on Llama 3", "turns-llama3", typed, *check, (*follows, "parity.earlier_replies")

@@ -23,6 +23,10 @@ def without(*keys, **changes):
     return lambda study: study.configure(*keys, **changes)
 
 
+def resumed_from(name):
+    return lambda study: study.configure(resume_adapter_file=str(study.folder / name))
+
+
 def pasted_article(study):
     """One message of a few thousand words stands before a reply, and the batch is one row."""
     in_text("user", lambda text: text + "\nContact: " + "and another thing about the harbour " * 300, 1)(study)
@@ -60,14 +64,8 @@ def _keys():
     named = lora(lora_dropout=0.1)
     yield "lora_parameters with lora_dropout", PLAIN, named, "config.unknown_key", "warning"
     misspelt = with_keys(optimizer="adamw", optimizer_config={"adamw": {"weight_decy": 0.1}})
-    yield (
-        "optimizer_config misspelt",
-        PLAIN,
-        misspelt,
-        "config.optimizer|config.type|config.unknown_key",
-        "error",
-        ("config.unknown_key",),
-    )
+    also = ("config.unknown_key",)
+    yield "optimizer_config misspelt", PLAIN, misspelt, "config.optimizer|config.type|config.unknown_key", "error", also
     for key, value in {
         "lora": {"rank": 16, "alpha": 32},
         "lora_config": {"r": 16},
@@ -83,23 +81,12 @@ def _keys():
     yield "settings without their optimizer", PLAIN, loose, "config.unknown_key", "warning"
     yield "trust_remote_code", PLAIN, with_keys(trust_remote_code=True), "config.dead_key", "warning"
     yield "clear_cache_threshold", "turns-gemma", with_keys(clear_cache_threshold=1000), "config.dead_key", "warning"
-    yield (
-        "lora_alpha at the top",
-        PLAIN,
-        with_keys(lora_alpha=16),
-        "config.lora_alpha|config.unknown_key",
-        "warning",
-        ("config.unknown_key",),
-    )
+    spoil = with_keys(lora_alpha=16)
+    also = ("config.unknown_key",)
+    yield "lora_alpha at the top", PLAIN, spoil, "config.lora_alpha|config.unknown_key", "warning", also
     yield "alpha beside scale", OTHERS[0], lora(alpha=16), "config.lora_alpha", "warning", ("config.unknown_key",)
-    yield (
-        "lora_alpha beside scale",
-        OTHERS[2],
-        lora(lora_alpha=32),
-        "config.lora_alpha",
-        "warning",
-        ("config.unknown_key",),
-    )
+    spoil = lora(lora_alpha=32)
+    yield "lora_alpha beside scale", OTHERS[2], spoil, "config.lora_alpha", "warning", ("config.unknown_key",)
     follows = ("config.lora_alpha", "config.unknown_key")
     yield "alpha in the place of scale", PLAIN, lora("scale", alpha=16), "config.lora_incomplete", "error", follows
     yield "rank alone", OTHERS[1], with_keys(lora_parameters={"rank": 16}), "config.lora_incomplete", "error"
@@ -169,14 +156,8 @@ def _values():
         "a name alone": "cosine_decay",
         "with too many arguments": cosine | {"arguments": [1e-5, 100, 0.0, 1, 2]},
     }.items():
-        yield (
-            f"schedule {what}",
-            PLAIN,
-            with_keys(lr_schedule=schedule),
-            "config.lr_schedule_invalid",
-            error,
-            ("config.lr_schedule",),
-        )
+        spoil = with_keys(lr_schedule=schedule)
+        yield f"schedule {what}", PLAIN, spoil, "config.lr_schedule_invalid", error, ("config.lr_schedule",)
     for key, value in {
         "batch_size": "four",
         "iters": "1,000",
@@ -196,13 +177,8 @@ def _values():
         )
     yield "iters 2.5", OTHERS[0], with_keys(iters=2.5), "config.type", error
     yield "rank as a text", OTHERS[1], lora(rank="8"), "config.type", error
-    yield (
-        "resume_adapter_file missing",
-        PLAIN,
-        lambda study: study.configure(resume_adapter_file=str(study.folder / "0000100_adapters.safetensors")),
-        "config.path",
-        error,
-    )
+    missing = resumed_from("0000100_adapters.safetensors")
+    yield "resume_adapter_file missing", PLAIN, missing, "config.path", error
     yield "train: false", PLAIN, with_keys(train=False), "config.train_off", error
     for kind in ("qlora", "LoRA", "peft"):
         yield f"fine_tune_type {kind}", PLAIN, with_keys(fine_tune_type=kind), "config.fine_tune_type", error
@@ -220,21 +196,10 @@ def _values():
     yield "scale 256", PLAIN, lora(scale=256.0), "config.lora_scale", "warning"
     yield "scale 0", OTHERS[0], lora(scale=0.0), "config.lora_scale", error
     yield "dropout 0.9", OTHERS[0], lora(dropout=0.9), "config.type", "warning"
-    yield (
-        "a folder to resume from",
-        PLAIN,
-        lambda study: study.configure(resume_adapter_file=str(study.folder)),
-        "config.path",
-        error,
-    )
+    yield "a folder to resume from", PLAIN, resumed_from(""), "config.path", error
     yield "val_batches 0", PLAIN, with_keys(val_batches=0), "config.val_batches", "warning"
-    yield (
-        "iters 3, accumulation 4",
-        PLAIN,
-        with_keys(iters=3, grad_accumulation_steps=4),
-        "config.grad_accumulation",
-        error,
-    )
+    spoil = with_keys(iters=3, grad_accumulation_steps=4)
+    yield "iters 3, accumulation 4", PLAIN, spoil, "config.grad_accumulation", error
     yield "adapter_path ~/mine", PLAIN, with_keys(adapter_path="~/mine"), "config.path", "warning"
     yield "100,000 steps over 200 rows", PLAIN, with_keys(iters=100_000), "config.epochs", "warning"
     yield "1,000 steps over 12 rows", "texter-chatml-12", with_keys(iters=1000), "config.epochs", "warning"
@@ -247,14 +212,8 @@ def _masks():
         yield f"mask_prompt false ({study})", study, with_keys(mask_prompt=False), "loss.on_prompt", "warning"
     follows = ("loss.nan_batch", "loss.nothing_trained", "loss.end_of_turn")
     for study, length in ((PLAIN, 64), ("persian-gemma", 100), ("formal-smollm2", 128), ("turns-llama3", 32)):
-        yield (
-            f"max_seq_length {length} ({study})",
-            study,
-            with_keys(max_seq_length=length),
-            "loss.truncated",
-            "error",
-            follows,
-        )
+        spoil = with_keys(max_seq_length=length)
+        yield f"max_seq_length {length} ({study})", study, spoil, "loss.truncated", "error", follows
     for key, value in {"train_on": "first", "method": "lisa", "early_stopping": 2.5}.items():
         yield f"ftstudy.{key} {value}", PLAIN, with_keys(ftstudy={key: value}), "config.study_block", "error"
     pissa = {"lora_parameters": LORA | {"scale": 1.0, "dropout": 0.1}, "ftstudy": {"method": "pissa"}}
@@ -262,34 +221,17 @@ def _masks():
     yield "galore settings alone", PLAIN, with_keys(ftstudy={"galore": {"rank": 8}}), "config.study_block", "warning"
     yield "galore with LoRA", OTHERS[0], with_keys(ftstudy={"method": "galore"}), "config.study_block", "error"
     yield "a misspelt key of the block", OTHERS[1], with_keys(ftstudy={"train": "all"}), "config.unknown_key", "warning"
-    yield (
-        "max_seq_length 64, trained by the study",
-        PLAIN,
-        with_keys(max_seq_length=64, ftstudy={"train_on": "last"}),
-        "loss.truncated",
-        "error",
-        ("loss.nothing_trained", "loss.end_of_turn"),
-    )
+    spoil = with_keys(max_seq_length=64, ftstudy={"train_on": "last"})
+    also = ("loss.nothing_trained", "loss.end_of_turn")
+    yield "max_seq_length 64, trained by the study", PLAIN, spoil, "loss.truncated", "error", also
     yield "one message of thousands of words", PLAIN, pasted_article, "loss.truncated", "error"
 
     def alone(study):
         pasted_article(study)
         study.configure(batch_size=1)
 
-    yield (
-        "the same in batches of 1",
-        PLAIN,
-        alone,
-        "loss.nan_batch",
-        "error",
-        ("loss.truncated", "loss.end_of_turn", "config.epochs"),
-    )
+    also = ("loss.truncated", "loss.end_of_turn", "config.epochs")
+    yield "the same in batches of 1", PLAIN, alone, "loss.nan_batch", "error", also
     short = with_keys(max_seq_length=16)
-    yield (
-        "max_seq_length 16",
-        "stock-chatml",
-        short,
-        "loss.nan_batch",
-        "error",
-        ("loss.truncated", "loss.nothing_trained", "loss.end_of_turn"),
-    )
+    also = ("loss.truncated", "loss.nothing_trained", "loss.end_of_turn")
+    yield "max_seq_length 16", "stock-chatml", short, "loss.nan_batch", "error", also

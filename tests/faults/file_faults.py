@@ -78,14 +78,8 @@ def cases():
     yield "folder empty", PLAIN, remove(), "data.empty", error
     yield "folder with only .DS_Store", "formal-smollm2", only_hidden, "data.empty", error
     yield "train.jsonl misnamed", PLAIN, renamed, "data.no_train", error
-    yield (
-        "files in a subfolder",
-        "stock-chatml",
-        moved_into_a_folder,
-        "data.no_train|data.empty",
-        error,
-        ("data.no_valid",),
-    )
+    follows = ("data.no_valid",)
+    yield "files in a subfolder", "stock-chatml", moved_into_a_folder, "data.no_train|data.empty", error, follows
     yield "valid.jsonl missing", "persian-gemma", remove("valid.jsonl"), "data.no_valid", "warning"
     yield "valid.jsonl as val.jsonl", PLAIN, under("valid", "val.jsonl"), "data.no_valid", "warning"
     yield "train.jsonl as train.json", "stock-chatml", under("train", "train.json"), "data.no_train", error
@@ -114,14 +108,8 @@ def cases():
         "CSV": as_bytes("test", lambda data: b"prompt,completion\nhey,yo\nwhen,now\nwho,me\nok,fine\n"),
     }
     for what, spoil in broken.items():
-        yield (
-            f"not JSON: {what}",
-            "turns-gemma",
-            spoil,
-            "data.bad_json",
-            error,
-            ("data.bad_messages", "config.epochs", *NOT_READ),
-        )
+        follows = ("data.bad_messages", "config.epochs", *NOT_READ)
+        yield f"not JSON: {what}", "turns-gemma", spoil, "data.bad_json", error, follows
     yield "3 rows, batches of 4", PLAIN, kept("train", 3), "data.fewer_than_batch", error, ("config.epochs",)
     yield "valid of 1 row", "formal-smollm2", kept("valid", 1), "data.fewer_than_batch", error
     batch = lambda study: study.configure(batch_size=64)  # noqa: E731

@@ -66,35 +66,18 @@ def cases():
     yield "parts printed by the template", "parts-parts", list_printed, "data.content_form", error
     yield "thoughts in half of the rows", "thoughts-thoughts", in_rows(without_thought, 0.5), "data.thoughts", warning
     follows = ("parity.default_system", "parity.system_text", "data.system_differs", "data.system_prompts")
-    yield (
-        "a system text beside the messages",
-        PLAIN,
-        in_rows(system_beside, **every),
-        "data.unread_key",
-        warning,
-        follows,
-    )
+    spoil = in_rows(system_beside, **every)
+    yield "a system text beside the messages", PLAIN, spoil, "data.unread_key", warning, follows
     for key, value in {"instruction": "Be kind.", "history": [["hey", "yo"]], "tools": [{"name": "a"}]}.items():
         yield f"`{key}` beside the messages", PLAIN, in_rows(beside(key, value), **every), "data.unread_key", warning
     follows = ("data.user_form_differs", "data.duplicates", "data.dominating_reply")
     yield "nine tenths of the rows almost the same", PLAIN, one_answer, "data.near_duplicates", warning, follows
     yield "<s> in text", "text-mistral", in_rows(doubled_start, **every), "loss.doubled_start", error
-    yield (
-        "another family's markup in text",
-        "text-qa",
-        in_rows(in_phi, **every),
-        "data.control_tokens",
-        error,
-        ("parity.role_header",),
-    )
+    spoil = in_rows(in_phi, **every)
+    yield "another family's markup in text", "text-qa", spoil, "data.control_tokens", error, ("parity.role_header",)
     yield "printed messages as text", "text-smollm2", in_rows(printed, **every), "data.printed_messages", error
-    yield (
-        "printed messages in prompts",
-        "pairs-chatml",
-        in_rows(printed_prompt, **every),
-        "data.printed_messages",
-        error,
-    )
+    spoil = in_rows(printed_prompt, **every)
+    yield "printed messages in prompts", "pairs-chatml", spoil, "data.printed_messages", error
     yield "long texts", "text-qa", lambda study: study.configure(max_seq_length=64), "loss.truncated", warning
     chat = lambda study: study.ask(kind="messages")  # noqa: E731
     yield "text asked as a chat", "text-qa", chat, "parity.role_header", error

@@ -121,21 +121,10 @@ def cases():
         yield f"fused without the adapter ({study})", study, fused_without_adapter, "fused.is_base", error
         yield f"trained again after fusing ({study})", study, tensors(drawn(0.01, 1)), "fused.other_adapter", error
         scale = settings(lora_parameters={"rank": 8, "scale": 40.0, "dropout": 0.0})
-        yield (
-            f"fused at half the scale ({study})",
-            study,
-            scale,
-            "fused.other_scale",
-            error,
-            ("adapter.config_differs",),
-        )
-        yield (
-            f"the adapter next to the fused model ({study})",
-            study,
-            with_adapter_files,
-            "fused.adapter_left_in",
-            warning,
-        )
+        follows = ("adapter.config_differs",)
+        yield f"fused at half the scale ({study})", study, scale, "fused.other_scale", error, follows
+        name = f"the adapter next to the fused model ({study})"
+        yield name, study, with_adapter_files, "fused.adapter_left_in", warning
     yield "lora_b halved after fusing", FLOAT, tensors(halved), "fused.other_scale", error
     yield "attention not fused", FLOAT, attention_not_fused, "fused.is_base", error
     for bits, severity in ((3, error), (4, warning)):

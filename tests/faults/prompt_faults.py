@@ -86,13 +86,8 @@ def _starts():
         yield f"{bos} left out ({study})", study, captured(lambda ids, _: ids[1:]), "parity.bos", error
         yield f"{bos} twice ({study})", study, captured(lambda ids, _: ids[:1] + ids), "parity.bos", error
     yield "another start of text", "formal-smollm2", prompt("<|endoftext|>" + CHATML), "parity.bos", error
-    yield (
-        "a BOS that ChatML has not",
-        PLAIN,
-        captured(lambda ids, t: t.encode("<|endoftext|>") + ids),
-        "parity.bos",
-        error,
-    )
+    spoil = captured(lambda ids, t: t.encode("<|endoftext|>") + ids)
+    yield "a BOS that ChatML has not", PLAIN, spoil, "parity.bos", error
 
 
 def _contents():
@@ -104,45 +99,22 @@ def _contents():
     yield "a sentence more in the system text", "emoji-chatml_bos", persona, "parity.system_text", error
     typo = retokenized(lambda text: text.replace("Reply to text", "Reply to  text", 1))
     yield "a blank more in the system text", PLAIN, typo, "parity.system_text|parity.whitespace", error
-    yield (
-        "no system text",
-        PLAIN,
-        app("no_system"),
-        "parity.system_text|parity.default_system",
-        error,
-        ("parity.role_header",),
-    )
-    yield (
-        "a system text where training has none",
-        "nosystem-chatml_bos",
-        asked(system="You are Alex."),
-        "parity.system_text|parity.default_system",
-        error,
-        ("parity.role_header",),
-    )
+    either = "parity.system_text|parity.default_system"
+    yield "no system text", PLAIN, app("no_system"), either, error, ("parity.role_header",)
+    study, spoil = "nosystem-chatml_bos", asked(system="You are Alex.")
+    yield "a system text where training has none", study, spoil, either, error, ("parity.role_header",)
     follows = ("parity.system_text", "parity.role_header")
     yield "no system text, so SmolLM's own", "formal-smollm2", app("no_system"), "parity.default_system", error, follows
     own = prompt("<|im_start|>user\n{context}<|im_end|>\n<|im_start|>assistant\n")
     yield "SmolLM's own system text in training alone", "nosystem-smollm2", own, "parity.default_system", error, follows
-    yield (
-        "a system text in place of SmolLM's own",
-        "nosystem-smollm2",
-        asked(system="You are Sam."),
-        "parity.default_system|parity.system_text",
-        error,
-        follows,
-    )
+    spoil = asked(system="You are Sam.")
+    yield "a system text in place of SmolLM's own", "nosystem-smollm2", spoil, either, error, follows
     for study in (PLAIN, "persian-gemma", "hindi-mistral", "bilingual-llama3"):
         yield f"wrapped ({study})", study, asked(user=chat_format.WRAPPER), "parity.user_wrapper", error
     for study in ("labels-qwen3", "formal-smollm2"):
         yield f"the last message alone ({study})", study, asked(user="{last_message}"), "parity.user_wrapper", error
-    yield (
-        "an instruction before the question",
-        "stock-chatml",
-        asked(user="Reply to this: {context}"),
-        "parity.user_wrapper",
-        error,
-    )
+    spoil = asked(user="Reply to this: {context}")
+    yield "an instruction before the question", "stock-chatml", spoil, "parity.user_wrapper", error
     yield "not wrapped, as training is", "wrapped-chatml", asked(user="{context}"), "parity.user_wrapper", error
     for study in ("turns-chatml", "turns-llama3", "turns-gemma"):
         yield f"earlier replies summed up ({study})", study, app("shortened_replies"), "parity.earlier_replies", error
@@ -162,158 +134,67 @@ def _contents():
     follows = ("parity.user_wrapper", "parity.role_header")
     for study in ("turns-chatml", "turns-gemma"):
         yield f"no history ({study})", study, app("last_turn_only"), "parity.earlier_replies", error, follows
-    yield (
-        "the original app's prompt",
-        PLAIN,
-        lambda study: study.ask(**chat_format.named_profiles("Sam")["historical"]),
-        "parity.user_wrapper",
-        error,
-        ("parity.system_text",),
-    )
+    spoil = asked(**chat_format.named_profiles("Sam")["historical"])
+    yield "the original app's prompt", PLAIN, spoil, "parity.user_wrapper", error, ("parity.system_text",)
 
 
 def _markup():
     error = "error"
     yield "role human", PLAIN, prompt(CHATML.replace("user\n", "human\n")), "parity.role_header", error
-    yield (
-        "ChatML on Llama 3",
-        "unasked-llama3",
-        prompt(CHATML),
-        "parity.role_header",
-        error,
-        ("parity.bos", "parity.end_of_prompt", "parity.whitespace", "parity.system_text", "parity.user_wrapper"),
-    )
-    yield (
-        "Llama 3's header without its end",
-        "unasked-llama3",
-        prompt(LLAMA3.replace("user<|end_header_id|>", "user:")),
-        "parity.role_header",
-        error,
-    )
-    yield (
-        "plain names in place of headers",
-        "formal-smollm2",
-        prompt("System: {system}\n\nUser: {context}\n\nAssistant:"),
-        "parity.role_header",
-        error,
-        (
-            "parity.end_of_prompt",
-            "parity.bos",
-            "parity.whitespace",
-            "parity.default_system",
-            "parity.system_text",
-            "parity.user_wrapper",
-        ),
-    )
+    spoil = prompt(CHATML)
+    also = ("parity.bos", "parity.end_of_prompt", "parity.whitespace", "parity.system_text", "parity.user_wrapper")
+    yield "ChatML on Llama 3", "unasked-llama3", spoil, "parity.role_header", error, also
+    spoil = prompt(LLAMA3.replace("user<|end_header_id|>", "user:"))
+    yield "Llama 3's header without its end", "unasked-llama3", spoil, "parity.role_header", error
+    spoil = prompt("System: {system}\n\nUser: {context}\n\nAssistant:")
+    also = ("end_of_prompt", "bos", "whitespace", "default_system", "system_text", "user_wrapper")
+    also = tuple(f"parity.{name}" for name in also)
+    yield "plain names in place of headers", "formal-smollm2", spoil, "parity.role_header", error, also
     in_line = prompt("{system} USER: {context} ASSISTANT:")
     yield "plain names in one line", PLAIN, in_line, "parity.role_header", error
     yield "plain names in one line on Qwen", "labels-qwen3", in_line, "parity.role_header", error
-    yield (
-        "Llama 2's system block on Mistral",
-        "hindi-mistral",
-        prompt("<s>[INST] <<SYS>>\n{system}\n<</SYS>>\n\n{context} [/INST]"),
+    spoil = prompt("<s>[INST] <<SYS>>\n{system}\n<</SYS>>\n\n{context} [/INST]")
+    check, also = (
         "parity.role_header|parity.system_text",
-        error,
         ("parity.system_text", "parity.user_wrapper", "parity.role_header"),
     )
-    yield (
-        "no line break between turns",
-        PLAIN,
-        prompt(CHATML.replace("<|im_end|>\n", "<|im_end|>")),
-        "parity.whitespace",
-        error,
-    )
-    yield (
-        "a blank line between turns",
-        "formal-smollm2",
-        prompt(CHATML.replace("<|im_end|>\n", "<|im_end|>\n\n")),
-        "parity.whitespace",
-        error,
-    )
-    yield (
-        "one line break for Llama 3's two",
-        "unasked-llama3",
-        prompt(LLAMA3.replace("\n\n{context}", "\n{context}")),
-        "parity.whitespace",
-        error,
-    )
+    yield "Llama 2's system block on Mistral", "hindi-mistral", spoil, check, error, also
+    spoil = prompt(CHATML.replace("<|im_end|>\n", "<|im_end|>"))
+    yield "no line break between turns", PLAIN, spoil, "parity.whitespace", error
+    spoil = prompt(CHATML.replace("<|im_end|>\n", "<|im_end|>\n\n"))
+    yield "a blank line between turns", "formal-smollm2", spoil, "parity.whitespace", error
+    spoil = prompt(LLAMA3.replace("\n\n{context}", "\n{context}"))
+    yield "one line break for Llama 3's two", "unasked-llama3", spoil, "parity.whitespace", error
     yield "a line break before the prompt", PLAIN, prompt("\n" + CHATML), "parity.whitespace", error
-    yield (
-        "a line break before the start token",
-        "unasked-llama3",
-        prompt("\n" + LLAMA3),
-        "parity.whitespace",
-        error,
-        ("parity.bos",),
-    )
+    spoil = prompt("\n" + LLAMA3)
+    yield "a line break before the start token", "unasked-llama3", spoil, "parity.whitespace", error, ("parity.bos",)
     between = prompt(LLAMA3.replace("<|eot_id|>", "<|eot_id|>\n"))
     yield "a line break between Llama 3's turns", "unasked-llama3", between, "parity.whitespace", error
     for study in (PLAIN, "hindi-mistral", "persian-gemma", "bilingual-llama3"):
         windows = retokenized(lambda text: text.replace("\n", "\r\n"))
         yield f"line ends of Windows ({study})", study, windows, "parity.whitespace", error
-    yield (
-        "a line break behind each message",
-        "labels-qwen3",
-        app("spaced_out"),
-        "parity.whitespace",
-        error,
-        ("parity.user_wrapper", "parity.system_text"),
-    )
-    yield (
-        "a blank behind the question",
-        "app-chatml",
-        asked(user="{context} "),
-        "parity.whitespace|parity.user_wrapper",
-        error,
-    )
+    spoil = app("spaced_out")
+    also = ("parity.user_wrapper", "parity.system_text")
+    yield "a line break behind each message", "labels-qwen3", spoil, "parity.whitespace", error, also
+    spoil = asked(user="{context} ")
+    yield "a blank behind the question", "app-chatml", spoil, "parity.whitespace|parity.user_wrapper", error
     for study, text in ((PLAIN, CHATML), ("formal-smollm2", CHATML)):
-        yield (
-            f"no header of the reply ({study})",
-            study,
-            prompt(text.removesuffix("<|im_start|>assistant\n")),
-            "parity.end_of_prompt",
-            error,
-        )
-    yield (
-        "no header of the reply (unasked-llama3)",
-        "unasked-llama3",
-        prompt(LLAMA3[: LLAMA3.rindex("<|start_header_id|>")]),
-        "parity.end_of_prompt",
-        error,
-    )
-    yield (
-        "the reply's header without its line break",
-        PLAIN,
-        prompt(CHATML.removesuffix("\n")),
-        "parity.end_of_prompt|parity.whitespace",
-        error,
-    )
-    yield (
-        "Gemma's model called assistant",
-        "persian-gemma",
-        prompt(GEMMA.replace("model\n", "assistant\n")),
-        "parity.end_of_prompt|parity.role_header",
-        error,
-    )
-    yield (
-        "a blank behind [/INST]",
-        "hindi-mistral",
-        prompt(MISTRAL + " "),
-        "parity.end_of_prompt|parity.whitespace",
-        error,
-    )
+        spoil = prompt(text.removesuffix("<|im_start|>assistant\n"))
+        yield f"no header of the reply ({study})", study, spoil, "parity.end_of_prompt", error
+    spoil = prompt(LLAMA3[: LLAMA3.rindex("<|start_header_id|>")])
+    yield "no header of the reply (unasked-llama3)", "unasked-llama3", spoil, "parity.end_of_prompt", error
+    spoil = prompt(CHATML.removesuffix("\n"))
+    yield "the reply's header without its line break", PLAIN, spoil, "parity.end_of_prompt|parity.whitespace", error
+    spoil = prompt(GEMMA.replace("model\n", "assistant\n"))
+    yield "Gemma's model called assistant", "persian-gemma", spoil, "parity.end_of_prompt|parity.role_header", error
+    spoil = prompt(MISTRAL + " ")
+    yield "a blank behind [/INST]", "hindi-mistral", spoil, "parity.end_of_prompt|parity.whitespace", error
     yield "the reply begun", PLAIN, prompt(CHATML + "Sam: "), "parity.end_of_prompt", error
     follows = ("parity.end_of_prompt",)
     yield "thinking turned on in the app", "texter-think", app("thinking"), "parity.template_arguments", error, follows
     less = retokenized(lambda text: text.removesuffix("<think>\n\n</think>\n\n"))
-    yield (
-        "recorded with thinking on",
-        "texter-think",
-        less,
-        "parity.template_arguments|parity.end_of_prompt",
-        error,
-        ("parity.end_of_prompt",),
-    )
+    either = "parity.template_arguments|parity.end_of_prompt"
+    yield "recorded with thinking on", "texter-think", less, either, error, ("parity.end_of_prompt",)
 
 
 def _records():
@@ -392,13 +273,8 @@ def _served():
     yield "a start token in the TEMPLATE and from Ollama", gemma, twice, "parity.bos", error
     yield "no start token from TEMPLATE or Ollama", gemma, serve(add_bos=False), "parity.bos", error
     missing, cuts = "parity.stop_missing", "parity.stop_cuts_replies"
-    yield (
-        "no stop, and a GGUF that is elsewhere",
-        ollama,
-        serve(stop="", gguf=False, lines="# moved\n"),
-        missing,
-        "warning",
-    )
+    spoil = serve(stop="", gguf=False, lines="# moved\n")
+    yield "no stop, and a GGUF that is elsewhere", ollama, spoil, missing, "warning"
     yield "another family's stop", ollama, serve(stop="<|eot_id|>", gguf=False), missing, "warning"
     for stop in ("", "<|im_end|>"):
         ended = serve(template=OLLAMAS_MISTRAL, stop=stop, eos="<unk>")
@@ -410,13 +286,8 @@ def _served():
     yield "the last message is the owner's own", PLAIN, asked_last, "parity.own_last_message", "info", follows
     rare = lambda study: study.ask(stop=[study.rows("train")[0]["messages"][-1]["content"]])  # noqa: E731
     yield "a stop text that is one reply", PLAIN, rare, cuts, "warning"
-    yield (
-        "a context shorter than the prompts",
-        ollama,
-        serve(lines="PARAMETER num_ctx 16\n"),
-        "parity.prompt_cut",
-        error,
-    )
+    spoil = serve(lines="PARAMETER num_ctx 16\n")
+    yield "a context shorter than the prompts", ollama, spoil, "parity.prompt_cut", error
     chatml = serve_gguf(
         template="{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     )

@@ -82,22 +82,10 @@ def cases():
     }
     for (what, change), study in zip(wrong.items(), [PLAIN, "stock-chatml", "formal-smollm2", "emoji-chatml_bos"] * 2):
         yield f"row with {what}", study, in_rows(change, 2), "data.bad_messages", error, ("data.mixed_schemas",)
-    yield (
-        "every row empty",
-        PLAIN,
-        in_rows(lambda row: {}, EVERY, ALL),
-        "data.bad_messages",
-        error,
-        ("data.mixed_schemas",),
-    )
-    yield (
-        "every row ShareGPT",
-        PLAIN,
-        in_rows(share_gpt, EVERY, ALL),
-        "data.bad_messages",
-        error,
-        ("data.mixed_schemas",),
-    )
+    fault = in_rows(lambda row: {}, EVERY, ALL)
+    yield "every row empty", PLAIN, fault, "data.bad_messages", error, ("data.mixed_schemas",)
+    fault = in_rows(share_gpt, EVERY, ALL)
+    yield "every row ShareGPT", PLAIN, fault, "data.bad_messages", error, ("data.mixed_schemas",)
     roles = {
         "human and gpt everywhere": (renamed_roles(user="human", assistant="gpt"), EVERY, ALL),
         "User with a capital in 3": (renamed_roles(user="User"), FEW, ("train",)),
@@ -108,14 +96,8 @@ def cases():
     follows += ("loss.nothing_trained", "parity.role_header")
     for what, (change, share, splits) in roles.items():
         yield f"roles: {what}", PLAIN, in_rows(change, share, splits), "data.roles", error, follows
-    yield (
-        "roles: model in 3, as Gemma calls it",
-        "formal-smollm2",
-        in_rows(renamed_roles(assistant="model"), FEW),
-        "data.roles",
-        error,
-        follows,
-    )
+    fault = in_rows(renamed_roles(assistant="model"), FEW)
+    yield "roles: model in 3, as Gemma calls it", "formal-smollm2", fault, "data.roles", error, follows
     yield "roles: system after the question", PLAIN, in_rows(system_last, EVERY, ALL), "data.roles", error, follows
     ends = {
         "one row without a reply": (without_reply, 1, ("train",)),

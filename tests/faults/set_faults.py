@@ -143,71 +143,27 @@ def cases():
     yield "a third of train doubled", "persian-gemma", doubled(THIRD), "data.duplicates", warning
     yield "a row 30 times", "stock-chatml", one_row_often(30), "data.duplicates", warning, ("data.dominating_reply",)
     yield "most replies ok", "formal-smollm2", of_reply(lambda _: "ok", 0.6), "data.dominating_reply", warning
-    yield (
-        "half of the replies a signature",
-        "bilingual-llama3",
-        of_reply(lambda _: "Sent from my phone, will answer later.", 0.5, ALL),
-        "data.dominating_reply",
-        warning,
-        ("splits.reply_in_context",),
-    )
+    spoil = of_reply(lambda _: "Sent from my phone, will answer later.", 0.5, ALL)
+    follows = ("splits.reply_in_context",)
+    yield "half of the replies a signature", "bilingual-llama3", spoil, "data.dominating_reply", warning, follows
     other = "You are a helpful assistant."
-    yield (
-        "two system texts",
-        PLAIN,
-        in_text("system", lambda _: other, 0.5, ALL),
-        "data.system_prompts",
-        warning,
-        ("data.system_differs",),
-    )
-    yield (
-        "a third without a system text",
-        "formal-smollm2",
-        in_rows(without_system, THIRD),
-        "data.system_prompts",
-        warning,
-        ("data.system_differs", "parity.default_system"),
-    )
-    yield (
-        "the date in the system text",
-        "emoji-chatml_bos",
-        dated_system,
-        "data.system_prompts",
-        warning,
-        ("data.system_differs",),
-    )
-    yield (
-        "another system text in valid",
-        PLAIN,
-        in_text("system", lambda _: other, EVERY, ("valid",)),
-        "data.system_differs",
-        warning,
-        ("data.system_prompts",),
-    )
-    yield (
-        "no system text in test",
-        "hindi-mistral",
-        in_rows(without_system, EVERY, ("test",)),
-        "data.system_differs",
-        warning,
-        ("data.system_prompts",),
-    )
+    spoil = in_text("system", lambda _: other, 0.5, ALL)
+    yield "two system texts", PLAIN, spoil, "data.system_prompts", warning, ("data.system_differs",)
+    spoil = in_rows(without_system, THIRD)
+    follows = ("data.system_differs", "parity.default_system")
+    yield "a third without a system text", "formal-smollm2", spoil, "data.system_prompts", warning, follows
+    follows = ("data.system_differs",)
+    yield "the date in the system text", "emoji-chatml_bos", dated_system, "data.system_prompts", warning, follows
+    spoil = in_text("system", lambda _: other, EVERY, ("valid",))
+    yield "another system text in valid", PLAIN, spoil, "data.system_differs", warning, ("data.system_prompts",)
+    spoil = in_rows(without_system, EVERY, ("test",))
+    yield "no system text in test", "hindi-mistral", spoil, "data.system_differs", warning, ("data.system_prompts",)
     yield "test wrapped, train not", PLAIN, other_form("test", "wrapped"), "data.user_form_differs", warning
-    yield (
-        "valid tagged, train not",
-        "emoji-chatml_bos",
-        other_form("valid", "tagged"),
-        "data.user_form_differs",
-        warning,
-    )
-    yield (
-        "only the last message in valid",
-        "formal-smollm2",
-        last_message_alone("valid"),
-        "data.user_form_differs",
-        warning,
-        ("parity.user_wrapper",),
-    )
+    spoil = other_form("valid", "tagged")
+    yield "valid tagged, train not", "emoji-chatml_bos", spoil, "data.user_form_differs", warning
+    spoil = last_message_alone("valid")
+    follows = ("parity.user_wrapper",)
+    yield "only the last message in valid", "formal-smollm2", spoil, "data.user_form_differs", warning, follows
 
 
 def split_cases():
@@ -221,27 +177,15 @@ def split_cases():
         ("1 row of train in test", "labels-qwen3", 1, "test"),
     ):
         yield what, study, copied(number, into), "splits.exact_duplicate", warning, related
-    yield (
-        "2 rows of valid in test",
-        "formal-smollm2",
-        copied(2, "test", source="valid"),
-        "splits.exact_duplicate",
-        warning,
-        related,
-    )
+    spoil = copied(2, "test", source="valid")
+    yield "2 rows of valid in test", "formal-smollm2", spoil, "splits.exact_duplicate", warning, related
     for what, study, change in (
         ("retyped", PLAIN, retyped),
         ("in capitals, without commas", "formal-smollm2", shouted),
         ("with other blanks", "emoji-chatml_bos", without_breaks),
     ):
-        yield (
-            f"6 rows of train in valid, {what}",
-            study,
-            copied(6, "valid", change),
-            "splits.near_duplicate|splits.exact_duplicate",
-            warning,
-            (*related, "data.user_form_differs"),
-        )
+        check, follows = "splits.near_duplicate|splits.exact_duplicate", (*related, "data.user_form_differs")
+        yield f"6 rows of train in valid, {what}", study, copied(6, "valid", change), check, warning, follows
     for study, number, meta in (
         (PLAIN, 2, True),
         (PLAIN, 4, False),
@@ -249,14 +193,8 @@ def split_cases():
         ("turns-llama3", 4, True),
         ("turns-chatml", 4, False),
     ):
-        yield (
-            f"{number} replies of valid in train's contexts ({study}{'' if meta else ', no meta.jsonl'})",
-            study,
-            answers_in_context(number, meta=meta),
-            "splits.reply_in_context",
-            warning,
-            related,
-        )
+        name = f"{number} replies of valid in train's contexts ({study}{'' if meta else ', no meta.jsonl'})"
+        yield name, study, answers_in_context(number, meta=meta), "splits.reply_in_context", warning, related
     yield "a session in two splits", PLAIN, divided_session, "splits.same_session", warning, related
     for study in ("formal-smollm2", "turns-chatml"):
         yield f"rows split at random ({study})", study, random_split, "splits.same_session", warning, related

@@ -46,25 +46,13 @@ def cases():
         yield f"another end token than the template's ({study})", study, other_end_token, "loss.end_of_turn", error
     follows = ("loss.nothing_trained", "loss.nan_batch", "parity.template_arguments", "parity.end_of_prompt")
     for study in (PLAIN, "turns-chatml"):
-        yield (
-            f"a think block only in the prompt ({study})",
-            study,
-            family("think_prompt"),
-            "loss.prompt_not_prefix",
-            error,
-            follows,
-        )
+        spoil = family("think_prompt")
+        yield f"a think block only in the prompt ({study})", study, spoil, "loss.prompt_not_prefix", error, follows
     forgetful = template_of(
         lambda text: text.replace("{% for message in messages %}", "{% for message in messages[-2:] %}", 1)
     )
-    yield (
-        "a template that forgets",
-        PLAIN,
-        forgetful,
-        "loss.prompt_not_prefix",
-        error,
-        ("loss.nothing_trained", "parity.system_text", "loss.nan_batch", "parity.template_arguments"),
-    )
+    also = ("loss.nothing_trained", "parity.system_text", "loss.nan_batch", "parity.template_arguments")
+    yield "a template that forgets", PLAIN, forgetful, "loss.prompt_not_prefix", error, also
 
     def stock_replies(study):
         family("think_prompt")(study)
@@ -80,26 +68,16 @@ def cases():
     yield "the think block longer than the replies", PLAIN, stock_replies, "loss.nothing_trained", error, follows
     for study in (PLAIN, "formal-smollm2"):
         refuses = ("parity.profile_fails", "loss.end_of_turn", "loss.nothing_trained")
-        yield (
-            f"system messages on Gemma ({study})",
-            study,
-            family("gemma"),
-            "loss.template_refuses",
-            error,
-            (*refuses, "parity.role_header", "parity.bos"),
-        )
+        spoil = family("gemma")
+        also = (*refuses, "parity.role_header", "parity.bos")
+        yield f"system messages on Gemma ({study})", study, spoil, "loss.template_refuses", error, also
 
     def first_assistant(row):
         row["messages"].insert(0, {"role": "assistant", "content": "still there?"})
 
-    yield (
-        "2 rows that begin with a reply on Gemma",
-        "turns-gemma",
-        in_rows(first_assistant, 2),
-        "loss.template_refuses",
-        error,
-        ("data.roles",),
-    )
+    spoil = in_rows(first_assistant, 2)
+    also = ("data.roles",)
+    yield "2 rows that begin with a reply on Gemma", "turns-gemma", spoil, "loss.template_refuses", error, also
 
     def tool(row):
         row["messages"].insert(-1, {"role": "tool", "content": "sunny, 21 °C"})

@@ -45,31 +45,15 @@ def cases():
     error = "error"
     for what, text in {"": "", "of blanks": " \n ", "of a zero-width space": "\u200b"}.items():
         follows = ("data.odd_characters", "loss.nothing_trained", "data.duplicates")
-        yield (
-            f"3 empty replies {what}".strip(),
-            PLAIN,
-            of_reply(lambda _, text=text: text),
-            "data.empty_reply",
-            error,
-            follows,
-        )
-    yield (
-        "a third of the replies empty in valid",
-        "persian-gemma",
-        of_reply(lambda _: "", THIRD, ("valid",)),
-        "data.empty_reply",
-        error,
-        ("loss.nothing_trained", "data.dominating_reply"),
-    )
+        spoil = of_reply(lambda _, text=text: text)
+        yield f"3 empty replies {what}".strip(), PLAIN, spoil, "data.empty_reply", error, follows
+    spoil = of_reply(lambda _: "", THIRD, ("valid",))
+    also = ("loss.nothing_trained", "data.dominating_reply")
+    yield "a third of the replies empty in valid", "persian-gemma", spoil, "data.empty_reply", error, also
     yield "2 empty questions", PLAIN, in_text("user", lambda _: "", 2), "data.empty_user", error
-    yield (
-        "all questions blank in test",
-        "formal-smollm2",
-        in_text("user", lambda _: " ", EVERY, ("test",)),
-        "data.empty_user",
-        error,
-        ("data.user_form_differs", "parity.user_wrapper"),
-    )
+    spoil = in_text("user", lambda _: " ", EVERY, ("test",))
+    also = ("data.user_form_differs", "parity.user_wrapper")
+    yield "all questions blank in test", "formal-smollm2", spoil, "data.empty_user", error, also
     for what, study, tag, share, splits in (
         ("in every reply", PLAIN, "Sam: {}", EVERY, ALL),
         ("in a third", "stock-chatml", "Mo: {}", THIRD, ("train",)),
@@ -81,49 +65,21 @@ def cases():
         ("and a dash", PLAIN, "Sam - {}", EVERY, ALL),
         ("and the other's next message", "texter-chatml", "{}\nContact: haha true\nSam: right", THIRD, ("train",)),
     ):
-        yield (
-            f"speaker tag {what}",
-            study,
-            of_reply(tag.format, share, splits),
-            "data.speaker_tag",
-            error,
-            ("parity.captured_rows",),
-        )
+        spoil = of_reply(tag.format, share, splits)
+        yield f"speaker tag {what}", study, spoil, "data.speaker_tag", error, ("parity.captured_rows",)
     for end in ("</s>", "<eos>"):
-        yield (
-            f"another model's {end} after all replies",
-            PLAIN,
-            of_reply(lambda text, end=end: text + end, EVERY, ALL),
-            "data.control_tokens",
-            error,
-        )
+        spoil = of_reply(lambda text, end=end: text + end, EVERY, ALL)
+        yield f"another model's {end} after all replies", PLAIN, spoil, "data.control_tokens", error
     for template, end in ENDS.items():
         study = STUDIES[template]
         follows = ("loss.end_of_turn", "data.templated", "loss.prompt_not_prefix")
-        yield (
-            f"{end} at the end of replies ({template})",
-            study,
-            of_reply(lambda text, end=end: text + end, THIRD),
-            "data.control_tokens",
-            error,
-            follows,
-        )
-        yield (
-            f"{end} in 2 questions ({template})",
-            study,
-            in_text("user", lambda text, end=end: f"{end} {text}", 2),
-            "data.control_tokens",
-            error,
-            (*follows, "parity.user_wrapper", "parity.captured_rows", "parity.role_header"),
-        )
-    yield (
-        "<|endoftext|> in replies of test",
-        PLAIN,
-        of_reply(lambda text: text + "<|endoftext|>", EVERY, ("test",)),
-        "data.control_tokens",
-        error,
-        ("data.templated",),
-    )
+        spoil = of_reply(lambda text, end=end: text + end, THIRD)
+        yield f"{end} at the end of replies ({template})", study, spoil, "data.control_tokens", error, follows
+        spoil = in_text("user", lambda text, end=end: f"{end} {text}", 2)
+        also = (*follows, "parity.user_wrapper", "parity.captured_rows", "parity.role_header")
+        yield f"{end} in 2 questions ({template})", study, spoil, "data.control_tokens", error, also
+    spoil = of_reply(lambda text: text + "<|endoftext|>", EVERY, ("test",))
+    yield "<|endoftext|> in replies of test", PLAIN, spoil, "data.control_tokens", error, ("data.templated",)
     for what, study, change, share in (
         ("ChatML in ChatML", PLAIN, in_chatml, EVERY),
         ("ChatML in 3 rows", "stock-chatml", in_chatml, FEW),
@@ -141,42 +97,17 @@ def cases():
             "parity.role_header",
         )
         yield f"templated twice: {what}", study, in_rows(change, share, ALL), "data.templated", error, follows
-    yield (
-        "U+FFFD in 6 replies",
-        "bilingual-llama3",
-        of_reply(lambda text: "�" + text, 6),
-        "data.odd_characters",
-        "warning",
-    )
-    yield (
-        "UTF-8 read as Latin-1",
-        "turns-gemma",
-        of_reply(lambda text: mojibake(text + " für später"), THIRD),
-        "data.odd_characters",
-        "warning",
-    )
+    spoil = of_reply(lambda text: "�" + text, 6)
+    yield "U+FFFD in 6 replies", "bilingual-llama3", spoil, "data.odd_characters", "warning"
+    spoil = of_reply(lambda text: mojibake(text + " für später"), THIRD)
+    yield "UTF-8 read as Latin-1", "turns-gemma", spoil, "data.odd_characters", "warning"
     yield "mojibake emoji", "emoji-chatml_bos", of_reply(mojibake, EVERY, ALL), "data.odd_characters", "warning"
-    yield (
-        "zero-width spaces",
-        PLAIN,
-        of_reply(lambda text: text.replace(" ", " \u200b", 2), THIRD),
-        "data.odd_characters",
-        "warning",
-    )
-    yield (
-        "control characters",
-        "formal-smollm2",
-        of_reply(lambda text: text + "\x07\x00", 4),
-        "data.odd_characters",
-        "warning",
-    )
-    yield (
-        "direction marks in Latin text",
-        "labels-qwen3",
-        in_text("user", lambda text: "\u202e" + text, 4),
-        "data.odd_characters",
-        "warning",
-    )
+    spoil = of_reply(lambda text: text.replace(" ", " \u200b", 2), THIRD)
+    yield "zero-width spaces", PLAIN, spoil, "data.odd_characters", "warning"
+    spoil = of_reply(lambda text: text + "\x07\x00", 4)
+    yield "control characters", "formal-smollm2", spoil, "data.odd_characters", "warning"
+    spoil = in_text("user", lambda text: "\u202e" + text, 4)
+    yield "direction marks in Latin text", "labels-qwen3", spoil, "data.odd_characters", "warning"
     for what, study, text, share, splits in (
         ("a phone number in 3 replies", PLAIN, "{} or call +49 176 12345678", FEW, ("train",)),
         ("an e-mail address in the system text", "formal-smollm2", "{} Write to e.whitcombe@example.org.", EVERY, ALL),
