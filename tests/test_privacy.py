@@ -371,16 +371,19 @@ def test_owner_names_become_the_prompt_name():
 def test_counts_by_kind():
     messages = table(("Will", "me", "will you? a@example.org b@example.org"), ("Will", "Will", "212-555-0101, will do"))
     _, counts = privacy.mask(messages, privacy.people_of(messages))
-    assert counts == {"email": 2, "phone": 1, privacy.LEFT: 2}
+    assert counts == {"email": 2, "phone": 1, wording.NOT_MASKED: 2}
 
 
 def test_counts_are_said_with_counted_nouns():
-    said = wording.masked({"name": 5, privacy.LEFT: 1, "phone": 3, "email": 1, "address": 2})
+    said = wording.masked({"name": 5, wording.NOT_MASKED: 1, "phone": 3, "email": 1, "address": 2})
     assert said == (
         "5 names, 3 phone numbers, 1 e-mail address, 2 street addresses; "
         "1 name not masked because it is also an ordinary word"
     )
-    assert wording.masked({}) == "nothing" and wording.masked({privacy.LEFT: 2}) == f"nothing; 2 {privacy.LEFT}"
+    assert (
+        wording.masked({}) == "nothing"
+        and wording.masked({wording.NOT_MASKED: 2}) == f"nothing; 2 {wording.NOT_MASKED}"
+    )
 
 
 def test_short_code_stays_an_automated_sender():

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..failures import pass_on
-from ..files.reading import LARGEST, read_bytes
+from ..files.reading import LARGEST, UTF_16, read_bytes
 from .row_files import ENDINGS, has_rows_on_lines, rows_of_whole, stand_in, values_of
 from .rows import Split, read_split
 
@@ -38,13 +38,11 @@ def find(folder: Path, name: str) -> Found | None:
 def recovered(path: Path) -> tuple[list, list[str], list[str]]:
     """A file's rows line by line, those included that mlx-lm can't read but that can only mean one thing: (values,
     what was read otherwise than it is written, and which lines can't be read), a sentence each. Raises OSError."""
+    rows, notes, lost = [], [], []
     data = read_bytes(path, LARGEST)
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if data.startswith(UTF_16):
         data = data.decode("utf-16", "replace").encode()
-        notes = [f"{path.name} was UTF-16"]
-    else:
-        notes = []
-    rows, lost = [], []
+        notes.append(f"{path.name} was UTF-16")
     for number, line in enumerate(data.splitlines(), 1):
         if not line.strip():
             continue

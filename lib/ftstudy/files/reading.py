@@ -15,6 +15,7 @@ from ..printable import cut
 SETTINGS = 4 << 20  # bytes; the most that a file of settings has
 LARGEST = 1 << 30  # … and any other file that is read as a whole; a million messages take about a tenth of that
 PIECE = 1 << 20
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # its byte order marks
 KINDS = (
     (stat.S_ISFIFO, "a named pipe"),
     (stat.S_ISSOCK, "a socket"),

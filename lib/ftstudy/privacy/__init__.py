@@ -26,7 +26,6 @@ from .people import NO_NAMES, OURS, is_automated_sender, people_of
 from .spans import find, find_and_count, is_masked_only, replace
 
 __all__ = [
-    "LEFT",
     "find",
     "is_automated_sender",
     "is_code_message",
@@ -40,7 +39,6 @@ __all__ = [
 _EMAIL = re.compile(r"\w@\w")
 _NUMBER = re.compile(r"\d{7,}")
 _SEPARATOR = re.compile(r"[:|/#]")  # between the parts of an id
-LEFT = NOT_MASKED
 
 
 def mask(messages: pandas.DataFrame, names: list[dict], region: str = "") -> tuple[pandas.DataFrame, dict]:
@@ -48,7 +46,7 @@ def mask(messages: pandas.DataFrame, names: list[dict], region: str = "") -> tup
 
     `names`: see `people_of`; a person's `pseudonym`, if given, replaces them. `region`: two letters,
     the country whose phone numbers may be written without a country code; without it, a note says which
-    one is inferred from the numbers that have one. The counts include, under LEFT, the names that were
+    one is inferred from the numbers that have one. The counts include, under NOT_MASKED, the names that were
     not masked because they are also ordinary words. StudyError: unknown region.
     """
     region, note = regions.check_region(region), ""
@@ -62,7 +60,7 @@ def mask(messages: pandas.DataFrame, names: list[dict], region: str = "") -> tup
         for span in spans:
             counts[span.kind] += 1
         if left:
-            counts[LEFT] += left
+            counts[NOT_MASKED] += left
         texts.append(replace(text, spans) if spans else text)
     columns["text"] = pandas.Series(texts, index=messages.index, dtype=object)
     masked = messages.assign(**columns, **_hashed_ids(messages, names, known))

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from ..errors import StudyError
 from ..failures import pass_on
 from ..files import reading
-from ..files.reading import LARGEST, refuse_special
+from ..files.reading import LARGEST, UTF_16, refuse_special
 from ..paths import shown
 from . import ATTACHMENT, OWNER_SENDER, PHOTO
 
@@ -53,7 +53,7 @@ def decode(data: bytes) -> str:
     Invalid bytes become lone surrogates, and `make_table` marks a message with one as unreadable:
     a bad byte costs one message, not the whole history.
     """
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if data.startswith(UTF_16):
         return data.decode("utf-16", "replace")
     return data.decode("utf-8-sig", "surrogateescape")
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import StudyError
-from ..files.reading import opened
+from ..files.reading import UTF_16, opened
 from ..paths import shown
 
 READERS = {  # kind -> the app, and the module that reads it
@@ -97,7 +97,7 @@ def kind_of(file: Path) -> str:
 
 
 def _start(head: bytes) -> bytes:
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if head.startswith(UTF_16):
         head = head.decode("utf-16", "ignore").encode()
     return head.removeprefix(b"\xef\xbb\xbf").lstrip()
 
@@ -192,8 +192,5 @@ def _is_whatsapp(file: Path) -> bool:
 def _has_whatsapp(head: bytes) -> bool:
     from .whatsapp.headers import find_headers
 
-    return bool(
-        find_headers(
-            Path("."), head.decode("utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8", "ignore"), []
-        )
-    )
+    text = head.decode("utf-16" if head.startswith(UTF_16) else "utf-8", "ignore")
+    return bool(find_headers(Path("."), text, []))
