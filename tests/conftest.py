@@ -121,6 +121,12 @@ def tiny_config(data="data/raw_style_variable", iterations=4, **more):
     return yaml.safe_dump(settings | {"val_batches": 2} | more, sort_keys=False)
 
 
+def tiny_settings(folder, **changes):
+    """The keys of a short training of the tiny model on the rows in `folder`/data."""
+    settings = {"model": "tiny", "data": f"{folder}/data", "adapter_path": f"{folder}/adapter", "train": True}
+    return settings | {"num_layers": 2, "batch_size": 2, "iters": 2, "mask_prompt": True} | changes
+
+
 def greedy(model, tokenizer, question, longest=30):
     import mlx_lm
 

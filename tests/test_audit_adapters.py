@@ -8,7 +8,7 @@ import sys
 import mlx.core as mx
 import pytest
 import yaml
-from conftest import example
+from conftest import example, tiny_settings
 from ftstudy import training
 from ftstudy.audit import adapters, contract_writer, run_inputs
 from ftstudy.audit.findings import report
@@ -25,24 +25,9 @@ WEIGHTS, CONFIG = "adapters.safetensors", "adapter_config.json"
 IDS = {check.id for check in adapters.CHECKS}
 
 
-def settings(folder, **changes):
-    return {
-        "model": "tiny",
-        "data": str(folder / "data"),
-        "adapter_path": str(folder / "adapter"),
-        "train": True,
-        "num_layers": 2,
-        "batch_size": 2,
-        "iters": 2,
-        "learning_rate": 0.01,
-        "mask_prompt": True,
-        "save_every": 100,
-    } | changes
-
-
 def write(folder, **changes):
     path = folder / "config.yaml"
-    path.write_text(yaml.safe_dump(settings(folder, **changes)))
+    path.write_text(yaml.safe_dump(tiny_settings(folder, **{"learning_rate": 0.01, "save_every": 100} | changes)))
     return path
 
 

@@ -13,7 +13,7 @@ import mlx.core as mx
 import mlx_lm
 import pytest
 import yaml
-from conftest import example
+from conftest import example, tiny_settings
 from ftstudy import configs
 from ftstudy.audit import config, run_inputs
 from ftstudy.audit.config import paths, trainer_keys
@@ -48,17 +48,7 @@ def write(tmp_path, write_split):
     """Write a valid config for the tiny model (2 layers) with some keys changed; None deletes a key."""
     for name in ("train", "valid", "test"):
         write_split(tmp_path / "data", name, ROWS)
-    sound = {
-        "model": "tiny",
-        "data": str(tmp_path / "data"),
-        "adapter_path": str(tmp_path / "adapter"),
-        "train": True,
-        "num_layers": 2,
-        "batch_size": 2,
-        "iters": 8,
-        "save_every": 4,
-        "mask_prompt": True,
-    }
+    sound = tiny_settings(tmp_path, iters=8, save_every=4)
 
     def write(changes=None):
         path = tmp_path / "config.yaml"

@@ -11,17 +11,7 @@ import numpy as np
 import pytest
 from conftest import example, refused, scores
 from ftstudy import chat_format
-from ftstudy.compare import (
-    archaeology,
-    arms,
-    attribution,
-    faults,
-    generation,
-    heldout,
-    likelihood,
-    pieces,
-    results,
-)
+from ftstudy.compare import archaeology, arms, attribution, faults, generation, heldout, likelihood, pieces, results
 from ftstudy.files import write_jsonl
 from ftstudy.models import base_models
 from hypothesis import given, settings
@@ -69,15 +59,12 @@ def test_app_prompt_is_split_into_faults_and_rebuilt(tokenizer):
 
 
 def test_each_fault_changes_only_what_it_names(tokenizer):
-    text = {
-        one["name"]: tokenizer.decode(prompts_of(tokenizer, one)[0]) for one in formats_of(tokenizer, every=True)[0]
-    }
+    made, *_ = formats_of(tokenizer, every=True)
+    text = {one["name"]: tokenizer.decode(prompts_of(tokenizer, one)[0]) for one in made}
     assert "tech founder" in text["system"] and "Last Message" not in text["system"]
     assert "Last Message: hey 0" in text["user"] and "tech founder" not in text["user"]
     assert "You are Sam. Reply." not in text["no system"] and "Contact: hey 0" in text["no system"]
-    assert (
-        "<|im_start|>" not in text["no template"] and text["no template"] == "You are Sam. Reply.\n\nContact: hey 0\n"
-    )
+    assert text["no template"] == "You are Sam. Reply.\n\nContact: hey 0\n"
     assert text["system + no template"].startswith("You are Sam, a tech founder.")
 
 
@@ -307,18 +294,13 @@ def test_missing_turns_are_faults_of_their_own(removed, expected, tokenizer):
             assert found.count("<|im_start|>") == found.count("<|im_end|>") + 1
 
 
-def test_a_missing_default_system_text_is_a_fault_of_the_system_text(tokenizer):
+def test_missing_default_system_text_and_earlier_turns_have_their_own_costs(tokenizer):
     default = "<|im_start|>system\nYou are a tiny model with random weights<|im_end|>\n"
+    earlier = "<|im_start|>user\nContact: hi<|im_end|>\n<|im_start|>assistant\nyo<|im_end|>\n"
     row = {"messages": LONG["messages"][1:]}
     complete, prompts = apart(tokenizer, [row], lambda text: text.removeprefix(default))
     (training,), (found,) = prompts[frozenset()], prompts[frozenset(["system"])]
     assert complete["faults"] == ["system"] and training == default + found
-
-
-def test_a_missing_default_system_text_and_missing_earlier_turns_each_have_their_own_cost(tokenizer):
-    default = "<|im_start|>system\nYou are a tiny model with random weights<|im_end|>\n"
-    earlier = "<|im_start|>user\nContact: hi<|im_end|>\n<|im_start|>assistant\nyo<|im_end|>\n"
-    row = {"messages": LONG["messages"][1:]}
     complete, prompts = apart(tokenizer, [row], lambda text: text.removeprefix(default + earlier))
     assert complete["faults"] == ["system", "earlier turns"]
     (training,), (neither,) = prompts[frozenset()], prompts[frozenset(complete["faults"])]
@@ -430,6 +412,14 @@ def test_known_and_read_prompts_have_the_same_costs(kind, tmp_path, adapter, tok
 # --- likelihood -------------------------------------------------------------------------------
 
 
+def losses_alone(model, prompt, reply, end):
+    """The loss of each token after the prompt, in a batch of one."""
+    ids = mx.array([prompt + reply + end])
+    logits = model(ids[:, :-1])[0].astype(mx.float32)
+    losses = mx.logsumexp(logits, -1) - mx.take_along_axis(logits, ids[0, 1:, None], -1)[:, 0]
+    return np.array(losses)[len(prompt) - 1 :]
+
+
 @pytest.mark.parametrize("profile", ["aligned", "historical"])
 def test_batched_scores_equal_single_scores(profile):
     model, tokenizer = base_models.load("tiny")
@@ -437,10 +427,7 @@ def test_batched_scores_equal_single_scores(profile):
     targets = [chat_format.reply_ids(row, tokenizer) for row in ROWS]
     scores = likelihood.score(model, prompts, targets)
     for at, (prompt, (reply, end)) in enumerate(zip(prompts, targets)):
-        ids = mx.array([prompt + reply + end])
-        logits = model(ids[:, :-1])[0].astype(mx.float32)
-        losses = mx.logsumexp(logits, -1) - mx.take_along_axis(logits, ids[0, 1:, None], -1)[:, 0]
-        losses = np.array(losses)[len(prompt) - 1 :]
+        losses = losses_alone(model, prompt, reply, end)
         assert scores["tokens"][at] == len(reply)
         assert scores["reply"][at] == pytest.approx(losses[: len(reply)].sum(), abs=1e-4)
         assert scores["end"][at] == pytest.approx(losses[-1], abs=1e-4)
@@ -454,10 +441,7 @@ def test_batched_scores_and_replies_equal_single_ones_for_other_architectures(ma
     targets = [(generator.integers(3, 60, size).tolist(), [2]) for size in (1, 4, 2, 8, 3)]
     scores = likelihood.score(model, prompts, targets)
     for at, (prompt, (reply, end)) in enumerate(zip(prompts, targets)):
-        ids = mx.array([prompt + reply + end])
-        logits = model(ids[:, :-1])[0].astype(mx.float32)
-        losses = mx.logsumexp(logits, -1) - mx.take_along_axis(logits, ids[0, 1:, None], -1)[:, 0]
-        assert scores["reply"][at] == pytest.approx(np.array(losses)[len(prompt) - 1 : -1].sum(), abs=1e-4)
+        assert scores["reply"][at] == pytest.approx(losses_alone(model, prompt, reply, end)[:-1].sum(), abs=1e-4)
     made = generation.generate(model, Letters, prompts, longest=6)
     for prompt, reply in zip(prompts, made):
         steps = generate_step(mx.array(prompt), model, max_tokens=6)
@@ -476,24 +460,16 @@ def test_reply_without_end_of_turn_has_nan_end():
     model, tokenizer = base_models.load("tiny")
     scores = likelihood.score(model, [[5, 6, 7]], [([8, 9], [])])
     assert np.isnan(scores["end"]).all() and scores["tokens"].tolist() == [2]
-    assert (
-        results.arm("m", faults.ALIGNED, scores, TESTED | {"examples": ROWS[:1], "conversations": ["a"]})[
-            "nats_per_end_of_turn"
-        ]
-        is None
-    )
+    rows = {"examples": ROWS[:1], "conversations": ["a"]}
+    assert results.arm("m", faults.ALIGNED, scores, rows)["nats_per_end_of_turn"] is None
 
 
 # --- intervals --------------------------------------------------------------------------------
 
 
-def arm_of(values, names):
-    rows = [example(reply="four") for _ in names]
-    return results.arm("base", faults.ALIGNED, scores(values, 2), {"examples": rows, "conversations": names})
-
-
 def test_arm_mean_is_per_token_and_inside_its_interval():
-    made = arm_of([2, 4, 6, 8], ["a", "a", "b", "c"])
+    rows = {"examples": [example(reply="four")] * 4, "conversations": ["a", "a", "b", "c"]}
+    made = results.arm("base", faults.ALIGNED, scores([2, 4, 6, 8], 2), rows)
     assert made["nats_per_reply_token"] == 2.5
     assert made["bits_per_byte"] == pytest.approx(5 / np.log(2) / 4)
     assert made["interval"][0] < 2.5 < made["interval"][1]
@@ -875,14 +851,8 @@ def test_recorded_app_is_compared_on_recorded_rows(data):
 
 
 def test_rows_without_a_reply_are_skipped_and_counted(data):
-    rows = [
-        example(reply=""),
-        example(reply="hi"),
-        {"messages": []},
-        {"text": "x"},
-        example(reply=" "),
-        example(reply="yo"),
-    ]
+    empty, hi, blank, yo = (example(reply=reply) for reply in ("", "hi", " ", "yo"))
+    rows = [empty, hi, {"messages": []}, {"text": "x"}, blank, yo]
     found = heldout.held_out(data(rows, list("abcdef")), 9)
     assert found["rows"] == [1, 5] and found["conversations"] == ["b", "f"] and found["unusable"] == 4
     refused(lambda: heldout.held_out(data(rows[:1]), 9), "None of the 1 rows", "ftstudy audit")
@@ -893,17 +863,14 @@ def test_prompts_and_completions_are_compared_as_messages(data):
     assert [turn["content"] for turn in found["examples"][0]["messages"]] == ["hey", "yo"]
 
 
-NATS = [0.0, 0.0, 2.0, 2.0], [2.0, 2.0, 1.0, 2.0]  # tuned, base: the first two replies are remembered
-
-
-def test_differences_say_what_rests_on_replies_that_training_gives_away(tokenizer):
-    tuned, base = ({"reply": np.array(nats), "tokens": np.ones(4), "end": np.full(4, np.nan)} for nats in NATS)
+def test_differences_say_what_rests_on_replies_that_training_gives_away():
     models = [{"name": "base", "base": None}, {"name": "tuned", "base": "base"}]
-    scores = {("tuned", "aligned"): tuned, ("base", "aligned"): base}
+    # the first two replies are remembered
+    found = {("tuned", "aligned"): scores([0, 0, 2, 2]), ("base", "aligned"): scores([2, 2, 1, 2])}
     asked = {"conversations": list("abcd"), "leaked": [True, True, False, False]}
-    (row,) = results.differences(scores, models, [{"name": "aligned"}], asked)
+    (row,) = results.differences(found, models, [{"name": "aligned"}], asked)
     assert row["nats_per_reply_token"] == pytest.approx((0 + 0 + 2 + 2 - 2 - 2 - 1 - 2) / 4)
     assert row["leaked"] == 2 and row["without_leaked"]["nats_per_reply_token"] == pytest.approx(0.5)
     asked["leaked"] = [True, True, True, False]  # a single reply is no comparison
-    (row,) = results.differences(scores, models, [{"name": "aligned"}], asked)
+    (row,) = results.differences(found, models, [{"name": "aligned"}], asked)
     assert row["leaked"] == 3 and row["without_leaked"] is None

@@ -87,7 +87,7 @@ import mlx.optimizers as optim
 import numpy
 import pytest
 import yaml
-from conftest import example
+from conftest import example, tiny_settings
 from ftstudy import audit
 from ftstudy.chat_format import capture
 from ftstudy.models import base_models
@@ -108,19 +108,8 @@ def sound(tmp_path, write_split):
     """Keys of a short run on the tiny model, which has 2 layers."""
     for name in ("train", "valid", "test"):
         write_split(tmp_path / "data", name, ROWS)
-    return {
-        "model": str(base_models.resolve("tiny")),
-        "data": str(tmp_path / "data"),
-        "adapter_path": str(tmp_path / "adapter"),
-        "train": True,
-        "num_layers": 2,
-        "batch_size": 2,
-        "iters": 2,
-        "learning_rate": 0.01,
-        "mask_prompt": True,
-        "steps_per_report": 1,
-        "val_batches": 1,
-    }
+    model = str(base_models.resolve("tiny"))
+    return tiny_settings(tmp_path, model=model, learning_rate=0.01, steps_per_report=1, val_batches=1)
 
 
 @pytest.fixture
