@@ -41,8 +41,11 @@ def guarded(tokenizer):
 
 def _bounded(tokenizer, template: str | None, messages: int):
     seconds = SECONDS + messages / 20
-    message = _grows(tokenizer, f"it took more than {seconds:.0f} seconds or 2 GB of memory")
-    return limited(message, seconds, template=str(template or tokenizer.chat_template))
+    return limited(
+        lambda: _grows(tokenizer, f"it took more than {seconds:.0f} seconds or 2 GB of memory"),
+        seconds,
+        template=str(template or tokenizer.chat_template),
+    )
 
 
 def _grows(tokenizer, how: str = "it makes millions of characters of a conversation") -> str:

@@ -5,6 +5,7 @@ import resource
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -25,16 +26,17 @@ _spent: dict[str, float] = {}
 
 
 @contextmanager
-def limited(message: str, seconds: float = SECONDS, size: int = BYTES, *, template: str = ""):
-    """Raise StudyError(message) if the block takes longer than `seconds`, or allocates more than `size` bytes.
+def limited(message: str | Callable[[], str], seconds: float = SECONDS, size: int = BYTES, *, template: str = ""):
+    """Raise StudyError if the block takes longer than `seconds`, or allocates more than `size` bytes.
 
+    `message`: the error's text, or a function that makes it, for blocks that are entered thousands of times.
     MemoryError passes if the process may use less than `size` anyway: then the machine is short of memory, whatever the
     block does. Works in every thread, so in a notebook and in an app too. A call into C is not interrupted, and memory is
     limited on Linux only. A `template` for which a block was stopped is refused at once the next time: callers
     go on with the next row. So is one whose blocks, each of them quick enough, take too long together.
     """
     if template in _refused:
-        raise StudyError(message)
+        raise _refusal(message)
     thread, lock, ended = threading.get_ident(), threading.Lock(), False
 
     def stop():
@@ -58,10 +60,14 @@ def limited(message: str, seconds: float = SECONDS, size: int = BYTES, *, templa
         if isinstance(error, MemoryError) and _is_tight(size):
             raise
         _refused.update([template] if template else [])
-        raise StudyError(message) from None
+        raise _refusal(message) from None
     if template and _over_all(template, time.monotonic() - started - EASY) > seconds:
         _refused.add(template)
-        raise StudyError(message)
+        raise _refusal(message)
+
+
+def _refusal(message: str | Callable[[], str]) -> StudyError:
+    return StudyError(message() if callable(message) else message)
 
 
 def _over_all(template: str, seconds: float) -> float:

@@ -67,4 +67,5 @@ def _largest(rows: list[frozenset]) -> list[int]:
 
 
 def _shared(one: frozenset, other: frozenset) -> float:
-    return len(one & other) / len(one | other)
+    both = len(one & other)
+    return both / (len(one) + len(other) - both)
