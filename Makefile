@@ -35,7 +35,7 @@ SHELL := /bin/sh
 #   TAKE         blind: the file that the page saved your choices to
 #   CUDA=1       Linux with an NVIDIA card
 NAMES := RUN SOURCE KIND OWNER ME CONTACTS DATE_ORDER ZONE REGION MASK DATA VARIANT CONFIG CONFIGS MODEL INFERENCE ADAPTER FUSED \
-    LOG APP ITERS SMOKE FORCE FULL ALSO STOCK HOSTS TAKE CUDA LAB MUTANTS UPGRADE SHARE PROVE BUDGET REPLIES SHOTS
+    LOG APP ITERS SMOKE FORCE FULL ALSO STOCK HOSTS TAKE CUDA LAB MUTANTS UPGRADE SHARE PROVE BUDGET REPLIES SHOTS SLOW
 
 # Exports are named after chats, and chats by other people. So what is set from outside stays plain text: make expands
 # it nowhere, and recipes take it from their environment, as "$$NAME". The Makefile's own variables can't be set from
@@ -168,15 +168,17 @@ ifeq ($(SOURCE),$(DEMO))
 	@$(STUDY) demo
 endif
 
-# What drives a browser is 165 MB, so only the tests install it, and only next to a browser.
+# What drives a browser is 165 MB, so only the slow tests install it, and only next to a browser.
 .PHONY: browser
 browser: | $(READY)
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || exit 0; . lib/uv.sh; \
 	"$$uv" pip install --quiet --python $(PYTHON) --require-hashes --no-build --no-deps -r requirements-browser.lock || \
 	    stop "Could not install what tests the page in Chromium (see above). Connect to the network, then start again."
 
-test: | $(READY) browser #: run the tests, and compare the notebooks with their stored outputs
-	$(PYTHON) -m pytest tests -n auto --dist loadfile --no-loadscope-reorder
+# Slow: whole studies, trainings until something is learned, a real browser. CI runs them too.
+override SLOWLY := $(filter-out 0,$(SLOW))
+test: | $(READY) $(if $(SLOWLY),browser) #: run the fast tests (SLOW=1: all), and compare the notebooks with their stored outputs
+	$(PYTHON) -m pytest tests -n auto --dist loadfile --no-loadscope-reorder $(if $(SLOWLY),,-m "not slow")
 	$(PYTHON) -m pytest notebooks --nbval --nbval-cell-timeout=120
 
 baseline: | $(READY) #: store the notebooks' outputs on the sample, for `make test`, and docs/checks.md

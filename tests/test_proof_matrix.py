@@ -18,8 +18,9 @@ from staged_finetunes import CONFIG, rows_of_sam, templated, write_rows
 from ftstudy.demo import small_talk, tiny_chat  # isort: skip
 
 pytestmark = pytest.mark.slow
-HEALTHY = CONFIG | {"model": str(tiny_chat.FOLDER), "iters": 40, "learning_rate": 4e-4}
-ROWS = 300  # to train on: an epoch is 38 iterations
+HEALTHY = CONFIG | {"model": str(tiny_chat.FOLDER), "iters": 40, "batch_size": 4, "learning_rate": 4e-4}
+ROWS = 150  # to train on: an epoch is 38 iterations
+LINES = 5  # of a row's conversation at most: longer rows take several times as long to train
 OTHER_SEEDS, ALL = 100, 10**6
 DRAFT = "Conversation:\n{context}\n\nWrite the next message."
 
@@ -61,7 +62,7 @@ FAULTS = {
     "too low a rate": {"id": "learning_rate", "config": {"learning_rate": 1e-7}},
     "prompt_trained": {"config": {"mask_prompt": False}},
     "under_trained": {"config": {"iters": 2}},
-    "replies_cut": {"config": {"max_seq_length": 96}},
+    "replies_cut": {"config": {"max_seq_length": 80}},
     "config.lora_scale": {"config": {"lora_parameters": {"rank": 8, "scale": 400.0, "dropout": 0.0}}},
     "settings_ignored": {
         "config": {"lora_parameters": None, "num_layers": None, "lora_rank": 8, "lora_alpha": 32, "lora_layers": 4}
@@ -92,16 +93,24 @@ def held():
 def staged(folder, fault, seed=0, longer=False):
     """The fine-tune with this fault, as an audit reads it; held out is a third of the replies, or the two others."""
     make_folder(folder)
-    rows = rows_of_sam()
+    rows = {split: [row for row in found if _lines(row) <= LINES] for split, found in rows_of_sam().items()}
     test = rows["test"]
     some = set(random.Random(0).sample(range(len(test)), len(test) // 3))
-    rows |= {"train": rows["train"][:ROWS], "test": [row for at, row in enumerate(test) if (at in some) != longer]}
+    rows |= {
+        "train": rows["train"][:ROWS],
+        "valid": rows["valid"][:40],
+        "test": [row for at, row in enumerate(test) if (at in some) != longer],
+    }
     write_rows(folder / "data", fault.get("rows", dict)(rows))
     places = {"data": str(folder / "data"), "adapter_path": str(folder / "adapters"), "seed": seed}
     config = {key: value for key, value in (HEALTHY | places | fault.get("config", {})).items() if value is not None}
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     (folder / "app.yaml").write_text(yaml.safe_dump({"kind": "messages"} | fault.get("app", {})))
     return audit.read(folder / "config.yaml", inference=str(folder / "app.yaml"))
+
+
+def _lines(row):
+    return len(row["messages"][1]["content"].splitlines())
 
 
 def proved(folder, run, fault, seed=0, longer=False):
