@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import yaml
 from ftstudy import paths
+from ftstudy.audit.parity import findings_of
 from ftstudy.audit.parity.prompts import compare_all, rows_of
-from ftstudy.audit.parity.rows import findings_of
 from ftstudy.chat_format.rendering import render
 from ftstudy.chat_format.template import Template
 from ftstudy.errors import StudyError

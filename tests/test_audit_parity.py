@@ -7,7 +7,7 @@ import pytest
 from conftest import check_parity, example
 from ftstudy import chat_format
 from ftstudy.audit import parity, run_inputs
-from ftstudy.audit.parity.checks import BY_ID
+from ftstudy.audit.parity.checks import OF_PROMPTS
 from ftstudy.errors import StudyError
 from ftstudy.models import base_models
 from hypothesis import HealthCheck, given, settings
@@ -17,6 +17,7 @@ from templates import BLOCK, FAMILIES, INJECTED, TOKENIZERS, _loaded, tokenizer_
 SYSTEM = "You are Sam. Reply to text messages the way Sam texts.\n\nBe short."
 WITH_SYSTEM = [name for name in TOKENIZERS if name != "gemma"]
 INJECTING = ["smollm2"]
+IDS = {check.id for check in OF_PROMPTS}
 
 
 def conversation(number=0, system=SYSTEM, name="chatml"):
@@ -609,7 +610,7 @@ def test_any_junk_as_a_profile_ends_in_a_finding_or_one_paragraph(tokenizer, tmp
         found = check_parity([short()], tokenizer, loaded, "here")
     except StudyError:
         return
-    assert all(item.check in BY_ID for item in found)
+    assert all(item.check in IDS for item in found)
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -671,7 +672,7 @@ def test_any_turns_on_either_side_are_compared(name, trained, sent, change):
         return
     profile = {"kind": "captured", "file": "x", "rows": {("test", 0): text}, "broken": []}
     found = check_parity([row], _loaded(name), profile, "here")
-    assert {item.check for item in found} <= set(BY_ID)
+    assert {item.check for item in found} <= IDS
     shown = [[line.partition(":")[2].strip() for line in item.evidence[1:3]] for item in found if item.evidence[2:]]
     assert all(training != inference for training, inference in shown)
 
@@ -687,7 +688,7 @@ def test_long_conversations_that_differ_in_every_turn_are_read():
         ):
             profile = {"kind": "captured", "file": "x", "rows": {("test", 0): text}, "broken": []}
             found = check_parity([row], _loaded(name), profile, "here")
-            assert found and {item.check for item in found} <= set(BY_ID)
+            assert found and {item.check for item in found} <= IDS
 
 
 @pytest.mark.parametrize("turns", [1, 40])

@@ -8,7 +8,7 @@ from faults import studies
 from ftstudy import audit, training
 from ftstudy.audit import estimate
 from ftstudy.audit.config import memory
-from ftstudy.audit.model_size import ModelSize, measure
+from ftstudy.audit.estimate import ModelSize, measure
 from ftstudy.engine import machine
 from hypothesis import given
 from hypothesis import strategies as some

@@ -4,18 +4,23 @@ Follows from the model's shapes, the config and the rows' real lengths. It is an
 with measured trainings.
 """
 
+import math
 from dataclasses import dataclass
+from pathlib import Path
 
+import mlx.core as mx
 import numpy
+from mlx.utils import tree_flatten
 
 from ..chat_format.loss_mask import PAD_TO
 from ..configs import study
 from ..engine import machine
 from ..failures import pass_on
+from ..models import base_models
 from ..progress import span
 from ..wording import gigabytes
+from . import architecture
 from .config.values import sound
-from .model_size import ModelSize, measure
 
 UNSURE = 2.5  # the factor by which the time may be off
 LOGITS = 4  # arrays as large as the logits: they, their exponentials, their softmax and their gradient
@@ -24,6 +29,72 @@ STATES = {"adafactor": 1, "sgd": 1, "muon": 1}  # arrays that an optimizer keeps
 EFFICIENCY = 0.5  # of the speed of one large product, in a whole training
 NARROW = 64  # the speed of smaller products says nothing
 STEP = 0.005  # seconds that a step takes in each layer, however little there is to compute
+
+
+# --- how large a model is, by the shapes of its weights alone: they are not read --------------------
+
+
+@dataclass(frozen=True)
+class ModelSize:
+    """Counts are of numbers, `weights` is in bytes."""
+
+    weights: int
+    item: int  # bytes of a number that the layers compute with
+    dtype: mx.Dtype
+    hidden: int  # width of the states between the layers
+    heads: int  # of attention, 0 if unknown
+    vocabulary: int
+    layers: list[list[tuple[int, int]]]  # for each layer, its matrices as a token meets them: (inputs, outputs)
+    trained: int
+    adapted: int  # layers, the last ones
+
+
+def measure(folder: Path, config: dict) -> ModelSize | None:
+    """`config`: with valid values, over mlx-lm's defaults. None if the model or its adapter can't be built."""
+    described = architecture.model_config(folder)
+    try:
+        model = base_models.load_lazily(folder)
+        arrays = [array for _, array in tree_flatten(model.parameters())]
+        floats = [array.dtype for array in arrays if mx.issubdtype(array.dtype, mx.floating)]
+        embedding = next(module for _, module in model.named_modules() if hasattr(module, "as_linear"))
+        layers = [[*_matrices(layer, _text(described))] for layer in model.layers]
+        model.freeze()
+        kind, count = config["fine_tune_type"], config["num_layers"]
+        shapes = architecture.trained(model, kind, count, config["lora_parameters"])
+    except Exception as error:  # whatever an odd model or adapter raises has its own findings
+        pass_on(error)
+        return None
+    return ModelSize(
+        weights=sum(array.nbytes for array in arrays),
+        item=floats[0].size,
+        dtype=floats[0],
+        hidden=_text(described).get("hidden_size") or layers[0][0][0],
+        heads=_text(described).get("num_attention_heads") or 0,
+        vocabulary=embedding.weight.shape[0],
+        layers=layers,
+        trained=sum(math.prod(shape) for shape in shapes.values()),
+        adapted=min(count, len(layers)) if count > 0 else len(layers),
+    )
+
+
+def _text(described: dict) -> dict:
+    """The part of a config.json that describes the language model."""
+    part = described.get("text_config")
+    return part if isinstance(part, dict) else described
+
+
+def _matrices(layer, described: dict):
+    for _, module in layer.named_modules():
+        weight = module.get("weight") if hasattr(module, "get") else None
+        if weight is None or weight.ndim not in (2, 3) or not architecture.can_be_adapted(module):
+            continue
+        outputs, inputs = weight.shape[-2:]
+        inputs = inputs * 32 // module.bits if "scales" in module else inputs
+        experts = described.get("num_experts_per_tok") or 1 if weight.ndim == 3 else 1
+        yield from [(inputs, outputs)] * experts
+
+
+# --- what a run takes ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

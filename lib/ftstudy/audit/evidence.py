@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from ..paths import shown
 from ..printable import one_line
+from ..wording import count as counted
 from .findings import Check, Finding
 from .run_inputs import RunInputs
 
@@ -26,10 +27,6 @@ def quoted(text: str, most: int = 120) -> str:
 def around(text: str, start: int, end: int) -> str:
     """A place in a text, with the words around it."""
     return quoted(("…" if start > 30 else "") + text[max(0, start - 30) : end + 30])
-
-
-def counted(number: int, noun: str, nouns: str = "") -> str:
-    return f"{number:,} " + (noun if number == 1 else nouns or f"{noun}s")
 
 
 def in_rows(

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from ..configs import study
-from ..errors import StudyError
 from ..extract.variant_folder import SPLITS
 from ..paths import shown
 from ..wording import count, listed
@@ -35,18 +34,11 @@ def _held(inputs: RunInputs, clean) -> Iterator[str]:
         return
     if clean("data.", "loss.template_refuses", "model.no_template"):
         yield f"mlx-lm takes all {count(rows, 'row')} of {names}, and no fault was found in their roles and texts."
-    if _has_tokenizer(inputs):
+    if inputs.tokenizer_or_none is not None:
         yield from _loss(inputs, clean)
     if len(splits) > 1 and clean("splits."):
         yield f"None of the files {names} gives away rows of another ({count(rows, 'row')} compared)."
     yield from _prompts(inputs)
-
-
-def _has_tokenizer(inputs: RunInputs) -> bool:
-    try:
-        return inputs.tokenizer is not None
-    except StudyError:
-        return False
 
 
 def _loss(inputs: RunInputs, clean) -> Iterator[str]:
@@ -80,7 +72,7 @@ def _not_checked(inputs: RunInputs) -> Iterator[str]:
             yield f"The last {count(split.unread, 'row')} of {split.name}: only the first {split.lines:,} are read."
         if missing := hub_data.absent(split):
             yield f"The rest of {split.name}: {missing}."
-    if not _has_tokenizer(inputs):
+    if inputs.tokenizer_or_none is None:
         yield "Tokens, loss and prompts: the base model's tokenizer can't be loaded."
         return
     if not inputs.has_template and any(split.schema in ("chat", "completion") for split in inputs.splits.values()):

@@ -52,6 +52,14 @@ class RunInputs:
         """The tokenizer, as mlx-lm loads it. Raises StudyError if the model or its tokenizer is missing."""
         return base_models.load_tokenizer(self.config["model"])
 
+    @property
+    def tokenizer_or_none(self):
+        """The tokenizer, or None if it is missing, which the base model's checks report."""
+        try:
+            return self.tokenizer
+        except StudyError:
+            return None
+
     @cached_property
     def is_extracted(self) -> bool:
         """Whether this study's extraction wrote the rows."""

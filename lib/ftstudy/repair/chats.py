@@ -1,6 +1,6 @@
 """A draft's rows as the audit reads them, and conversations written back in the form of their rows."""
 
-from ..audit.content import rows_of, tokenizer_of
+from ..audit.content import rows_of
 from ..audit.run_inputs import RunInputs
 from ..chat_format.messages import in_words
 from ..chat_format.rows import Split
@@ -15,7 +15,7 @@ Changes = dict[tuple[str, int], list | None]
 def conversations(draft: dict, inputs: RunInputs) -> dict[str, list[tuple[int, dict]]]:
     """Split -> (line, row with `messages`) of the conversations that training takes."""
     made = audited(draft, inputs)
-    return rows_of(made, tokenizer_of(made))[0]
+    return rows_of(made, made.tokenizer_or_none)[0]
 
 
 def worded(chats: dict) -> dict:
@@ -26,7 +26,7 @@ def worded(chats: dict) -> dict:
 def every(draft: dict, inputs: RunInputs) -> dict[str, list[tuple[int, dict]]]:
     """Split -> (line, row) of all rows that say something, in words; a text is a row with one message by `text`."""
     made = audited(draft, inputs)
-    given, texts = rows_of(made, tokenizer_of(made))
+    given, texts = rows_of(made, made.tokenizer_or_none)
     chats = worded(given)
     return {name: sorted([*rows, *texts[name]], key=lambda one: one[0]) for name, rows in chats.items()}
 
@@ -47,7 +47,7 @@ def written(draft: dict, inputs: RunInputs, changes: Changes) -> dict:
     ) else set()  # fmt: skip
     if texts and all(_is_chat(changes.get(place, [])) for place in texts):
         as_messages.add("text")
-    template = Template(inputs.tokenizer) if texts and "text" not in as_messages and tokenizer_of(inputs) else None
+    template = Template(inputs.tokenizer) if texts and "text" not in as_messages and inputs.tokenizer_or_none else None
     rows = dict(draft["rows"])
     for name, split in splits.items():
         rows[name] = []

@@ -2,7 +2,7 @@
 
 import json
 
-from ..audit.content import thoughts, tokenizer_of
+from ..audit.content import thoughts
 from ..audit.content import written as as_written
 from ..chat_format.messages import calls_of, text_of
 from ..chat_format.template import Template
@@ -12,7 +12,7 @@ from .chats import conversations, written
 
 def as_the_template_takes_them(draft: dict, inputs) -> tuple[dict, list[str]]:
     """Parts as text, null as nothing, and arguments of calls as text or object, where the template needs it."""
-    tokenizer = tokenizer_of(inputs)
+    tokenizer = inputs.tokenizer_or_none
     if tokenizer is None:
         return draft, []
     template, changes = Template(tokenizer), {}

@@ -2,7 +2,7 @@
 
 import re
 
-from ..audit.content import control_tokens, text_rows, tokenizer_of
+from ..audit.content import control_tokens, text_rows
 from ..audit.content.control_tokens import OTHER_MODELS, RENDERED, RESIDUE, THOUGHTS, TURNS, WELL_KNOWN, WRITES
 from ..chat_format.conversions import ROLES
 from ..chat_format.read_back import read_back
@@ -31,7 +31,7 @@ def as_turns(draft: dict, inputs) -> tuple[dict, list[str]]:
 
 def _changes(draft: dict, inputs) -> Changes:
     made, chats = audited(draft, inputs), conversations(draft, inputs)
-    tokenizer = tokenizer_of(made)
+    tokenizer = made.tokenizer_or_none
     cleaner, changes = _Cleaner(tokenizer), {}
     hits = set().union(*control_tokens.find(worded(chats), tokenizer))
     for name, rows in chats.items():

@@ -3,7 +3,7 @@
 import math
 
 from ..audit import architecture
-from ..audit.config import lora_keys
+from ..audit.config import lora
 from ..audit.config.trainer_keys import installed, optimizer_options
 from ..audit.config.values import fits, obvious, outside, sound
 from ..audit.run_inputs import RunInputs
@@ -68,10 +68,8 @@ def _modules(word, asked, draft, values, now) -> dict:
     model = architecture.skeleton(now.model)
     if not isinstance(asked_for, list) or not all(isinstance(one, str) for one in asked_for) or model is None:
         return {}
-    here = lora_keys.names(model, values["num_layers"])
-    found = [
-        one for name in asked_for for one in ([name] if name in here else lora_keys.modules_meant(name.strip(), here))
-    ]
+    here = lora.linear_layers(model, values["num_layers"])
+    found = [one for name in asked_for for one in ([name] if name in here else lora.modules_meant(name.strip(), here))]
     return {"lora_parameters.keys": list(dict.fromkeys(found))} if found else {}
 
 

@@ -2,7 +2,6 @@
 
 from collections import Counter
 
-from ..audit.content import tokenizer_of
 from ..audit.data import refusal_of, row_keys
 from ..audit.data.schemas import misfits
 from ..chat_format.conversions import HISTORY, LISTS, MEANT, converted, listed_pair
@@ -20,7 +19,7 @@ from .turns import reordered
 def readable(draft: dict, inputs) -> tuple[dict, list[str]]:
     """All rows in one form that mlx-lm takes; those that are no conversation are left out."""
     made = audited(draft, inputs)
-    tokenizer, refusal = tokenizer_of(made), refusal_of(made)
+    tokenizer, refusal = made.tokenizer_or_none, refusal_of(made)
     template = Template(tokenizer) if tokenizer is not None and made.has_template else None
     bad = {}  # split -> lines that don't fit
     for name, split in made.splits.items():
@@ -164,12 +163,12 @@ def with_all_keys(draft: dict, inputs) -> tuple[dict, list[str]]:
     """Texts beside the conversation, such as a system text, within it."""
     made = audited(draft, inputs)
     where = str(made.folder)
-    if not row_keys.check(made.splits, tokenizer_of(made), where):
+    if not row_keys.check(made.splits, made.tokenizer_or_none, where):
         return draft, []
     changes, keys = {}, set()
     for name, rows in conversations(draft, inputs).items():
         split = made.splits[name]
-        known = [split.features[key] for key in row_keys.READ[split.schema]]
+        known = [split.features[key] for key in row_keys.KEYS[split.schema]]
         for line, row in rows if split.schema in ("chat", "completion") else ():
             given = split.rows[line - 1]
             beside = [key for key in MEANT if key not in known and given.get(key) and key != "tools"]

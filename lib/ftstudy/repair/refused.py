@@ -4,7 +4,7 @@ import re
 from difflib import get_close_matches
 
 from ..audit import architecture
-from ..audit.config import keys, learning_rate, lora, lora_keys, paths, study_block, values
+from ..audit.config import keys, learning_rate, lora, paths, study_block, values
 from ..audit.config.trainer_keys import installed, optimizer_options, optimizer_refuses
 from ..audit.config.values import fits, obvious, outside, shown_value, sound
 from ..audit.run_inputs import RunInputs
@@ -88,7 +88,7 @@ def _lora(draft: dict, inputs: RunInputs):
         has, was = architecture.layers(inputs.model), audited(draft, inputs).config["num_layers"]
         draft = with_key(draft, "num_layers", has, f"the model has {has}")
         notes.append(f"`num_layers: {has}` instead of {was}: the model has no more")
-    if found(lora, draft, inputs, lora_keys.KEYS.id):
+    if found(lora, draft, inputs, lora.KEYS.id):
         draft, note = _modules(draft, inputs)
         notes.append(note)
     return draft, notes
@@ -98,11 +98,11 @@ def _modules(draft: dict, inputs: RunInputs) -> tuple[dict, str]:
     now = audited(draft, inputs)
     was, model, new = now.config["lora_parameters"]["keys"], architecture.skeleton(now.model), []
     if model is not None and isinstance(was, list | str):
-        here = lora_keys.names(model, sound(now.config)["num_layers"])
+        here = lora.linear_layers(model, sound(now.config)["num_layers"])
         for name in was if isinstance(was, list) else was.split(","):
             name = str(name).strip()
             last = ".".join(name.removesuffix(".weight").split(".")[-2:])
-            new += [name] if name in here else lora_keys.modules_meant(last, here)
+            new += [name] if name in here else lora.modules_meant(last, here)
     new = list(dict.fromkeys(new)) or None
     draft = with_key(draft, "lora_parameters.keys", new, "this model's names")
     if new:
@@ -228,7 +228,7 @@ TYPES = _repairs((_types, (values.TYPE,)), (_names, (values.FINE_TUNE_TYPE, valu
 REST = _repairs(
     (_options, (values.TYPE,)),
     (_study, study_block.CHECKS),
-    (_lora, (lora.INCOMPLETE, lora.LAYERS, lora_keys.KEYS)),
+    (_lora, (lora.INCOMPLETE, lora.LAYERS, lora.KEYS)),
 ) + (Repair("base_model_unusable", "config", "a checkpoint that isn't there", _resumed, (paths.PATH.id,), aborts=True),)
 SCHEDULES = _repairs((_schedule, (learning_rate.INVALID,)))
 """In three parts: `TYPES` come before what reads the settings, `SCHEDULES` once the length of the run is known."""

@@ -1,6 +1,6 @@
 """Repairs of rows: each takes out of them what one of the audit's checks finds, and nothing else."""
 
-from ..audit.content import sameness, tokenizer_of
+from ..audit.content import sameness
 from ..audit.loss import text_rows
 from ..wording import count
 from . import characters, contents, markup, printed, readable, speakers, system_texts, turns
@@ -22,7 +22,7 @@ def without_copies(draft: dict, inputs) -> tuple[dict, list[str]]:
 def with_one_start(draft: dict, inputs) -> tuple[dict, list[str]]:
     """Texts without the start token that mlx-lm puts in front of them."""
     made, changes = audited(draft, inputs), {}
-    if (tokenizer := tokenizer_of(made)) is None:
+    if (tokenizer := made.tokenizer_or_none) is None:
         return draft, []
     for name, line, text in text_rows.doubled(made, [name for name in made.splits if made.texts(name)]):
         while text.startswith(tokenizer.bos_token):

@@ -1,7 +1,7 @@
 """Turns that make no conversation: empty ones, roles out of turn, and a last message that is not a reply."""
 
 from ..audit.content import ROLES as KNOWN_ROLES
-from ..audit.content import is_empty, order, speakers, tokenizer_of
+from ..audit.content import is_empty, order, speakers
 from ..chat_format.conversions import ROLES
 from ..chat_format.messages import in_words, text_of
 from ..wording import count
@@ -102,7 +102,7 @@ def _usual(message: dict) -> str:
 
 def in_turn(draft: dict, inputs) -> tuple[dict, list[str]]:
     """Roles by their usual names, one system text in front, a user first, and one turn of each side after the other."""
-    template = str(getattr(tokenizer_of(inputs), "chat_template", None) or "")
+    template = str(getattr(inputs.tokenizer_or_none, "chat_template", None) or "")
     owner, changes, greeted = inputs.owner.casefold(), {}, 0
     for name, rows in conversations(draft, inputs).items():
         for number, row in rows:

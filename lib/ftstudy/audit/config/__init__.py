@@ -2,8 +2,7 @@
 
 `keys`: which keys mlx-lm reads (`trainer_keys` finds them in its source) and which one is meant (`key_names`);
 `values`: types and ranges; `paths`: what the config points to; `lora`: the adapter's settings; `learning_rate` and
-`run_length`: how fast and how long; `memory`: whether
-it fits this machine; `study_block`: `ftstudy:`.
+`run_length`: how fast and how long; `memory`: whether it fits this machine; `study_block`: `ftstudy:`.
 """
 
 from ..findings import Finding

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from ... import wording
 from ...configs import ADAPTER_CONFIG
 from ...configs import STUDY as OUR_KEYS
 from ...files.reading import SETTINGS, read_text
@@ -14,7 +15,7 @@ from ..evidence import listed
 from ..findings import Check, Finding
 from .key_names import NOTES, home, meant, named
 from .trainer_keys import installed, optimizer_options, optimizer_refuses
-from .values import TYPE, enumerated, shown_key, shown_line, shown_value, sound
+from .values import TYPE, shown_key, shown_line, shown_value, sound
 
 UNKNOWN = Check(
     "config.unknown_key",
@@ -112,7 +113,10 @@ def _reason(inputs, key: str, value, section: str) -> tuple[str, str | None]:
         if place == "":
             names = dict.fromkeys(name for inner in value if isinstance(inner, str) and (name := named(inner)))
             where = f"at the top level, not below `{shown_key(key)}`"
-            return "its keys belong at the top level", f"Write {enumerated([f'`{name}`' for name in names])} {where}."
+            return (
+                "its keys belong at the top level",
+                f"Write {wording.listed([f'`{name}`' for name in names])} {where}.",
+            )
         live = place or live
     if not live:
         return "mlx-lm has no such key", None
@@ -229,7 +233,7 @@ def _set_twice(inputs):
         shown = [(key.start_mark.line + 1, _shown_node(value)) for key, value in pairs]
         equal = all(isinstance(value, yaml.ScalarNode) for _, value in pairs) and len({text for _, text in shown}) == 1
         times = "twice" if len(pairs) == 2 else f"{len(pairs)} times"
-        places = enumerated([f"{text} (line {line})" for line, text in shown[-4:]])
+        places = wording.listed([f"{text} (line {line})" for line, text in shown[-4:]])
         yield DUPLICATE.found(
             "info" if equal else "warning",
             f"`{shown_key(path)}` is set {times}: {places}; the last value wins",

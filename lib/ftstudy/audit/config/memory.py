@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 
 from ...engine import machine
-from ...wording import gigabytes
+from ...wording import gigabytes, listed
 from .. import estimate
 from ..findings import Check, Finding
-from ..model_size import measure
 
 MEMORY = Check(
     "config.memory",
@@ -92,7 +91,7 @@ def _fits(inputs, train: estimate.Rows, config: dict, changes: dict, room: int) 
     changed = config | {key: value for key, value in changes.items() if key != "rank"}
     if "rank" in changes:
         changed["lora_parameters"] = {**config["lora_parameters"], "rank": changes["rank"]}
-    size = measure(inputs.model, changed)
+    size = estimate.measure(inputs.model, changed)
     return size is not None and sum(estimate.memory(size, train, changed).values()) <= room
 
 
@@ -101,9 +100,8 @@ def _fix(lower: dict | None) -> str:
         return "No lower setting makes it fit. Choose a smaller or a quantized model (mlx_lm.convert -q), or another machine."
     words = {"rank": "lora_parameters.rank"}
     said = [f"`{words.get(key, key)}: {str(value).lower()}`" for key, value in lower.items()]
-    both = ", ".join(said[:-1]) + f" and {said[-1]}" if said[1:] else said[0]
     more = " A smaller batch needs grad_accumulation_steps raised by as much for equal updates." * (
         "batch_size" in lower
     )
     cut = " Rows longer than that are cut." * ("max_seq_length" in lower)
-    return f"Set {both}, which is estimated to fit.{more}{cut}"
+    return f"Set {listed(said)}, which is estimated to fit.{more}{cut}"

@@ -78,12 +78,6 @@ def shown_line(key, value) -> str:
     return f"{shown_key(key)}: {shown_value(value)}"
 
 
-def enumerated(words) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    *first, last = words
-    return f"{', '.join(first)} and {last}" if first else last
-
-
 def fits(value, kind: type) -> bool:
     """Whether mlx-lm can use the value where it needs this type."""
     if kind in (int, float):

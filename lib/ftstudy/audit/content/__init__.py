@@ -10,7 +10,6 @@ for rows of plain text (`text_rows`).
 from ...chat_format.messages import in_words
 from ...chat_format.rows import has_texts
 from ...chat_format.template import Template
-from ...errors import StudyError
 from ..evidence import in_rows, quoted
 from ..findings import Check, Finding
 from ..run_inputs import RunInputs
@@ -86,7 +85,7 @@ CHECKS = (
 
 def check(inputs: RunInputs) -> list[Finding]:
     """Findings on the conversations of all splits. Never raises, whatever they contain."""
-    tokenizer = tokenizer_of(inputs) if any(split.rows for split in inputs.splits.values()) else None
+    tokenizer = inputs.tokenizer_or_none if any(split.rows for split in inputs.splits.values()) else None
     given, texts = rows_of(inputs, tokenizer)
     chats = {name: [(number, in_words(row)) for number, row in rows] for name, rows in given.items()}
     labels = speakers.labels_of(chats)
@@ -137,14 +136,6 @@ def _is_taken(row: dict, tokenizer) -> bool:
         tokenizer is not None
         and Template(tokenizer).render(row["messages"], row.get("tools"), prompt=False) is not None
     )
-
-
-def tokenizer_of(inputs: RunInputs):
-    """The tokenizer, or None without a model: most checks don't need one."""
-    try:
-        return inputs.tokenizer
-    except StudyError:
-        return None
 
 
 def _roles(inputs: RunInputs, chats: dict, template: str) -> list[Finding]:

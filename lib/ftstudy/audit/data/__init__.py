@@ -10,7 +10,6 @@ from pathlib import Path
 from ...chat_format import trainer_rows
 from ...chat_format.rows import PARQUET, Split, read_split
 from ...configs import study
-from ...errors import StudyError
 from ...extract.variant_folder import SPLITS
 from ...paths import shown
 from ...printable import cut
@@ -129,24 +128,22 @@ def check(inputs: RunInputs) -> list[Finding]:
                 fix="To have the data audited, save it as train.jsonl, valid.jsonl and test.jsonl.",
             )
         ]
-    # The study's own trainer uses every row, whatever the batch size.
-    batch_size = None if study(config) else config.get("batch_size")
-    flags = {"test": bool(config.get("test")), "mask_prompt": bool(config.get("mask_prompt"))}
-    tokenizer = _tokenizer(inputs)
     return _findings(
         inputs.folder,
         inputs.splits,
-        batch_size,
-        **flags,
+        # The study's own trainer uses every row, whatever the batch size.
+        None if study(config) else config.get("batch_size"),
+        test=bool(config.get("test")),
+        mask_prompt=bool(config.get("mask_prompt")),
         refusal=refusal_of(inputs),
-        tokenizer=tokenizer,
+        tokenizer=inputs.tokenizer_or_none,
         on_hub=inputs.hub is not None,
     )
 
 
 def refusal_of(inputs: RunInputs):
     """A function (row, schema, features) -> the error with which mlx-lm aborts at a row, or None; None without a model."""
-    tokenizer = _tokenizer(inputs)
+    tokenizer = inputs.tokenizer_or_none
     # The study's own trainer renders the prompt of every row.
     prompts = bool(inputs.config.get("mask_prompt")) or bool(study(inputs.config))
 
@@ -154,14 +151,6 @@ def refusal_of(inputs: RunInputs):
         return trainer_rows.refusal(row, schema, features, tokenizer, prompts)
 
     return tokenizer and refusal
-
-
-def _tokenizer(inputs: RunInputs):
-    """The tokenizer, or None without a model: another check reports that."""
-    try:
-        return inputs.tokenizer
-    except StudyError:
-        return None
 
 
 def check_data(folder: Path, batch_size: int) -> list[Finding]:
@@ -220,14 +209,14 @@ def _findings(
             check, title = EMPTY, f"The data directory {where} is empty{but}"
         return [check.found("error", title, evidence=evidence, where=where, fix=fix)]
     findings = []
-    if "valid" not in splits and not on_hub:
-        but, fix = other_files.instead(folder, ["valid"])
-        title = f"{where} has no valid.jsonl{but}"
-        findings.append(NO_VALID.found("warning", title, evidence=evidence, where=where, fix=fix))
-    if test and "test" not in splits:
-        but, fix = other_files.instead(folder, ["test"])
-        title = f"{where} has no test.jsonl{but}"
-        findings.append(NO_TEST.found("error", title, evidence=evidence, where=where, fix=fix))
+    for check, severity, name, is_needed in (
+        (NO_VALID, "warning", "valid", not on_hub),
+        (NO_TEST, "error", "test", test),
+    ):
+        if is_needed and name not in splits:
+            but, fix = other_files.instead(folder, [name])
+            title = f"{where} has no {name}.jsonl{but}"
+            findings.append(check.found(severity, title, evidence=evidence, where=where, fix=fix))
     faults, batches = [], []
     for split in splits.values():
         if split.is_parquet and split.broken:
@@ -240,7 +229,7 @@ def _findings(
         if odd := other_files.not_on_lines(split):
             findings.append(_whole(split, *odd))
             continue
-        found = [*_unread(split), *schemas.check_rows(split, test, mask_prompt, refusal)]
+        found = schemas.check_lines(split, test, mask_prompt, refusal)
         faults += found
         # Which rows come after the last batch is only known if all rows are good.
         batches += _batches(split, batch_size, test, faulty=bool(found))
@@ -270,15 +259,6 @@ def _damaged(split: Split) -> Finding:
         cause="The datasets package, with which mlx-lm reads a dataset of a hub, aborts at such a file.",
         fix="Download the dataset again: delete its folder in the Hugging Face cache, and start mlx-lm.",
     )
-
-
-def _unread(split: Split) -> list[schemas.Lines]:
-    blank = [f"line {number} is blank" for number in split.blank]
-    found = [
-        schemas.Lines(split, schemas.BLANK_LINE, "error", blank, "left blank"),
-        schemas.Lines(split, schemas.BAD_JSON, "error", split.broken, "without JSON"),
-    ]
-    return [one for one in found if one.lines]
 
 
 # --- batches --------------------------------------------------------------------------------

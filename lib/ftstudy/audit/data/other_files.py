@@ -9,11 +9,14 @@ from ...paths import shown
 from ..evidence import counted
 
 
-def convert(folder: Path) -> str:
-    """The command that writes a folder's files as mlx-lm reads them, and what to do then."""
-    name = shown(folder)
-    made = shlex.join(["ftstudy", "convert", "--data", name, "--out", f"{name}-messages"])
-    return f"`{made}`, and point `data:` at the new folder"
+def command(folder: str) -> str:
+    """The command that writes a folder's rows as messages, as mlx-lm reads them."""
+    return shlex.join(["ftstudy", "convert", "--data", folder, "--out", f"{folder}-messages"])
+
+
+def convert(folder: str) -> str:
+    """That command, and what to do then."""
+    return f"`{command(folder)}`, and point `data:` at the new folder"
 
 
 def instead(folder: Path, missing: list[str]) -> tuple[str, str | None]:
@@ -28,7 +31,7 @@ def instead(folder: Path, missing: list[str]) -> tuple[str, str | None]:
         moves = [shlex.join(["mv", shown(path), shown(folder / f"{name}.jsonl")]) for name, path in files.items()]
         return title, f"Rename {'it' if len(moves) == 1 else 'them'}: `{' && '.join(moves)}`."
     if all(has_rows_on_lines(path) or rows_of_whole(path) for path in files.values()):
-        return title, f"Write one row a line, under mlx-lm's names: {convert(folder)}."
+        return title, f"Write one row a line, under mlx-lm's names: {convert(shown(folder))}."
     wanted = " and ".join(f"{name}.jsonl" for name in files)
     return title, f"Write the rows of {names} as {wanted}, one JSON object a line; mlx-lm reads no other format."
 
@@ -42,4 +45,8 @@ def not_on_lines(split: Split) -> tuple[str, int, str] | None:
     if not found or not one and len(found[1]) >= split.lines - len(split.blank):
         return None
     form, rows = found
-    return form, len(rows), f"Write one row a line: {convert(split.path.parent)}. It has {counted(len(rows), 'row')}."
+    return (
+        form,
+        len(rows),
+        f"Write one row a line: {convert(shown(split.path.parent))}. It has {counted(len(rows), 'row')}.",
+    )

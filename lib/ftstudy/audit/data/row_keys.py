@@ -1,16 +1,16 @@
 """Keys of rows that somebody wrote for the model, and that nothing reads."""
 
 import json
-import shlex
 from collections import Counter
 
 from ...chat_format.conversions import MEANT, converted, form_of
 from ...chat_format.messages import calls_of
-from ...chat_format.rows import Split
+from ...chat_format.rows import FEATURES, Split
 from ...chat_format.template import Template
 from ...paths import shown
 from ..evidence import counted, listed, quoted
 from ..findings import Check, Finding
+from . import other_files
 
 UNREAD_KEY = Check(
     "data.unread_key",
@@ -23,7 +23,7 @@ UNREAD_KEY = Check(
     good='{"messages": [{"role": "system", "content": "You are Sam."}, {"role": "user", "content": "hey"}, …]}',
 )
 CHECKS = (UNREAD_KEY,)
-READ = {"chat": ("chat",), "completion": ("prompt", "completion"), "text": ("text",)}
+KEYS = {"chat": ("chat",), "completion": ("prompt", "completion"), "text": ("text",)}
 IN_MESSAGES = (
     "reasoning_content",
     "reasoning",
@@ -39,10 +39,9 @@ SOME = 0.05  # of a file's rows
 SAMPLE = 50  # rows with a key that the template is asked about
 
 
-def command(split: Split) -> str:
-    """The command that writes a folder's rows as messages; of Parquet files, once they are saved as JSON lines in one."""
-    folder = "FOLDER" if split.is_parquet else shown(split.path.parent)
-    return shlex.join(["ftstudy", "convert", "--data", folder, "--out", f"{folder}-messages"])
+def _folder(split: Split) -> str:
+    """The folder to convert; of Parquet files, the one in which they are to be saved as JSON lines."""
+    return "FOLDER" if split.is_parquet else shown(split.path.parent)
 
 
 def conversion(split: Split, rows: list) -> tuple[str, str] | None:
@@ -50,24 +49,21 @@ def conversion(split: Split, rows: list) -> tuple[str, str] | None:
     forms = {form_of(row) for row in rows if converted(row)}
     if len(forms) != 1 or None in forms or len(rows) < SOME * len(split.rows):
         return None
-    renamed = any(split.features[key] != default for key, default in DEFAULTS.items())
+    renamed = any(split.features[key] != default for key, default in FEATURES.items())
     more = " Take the `…_feature` keys out of the config." if renamed else ""
     how = (
         "Save them as train.jsonl and test.jsonl in a folder, and convert them" if split.is_parquet else "Convert them"
     )
-    return forms.pop(), f"{how}: `{command(split)}`, and point `data:` at the new folder.{more}"
-
-
-DEFAULTS = {"prompt": "prompt", "completion": "completion", "chat": "messages", "text": "text"}
+    return forms.pop(), f"{how}: {other_files.convert(_folder(split))}.{more}"
 
 
 def check(splits: dict[str, Split], tokenizer, where: str) -> list[Finding]:
     """The finding on keys that nothing reads, in all files together; the template is asked with a `tokenizer`."""
     counts, examples, read = Counter(), {}, ""
     for split in splits.values():
-        if split.schema not in READ:
+        if split.schema not in KEYS:
             continue
-        known = [split.features[key] for key in READ[split.schema]]
+        known = [split.features[key] for key in KEYS[split.schema]]
         read = " and ".join(f"`{key}`" for key in [*known, *["tools"] * (split.schema != "text")])
         found, template = Counter(), Template(tokenizer) if tokenizer else None
         for number, row in zip(split.numbers, split.rows):
@@ -81,7 +77,11 @@ def check(splits: dict[str, Split], tokenizer, where: str) -> list[Finding]:
     first = next(iter(splits.values()))
     able = first.schema != "text" and all(converted(row) for row in first.rows[:SAMPLE])
     moved = any(key in MEANT and key != "tools" for key in counts)
-    fix = f"Write the rows as messages that contain it: `{command(first)}`." if able and moved else None
+    fix = (
+        f"Write the rows as messages that contain it: `{other_files.command(_folder(first))}`."
+        if able and moved
+        else None
+    )
     lines = [f"{key}: {examples[key]}" for key, _ in counts.most_common()]
     title = f"Nothing reads {names}"
     return [UNREAD_KEY.found("warning", title, evidence=listed(lines), where=where, fix=fix, read=read)]

@@ -6,6 +6,7 @@ before text. A row without that schema's keys fails late.
 
 from dataclasses import dataclass
 
+from ... import wording
 from ...chat_format.prompts import is_text
 from ...chat_format.rows import Split, is_conversation
 from ..evidence import counted, listed, quoted
@@ -68,7 +69,6 @@ SCHEMA = Check(
     good="",
 )
 KINDS = {"completion": "a prompt and a completion", "chat": "messages", "text": "plain text"}
-KEYS = {"completion": ("prompt", "completion"), "chat": ("chat",), "text": ("text",)}
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def _finding(same: list[Lines], where: str) -> Finding:
     first, several = same[0], len(same) > 1
     number = counted(sum(len(one.lines) for one in same), "line")
     names = [one.split.path.name for one in same]
-    subject = f"{', '.join(names[:-1])} and {names[-1]} have" if several else f"{first.split.where} has"
+    subject = f"{wording.listed(names)} have" if several else f"{first.split.where} has"
     lines = [f"{one.split.path.name} {line}" if several else line for one in same for line in one.lines]
     severity = min((one.severity for one in same), key=SEVERITIES.index)
     where = where if several else first.split.where
@@ -103,8 +103,8 @@ def _finding(same: list[Lines], where: str) -> Finding:
     return first.check.found(severity, title, evidence=listed(lines), where=where, fix=first.fix)
 
 
-def check_rows(split: Split, test: bool, mask_prompt: bool, refusal=None) -> list[Lines]:
-    """The rows that don't fit their file, or that the trainer refuses.
+def check_lines(split: Split, test: bool, mask_prompt: bool, refusal=None) -> list[Lines]:
+    """The lines without a row, and the rows that don't fit their file or that the trainer refuses.
 
     Unless they are plain, rows are handed to mlx-lm's dataset class: `refusal(row, schema, features)` gives the error
     with which it aborts, or None. Without it, for want of a tokenizer, the shape of the rows decides.
@@ -122,7 +122,10 @@ def check_rows(split: Split, test: bool, mask_prompt: bool, refusal=None) -> lis
     what, fix = "that the trainer cannot take", None
     if form := row_keys.conversion(split, unread):
         what, fix = f"{what}: {form[0]}", form[1]
+    blank = [f"line {number} is blank" for number in split.blank]
     found = [
+        Lines(split, BLANK_LINE, "error", blank, "left blank"),
+        Lines(split, BAD_JSON, "error", split.broken, "without JSON"),
         Lines(split, MIXED_SCHEMAS, severities[0], other, "with a schema that this run does not take"),
         Lines(split, BAD_MESSAGES, severities[1], wrong, what, fix),
     ]
@@ -143,7 +146,7 @@ def misfits(split: Split, refusal=None) -> tuple[dict[int, str], dict[int, str]]
 
 def _has_keys(split: Split, schema: str, row: dict) -> bool:
     """Rows may have the keys of several schemas; the file's schema counts."""
-    return all(split.features[key] in row for key in KEYS[schema])
+    return all(split.features[key] in row for key in row_keys.KEYS[schema])
 
 
 def _problem(split: Split, schema: str | None, row, refusal) -> str | None:

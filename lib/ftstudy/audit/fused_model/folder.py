@@ -119,9 +119,8 @@ def _arguments(folder: Path) -> dict | None:
 
 
 def _prompt(inputs, fused: Path) -> Iterator[str]:
-    try:
-        ours = inputs.tokenizer
-    except StudyError:  # the checks of the prompt report it
+    ours = inputs.tokenizer_or_none
+    if ours is None:
         return
     try:
         theirs = base_models.load_tokenizer(fused)

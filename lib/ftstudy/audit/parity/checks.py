@@ -129,12 +129,11 @@ ASPECTS = {  # what a prompt differs in, for titles
     END_OF_PROMPT: "the header of the reply",
 }
 OF_REGION = {  # the check on each region of `alignment.ASPECTS`
-    "bos": BOS.id,
-    "system": SYSTEM_TEXT.id,
-    "user": USER_WRAPPER.id,
-    "assistant": EARLIER_REPLIES.id,
-    "markup": ROLE_HEADER.id,
-    "generation": END_OF_PROMPT.id,
+    "bos": BOS,
+    "system": SYSTEM_TEXT,
+    "user": USER_WRAPPER,
+    "assistant": EARLIER_REPLIES,
+    "markup": ROLE_HEADER,
+    "generation": END_OF_PROMPT,
 }
 OF_PROMPTS = (*ASPECTS, PROFILE_FAILS, CAPTURED_ROWS, NO_PROFILE)
-BY_ID = {check.id: check for check in OF_PROMPTS}

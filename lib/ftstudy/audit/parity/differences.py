@@ -1,28 +1,39 @@
-"""What differs between two prompts that were read: the ids of the checks that fail, each with both texts."""
+"""What differs between two prompts that were read: the checks that fail, each with both texts."""
 
 import re
 
 from ...chat_format.template import Template
 from ..evidence import counted
-from .other_markup import marker_of
+from ..findings import Check
+from .checks import (
+    BOS,
+    DEFAULT_SYSTEM,
+    EARLIER_REPLIES,
+    END_OF_PROMPT,
+    ROLE_HEADER,
+    SYSTEM_TEXT,
+    TEMPLATE_ARGUMENTS,
+    USER_WRAPPER,
+    WHITESPACE,
+)
 from .reading import Reading, Turn, squeezed
-from .turns import Prompts, last_user
+from .turns import Prompts, last_user, marker_of
 
-# check id -> text in training and at inference (None: it isn't there), and a note or ""
-Differences = dict[str, tuple[str | None, str | None, str]]
+# the check that fails -> text in training and at inference (None: it isn't there), and a note or ""
+Differences = dict[Check, tuple[str | None, str | None, str]]
 
 
 def differences(prompts: Prompts, template: Template) -> Differences:
     trained, asked = prompts.training, prompts.inference
     found = {}
     if trained.start != asked.start:
-        found["parity.bos"] = (trained.start or None, asked.start or None, "")
+        found[BOS] = (trained.start or None, asked.start or None, "")
     if trained.text == asked.text:
         return found
     if squeezed(trained.text) == squeezed(asked.text):
-        return found | {"parity.whitespace": (*cut(trained.text, asked.text), "")}
+        return found | {WHITESPACE: (*cut(trained.text, asked.text), "")}
     if asked.arguments:
-        found["parity.template_arguments"] = (*cut(trained.text, asked.text), f"as with {asked.arguments}")
+        found[TEMPLATE_ARGUMENTS] = (*cut(trained.text, asked.text), f"as with {asked.arguments}")
     found |= _of_turns(prompts, template.default_system)
     partners = {right: trained.contents[left] for left, right in [*prompts.pairs, prompts.systems] if left is not None}
     partners = [partners.get(at) for at in range(len(asked.roles))]
@@ -46,16 +57,16 @@ def _of_turns(prompts: Prompts, default: str) -> Differences:
     texts = [None if at is None else turns[at][1] for at, turns in zip(systems, (trained, asked))]
     found |= _of_system(*texts, default, shows_default)
     if None not in systems and (systems[0] == 0) != (systems[1] == 0):
-        found.setdefault("parity.system_text", (trained[0][1], asked[0][1], "the system turn is elsewhere"))
+        found.setdefault(SYSTEM_TEXT, (trained[0][1], asked[0][1], "the system turn is elsewhere"))
     others = [(left, right) for left, right in prompts.pairs if trained[left][0] != asked[right][0]]
     for left, right in others[:1]:
-        found["parity.role_header"] = (*(": ".join(turn) for turn in (trained[left], asked[right])), "the same text")
+        found[ROLE_HEADER] = (*(": ".join(turn) for turn in (trained[left], asked[right])), "the same text")
     missing, added = prompts.unpaired(0), prompts.unpaired(1)
     kept = [at for at in range(len(trained)) if at not in missing]
     last = last_user(trained)
     if last in missing:
         missing.remove(last)
-        found["parity.user_wrapper"] = (trained[last][1], None, "the last user turn is missing")
+        found[USER_WRAPPER] = (trained[last][1], None, "the last user turn is missing")
     found |= _of_number([trained[at] for at in missing], [asked[at] for at in added])
     changed = {
         left: (trained[left][1], asked[right][1]) for left, right in prompts.pairs if (left, right) not in others
@@ -68,25 +79,25 @@ def _of_turns(prompts: Prompts, default: str) -> Differences:
 def _of_system(before: str | None, after: str | None, default: str, shows_default: bool) -> Differences:
     """None: no system turn. `shows_default`: the app's prompt has the template's default text."""
     if before is None and after is None:
-        return {"parity.default_system": (default, None, "")} if default and not shows_default else {}
+        return {DEFAULT_SYSTEM: (default, None, "")} if default and not shows_default else {}
     if after is None:
         note = "the template adds its own" if shows_default else ""
-        return {"parity.default_system": (before, default if shows_default else None, note)}
+        return {DEFAULT_SYSTEM: (before, default if shows_default else None, note)}
     if before is None:
-        return {"parity.default_system": (default or None, after, "training has no system message")}
+        return {DEFAULT_SYSTEM: (default or None, after, "training has no system message")}
     if before == after:
         return {}
     if squeezed(before) == squeezed(after):
-        return {"parity.whitespace": (*cut(before, after), "")}
+        return {WHITESPACE: (*cut(before, after), "")}
     if not before.strip() or not after.strip() or after.strip() == default.strip():
-        return {"parity.default_system": (*cut(before, after), "")}
-    return {"parity.system_text": (*cut(before, after), "")}
+        return {DEFAULT_SYSTEM: (*cut(before, after), "")}
+    return {SYSTEM_TEXT: (*cut(before, after), "")}
 
 
 def _of_number(missing: list[Turn], added: list[Turn]) -> Differences:
     """Turns that only one side has."""
     found = {}
-    for check, is_system in (("parity.system_text", True), ("parity.earlier_replies", False)):
+    for check, is_system in ((SYSTEM_TEXT, True), (EARLIER_REPLIES, False)):
         gone, more = ([turn for turn in turns if (turn[0] == "system") == is_system] for turns in (missing, added))
         if not gone and not more:
             continue
@@ -110,13 +121,13 @@ def _of_contents(trained: list[Turn], changed: dict[int, tuple[str, str]], kept:
             continue
         role = trained[at][0]
         if at not in different:
-            check = "parity.whitespace"
+            check = WHITESPACE
         elif role == "system":
-            check = "parity.system_text"
+            check = SYSTEM_TEXT
         elif role != "assistant" and at >= last or role == "user" and shared:
-            check = "parity.user_wrapper"
+            check = USER_WRAPPER
         else:
-            check = "parity.earlier_replies"
+            check = EARLIER_REPLIES
         found.setdefault(check, (*cut(before, after), ""))
     return found
 
@@ -136,18 +147,18 @@ def _of_markup(asked: Reading, partners: list[str | None]) -> Differences:
         left, right = _edges(before)[1], _edges(partner)[0]
         own = [rf"{re.escape(edge)}" + r"|\s*" * free for edge, free in ((left, was_changed), (right, is_changed))]
         if not re.fullmatch(f"(?:{own[0]}){re.escape(markup)}(?:{own[1]})", given):
-            found["parity.whitespace"] = (left + markup + right, given, "")
+            found[WHITESPACE] = (left + markup + right, given, "")
             break
         before, was_changed = partner, is_changed
     end, tail = _edges(partners[-1])[1] + asked.skeleton.end, asked.tail
     if tail == end or _is_changed(asked.contents[-1], partners[-1]) and tail.lstrip() == end.lstrip():
         return found
     if squeezed(tail) == squeezed(end):
-        check = "parity.whitespace"
+        check = WHITESPACE
     elif end.strip().startswith(tail.strip()) or tail.strip().startswith(end.strip()):
-        check = "parity.end_of_prompt"  # the header is not there, or text that nobody wrote follows it
+        check = END_OF_PROMPT  # the header is not there, or text that nobody wrote follows it
     else:
-        check = "parity.role_header"
+        check = ROLE_HEADER
     found.setdefault(check, (end, tail, ""))
     return found
 
@@ -169,12 +180,12 @@ def _of_other_markup(prompts: Prompts, template: Template, known: Differences) -
     marker, found = marker_of(trained.turns, template), {}
     pieces = marker.split(asked.tail)
     if asked.roles and trained.tail != asked.tail and (len(pieces) == 1 or re.search(r"\w", pieces[-1])):
-        found["parity.end_of_prompt"] = (trained.tail, asked.tail, "")
+        found[END_OF_PROMPT] = (trained.tail, asked.tail, "")
     sides = [[one.strip() for one in marker.findall(side.text)] for side in (trained, asked)]
-    if sides[0] != sides[1] or not (known.keys() | found) - {"parity.bos"}:
-        found["parity.role_header"] = (*cut(trained.text, asked.text), "")
+    if sides[0] != sides[1] or not (known.keys() | found) - {BOS}:
+        found[ROLE_HEADER] = (*cut(trained.text, asked.text), "")
     if not set(sides[0]) & set(sides[1]):  # all markup is another, that of the end included
-        found.pop("parity.end_of_prompt", None)
+        found.pop(END_OF_PROMPT, None)
     return found
 
 

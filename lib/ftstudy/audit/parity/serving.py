@@ -1,13 +1,15 @@
-"""What an app's server does besides building the prompt: where it ends a reply, and how long a prompt may be.
+"""What an app does besides writing the prompt: where its server ends a reply, how long a prompt may be, and whose message
+it answers.
 
-A Modelfile and a GGUF file say this, and any profile may name its `stop` texts.
+A Modelfile and a GGUF file say what the server does, and any profile may name its `stop` texts.
 """
 
+import re
 from collections import Counter
 
-from ...chat_format import text_of
+from ...chat_format.messages import has_turns, last_speaker, text_of
 from ...chat_format.replies import last_replies
-from ..evidence import listed
+from ..evidence import in_rows, listed
 from ..findings import Check, Finding
 from ..run_inputs import RunInputs
 
@@ -49,12 +51,23 @@ SERVER = Check(
     bad="",
     good="",
 )
-CHECKS = (STOP_MISSING, STOP_CUTS, PROMPT_CUT, SERVER)
+OWN_LAST_MESSAGE = Check(
+    "parity.own_last_message",
+    ("info",),
+    "The app's last message is the owner's own in some rows.",
+    cause="In these rows the owner wrote again before anybody answered, so the last message of the user turn is theirs. "
+    "An app that is asked only when a message comes in never sends such a prompt.",
+    fix="No action is needed for a few rows; otherwise leave them out of the data.",
+    bad='user turn "Ann: hey\\nSam: yo", reply by Sam   # {last_message} is "yo"',
+    good='user turn "Sam: yo\\nAnn: hey", reply by Sam   # {last_message} is "hey"',
+)
+CHECKS = (STOP_MISSING, STOP_CUTS, PROMPT_CUT, SERVER, OWN_LAST_MESSAGE)
 MANY = 0.05  # of the replies
+NO_TEMPLATE = "The GGUF has no chat template, so llama.cpp's server uses ChatML."
 
 
 def check(inputs: RunInputs) -> list[Finding]:
-    """Findings on stop texts, context length and what the server's file leaves open."""
+    """Findings on stop texts, context length, what the server's file leaves open, and whose message is answered."""
     profile, name = inputs.profile, next(iter(inputs.splits))
     served = profile.get("served")
     stops = list(dict.fromkeys([*profile.get("stop", []), *(served or {}).get("stop", [])]))
@@ -64,7 +77,7 @@ def check(inputs: RunInputs) -> list[Finding]:
         found += _cut_prompts(inputs, served)
     if served or profile.get("notes"):
         found += _settings(profile, stops)
-    return found
+    return found + _own_last_messages(inputs, profile)
 
 
 def _missing_stop(inputs: RunInputs, name: str, profile: dict, stops: list[str]) -> list[Finding]:
@@ -133,4 +146,22 @@ def _settings(profile: dict, stops: list[str]) -> list[Finding]:
     return [said, *(SERVER.found("info", note) for note in notes)]
 
 
-NO_TEMPLATE = "The GGUF has no chat template, so llama.cpp's server uses ChatML."
+def _own_last_messages(inputs: RunInputs, profile: dict) -> list[Finding]:
+    """The finding on rows where a profile's {last_message} was written by the person who replies."""
+    if not any("{last_message}" in str(profile.get(key, "")) for key in ("template", "user", "system")):
+        return []
+    hits = []
+    for name in inputs.splits:
+        rows = inputs.conversations(name)
+        for line, row in zip(rows.numbers, rows.rows):
+            if not has_turns(row, profile) and (speaker := last_speaker(row)) and _is_owner(speaker, row, inputs.owner):
+                hits.append((name, line, f"the last message is by {speaker}"))
+    return in_rows(inputs, OWN_LAST_MESSAGE, "info", hits, "where {last_message} is the owner's own")
+
+
+def _is_owner(speaker: str, row: dict, owner: str) -> bool:
+    """Whether this is the owner's name, or one that only the owner has."""
+    if speaker.lower() in ("me", "i", owner.lower()):
+        return True
+    system = next((text_of(message) for message in row["messages"] if message["role"] == "system"), "")
+    return bool(re.search(rf"\bYou are {re.escape(speaker)}\b", system))
