@@ -45,8 +45,5 @@ def not_on_lines(split: Split) -> tuple[str, int, str] | None:
     if not found or not one and len(found[1]) >= split.lines - len(split.blank):
         return None
     form, rows = found
-    return (
-        form,
-        len(rows),
-        f"Write one row a line: {convert(shown(split.path.parent))}. It has {counted(len(rows), 'row')}.",
-    )
+    fix = f"Write one row a line: {convert(shown(split.path.parent))}. It has {counted(len(rows), 'row')}."
+    return form, len(rows), fix
