@@ -19,10 +19,15 @@ def of_config(old: str, new: str, before, after) -> list[str]:
 
 def of_rows(old: dict[str, list], new: dict[str, list]) -> list[str]:
     """How many rows changed, moved, came or went, and up to three examples, before → after."""
-    gone, come = _differing(old, new)
+    before, after = (
+        {name: [json.dumps(row, ensure_ascii=False) for row in rows.get(name, [])] for name in {**old, **new}}
+        for rows in (old, new)
+    )
+    gone = {name: _only(rows, after[name]) for name, rows in before.items()}
+    come = {name: _only(rows, before[name]) for name, rows in after.items()}
     changed, lines, examples = 0, [], []
-    for name in {**old, **new}:
-        left, right = gone.get(name, []), come.get(name, [])
+    for name in before:
+        left, right = gone[name], come[name]
         if left and len(left) == len(right):
             changed += len(left)
             examples += [f"{name}: {_before_after(a, b)}" for a, b in zip(left, right)]
@@ -37,23 +42,12 @@ def of_rows(old: dict[str, list], new: dict[str, list]) -> list[str]:
     return [", ".join(lines), *(f"  {one}" for one in (examples or outs)[:EXAMPLES])] if lines else []
 
 
-def _differing(old: dict, new: dict) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Split -> the rows, as JSON, that only the old one has, and those that only the new one has."""
-    gone, come = {}, {}
-    for name in {**old, **new}:
-        before, after = ([json.dumps(row, ensure_ascii=False) for row in one.get(name, [])] for one in (old, new))
-        rest = Counter(after)
-        rest.subtract(before)
-        gone[name] = _taken(before, {row: -number for row, number in rest.items()})
-        come[name] = _taken(after, dict(rest))
-    return gone, come
-
-
-def _taken(rows: list[str], numbers: dict[str, int]) -> list[str]:
-    found = []
+def _only(rows: list[str], others: list[str]) -> list[str]:
+    """The rows that aren't among the others, or not as often, in order."""
+    more, found = Counter(rows) - Counter(others), []
     for row in rows:
-        if numbers.get(row, 0) > 0:
-            numbers[row] -= 1
+        if more[row]:
+            more[row] -= 1
             found.append(row)
     return found
 

@@ -5,7 +5,7 @@ import re
 from ..audit.content import characters
 from ..audit.content.characters import CONTROL, DIRECTION, INVISIBLE, MISREAD, MISREAD_IN, RIGHT_TO_LEFT, SPACELESS
 from ..wording import count
-from .chats import audited, conversations, every, written
+from .chats import audited, by_place, conversations, every, written
 
 TIMES = 4  # how many times over a text may have been encoded
 
@@ -15,14 +15,12 @@ def as_meant(draft: dict, inputs) -> tuple[dict, list[str]]:
     rows = every(draft, inputs)
     if not any(one.severity == "warning" for one in characters.check(audited(draft, inputs), rows)):
         return draft, []
-    given = {(name, line): row for name, found in conversations(draft, inputs).items() for line, row in found}
-    changes = {}
-    for name, found in rows.items():
-        for line, row in found:
-            messages = given.get((name, line), row)["messages"]
-            cleaned = [_cleaned(message) for message in messages]
-            if cleaned != messages:
-                changes[name, line] = cleaned
+    given, changes = by_place(conversations(draft, inputs)), {}
+    for place, row in by_place(rows).items():
+        messages = given.get(place, row)["messages"]
+        cleaned = [_cleaned(message) for message in messages]
+        if cleaned != messages:
+            changes[place] = cleaned
     notes = [f"Odd characters were corrected or removed in {count(len(changes), 'row')}"] if changes else []
     return written(draft, inputs, changes), notes
 
@@ -57,13 +55,13 @@ def _decoded(text: str) -> str:
             text = text[: match.start()] + meant + text[match.end() :]
     for codec, pattern in MISREAD_IN.items():
         text = pattern.sub(lambda match: characters.meant_in(codec, match[0]) or match[0], text)
-    return re.sub(characters.MAC_MISREAD, lambda match: _from(match[0], "mac_roman"), text)
+    return re.sub(characters.MAC_MISREAD, lambda match: _from_mac(match[0]), text)
 
 
-def _from(text: str, codec: str) -> str:
-    """The text as UTF-8, if this codec was used to read it by mistake; otherwise unchanged."""
+def _from_mac(text: str) -> str:
+    """The text as UTF-8, if it was read as Mac OS Roman by mistake; otherwise unchanged."""
     try:
-        return text.encode(codec).decode("utf-8")
+        return text.encode("mac_roman").decode("utf-8")
     except UnicodeError:
         return text
 

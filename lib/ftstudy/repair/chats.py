@@ -8,14 +8,21 @@ from ..chat_format.template import Template
 from .draft import audited
 
 TEXT = "text"  # the role of a row of plain text
-Changes = dict[tuple[str, int], list | None]
-"""(split, line from 1) -> a row's new messages; None leaves the row out."""
+Place = tuple[str, int]
+"""(split, line from 1)."""
+Changes = dict[Place, list | None]
+"""A row's new messages; None leaves the row out."""
 
 
 def conversations(draft: dict, inputs: RunInputs) -> dict[str, list[tuple[int, dict]]]:
     """Split -> (line, row with `messages`) of the conversations that training takes."""
     made = audited(draft, inputs)
     return rows_of(made, made.tokenizer_or_none)[0]
+
+
+def by_place(chats: dict[str, list[tuple[int, object]]]) -> dict[Place, object]:
+    """The rows, or texts, of all splits."""
+    return {(name, line): row for name, rows in chats.items() for line, row in rows}
 
 
 def worded(chats: dict) -> dict:

@@ -1,4 +1,4 @@
-"""The config's settings: those that mlx-lm refuses, and those with which nothing, too little or the wrong thing is learned.
+"""The config's settings with which nothing, too little or the wrong thing is learned.
 
 The audit's own checks decide what is repaired, so that a repaired config has nothing to repair. The new values are the
 recipe's: those of `config_matrix` and of mlx-lm's defaults.
@@ -8,12 +8,12 @@ from mlx_lm.lora import CONFIG_DEFAULTS
 
 from ..audit.config import learning_rate, lora, run_length
 from ..audit.config.keys import TRAIN_OFF
-from ..audit.config.values import fits, sound
+from ..audit.config.values import fits
 from ..audit.run_inputs import RunInputs
 from ..configs import study
 from .draft import audited
 from .kinds import Repair
-from .settings import found, rate_of, rows_in, updates, with_key
+from .settings import found, rate_of, rows_in, settings_of, updates, with_key
 
 EPOCHS = 3  # in the place of far too many
 BEST_OF = 5  # checkpoints that a run is to have, to choose from
@@ -61,7 +61,7 @@ def _scale(draft: dict, inputs: RunInputs):
 
 def _learning_rate(draft: dict, inputs: RunInputs):
     """A rate outside the recipe's bounds, or measured to do harm; with a schedule, its first argument."""
-    values = sound(audited(draft, inputs).config)
+    values = settings_of(draft, inputs)
     schedule = values["lr_schedule"] if isinstance(values["lr_schedule"], dict) else None
     rate = schedule["arguments"][0] if schedule else values["learning_rate"]
     low, high = learning_rate.usual(values["optimizer"], values["fine_tune_type"])
@@ -83,7 +83,7 @@ def _learning_rate(draft: dict, inputs: RunInputs):
 def _schedule(draft: dict, inputs: RunInputs):
     if not found(learning_rate, draft, inputs, learning_rate.SCHEDULE.id):
         return draft, []
-    values = sound(audited(draft, inputs).config)
+    values = settings_of(draft, inputs)
     schedule, total = dict(values["lr_schedule"]), updates(values)
     notes, first = [], schedule["arguments"][0]
     rate = draft["config"].get("learning_rate")
@@ -112,7 +112,7 @@ def _schedule(draft: dict, inputs: RunInputs):
 
 
 def _batch_size(draft: dict, inputs: RunInputs):
-    values = sound(audited(draft, inputs).config)
+    values = settings_of(draft, inputs)
     least = min((rows_in(draft, name) for name in draft["rows"] if name != "test" or values["test"]), default=0)
     if study(values) or not 0 < least < values["batch_size"]:
         return draft, []
@@ -121,43 +121,40 @@ def _batch_size(draft: dict, inputs: RunInputs):
 
 
 def _one_epoch(draft: dict, inputs: RunInputs):
-    values, rows = sound(audited(draft, inputs).config), rows_in(draft)
-    once = -(-rows // values["batch_size"])
+    values, rows = settings_of(draft, inputs), rows_in(draft)
     if values["iters"] * values["batch_size"] >= rows:
         return draft, []
-    note = f"`iters: {once:,}` instead of {values['iters']:,}: one epoch of {rows:,} rows"
-    return _with_iters(draft, values, once, f"one epoch of {rows:,} rows"), [note]
+    return _with_epochs(draft, values, 1, f"one epoch of {rows:,} rows")
 
 
 def _few_epochs(draft: dict, inputs: RunInputs):
-    values, rows = sound(audited(draft, inputs).config), rows_in(draft)
+    values, rows = settings_of(draft, inputs), rows_in(draft)
     if not rows or values["iters"] * values["batch_size"] <= run_length.MANY_EPOCHS * rows:
         return draft, []
-    few = -(-EPOCHS * rows // values["batch_size"])
-    note = f"`iters: {few:,}` instead of {values['iters']:,}: {EPOCHS} epochs of {rows:,} rows"
-    return _with_iters(draft, values, few, f"{EPOCHS} epochs of {rows:,} rows"), [note]
+    return _with_epochs(draft, values, EPOCHS, f"{EPOCHS} epochs of {rows:,} rows")
 
 
-def _with_iters(draft: dict, values: dict, iters: int, why: str) -> dict:
+def _with_epochs(draft: dict, values: dict, epochs: int, why: str):
     """The draft with another length of the run; a warm-up stays the same part of it."""
+    iters = -(-epochs * rows_in(draft) // values["batch_size"])
     schedule = values["lr_schedule"] if isinstance(values["lr_schedule"], dict) else {}
     if type(warmup := schedule.get("warmup")) is int and warmup > 0:
         part = schedule | {"warmup": max(1, round(warmup * iters / values["iters"]))}
         draft = with_key(draft, "lr_schedule", part, why)
-    return with_key(draft, "iters", iters, why)
+    return with_key(draft, "iters", iters, why), [f"`iters: {iters:,}` instead of {values['iters']:,}: {why}"]
 
 
 def _accumulation(draft: dict, inputs: RunInputs):
     if not found(run_length, draft, inputs, run_length.ACCUMULATION.id):
         return draft, []
-    values = sound(audited(draft, inputs).config)
+    values = settings_of(draft, inputs)
     why = f"was {values['grad_accumulation_steps']}, more than the {values['iters']} iterations"
     return with_key(draft, "grad_accumulation_steps", 1, why), [f"`grad_accumulation_steps: 1`: it {why}"]
 
 
 def _checkpoints(draft: dict, inputs: RunInputs):
     """Checkpoints and validations at the same iterations, so that a best one can be chosen."""
-    values, notes = sound(audited(draft, inputs).config), []
+    values, notes = settings_of(draft, inputs), []
     if found(run_length, draft, inputs, run_length.BATCHES.id):
         for key in ("val_batches", "test_batches"):
             if values[key] < 1 and values[key] != -1:

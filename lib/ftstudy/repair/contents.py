@@ -7,7 +7,7 @@ from ..audit.content import written as as_written
 from ..chat_format.messages import calls_of, text_of
 from ..chat_format.template import Template
 from ..wording import count
-from .chats import conversations, written
+from .chats import by_place, conversations, written
 
 
 def as_the_template_takes_them(draft: dict, inputs) -> tuple[dict, list[str]]:
@@ -16,20 +16,17 @@ def as_the_template_takes_them(draft: dict, inputs) -> tuple[dict, list[str]]:
     if tokenizer is None:
         return draft, []
     template, changes = Template(tokenizer), {}
-    for name, rows in conversations(draft, inputs).items():
-        for line, row in rows:
-            forms, calls = as_written.problems(row, template)
-            messages = row["messages"]
-            if forms:
-                messages = as_texts(messages)
-            if calls:
-                messages = [_with_arguments(message, calls[0]) for message in messages]
-            if messages != row["messages"] and not any(as_written.problems(row | {"messages": messages}, template)):
-                changes[name, line] = messages
-    for name, rows in conversations(draft, inputs).items():
-        for line, row in rows:
-            if (name, line) not in changes and (messages := thoughts.beside(row, tokenizer, template)):
-                changes[name, line] = messages
+    for place, row in by_place(conversations(draft, inputs)).items():
+        forms, calls = as_written.problems(row, template)
+        messages = row["messages"]
+        if forms:
+            messages = as_texts(messages)
+        if calls:
+            messages = [_with_arguments(message, calls[0]) for message in messages]
+        if messages != row["messages"] and not any(as_written.problems(row | {"messages": messages}, template)):
+            changes[place] = messages
+        elif with_thoughts := thoughts.beside(row, tokenizer, template):
+            changes[place] = with_thoughts
     notes = [f"{count(len(changes), 'row')} written in the form that the chat template takes"] if changes else []
     return written(draft, inputs, changes), notes
 

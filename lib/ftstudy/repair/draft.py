@@ -118,11 +118,10 @@ def _rows(folder: Path) -> tuple[dict[str, list], list[str]]:
         where = found.split.where
         if found.split.path != folder / f"{name}.jsonl":
             notes.append(f"{where} is now {name}.jsonl, the name that mlx-lm reads")
+        rows[name] = found.rows
         if found.form:
-            rows[name] = found.rows
             notes.append(f"{where} was {found.form}: its {count(len(found.rows), 'row')} now have a line each")
             continue
-        rows[name] = found.rows
         if found.split.broken:
             rows[name], changed, lost = recovered(found.split.path)
             notes += [*_first(changed, "lines were put right"), *_first(lost, "lines were left out")]

@@ -24,14 +24,8 @@ from . import app
 from .draft import plain
 from .yaml_text import dumped, edited
 
-CONFIG, DATA, ADAPTER, PROFILE, CODE, RECORD = (
-    "config.yaml",
-    "data",
-    "adapter",
-    "inference.yaml",
-    "app_prompt.py",
-    "fix.json",
-)
+CONFIG, DATA, ADAPTER = "config.yaml", "data", "adapter"
+PROFILE, CODE, RECORD = "inference.yaml", "app_prompt.py", "fix.json"
 META, ORIGIN = "meta.jsonl", "origin.json"
 
 
@@ -61,18 +55,13 @@ def write(draft: dict, folder: Path, inputs: RunInputs, made: list = (), target:
 
 def config_text(draft: dict, folder: Path, inputs: RunInputs) -> str:
     """The draft's config as YAML, with its data and its adapter in `folder`; the user's comments stay."""
-    config, path, loader = placed(draft, folder), absolute(inputs.where), config_loader()
+    places = {"adapter_path": plain(folder / ADAPTER)}  # never the old adapter
+    if draft["rows"]:
+        places["data"] = plain(folder / DATA)
+    config, path, loader = draft["config"] | places, absolute(inputs.where), config_loader()
     if path.name == ADAPTER_CONFIG:
         return dumped(config, loader)
     return edited(read_bytes(path, SETTINGS).decode(), inputs.given, config, draft["why"], loader)
-
-
-def placed(draft: dict, folder: Path) -> dict:
-    """The draft's config, with its data and its adapter in `folder`: never the old adapter."""
-    places = {"adapter_path": plain(folder / ADAPTER)}
-    if draft["rows"]:
-        places["data"] = plain(folder / DATA)
-    return draft["config"] | places
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -131,9 +120,8 @@ def _write_extracted(draft: dict, folder: Path, inputs: RunInputs) -> None:
         return
     for name in (ORIGIN, f"{HELDOUT}.jsonl"):
         if (inputs.folder / name).is_file():
-            text = read_bytes(inputs.folder / name, LARGEST).decode("utf-8", "surrogateescape")
             with replace_file(folder / name) as new:
-                new.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
+                new.write_bytes(read_bytes(inputs.folder / name, LARGEST))
     if (inputs.folder / META).is_file():
         write_jsonl(folder / META, _entries(draft, inputs))
 

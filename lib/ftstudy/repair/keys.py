@@ -11,7 +11,7 @@ from ..paths import absolute
 from . import meant_values
 from .draft import audited
 from .kinds import Repair
-from .settings import found, with_key
+from .settings import found, settings_of, with_key
 
 FAULT = "settings that mlx-lm ignored"
 
@@ -64,18 +64,12 @@ def _meant(key, value, section: str) -> dict[str, tuple[str, object]]:
     if not section and key in STUDY:
         return {f"ftstudy.{key}": (key, value)}
     live = key_names.meant(key, section)
-    if isinstance(value, dict) and not section and not installed().section(live or ""):
-        home = key_names.home(value)
+    if isinstance(value, dict) and not section:
+        home = None if installed().section(live or "") else key_names.home(value)
+        if home is None and live in installed().defaults:
+            home = live
         if home is not None:
-            inner = {}
-            for name, one in value.items():
-                inner |= _meant(name, one, home) if isinstance(name, str) else {}
-            return inner
-    if isinstance(value, dict) and live in installed().defaults and not section:
-        inner = {}
-        for name, one in value.items():
-            inner |= _meant(name, one, live) if isinstance(name, str) else {}
-        return inner
+            return {target: said for name, one in value.items() for target, said in _meant(name, one, home).items()}
     if section and f"{section}.{key}" in installed().live:
         live = f"{section}.{key}"
     return {live: (key, value)} if live else {}
@@ -150,7 +144,7 @@ def _optimizer(draft: dict, inputs: RunInputs) -> tuple[dict, list[str]]:
     if not isinstance(blocks, dict):
         return draft, []
     known, new = installed().optimizers, dict(blocks)
-    chosen = sound(audited(draft, inputs).config)["optimizer"]
+    chosen = settings_of(draft, inputs)["optimizer"]
     loose = {name: value for name, value in blocks.items() if name not in known}
     for name, value in loose.items():
         del new[name]

@@ -1,7 +1,6 @@
 """What no repair takes away, and why: it needs something that only the owner of the fine-tune has or can decide."""
 
-from . import rows, splits
-
+TOO_MANY = "The two files share so many conversations that separating them would leave one empty."
 WHY = {
     "config.hf_dataset": "The rows are on a hub, and a copy of them here would be somebody else's to keep up to date.",
     "config.memory": "Which setting to lower, and what to give up for it, is for you to say.",
@@ -9,7 +8,6 @@ WHY = {
     "data.missing": "There are no rows to repair.",
     "data.empty": "There are no rows to repair.",
     "data.no_train": "There is no file of rows that can be read.",
-    "data.no_valid": "There are too few conversations to divide, or none that can be told apart.",
     "data.fewer_than_batch": "There are too few rows.",
     "data.tail_rows": "A batch size is a matter of memory too.",
     "data.control_tokens": "Which of this markup is the message's own can't be told from the text.",
@@ -19,6 +17,30 @@ WHY = {
     "loss.truncated": "The model takes no longer rows, and which part of a text matters is for you to say.",
     "parity.captured_rows": "Only your app can be recorded.",
     "app.hard_coded_tokens": "It is in your app's code, which no copy replaces.",
+    "data.dominating_reply": "Exact copies are removed; only you can say which of the other rows matter.",
+    "data.near_duplicates": "The rows differ, so none of them is left out: write others beside them.",
+    "data.content_form": "Training on text can't see a picture or a sound; take those rows out, or describe it in words.",
+    "data.tool_calls": "This model's chat template writes no tool calls; another model's does.",
+    "data.thoughts": "Nobody but you knows the thoughts that some replies lack, or whether the app wants any.",
+    "data.unread_key": "Nothing says where in the conversation this text belongs, or the chat template has no place for it.",
+    "data.system_prompts": "These system texts may ask for different things, and only you know which one the app sends.",
+    "data.system_differs": "These system texts may ask for different things, and only you know which one is meant.",
+    "data.odd_characters": "U+FFFD stands for characters that are lost; read the source again, as UTF-8.",
+    "data.mixed_schemas": "These texts are no conversation that can be read, so mlx-lm can't mask their prompts: set "
+    "`mask_prompt: false`, or write rows of `messages`.",
+    "data.identifiers": "What identifies somebody may be what the chat is about; the extraction masks it.",
+    "data.user_form_differs": "Nothing says which layout of the user's turn the app sends.",
+    "loss.untrained_replies": "One row per reply would train some conversations many times over; `ftstudy: {train_on: all}` "
+    "trains all replies.",
+    "loss.earlier_replies": "The template rewrites earlier replies in every row; `train_on: last` trains the last one.",
+    "loss.template_refuses": "The chat template rejects these conversations, in whatever form they are written.",
+    "data.no_valid": "There are too few conversations to hold some out.",
+    "data.no_test": "There are too few conversations to hold some out; set `test: false`.",
+    "splits.exact_duplicate": TOO_MANY,
+    "splits.near_duplicate": TOO_MANY,
+    "splits.reply_in_context": TOO_MANY,
+    "splits.same_conversation": "Conversations divided by time are normal; for heldout.jsonl, extract the rows again.",
+    "data.zero_bytes": "Nothing is left to write there.",
 }
 FAMILIES = {
     "data": "The rows themselves don't show what they should say.",
@@ -41,4 +63,4 @@ def sentences(findings: list[dict]) -> list[tuple[str, str]]:
 
 
 def why(check: str) -> str:
-    return (WHY | splits.CANNOT | rows.CANNOT).get(check) or FAMILIES.get(check.partition(".")[0], OTHERWISE)
+    return WHY.get(check) or FAMILIES.get(check.partition(".")[0], OTHERWISE)

@@ -3,13 +3,11 @@
 import numpy
 
 from ..audit import architecture, loss
-from ..audit.config.values import sound
-from ..audit.findings import Finding
 from ..audit.run_inputs import RunInputs
 from ..wording import count
 from .draft import audited
 from .kinds import Repair
-from .settings import with_key
+from .settings import found, settings_of, with_key
 
 CHECKS = ("loss.truncated", "loss.nan_batch", "loss.end_of_turn")
 STEP = 32  # mlx-lm pads batches to a multiple of it
@@ -17,9 +15,9 @@ FEW = 0.1  # of a file's rows may be left out because they are too long for the 
 
 
 def _room(draft: dict, inputs: RunInputs):
-    limit, notes = sound(audited(draft, inputs).config)["max_seq_length"], []
+    limit, notes = settings_of(draft, inputs)["max_seq_length"], []
     longest = max(map(max, filter(len, _lengths(draft, inputs).values())), default=0)
-    if longest <= limit or not _cut(draft, inputs):
+    if longest <= limit or not found(loss, draft, inputs, *CHECKS):
         return draft, []
     own = _model_limit(inputs)
     room = -(-longest // STEP) * STEP
@@ -31,10 +29,6 @@ def _room(draft: dict, inputs: RunInputs):
             notes[-1] += f", and the model takes at most {own:,}"
     draft, left_out = _without_too_long(draft, inputs, max(room, limit))
     return draft, notes + left_out
-
-
-def _cut(draft: dict, inputs: RunInputs) -> list[Finding]:
-    return [one for one in loss.check(audited(draft, inputs)) if one.check in CHECKS and one.severity != "info"]
 
 
 def _lengths(draft: dict, inputs: RunInputs) -> dict[str, list[int]]:

@@ -8,7 +8,7 @@ from ..chat_format.conversions import ROLES
 from ..chat_format.read_back import read_back
 from ..chat_format.template import Template
 from ..wording import count
-from .chats import TEXT, Changes, audited, conversations, worded, written
+from .chats import TEXT, Changes, audited, by_place, conversations, worded, written
 from .turns import joined
 
 SIDES = ROLES | {"instruction": "user", "inst": "user", "response": "assistant", "sys": "system", "developer": "system"}
@@ -34,14 +34,13 @@ def _changes(draft: dict, inputs) -> Changes:
     tokenizer = made.tokenizer_or_none
     cleaner, changes = _Cleaner(tokenizer), {}
     hits = set().union(*control_tokens.find(worded(chats), tokenizer))
-    for name, rows in chats.items():
-        for line, row in rows:
-            if (name, line) in hits:
-                messages = cleaner.messages(row["messages"])
-                if messages and messages != row["messages"]:
-                    changes[name, line] = messages
+    for place, row in by_place(chats).items():
+        if place in hits:
+            messages = cleaner.messages(row["messages"])
+            if messages and messages != row["messages"]:
+                changes[place] = messages
     texts = {name: made.texts(name) for name in made.splits}
-    given = {(name, line): text for name, found in texts.items() for line, text in found}
+    given = by_place(texts)
     for name, line, _ in text_rows.foreign_markup(texts, tokenizer):
         pieces = [piece for piece in cleaner.pieces(given[name, line], TEXT) if not _is_nothing(*piece)]
         turns = joined([{"role": role, "content": text} for role, text in pieces])

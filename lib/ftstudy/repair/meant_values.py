@@ -33,14 +33,8 @@ def value(live: str, alias: str, asked, draft: dict, now: RunInputs) -> dict:
     return {} if one is None or live in _ELSEWHERE or "per_epoch" in word else {live: one}
 
 
-_ELSEWHERE = (
-    "adapter_path",
-    "resume_adapter_file",
-    "model",
-    "data",
-    "hf_dataset",
-    "report_to",
-)  # not for a copy to say
+# Not for a copy to say.
+_ELSEWHERE = ("adapter_path", "resume_adapter_file", "model", "data", "hf_dataset", "report_to")
 
 
 def _of_kind(live: str, asked):
@@ -89,7 +83,7 @@ def _batch_size(word, asked, draft, values, now) -> dict:
 
 
 def _mask_prompt(word, asked, draft, values, now) -> dict:
-    is_on = obvious(asked, bool) if not isinstance(asked, bool) else asked
+    is_on = asked if isinstance(asked, bool) else obvious(asked, bool)
     if word in ("train_on_inputs", "train_on_input", "train_on_prompt"):
         return {} if is_on is None else {"mask_prompt": not is_on}
     return {"mask_prompt": bool(asked) if is_on is None else is_on}

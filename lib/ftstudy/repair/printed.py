@@ -8,7 +8,7 @@ from ..chat_format.conversions import converted
 from ..chat_format.rows import has_texts, is_conversation
 from ..failures import pass_on
 from ..wording import count
-from .chats import audited, conversations, written
+from .chats import audited, by_place, conversations, written
 
 SIDES = {"HumanMessage": "user", "AIMessage": "assistant", "SystemMessage": "system"}
 
@@ -20,11 +20,10 @@ def as_messages(draft: dict, inputs) -> tuple[dict, list[str]]:
         for line, text in made.texts(name):
             if is_printed(text) and (messages := listed(text)):
                 changes[name, line] = messages
-    for name, rows in conversations(draft, inputs).items():
-        for line, row in rows:
-            messages = [turn for message in row["messages"] for turn in _spread(message)]
-            if messages != row["messages"]:
-                changes[name, line] = messages
+    for place, row in by_place(conversations(draft, inputs)).items():
+        messages = [turn for message in row["messages"] for turn in _spread(message)]
+        if messages != row["messages"]:
+            changes[place] = messages
     notes = [f"{count(len(changes), 'printed list')} of messages became messages"] if changes else []
     return written(draft, inputs, changes), notes
 

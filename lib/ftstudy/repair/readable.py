@@ -119,11 +119,8 @@ def _messages(row: dict, split: Split, template: Template | None) -> list[dict] 
     if not made or not all(isinstance(one, dict) and isinstance(one.get("role"), str) for one in made):
         return None
     made = [one if _is_content(one) else one | {"content": str(one["content"])} for one in made]
-    tools = row.get("tools")
-    ways = (list, as_texts, reordered, lambda given: _system_within(reordered(given)))
-    tried = [made]
-    for way in ways:
-        tried.append(way(as_texts(made) if way is not list else made))
+    texts, tools = as_texts(made), row.get("tools")
+    tried = (made, texts, reordered(texts), _system_within(reordered(texts)))
     return next((one for one in tried if is_conversation(one) and _takes(template, one, tools)), None)
 
 

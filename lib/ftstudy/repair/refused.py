@@ -14,7 +14,7 @@ from ..paths import absolute
 from .draft import audited, plain, splits
 from .kinds import Repair
 from .meant_values import fine_tune_type, optimizer_named, schedule_named
-from .settings import found, rate_of, with_key
+from .settings import found, rate_of, settings_of, with_key
 
 NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+|\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 DEFAULTS = installed().defaults
@@ -113,7 +113,7 @@ def _modules(draft: dict, inputs: RunInputs) -> tuple[dict, str]:
 def _schedule(draft: dict, inputs: RunInputs):
     if not found(learning_rate, draft, inputs, learning_rate.INVALID.id):
         return draft, []
-    now = sound(audited(draft, inputs).config)
+    now = settings_of(draft, inputs)
     was = now["lr_schedule"]
     name = was.get("name") if isinstance(was, dict) else was
     warmup = was.get("warmup") if isinstance(was, dict) and type(was.get("warmup")) is int else 0
@@ -178,7 +178,7 @@ def _study(draft: dict, inputs: RunInputs):
 
 def _options(draft: dict, inputs: RunInputs):
     """Options that the optimizer doesn't have, or can't use."""
-    chosen, blocks = sound(audited(draft, inputs).config)["optimizer"], draft["config"].get("optimizer_config")
+    chosen, blocks = settings_of(draft, inputs)["optimizer"], draft["config"].get("optimizer_config")
     options = blocks.get(chosen) if isinstance(blocks, dict) else None
     if options is None or not found(keys, draft, inputs, keys.UNKNOWN.id, values.TYPE.id):
         return draft, []

@@ -88,24 +88,3 @@ REPAIRS = (
     _repair("same_rows", "copies", without_copies, "data.duplicates"),
 )
 """In the order in which they run."""
-
-CANNOT = {
-    "data.dominating_reply": "Exact copies are removed; only you can say which of the other rows matter.",
-    "data.near_duplicates": "The rows differ, so none of them is left out: write others beside them.",
-    "data.content_form": "Training on text can't see a picture or a sound; take those rows out, or describe it in words.",
-    "data.tool_calls": "This model's chat template writes no tool calls; another model's does.",
-    "data.thoughts": "Nobody but you knows the thoughts that some replies lack, or whether the app wants any.",
-    "data.unread_key": "Nothing says where in the conversation this text belongs, or the chat template has no place for it.",
-    "data.system_prompts": "These system texts may ask for different things, and only you know which one the app sends.",
-    "data.system_differs": "These system texts may ask for different things, and only you know which one is meant.",
-    "data.odd_characters": "U+FFFD stands for characters that are lost; read the source again, as UTF-8.",
-    "data.mixed_schemas": "These texts are no conversation that can be read, so mlx-lm can't mask their prompts: set "
-    "`mask_prompt: false`, or write rows of `messages`.",
-    "data.identifiers": "What identifies somebody may be what the chat is about; the extraction masks it.",
-    "data.user_form_differs": "Nothing says which layout of the user's turn the app sends.",
-    "loss.untrained_replies": "One row per reply would train some conversations many times over; `ftstudy: {train_on: all}` "
-    "trains all replies.",
-    "loss.earlier_replies": "The template rewrites earlier replies in every row; `train_on: last` trains the last one.",
-    "loss.template_refuses": "The chat template rejects these conversations, in whatever form they are written.",
-}
-"""Why some findings remain: check -> reason."""

@@ -2,6 +2,7 @@
 
 from mlx_lm.lora import CONFIG_DEFAULTS
 
+from ..audit.config.values import sound
 from ..audit.findings import Finding
 from ..audit.run_inputs import RunInputs
 from .draft import audited
@@ -12,6 +13,11 @@ FINE_TUNED, ALL_WEIGHTS = 1e-4, 1e-5  # the recipe's rates, of LoRA layers and o
 def found(family, draft: dict, inputs: RunInputs, *checks: str) -> list[Finding]:
     """A family's findings on the draft, of these checks; those that are mere facts left out."""
     return [one for one in family.check(audited(draft, inputs)) if one.check in checks and one.severity != "info"]
+
+
+def settings_of(draft: dict, inputs: RunInputs) -> dict:
+    """The draft's settings as `sound` gives them: what can't be used is mlx-lm's default."""
+    return sound(audited(draft, inputs).config)
 
 
 def with_key(draft: dict, key: str, value, why: str) -> dict:

@@ -6,7 +6,7 @@ from ..audit.content import speakers
 from ..audit.content.characters import visible
 from ..audit.content.speakers import BRACKETED, DASHED, FIRST, HEADER, LABELS, PLAIN, persona, speak
 from ..wording import count
-from .chats import audited, conversations, worded, written
+from .chats import audited, by_place, conversations, worded, written
 
 
 def untagged(draft: dict, inputs) -> tuple[dict, list[str]]:
@@ -15,17 +15,17 @@ def untagged(draft: dict, inputs) -> tuple[dict, list[str]]:
     words = worded(chats)
     labels = speakers.labels_of(words)
     known = speakers.owners_of(made), labels, speakers.usual_labels(words) if labels else set()
-    rows = {(name, number): row for name, found in chats.items() for number, row in found}
-    changes, cut = {}, 0
+    rows, changes, cut = by_place(chats), {}, 0
     tagged = {(name, number): reply for name, number, reply in speakers.tagged(made, words, labels)[0]}
-    for name, number in [*tagged, *_of_same_name(rows, tagged, known[0])]:
-        *before, reply = rows[name, number]["messages"]
+    for place in [*tagged, *_of_same_name(rows, tagged, known[0])]:
+        row = rows[place]
+        *before, reply = row["messages"]
         if not isinstance(reply.get("content"), str):
             continue
-        said, is_cut = _alone(reply["content"], rows[name, number], known)
+        said, is_cut = _alone(reply["content"], row, known)
         if said != reply["content"]:
-            earlier = [_earlier(message, reply["content"], rows[name, number], known) for message in before]
-            changes[name, number] = [*earlier, reply | {"content": said}] if visible(said) else None
+            earlier = [_earlier(message, reply["content"], row, known) for message in before]
+            changes[place] = [*earlier, reply | {"content": said}] if visible(said) else None
             cut += is_cut
     notes, lost = [], list(changes.values()).count(None)
     if changes:

@@ -158,14 +158,3 @@ REPAIRS = (
     ),
 )
 """In the order in which they run, after all other repairs of rows."""
-
-CANNOT = {
-    "data.no_valid": "There are too few conversations to hold some out.",
-    "data.no_test": "There are too few conversations to hold some out; set `test: false`.",
-    "splits.exact_duplicate": "The two files share so many conversations that separating them would leave one empty.",
-    "splits.near_duplicate": "The two files share so many conversations that separating them would leave one empty.",
-    "splits.reply_in_context": "The two files share so many conversations that separating them would leave one empty.",
-    "splits.same_conversation": "Conversations divided by time are normal; for heldout.jsonl, extract the rows again.",
-    "data.zero_bytes": "Nothing is left to write there.",
-}
-"""Why some findings remain: check -> reason."""

@@ -5,7 +5,7 @@ from difflib import SequenceMatcher
 
 from ..audit.content import sameness
 from ..wording import count
-from .chats import audited, conversations, worded, written
+from .chats import audited, by_place, conversations, worded, written
 
 HALF = 0.5
 ALIKE = 0.6  # similarity of two texts: below it, one isn't a version of the other, and may ask for something else
@@ -25,9 +25,8 @@ def as_in_training(draft: dict, inputs) -> tuple[dict, list[str]]:
     if times < NEARLY_ALL * usual.total() and not is_only:
         return draft, []
     changes = {
-        (name, line): [*([{"role": "system", "content": text}] if text is not None else []), *_others(row)]
-        for name, rows in chats.items()
-        for line, row in rows
+        place: [*([{"role": "system", "content": text}] if text is not None else []), *_others(row)]
+        for place, row in by_place(chats).items()
         if _others(row) and _is_meant(_system(row), text)
     }
     what = (

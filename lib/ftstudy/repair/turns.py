@@ -5,7 +5,7 @@ from ..audit.content import is_empty, order, speakers
 from ..chat_format.conversions import ROLES
 from ..chat_format.messages import in_words, text_of
 from ..wording import count
-from .chats import conversations, worded, written
+from .chats import by_place, conversations, worded, written
 
 
 def without_empty(draft: dict, inputs) -> tuple[dict, list[str]]:
@@ -14,16 +14,15 @@ def without_empty(draft: dict, inputs) -> tuple[dict, list[str]]:
     chats = conversations(draft, inputs)
     labels = speakers.labels_of(worded(chats))
     changes, cut = {}, 0
-    for name, rows in chats.items():
-        for number, row in rows:
-            messages = row["messages"]
-            empty = [is_empty(message, labels) for message in in_words(row)["messages"]]
-            if not any(empty):
-                continue
-            end = _answered(messages, empty)
-            kept = [message for message, nothing in zip(messages[:end], empty) if not nothing]
-            changes[name, number] = reordered(kept) if end else None
-            cut += 0 < end < len(messages)
+    for place, row in by_place(chats).items():
+        messages = row["messages"]
+        empty = [is_empty(message, labels) for message in in_words(row)["messages"]]
+        if not any(empty):
+            continue
+        end = _answered(messages, empty)
+        kept = [message for message, nothing in zip(messages[:end], empty) if not nothing]
+        changes[place] = reordered(kept) if end else None
+        cut += 0 < end < len(messages)
     lost = list(changes.values()).count(None)
     notes = [f"{count(lost, 'row')} with an empty reply or an empty question left out"] if lost else []
     if cut:
@@ -58,25 +57,21 @@ def _is_asked(messages: list[dict], empty: list[bool]) -> bool:
 
 def ending_with_reply(draft: dict, inputs) -> tuple[dict, list[str]]:
     """Rows that go on after the last reply are cut there; those without one are left out."""
-    chats, changes = conversations(draft, inputs), {}
-    if all(_is_swapped(row) for rows in chats.values() for _, row in rows):
+    chats, changes = by_place(conversations(draft, inputs)), {}
+    if all(map(_is_swapped, chats.values())):
         changes = {
-            (name, number): [
-                message | {"role": SWAPPED.get(_usual(message), message["role"])} for message in row["messages"]
-            ]
-            for name, rows in chats.items()
-            for number, row in rows
+            place: [message | {"role": SWAPPED.get(_usual(message), message["role"])} for message in row["messages"]]
+            for place, row in chats.items()
         }
         notes = [f"User and assistant were the wrong way round, and were swapped, in {count(len(changes), 'row')}"]
         return written(draft, inputs, changes), notes if changes else []
-    for name, rows in chats.items():
-        for number, row in rows:
-            messages = row["messages"]
-            if messages[-1]["role"] == "assistant" or messages[-1]["role"] not in KNOWN_ROLES:
-                continue
-            last = max((at for at, one in enumerate(messages) if one["role"] == "assistant"), default=0)
-            is_asked = any(one["role"] == "user" for one in messages[:last])
-            changes[name, number] = messages[: last + 1] if last and is_asked else None
+    for place, row in chats.items():
+        messages = row["messages"]
+        if messages[-1]["role"] == "assistant" or messages[-1]["role"] not in KNOWN_ROLES:
+            continue
+        last = max((at for at, one in enumerate(messages) if one["role"] == "assistant"), default=0)
+        is_asked = any(one["role"] == "user" for one in messages[:last])
+        changes[place] = messages[: last + 1] if last and is_asked else None
     lost = list(changes.values()).count(None)
     notes = [f"{count(lost, 'row')} without a reply left out"] if lost else []
     if len(changes) > lost:
@@ -104,18 +99,17 @@ def in_turn(draft: dict, inputs) -> tuple[dict, list[str]]:
     """Roles by their usual names, one system text in front, a user first, and one turn of each side after the other."""
     template = str(getattr(inputs.tokenizer_or_none, "chat_template", None) or "")
     owner, changes, greeted = inputs.owner.casefold(), {}, 0
-    for name, rows in conversations(draft, inputs).items():
-        for number, row in rows:
-            if order([message["role"] for message in row["messages"]], template)[0]:
-                messages = _in_turn(row["messages"], owner, template)
-                while messages and messages[-1]["role"] != "assistant":
-                    messages.pop()
-                roles = [message["role"] for message in messages]
-                if not roles or order(roles, template)[1]:
-                    messages = None
-                if messages != row["messages"]:
-                    changes[name, number] = messages
-                    greeted += messages is not None and _greets(row["messages"], owner, template)
+    for place, row in by_place(conversations(draft, inputs)).items():
+        if order([message["role"] for message in row["messages"]], template)[0]:
+            messages = _in_turn(row["messages"], owner, template)
+            while messages and messages[-1]["role"] != "assistant":
+                messages.pop()
+            roles = [message["role"] for message in messages]
+            if not roles or order(roles, template)[1]:
+                messages = None
+            if messages != row["messages"]:
+                changes[place] = messages
+                greeted += messages is not None and _greets(row["messages"], owner, template)
     lost = list(changes.values()).count(None)
     notes = [f"{count(lost, 'row')} left out: the roles don't make a conversation"] if lost else []
     if len(changes) > lost:

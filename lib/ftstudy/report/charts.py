@@ -3,6 +3,7 @@
 import textwrap
 
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..printable import cut, one_line
@@ -21,13 +22,17 @@ THEME = {
 }
 
 
+def _empty(height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(7, height))
+    return figure, figure.subplots()
+
+
 def loss_curve(curve: list[dict], kept: dict | None = None) -> Figure:
     """Training and validation loss (nats per trained token) over iterations.
 
     `kept`: the checkpoint to draw a ring around, {"iteration", "validation_loss"}.
     """
-    figure = Figure(figsize=(7, 3.4))
-    axes = figure.subplots()
+    figure, axes = _empty(3.4)
     for key, label, style in (("train_loss", "training", ".-"), ("validation_loss", "validation", "o--")):
         points = [(row["iteration"], row[key]) for row in curve if key in row]
         if points:
@@ -65,15 +70,12 @@ def attribution(found: dict) -> Figure:
     rows = [
         (f"{model}: {format_name(one['fault'])}", one["nats_per_reply_token"], one["interval"]) for model, one in shares
     ]
-    figure = _intervals(rows, [COLOURS.get(model, TUNED) for model, _ in shares], "cost (nats per reply token)")
-    figure.axes[0].axvline(0, color=INK, linewidth=0.8)
-    return figure
+    return _costs(rows, [COLOURS.get(model, TUNED) for model, _ in shares])
 
 
 def updates(layers: list[dict]) -> Figure:
     """How far the adapter moves each layer, in percent of its adapted weights; `layers`: `adapts.by_layer`."""
-    figure = Figure(figsize=(7, 3.0))
-    axes = figure.subplots()
+    figure, axes = _empty(3.0)
     names = ["outside" if row["layer"] is None else str(row["layer"]) for row in layers]
     axes.bar(names, [100 * row["relative"] for row in layers], color=COLOURS["tuned"], width=0.7)
     axes.set(xlabel="layer", ylabel="‖update‖ / ‖weights‖ (%)")
@@ -86,8 +88,7 @@ def checkpoints(found: dict) -> Figure:
 
     `found`: `checkpoints` of training.json.
     """
-    figure = Figure(figsize=(7, 3.4))
-    axes = figure.subplots()
+    figure, axes = _empty(3.4)
     rows = [row for row in found["rows"] if row["nats_per_reply_token"] is not None]
     for row in rows:
         at, colour = row["iteration"], COLOURS["tuned" if row["iteration"] else "base"]
@@ -104,8 +105,7 @@ def checkpoints(found: dict) -> Figure:
 
 def quality(rows: list[dict]) -> Figure:
     """Bits per byte of the replies over seconds of training. Lower and further left is better."""
-    figure = Figure(figsize=(7, 3.6))
-    axes = figure.subplots()
+    figure, axes = _empty(3.6)
     for row in rows:
         if row["seconds"] is not None and row["bits_per_byte"] is not None:
             axes.plot(row["seconds"], row["bits_per_byte"], "o", color=COLOURS.get(row["model"], TUNED))
@@ -123,8 +123,7 @@ def quality(rows: list[dict]) -> Figure:
 
 def _intervals(rows: list[tuple], colours: list[str], label: str) -> Figure:
     """(name, value, interval or None) rows, the first on top."""
-    figure = Figure(figsize=(7, 0.9 + 0.36 * max(len(rows), 1)))
-    axes = figure.subplots()
+    figure, axes = _empty(0.9 + 0.36 * max(len(rows), 1))
     for at, ((_, value, interval), colour) in enumerate(zip(reversed(rows), reversed(colours))):
         if interval is not None:
             axes.plot(interval, [at, at], color=colour, linewidth=3, alpha=0.45, solid_capstyle="round")
@@ -137,13 +136,19 @@ def _intervals(rows: list[tuple], colours: list[str], label: str) -> Figure:
     return figure
 
 
+def _costs(rows: list[tuple], colours: list[str]) -> Figure:
+    """As `_intervals`, with a line at no cost."""
+    figure = _intervals(rows, colours, "cost (nats per reply token)")
+    figure.axes[0].axvline(0, color=INK, linewidth=0.8)
+    return figure
+
+
 def slopes(rows: list[dict]) -> Figure:
     """From base to tuned, a line for each prompt that both were asked with: nats per reply token, less is higher up.
 
     `rows`: {"name", "base", "tuned"}. Bases that saw examples have no "tuned": a dotted line across.
     """
-    figure = Figure(figsize=(7, 3.6))
-    axes = figure.subplots()
+    figure, axes = _empty(3.6)
     both = [row for row in rows if row["tuned"] is not None]
     for row, style in zip(both, ("o-", "s--", "^-.", "D:") * len(both)):
         axes.plot([0, 1], [row["base"], row["tuned"]], style, color=TUNED, label=one_line(row["name"]))
@@ -160,11 +165,7 @@ def slopes(rows: list[dict]) -> Figure:
 def costs(causes: list[dict]) -> Figure:
     """What each cause costs, with its 95% interval where there is one; `causes`: of the diagnosis, with a cost."""
     rows = [(_named(one), one["cost"]["nats"], one["cost"]["interval"]) for one in causes]
-    figure = _intervals(
-        rows, [BAD if one["kind"] != "slight" else BASE for one in causes], "cost (nats per reply token)"
-    )
-    figure.axes[0].axvline(0, color=INK, linewidth=0.8)
-    return figure
+    return _costs(rows, [BAD if one["kind"] != "slight" else BASE for one in causes])
 
 
 def proof(found: dict) -> Figure:
@@ -172,11 +173,7 @@ def proof(found: dict) -> Figure:
     rows = [one for one in found["faults"] if one["cost"]]
     values = [(capitalized(one["fault"]), one["cost"]["nats_per_reply_token"], one["cost"]["interval"]) for one in rows]
     colours = {"worse": BAD, "better": TUNED}
-    figure = _intervals(
-        values, [colours.get(one["cost"]["verdict"], BASE) for one in rows], "cost (nats per reply token)"
-    )
-    figure.axes[0].axvline(0, color=INK, linewidth=0.8)
-    return figure
+    return _costs(values, [colours.get(one["cost"]["verdict"], BASE) for one in rows])
 
 
 def _named(cause: dict) -> str:
@@ -189,8 +186,7 @@ def _named(cause: dict) -> str:
 def funnel(steps: list[dict]) -> Figure:
     """What was left after each step that removed something; `steps`: `funnel` of extraction.json."""
     told = [one for at, one in enumerate(steps) if at == 0 or one["removed"]]
-    figure = Figure(figsize=(7, 0.7 + 0.3 * len(told)))
-    axes = figure.subplots()
+    figure, axes = _empty(0.7 + 0.3 * len(told))
     colours = [TUNED if one["unit"] == "replies" else BASE for one in told]
     axes.barh(range(len(told)), [one["left"] for one in told], color=colours, height=0.7)
     names = [cut(f"{'' if at == 0 else 'without: '}{one_line(one['step'])}", 44) for at, one in enumerate(told)]
