@@ -59,7 +59,7 @@ def told_apart(nats: float, largest: float | None, draws: int) -> float:
         between, within = generator.normal(0, 0.1, conversations), generator.normal(0, 0.2, len(cluster))
         return shift + between[cluster] + within, np.ones(len(cluster)), [str(at) for at in cluster]
 
-    (found,) = [one for one in intervals.compared(*drawn(2000, 0.0))[1]["needed"] if one["nats"] == nats]
+    (found,) = [one for one in intervals.compared(*drawn(2000, 0.0))["needed"] if one["nats"] == nats]
     count = found["conversations"]
     found = (intervals.judged(*intervals.estimate(*drawn(count, nats))) for _ in range(draws))
     return sum(one["verdict"] != intervals.EQUAL for one in found) / draws

@@ -246,7 +246,7 @@ def test_conversations_do_not_make_up_for_seeds():
     assert found["needed"] == [{"nats": nats, "conversations": None, "replies": None} for nats in (0.02, 0.05, 0.1)]
     assert wording.needed(found).endswith("of 0.1 nats, more training seeds.")
     alone = intervals.over_seeds(left[:2], [scores(0 * NOISY)] * 2, CHATS)
-    assert alone["needed"] == intervals.compared(NOISY / 9, np.ones(12), CHATS)[1]["needed"]
+    assert alone["needed"] == intervals.compared(NOISY / 9, np.ones(12), CHATS)["needed"]
 
 
 def test_what_is_known_from_few_seeds_takes_more_conversations_than_from_many():

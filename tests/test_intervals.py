@@ -229,7 +229,7 @@ def test_one_reply_a_conversation_is_a_paired_t_test():
 
 def test_the_p_value_of_unequal_conversations():
     """R = 2, s² = 3/36 and 22/14 degrees of freedom, as above."""
-    _, found = intervals.compared(np.array([1.0, 4.0, 7.0]), np.array([1, 2, 3]), list("abc"))
+    found = intervals.compared(np.array([1.0, 4.0, 7.0]), np.array([1, 2, 3]), list("abc"))
     assert found["p"] == pytest.approx(2 * stats.t.sf(2 / np.sqrt(3 / 36), 22 / 14))
     assert found["interval"][0] == pytest.approx(2 - stats.t.ppf(0.975, 22 / 14) * np.sqrt(3 / 36))
 

@@ -38,6 +38,11 @@ def add_training(parser) -> None:
     parser.add_argument("--force", action="store_true", help="train even if the audit finds errors")
 
 
+def flags(options) -> list[str]:
+    """--smoke and --force, as far as they are given."""
+    return [flag for flag in ("--smoke", "--force") if getattr(options, flag[2:])]
+
+
 def add_run(parser) -> None:
     parser.add_argument("--run", default="demo", help="name of the folder in reports/ for the results (demo)")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from ..paths import absolute, shown
 from ..printable import one_line, say, say_link
 from ..wording import count
-from .layout import wrapped
+from .layout import coloured
 
 SIGNS = {True: ("✓", "green"), False: ("✗", "red"), None: ("?", "yellow")}
 
@@ -41,22 +41,22 @@ def lines(found: dict, failed: str = "", proof: dict | None = None) -> list[tupl
     sign, colour = SIGNS[verdict["usable"]]
     said = [(f"{sign} {one_line(verdict['headline'])}", colour)]
     if not failed:
-        said += [(line, "") for line in wrapped(verdict["sentence"], "  ", "")]
+        said += coloured(verdict["sentence"], "  ", "")
     if step := next_step(proof):
-        said += [("", ""), (step["title"], "bold"), *((line, "") for line in wrapped(step["text"], "  ", ""))]
+        said += [("", ""), (step["title"], "bold"), *coloured(step["text"], "  ", "")]
         command = [("", ""), (f"    {one_line(step['command'])}", "bold")] if step["command"] else []
         return [*said, *command, ("", "")]
-    more = [("", ""), *((line, "") for line in wrapped(_more(found)))] if _more(found) else []
+    more = [("", ""), *coloured(_more(found))] if _more(found) else []
     if not causes:
         return [*said, ("", ""), ("Nothing wrong was found.", ""), *more, ("", "")]
     first = causes[0]
     cost = f" ({first['cost']['in_words']})" if first["cost"] else ""
-    said += [("", ""), *[(line, "bold") for line in wrapped(f"First: {first['what']}{cost}.", "", "  ")]]
-    said += [(line, "") for line in wrapped(first["fix"], "  ", "")]
+    said += [("", ""), *coloured(f"First: {first['what']}{cost}.", "", "  ", "bold")]
+    said += coloured(first["fix"], "  ", "")
     for name, command in commands(first):
         said += [("", ""), (f"  {name}:", ""), (f"    {one_line(command)}", "bold")]
     if others := causes[1:]:
-        said += [("", ""), *[(line, "") for line in wrapped(_others(others))]]
+        said += [("", ""), *coloured(_others(others))]
     return [*said, *more, ("", "")]
 
 

@@ -1,8 +1,10 @@
 """The audit's findings as text: for a terminal, as Markdown, and as GitHub's annotations."""
 
+import re
+
 from ..printable import one_line
 from ..wording import count
-from .layout import wrapped
+from .layout import coloured, wrapped
 
 SIGNS = {"error": "✗", "warning": "!", "info": "✓"}
 COLOURS = {"error": "red", "warning": "yellow", "info": "green"}
@@ -11,7 +13,7 @@ COLOURS = {"error": "red", "warning": "yellow", "info": "green"}
 def summary(result: dict) -> str:
     """The counts, and what they mean for training: "✗ 2 errors, 4 notes: do not train"."""
     counts = result["summary"]
-    worst = next((level for level in ("error", "warning") if counts[level]), "info")
+    worst = _worst(counts)
     nouns = {"error": "error", "warning": "warning", "info": "note"}
     said = ", ".join(count(counts[level], noun) for level, noun in nouns.items() if counts[level])
     meaning = {
@@ -27,17 +29,17 @@ def terminal(result: dict, verbose: bool = False) -> list[tuple[str, str]]:
 
     `verbose`: notes in full too. Lines are wrapped to the terminal's width; in a pipe or a file they are not.
     """
-    lines = [(summary(result), _worst_colour(result)), ("", "")]
+    lines = [(summary(result), COLOURS[_worst(result["summary"])]), ("", "")]
     notes = [one for one in result["findings"] if one["severity"] == "info"]
     for one in [one for one in result["findings"] if one["severity"] != "info"] + (notes if verbose else []):
         lines += _in_full(one)
     if notes and not verbose:
         lines.append((f"Notes, which need no action ({len(notes)}; in full with -v)", ""))
-        lines += [(line, "") for one in notes for line in wrapped(f"{one['check']}  {one['title']}", "  ")]
+        lines += [line for one in notes for line in coloured(f"{one['check']}  {one['title']}", "  ")]
         lines.append(("", ""))
     for key, title in (("held", "Checked, and right"), ("not_checked", "Not checked")):
         if said := result.get(key):
-            lines += [(title, ""), *((line, "") for one in said for line in wrapped(one, "  ")), ("", "")]
+            lines += [(title, ""), *(line for one in said for line in coloured(one, "  ")), ("", "")]
     return lines if lines[-1][0] or len(lines) == 1 else lines[:-1]
 
 
@@ -45,13 +47,13 @@ def _in_full(one: dict) -> list[tuple[str, str]]:
     name = "note" if one["severity"] == "info" else one["severity"]
     head = wrapped(f"{name}  {one['check']}  {one['title']}", "")
     lines = [(line, COLOURS[one["severity"]] if at == 0 else "") for at, line in enumerate(head)]
-    lines += [(line, "") for one_of in one["evidence"] for line in wrapped(one_of, "    ", "  ")]
-    lines += [(line, "") for key in ("cause", "fix") for line in wrapped(f"{key}: {one[key]}", "  ")]
+    lines += [line for one_of in one["evidence"] for line in coloured(one_of, "    ", "  ")]
+    lines += [line for key in ("cause", "fix") for line in coloured(f"{key}: {one[key]}", "  ")]
     return [*lines, ("", "")]
 
 
-def _worst_colour(result: dict) -> str:
-    return COLOURS[next((level for level in ("error", "warning") if result["summary"][level]), "info")]
+def _worst(counts: dict[str, int]) -> str:
+    return next((level for level in ("error", "warning") if counts[level]), "info")
 
 
 def markdown(result: dict) -> str:
@@ -63,18 +65,10 @@ def markdown(result: dict) -> str:
             parts.append(f"- note `{one['check']}`: {title}")
             continue
         evidence = "\n".join(one["evidence"])
-        fence = "`" * max(3, 1 + _longest_run(evidence, "`"))
+        fence = max(["``", *re.findall("`+", evidence)], key=len) + "`"
         parts.append(f"### {one['severity']}: {title}\n\n`{one['check']}`\n\n{fence}\n{evidence}\n{fence}")
         parts.append(f"{_escaped(one['cause'])} **{_escaped(one['fix'])}**")
     return "\n\n".join(parts)
-
-
-def _longest_run(text: str, of: str) -> int:
-    longest = run = 0
-    for letter in text:
-        run = run + 1 if letter == of else 0
-        longest = max(longest, run)
-    return longest
 
 
 def _escaped(text: str) -> str:

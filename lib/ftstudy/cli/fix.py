@@ -7,7 +7,7 @@ from ..errors import StudyError
 from ..paths import absolute, shown
 from ..printable import say
 from .arguments import EXIT_CODES, run_folder
-from .layout import wrapped
+from .layout import say_wrapped, wrapped
 
 
 def add(parsers):
@@ -60,8 +60,7 @@ def run(options) -> int:
     after = _audited(options, inputs, fixed, made)
     if not after["summary"]["error"]:
         command = shlex.join(["ftstudy", "train", "--config", shown(options.out / folder.CONFIG)])
-        for line in wrapped(f"Train it with `{command}`."):
-            say(line)
+        say_wrapped([f"Train it with `{command}`."])
     return _tell_left(after)
 
 
@@ -136,36 +135,32 @@ def _tell_config(folder, inputs, out: Path, made: list) -> None:
     new = read_text(out / folder.CONFIG, SETTINGS)
     for line in changes.of_config(read_text(absolute(inputs.where), SETTINGS), new, inputs.where, out / folder.CONFIG):
         say(f"  {line}", {"+": "green", "-": "red"}.get(line[0], ""))
-    for note in [note for one, notes in made if one.part == "config" for note in notes]:
-        for part in wrapped(note, "  "):
-            say(part)
+    say_wrapped((note for one, notes in made if one.part == "config" for note in notes), "  ")
 
 
 def _tell_rows(draft: dict, steps: list) -> None:
     from ..repair import changes
 
     before = draft["rows"]
-    said = [one for one, _, _ in steps if one.part == "rows"]
-    if said:
-        say("")
-        say("Rows", "bold")
+    if any(one.part == "rows" for one, _, _ in steps):
+        _tell_heading("Rows")
     for one, notes, after in steps:
         if one.part == "rows":
-            for line in (*notes, *changes.of_rows(before, after["rows"])):
-                for part in wrapped(line, "  "):
-                    say(part)
+            say_wrapped((*notes, *changes.of_rows(before, after["rows"])), "  ")
         before = after["rows"]
 
 
 def _tell_app(folder, out: Path, made: list) -> None:
     notes = [note for one, found in made if one.part == "app" for note in found]
     if notes:
-        say("")
-        say("App", "bold")
+        _tell_heading("App")
         names = f"{shown(out / folder.PROFILE)} describes the prompt, {shown(out / folder.CODE)} builds it."
-        for line in (*notes, names):
-            for part in wrapped(line, "  "):
-                say(part)
+        say_wrapped((*notes, names), "  ")
+
+
+def _tell_heading(text: str) -> None:
+    say("")
+    say(text, "bold")
 
 
 def _audited(options, inputs, fixed: dict, made: list) -> dict:
@@ -187,8 +182,7 @@ def _tell_left(result: dict) -> int:
 
     found = left.sentences(result["findings"])
     if found:
-        say("")
-        say("Not repaired", "bold")
+        _tell_heading("Not repaired")
     for severity, line in found:
         for at, part in enumerate(wrapped(f"{severity}  {line}", "  ")):
             say(part, {"error": "red", "warning": "yellow"}[severity] if at == 0 else "")

@@ -4,8 +4,9 @@ import re
 import shutil
 import sys
 import textwrap
+from collections.abc import Iterable
 
-from ..printable import one_line
+from ..printable import one_line, say
 
 NARROWEST, WIDEST = 40, 110  # columns
 _KEPT = "\0"  # for a space at which no line is broken; text that is printed has none
@@ -27,6 +28,17 @@ def wrapped(text: str, indent: str = "", later: str = "    ") -> list[str]:
         break_long_words=False,
     )
     return [line.replace(_KEPT, " ") for line in lines] or [indent.rstrip()]
+
+
+def coloured(text: str, indent: str = "", later: str = "    ", colour: str = "") -> list[tuple[str, str]]:
+    """The text `wrapped`, as (line, colour) pairs."""
+    return [(line, colour) for line in wrapped(text, indent, later)]
+
+
+def say_wrapped(texts: Iterable[str], indent: str = "") -> None:
+    for text in texts:
+        for line in wrapped(text, indent):
+            say(line)
 
 
 def width() -> int:

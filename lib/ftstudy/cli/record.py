@@ -2,6 +2,7 @@
 
 from ..errors import StudyError
 from ..paths import absolute, shown
+from ..wording import count
 from .arguments import number
 
 OUTCOMES = {
@@ -94,8 +95,9 @@ def listening(port: int):
 
 def summary(captures, rows: list) -> str:
     """What was recorded, what was not, and what to do with it."""
-    counts = [(captures.counts[key], meaning) for key, meaning in OUTCOMES.items()]
-    lines = [f"{count:,} prompt{'s' * (count != 1)} {meaning}" for count, meaning in counts if count]
+    lines = [
+        f"{count(times, 'prompt')} {meaning}" for key, meaning in OUTCOMES.items() if (times := captures.counts[key])
+    ]
     lines = lines or ["No prompts were seen: is the app connected to the proxy and not to its server?"]
     lines += captures.notes
     total = len({where for where, *_ in rows if where[0] in {split for split, _ in captures.rows}})

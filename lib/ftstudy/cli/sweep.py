@@ -1,7 +1,7 @@
 """`ftstudy sweep`: several configs, one after another, into one table."""
 
 from ..paths import absolute
-from .arguments import EXIT_CODES, add_training, run_folder
+from .arguments import EXIT_CODES, add_training, flags, run_folder
 
 
 def add(parsers):
@@ -14,8 +14,7 @@ def add(parsers):
 def run(options) -> int:
     from ..training import sweep
 
-    flags = [flag for flag in ("--smoke", "--force") if getattr(options, flag[2:])]
     data = str(options.data) if options.data else None
-    rows = sweep.sweep(options.configs, run_folder(options.run), data, options.model, flags)
+    rows = sweep.sweep(options.configs, run_folder(options.run), data, options.model, flags(options))
     print(sweep.table(rows))
     return 1 if any(row["status"] in ("failed", "diverged") for row in rows) else 0

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ..paths import absolute
-from .arguments import EXIT_CODES, add_training, run_folder
+from .arguments import EXIT_CODES, add_training, flags, run_folder
 
 
 def add(parsers):
@@ -41,7 +41,6 @@ def _on_hosts(options, folder: Path, name: str) -> int:
     given = [("--data", options.data), ("--model", options.model), ("--run", options.run)]
     arguments = ["train", "--config", str(options.config)]
     arguments += [str(part) for key, value in given if value for part in (key, value)]
-    arguments += [flag for flag in ("--smoke", "--force") if getattr(options, flag[2:])]
-    hosts.launch(options.hosts, arguments)
+    hosts.launch(options.hosts, arguments + flags(options))
     result = training.find_result(folder, name)
     return 2 if result is None else 1 if result["diverged"] else 0

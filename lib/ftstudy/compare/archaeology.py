@@ -52,20 +52,15 @@ def rank(base: dict, tuned: dict, conversations: list[str]) -> list[dict]:
     rows.sort(key=lambda row: -(row["gain"] or 0))
     for row in rows:
         gap = saved[rows[0]["format"]] - saved[row["format"]]
-        row["behind"] = None if row is rows[0] else _apart(gap, tokens, conversations)
+        row["behind"] = None if row is rows[0] else intervals.compared(gap, tokens, conversations)
     lowest = min(rows, key=lambda row: row["loss"])["format"]
     for row in rows:
         gap = tuned[row["format"]]["reply"] - tuned[lowest]["reply"]
-        row["above_lowest"] = _apart(gap, tokens, conversations)
+        row["above_lowest"] = intervals.compared(gap, tokens, conversations)
     families.correct([row["behind"] for row in rows[1:]], "prompt formats against the one with the largest gain")
     others = [row["above_lowest"] for row in rows if row["format"] != lowest]
     families.correct(others, "prompt formats against the one with the lowest loss")
     return rows
-
-
-def _apart(gap: np.ndarray, tokens: np.ndarray, conversations: list[str]) -> dict:
-    value, found = intervals.compared(gap, tokens, conversations)
-    return {"nats_per_reply_token": value, **found}
 
 
 def summary(rows: list[dict]) -> str:
@@ -126,10 +121,7 @@ def candidates_ranked(adapter: Path, data: Path, model, owner, inference: list[s
         targets = [chat_format.reply_ids(example, tokenizer) for example in heldout["examples"]]
         for one in bar(candidates(owner, inference), desc="with the adapter" if which else "without", unit="format"):
             try:
-                prompts = [
-                    faults.prompt_ids(example, tokenizer, one, {}, row, owner)
-                    for example, row in zip(heldout["examples"], heldout["places"])
-                ]
+                prompts = faults.prompts(heldout, tokenizer, one, {}, owner)
             except StudyError:
                 raise
             except Exception as error:  # a chat template can raise anything

@@ -40,7 +40,7 @@ def models(
     with the app's prompt, base models as in training. `every`: measure and write in all formats. `fused`: the folder
     of the main tuned model after fusing; it is measured as in training and with the app's prompt.
     """
-    aligned = [name for name in dict.fromkeys(("aligned", app))]
+    aligned = list(dict.fromkeys(("aligned", app)))
     own = [one["name"] for one in formats]
     made, bases = {}, {}
     for at, entry in enumerate(trained):
@@ -121,10 +121,7 @@ def measure(
                 continue
             for one in asked[model["name"]]:
                 try:
-                    prompts = [
-                        faults.prompt_ids(example, tokenizer, one, app, row, owner)
-                        for example, row in zip(heldout["examples"], heldout["places"])
-                    ]
+                    prompts = faults.prompts(heldout, tokenizer, one, app, owner)
                     _measure(folder, model, one["name"], loaded, [identity, prompts], targets, writing, result)
                 except _NotLoaded as error:
                     result["left_out"].append({"arm": model["name"], "why": str(error)})

@@ -13,7 +13,7 @@ Shapley share    the mean of v(S + fault) - v(S) over all orders of adding the f
 from itertools import combinations
 from math import factorial
 
-from . import families, intervals
+from . import arms, families, intervals
 
 
 def attribute(scores: dict, faults: list[str], conversations: list[str], prompt: str = "the prompt") -> dict:
@@ -28,8 +28,7 @@ def attribute(scores: dict, faults: list[str], conversations: list[str], prompt:
 
     def effect(weight_of: dict) -> dict:
         nats = sum(weight * scores[chosen]["reply"] for chosen, weight in weight_of.items())
-        value, found = intervals.compared(nats, tokens, conversations)
-        return {"nats_per_reply_token": value, **found}
+        return intervals.compared(nats, tokens, conversations)
 
     size = 2 ** (len(faults) - 1)
     found = {
@@ -90,10 +89,7 @@ def of_models(scores: dict, plan: dict, among: list[str] | None = None) -> dict[
     """
     names = [model["name"] for model in plan["models"] if model["formats"] is None]
     given = (plan["combinations"], plan["same"], plan["heldout"]["conversations"], among)
-    return {
-        name: of_model({one: found for (whose, one), found in scores.items() if whose == name}, *given, name)
-        for name in names
-    }
+    return {name: of_model(arms.by_model(scores, name), *given, name) for name in names}
 
 
 def of_model(

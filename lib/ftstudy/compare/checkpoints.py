@@ -33,10 +33,7 @@ def score(inputs: audit.RunInputs, replies: int) -> dict:
     base, tokenizer = base_models.load(name)
     heldout = held_out(inputs.folder, replies, tokenizer=tokenizer, config=inputs.config, order=("valid", "test"))
     targets = [chat_format.reply_ids(example, tokenizer) for example in heldout["examples"]]
-    prompts = [
-        faults.prompt_ids(example, tokenizer, faults.ALIGNED, {}, row, inputs.owner)
-        for example, row in zip(heldout["examples"], heldout["places"])
-    ]
+    prompts = faults.prompts(heldout, tokenizer, faults.ALIGNED, {}, inputs.owner)
     before = likelihood.score(base, prompts, targets, "base")
     del base
     progress, files = checkpoints.progress(folder), checkpoints.numbered(folder)

@@ -84,17 +84,14 @@ def distinct(
     first, same, refused = {}, {}, {}
     for one in ranked:
         try:
-            prompts = tuple(
-                tuple(prompt_ids(example, tokenizer, one, app, row, owner))
-                for example, row in zip(heldout["examples"], heldout["places"])
-            )
+            asked = tuple(map(tuple, prompts(heldout, tokenizer, one, app, owner)))
         except Exception as error:  # a chat template can raise anything
             pass_on(error)
             text = " ".join(str(error).split())
             refused[one["name"]] = text if isinstance(error, StudyError) else f"{type(error).__name__}: {text}"
             continue
-        if first.setdefault(prompts, one["name"]) != one["name"]:
-            same[one["name"]] = first[prompts]
+        if first.setdefault(asked, one["name"]) != one["name"]:
+            same[one["name"]] = first[asked]
     return [one for one in formats if one["name"] not in same and one["name"] not in refused], same, refused
 
 
@@ -159,6 +156,12 @@ def prompt_ids(
     else:
         ids = chat_format.encoded(messages, tokenizer, example.get("tools"))
     return _with_bos(ids, faults, tokenizer)
+
+
+def prompts(heldout: dict, tokenizer, one: dict, app: dict, owner: str = "") -> list[list[int]]:
+    """`prompt_ids` of each held-out row; raises as it does."""
+    rows = zip(heldout["examples"], heldout["places"])
+    return [prompt_ids(example, tokenizer, one, app, where, owner) for example, where in rows]
 
 
 def _aspects(app: dict, example: dict, tokenizer, where) -> set[str]:

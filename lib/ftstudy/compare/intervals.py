@@ -8,6 +8,8 @@ intervals hold the truth. Two conversations or fewer say nothing about how far c
 A verdict here is on one difference alone; `families` corrects those that belong together.
 """
 
+from itertools import compress
+
 import numpy as np
 from scipy import stats
 
@@ -58,13 +60,15 @@ def judged(value: float, error: float, freedom: float) -> dict:
     return {"interval": bounds, "p": p, "verdict": verdict(bounds), "family": None}
 
 
-def compared(differences: np.ndarray, tokens: np.ndarray, conversations: list[str]) -> tuple[float | None, dict]:
-    """The mean of paired differences per token, and `judged` of it with what is `needed` (see `power`)."""
+def compared(
+    differences: np.ndarray, tokens: np.ndarray, conversations: list[str], unit: str = "nats_per_reply_token"
+) -> dict:
+    """The mean of paired differences per token under the key `unit`, `judged`, and what is `needed` (see `power`)."""
     if not tokens.sum():
-        return None, judged(0.0, 0.0, 0.0) | {"needed": None}
+        return {unit: None, **judged(0.0, 0.0, 0.0), "needed": None}
     value, error, freedom = estimate(differences, tokens, conversations)
     more = needed(error, freedom, len(set(conversations)), len(conversations), level=LEVEL)
-    return value, judged(value, error, freedom) | {"needed": more}
+    return {unit: value, **judged(value, error, freedom), "needed": more}
 
 
 def jackknife(value: float, without: list[float], sizes: np.ndarray) -> dict:
@@ -98,13 +102,11 @@ def difference(left: dict, right: dict, conversations: list[str]) -> dict:
 
     `left`, `right`: scores from `likelihood.score`.
     """
-    value, found = compared(left["reply"] - right["reply"], left["tokens"], conversations)
-    result = {"nats_per_reply_token": value, **found, "end_of_turn": None}
+    result = compared(left["reply"] - right["reply"], left["tokens"], conversations) | {"end_of_turn": None}
     ended = ~np.isnan(left["end"] + right["end"])
     if ended.any():
-        names = [name for name, on in zip(conversations, ended) if on]
-        value, found = compared((left["end"] - right["end"])[ended], np.ones(ended.sum()), names)
-        result["end_of_turn"] = {"nats": value, **found}
+        gap, names = (left["end"] - right["end"])[ended], list(compress(conversations, ended))
+        result["end_of_turn"] = compared(gap, np.ones(ended.sum()), names, "nats")
     return result
 
 

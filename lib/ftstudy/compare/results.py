@@ -1,5 +1,7 @@
 """The results of a comparison as plain data."""
 
+from itertools import compress
+
 import numpy as np
 
 from .. import chat_format
@@ -17,7 +19,7 @@ def arm(model: str, one: dict, scores: dict, heldout: dict) -> dict:
     sizes = _sizes(heldout)
     bits, bits_interval = intervals.mean(scores["reply"] / np.log(2), sizes, conversations)
     ended = ~np.isnan(scores["end"])
-    names = [name for name, on in zip(conversations, ended) if on]
+    names = list(compress(conversations, ended))
     end, end_interval = intervals.mean(scores["end"][ended], np.ones(ended.sum()), names)
     return {
         "model": model,
@@ -67,9 +69,7 @@ def differences(scores: dict, models: list[dict], formats: list[dict], heldout: 
                 row |= {"leaked": int((~clean).sum()), "without_leaked": None}
                 if clean.sum() > 1:
                     sides = ({name: one[clean] for name, one in scores[arm].items()} for arm in (left, right))
-                    row["without_leaked"] = intervals.difference(
-                        *sides, [name for name, kept in zip(conversations, clean) if kept]
-                    )
+                    row["without_leaked"] = intervals.difference(*sides, list(compress(conversations, clean)))
             found.append({"left": list(left), "right": list(right), **row})
     questions = {}
     for row in found:
@@ -139,19 +139,16 @@ def scaling(scores: dict, models: list[dict], app: str, heldout: dict) -> list[d
         if model["base"] is None or model["option"] or model["name"] in ("tuned", "fused") or other is None:
             continue
         saved, gap = ((one["reply"] - two["reply"]) / np.log(2) for one, two in ((aligned, other), (asked, aligned)))
-        value, ahead = intervals.compared(gap - saved, sizes, heldout["conversations"])
+        ahead = intervals.compared(gap - saved, sizes, heldout["conversations"], "bits_per_byte")
         opposite = {intervals.BETTER: intervals.WORSE, intervals.WORSE: intervals.BETTER}  # here more is better
-        ahead = {
-            "interval": ahead["interval"],
-            "p": ahead["p"],
-            "verdict": opposite.get(ahead["verdict"], intervals.EQUAL),
-        }
+        verdict = opposite.get(ahead["verdict"], intervals.EQUAL)
         found.append(
             {
                 "model": model["name"],
                 "saved": float(saved.sum() / sizes.sum()),
                 "aligned": float(gap.sum() / sizes.sum()),
-                "aligning_ahead": {"bits_per_byte": value, **ahead},
+                "aligning_ahead": {key: ahead[key] for key in ("bits_per_byte", "interval", "p")}
+                | {"verdict": verdict},
             }
         )
     families.correct([row["aligning_ahead"] for row in found], "aligning the prompt against other trainings")

@@ -17,7 +17,7 @@ half of them and compared with the other half.
 
 import re
 from collections import Counter
-from statistics import median
+from statistics import fmean, median
 
 import numpy as np
 
@@ -56,7 +56,7 @@ def reference(own: list[str], size: int, seed: int = 0) -> dict:
     kept, other = shuffled[:half] or shuffled, shuffled[half:] or shuffled
     common = Counter(trigram for text in kept for trigram in _trigrams(text)).most_common(TRIGRAMS)
     made = {"places": {trigram: at for at, (trigram, _) in enumerate(common)}}
-    made["counts"] = _summed(kept, made)
+    made["counts"] = _summed([_counts(text, made) for text in kept])
     features = [_counts(text, made) for text in other]
     few = len(other) < 2 * size  # draws without replacement would be nearly the same each time
     drawn = [
@@ -106,21 +106,16 @@ def measures(replies: list[dict], true: list[str], trained: set[str]) -> dict:
     """
     texts = [reply["text"] for reply in replies]
     said, theirs = (median(len(text.split()) for text in side) for side in (texts, true))
-
-    def share(hits) -> float:
-        hits = list(hits)
-        return sum(hits) / len(hits)
-
     return {
-        "end_of_turn_rate": share(reply["stopped"] for reply in replies),
+        "end_of_turn_rate": fmean(reply["stopped"] for reply in replies),
         "words": said,
         "true_words": theirs,
         "length_ratio": said / theirs if theirs else None,
-        "looping": share(loops(text) for text in texts),
-        "empty": share(not text for text in texts),
-        "copied": share(copied(text, trained) for text in texts),
-        "assistant": share(bool(ASSISTANT.search(text)) for text in texts),
-        "other_speaker": share(bool(OTHER_SPEAKER.search(text)) for text in texts),
+        "looping": fmean(loops(text) for text in texts),
+        "empty": fmean(not text for text in texts),
+        "copied": fmean(copied(text, trained) for text in texts),
+        "assistant": fmean(bool(ASSISTANT.search(text)) for text in texts),
+        "other_speaker": fmean(bool(OTHER_SPEAKER.search(text)) for text in texts),
     }
 
 
@@ -176,12 +171,12 @@ def _one(place: int, size: int) -> np.ndarray:
     return counts
 
 
-def _summed(texts: list[str], to: dict) -> list[np.ndarray]:
-    return [np.sum(part, axis=0) for part in zip(*(_counts(text, to) for text in texts))]
+def _summed(features: list[list[np.ndarray]]) -> list[np.ndarray]:
+    return [np.sum(part, axis=0) for part in zip(*features)]
 
 
 def _distances(features: list[list[np.ndarray]], to: dict) -> list[float]:
-    return _between([np.sum(part, axis=0) for part in zip(*features)], to)
+    return _between(_summed(features), to)
 
 
 def _between(counts: list[np.ndarray], to: dict) -> list[float]:
