@@ -15,7 +15,6 @@ def add(parsers):
 
 
 def run(options) -> None:
-    from ..original_report import history
     from ..training import config_matrix
 
     generated = FOLDER / "generated"
@@ -23,6 +22,5 @@ def run(options) -> None:
         written = config_matrix.write_for(options.data, generated)
     else:
         config_matrix.write_examples(FOLDER)
-        history.write_configs(FOLDER)
         written = config_matrix.write_all(generated)
     print(one_line(f"{shown(generated)}: {len(written)} files"))

@@ -6,7 +6,6 @@ from pathlib import Path
 from .. import audit, configs
 from ..extract import variant_folder
 from ..failures import pass_on
-from ..files import write_text
 from ..files.folders import replace_folder
 from ..paths import absolute, shown
 from ..training import config_matrix
@@ -31,52 +30,8 @@ VARIANTS = [
     {"id": "cataware", "path": "category_aware"},
     {"id": "rawstyle", "path": "raw_style"},
 ]
-CONFIG = """\
-# A config as the original project wrote them. It is an example for the audit; do not train it.
-# mlx-lm ignores lora_layers, lora_rank, lora_alpha and lora_dropout: every run had rank 8, scale 20, dropout 0 and
-# 16 layers, whatever its config said. And this config's data folder was empty.
-# Written by `make configs`.
-model: LiquidAI/LFM2-350M
-data: data/personal/category_aware
-adapter_path: data/adapters/historical_0.3b_lora_cataware
-train: true
-iters: 600
-batch_size: 4
-learning_rate: 2.0e-04
-lora_layers: 8
-lora_rank: 16
-lora_alpha: 32
-lora_dropout: 0.05
-"""
-# The same project after the report's fix, at the size of the demo: its "small test (100 iterations)" was never measured.
-FAILING = "broken"  # the run of the demo that fails, `make report RUN=broken`
-BROKEN = """\
-# The original project as it plausibly was after its first fix, on the demo's model and chats: `make report RUN=broken`.
-# There are rows now, and it still comes out worse than its base.
-# mlx-lm ignores lora_layers, lora_rank, lora_alpha and lora_dropout, so it trains 16 layers at rank 8 and scale 20. At
-# the scale that was meant, lora_alpha / lora_rank = 2, this rate still teaches something; at 20 it destroys.
-# Written by `make configs`.
-model: data/models/SmolLM2-135M-Instruct
-data: data/raw_style_variable
-adapter_path: data/adapters/broken_135m_lora_variable
-train: true
-iters: 60
-batch_size: 1
-learning_rate: 6.0e-04
-lora_layers: 8
-lora_rank: 16
-lora_alpha: 32
-lora_dropout: 0.05
-val_batches: 12
-"""
-
-
-def write_configs(folder: Path) -> list[Path]:
-    """Write the configs as the original project wrote them: one to audit, and one to study, which fails."""
-    written = {"historical_0.3b_lora_cataware.yaml": CONFIG, "broken_135m_lora_variable.yaml": BROKEN}
-    for name, text in written.items():
-        write_text(folder / name, text)
-    return [folder / name for name in written]
+# The run of the demo that fails, on ft_configs/broken_135m_lora_variable.yaml.
+FAILING = "broken"
 
 
 def stage(run: Path, data: Path) -> dict:
