@@ -12,7 +12,7 @@ def add(parsers):
 
 def run(options) -> None:
     """Takes the parameters of notebook 04, which then finds its measurements already made."""
-    from ..stages import study
+    from ..stages import measuring
 
     with only_one(run_folder(options.run)):
-        study.measure(options.run, dict(options.parameter))
+        measuring.measure(options.run, dict(options.parameter))

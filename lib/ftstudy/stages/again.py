@@ -84,7 +84,7 @@ def repeat(run: Path, given: dict[str, dict], outputs: list[Path], entries: list
             tell(name)
             run_again = absolute(run.relative_to(here))
             if name in given:
-                notebooks.execute(name, run_again, {key: _text(value) for key, value in what.items()})
+                notebooks.execute(name, run_again, what)
             else:
                 _train(what, run_again)
     return top
@@ -108,10 +108,6 @@ def _link(here: Path, there: Path, tree: dict) -> None:
     for name, below in tree.items():
         if below:
             _link(here / name, there / name, below)
-
-
-def _text(value) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _train(entry: dict, run: Path) -> None:

@@ -30,10 +30,10 @@ from .headless_kernel import Manager
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def execute(name: str, run: Path, parameters: dict[str, str], describe: Callable[[float], str] | None = None) -> Path:
+def execute(name: str, run: Path, parameters: dict, describe: Callable[[float], str] | None = None) -> Path:
     """Run notebooks/<name>.ipynb with these parameters into the run's folder, and say how far it is.
 
-    `parameters`: name -> value as text; `describe`: as for `progress.ticking`. A notebook that fails stays as
+    `parameters`: name -> value, also as text; `describe`: as for `progress.ticking`. A notebook that fails stays as
     `<name>.failed.ipynb`.
     Raises StudyError if a cell fails, with the cell's own message, if its process dies, or if a parameter is unknown.
     """
@@ -82,8 +82,8 @@ def _keep_failed(written: Path, failed: Path) -> None:
         written.replace(failed)
 
 
-def parameters(name: str, given: dict[str, str]) -> dict:
-    """A notebook's parameters: its defaults, overridden by those given as text. StudyError: unknown parameter."""
+def parameters(name: str, given: dict) -> dict:
+    """A notebook's parameters: its defaults, overridden by those given, also as text. StudyError: unknown parameter."""
     known = papermill.inspect_notebook(_source(name))
     defaults = {key: ast.literal_eval(parameter["default"]) for key, parameter in known.items()}
     return defaults | _given(name, given)
@@ -96,14 +96,18 @@ def _source(name: str) -> Path:
     return source
 
 
-def _given(name: str, parameters: dict[str, str]) -> dict:
-    """The given parameters, converted to the types of the notebook's own."""
+def _given(name: str, parameters: dict) -> dict:
+    """The given parameters; a text is converted to the type of the notebook's own."""
     known = papermill.inspect_notebook(_source(name))
     if unknown := set(parameters) - set(known):
         raise StudyError(
             f"Unknown parameter {', '.join(sorted(unknown))}: {shown(_source(name))} has {', '.join(known)}."
         )
-    return {key: _typed(value, known[key]) for key, value in parameters.items()}
+    is_text = {key: parameter["inferred_type_name"] in ("str", "None") for key, parameter in known.items()}
+    return {
+        key: yaml.safe_load(value) if isinstance(value, str) and not is_text[key] else value
+        for key, value in parameters.items()
+    }
 
 
 @contextmanager
@@ -127,12 +131,6 @@ def _headless():
     finally:
         os.umask(before)
         os.environ["FTSTUDY_HEADLESS"] = watched
-
-
-def _typed(value: str, parameter: dict):
-    """The text as the type of the notebook's own parameter."""
-    kind = parameter["inferred_type_name"]
-    return value if kind in ("str", "None") else yaml.safe_load(value)
 
 
 def store_outputs(name: str) -> None:
