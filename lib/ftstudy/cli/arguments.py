@@ -31,8 +31,7 @@ def number(least: float, kind=int, most: float = float("inf")):
 
 def add_training(parser) -> None:
     """--data, --model, --run, --smoke and --force."""
-    parser.add_argument("--data", type=absolute, help="data folder to use instead of the config's")
-    parser.add_argument("--model", help="model to use instead of the config's")
+    add_data(parser)
     add_run(parser)
     parser.add_argument("--smoke", action="store_true", help="a quick look: 100 iterations, evaluated every 10")
     parser.add_argument("--force", action="store_true", help="train even if the audit finds errors")
@@ -41,6 +40,22 @@ def add_training(parser) -> None:
 def flags(options) -> list[str]:
     """--smoke and --force, as far as they are given."""
     return [flag for flag in ("--smoke", "--force") if getattr(options, flag[2:])]
+
+
+def add_data(parser) -> None:
+    parser.add_argument("--data", type=absolute, help="data folder to use instead of the config's")
+    parser.add_argument("--model", help="model to use instead of the config's")
+
+
+def add_app(parser) -> None:
+    """--inference, --owner and --app."""
+    parser.add_argument(
+        "--inference", help="how your app builds its prompt: a profile, Modelfile, GGUF, recording, or a name"
+    )
+    parser.add_argument("--owner", help="your name in the historical prompt (default: as in the data)")
+    parser.add_argument(
+        "--app", type=absolute, help="your app's code, a folder or file, searched for typed special tokens"
+    )
 
 
 def add_run(parser) -> None:

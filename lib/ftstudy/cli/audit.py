@@ -6,7 +6,7 @@ from ..errors import StudyError
 from ..paths import absolute, shown
 from ..printable import say
 from . import findings_text
-from .arguments import EXIT_CODES
+from .arguments import EXIT_CODES, add_app, add_data
 from .layout import wrapped
 
 FORMATS = ("text", "json", "markdown", "github")
@@ -15,15 +15,8 @@ FORMATS = ("text", "json", "markdown", "github")
 def add(parsers):
     parser = parsers.add_parser("audit", help="check a run before training: would it be wasted?", epilog=EXIT_CODES)
     parser.add_argument("--config", required=True, type=absolute, help="an mlx-lm config, or an adapter_config.json")
-    parser.add_argument("--data", type=absolute, help="data folder to use instead of the config's")
-    parser.add_argument("--model", help="model to use instead of the config's")
-    parser.add_argument(
-        "--inference", help="how your app builds its prompt: a profile, Modelfile, GGUF, recording, or a name"
-    )
-    parser.add_argument("--owner", help="your name in the historical prompt (default: as in the data)")
-    parser.add_argument(
-        "--app", type=absolute, help="your app's code, a folder or file, searched for typed special tokens"
-    )
+    add_data(parser)
+    add_app(parser)
     parser.add_argument(
         "--fused", type=absolute, help="your fused model's folder: how much of the adapter's update is in it?"
     )

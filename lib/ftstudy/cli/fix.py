@@ -6,7 +6,7 @@ from pathlib import Path
 from ..errors import StudyError
 from ..paths import absolute, shown
 from ..printable import say
-from .arguments import EXIT_CODES, run_folder
+from .arguments import EXIT_CODES, add_app, add_data, run_folder
 from .layout import say_wrapped, wrapped
 
 
@@ -21,15 +21,8 @@ def add(parsers):
         "--out", type=absolute, help="folder for the repaired copy (default: fixed in the run's folder)"
     )
     parser.add_argument("--run", default="", help="a run in reports/; faults its diagnosis measured are fixed too")
-    parser.add_argument("--data", type=absolute, help="data folder to use instead of the config's")
-    parser.add_argument("--model", help="model to use instead of the config's")
-    parser.add_argument(
-        "--inference", help="how your app builds its prompt: a profile, Modelfile, GGUF, recording, or a name"
-    )
-    parser.add_argument(
-        "--app", type=absolute, help="your app's code, a folder or file, searched for typed special tokens"
-    )
-    parser.add_argument("--owner", help="your name in the historical prompt (default: as in the data)")
+    add_data(parser)
+    add_app(parser)
     return parser
 
 

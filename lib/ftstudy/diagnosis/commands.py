@@ -64,8 +64,7 @@ def again(found: dict) -> str:
 
 def _shared(found: dict) -> dict:
     given = found["given"]
-    shared = {name: given[name] for name in ("data", "model")} | {"inference": found["inference"]}
-    return shared | ({name: given[name] for name in ("adapter", "fused")} if given["existing"] else {})
+    return _inputs(found) | ({name: given[name] for name in ("adapter", "fused")} if given["existing"] else {})
 
 
 def _report(found: dict, **more) -> str:

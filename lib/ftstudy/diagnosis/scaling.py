@@ -57,8 +57,7 @@ def advice(found: dict) -> list[dict]:
                 "more rows (val_batches: -1) and more often (steps_per_eval)."
             )
         ]
-    enough = _enough(gain, high, epochs)
-    return [enough, _more_data(trained, None, gap) if gap >= WIDENED else _larger(trained)]
+    return [_enough(high, epochs), _more_data(trained, None, gap) if gap >= WIDENED else _larger(trained)]
 
 
 def larger(model: str, parameters: int) -> tuple[str, float] | None:
@@ -157,7 +156,7 @@ def _more_data(trained: dict, rise: float | None, gap: float) -> dict:
     return _advice("more_data", what, why, {"time": 2.0, "memory": 1.0})
 
 
-def _enough(gain: float, high: float, epochs: float) -> dict:
+def _enough(high: float, epochs: float) -> dict:
     return _advice(
         "enough",
         "Don't train this model on these rows for longer",

@@ -126,7 +126,7 @@ def _closer_in_style(found: dict):
     row = arm["to_floor"]
     size = f"{number(abs(row['distance']), 2)} {'smaller' if row['distance'] < 0 else 'larger'}"
     nearer = f"its style distance to the person is {size} than the untrained model's"
-    return _verdict(row, row["distance"]), {
+    return _verdict(row), {
         "better": f"Its replies are closer to the person's style: {nearer}.",
         "worse": f"Its replies are further from the person's style than the untrained model's: {nearer}.",
     }.get(row["verdict"], f"Its style can't be told apart from the untrained model's: {nearer}.")
@@ -134,7 +134,7 @@ def _closer_in_style(found: dict):
 
 def _likelier(found: dict):
     row = evidence.gain(found, found["app"])
-    return _verdict(row, row["nats_per_reply_token"]), {
+    return _verdict(row), {
         "better": f"Compared with its base, it makes the true replies {_effect(row)}.",
         "worse": f"It is worse than the model it was trained from: it makes the true replies {_effect(row)}.",
     }.get(
@@ -195,7 +195,7 @@ WORSE = "it is worse than its base"
 NEEDED = ("measured", "enough_data")  # without these, nothing can be told
 
 
-def _verdict(row: dict, value: float) -> bool | None:
+def _verdict(row: dict) -> bool | None:
     """Whether a difference is better; False also if even its best case would make no difference, None if unknown."""
     if row["verdict"] != "not distinguishable":
         return row["verdict"] == "better"

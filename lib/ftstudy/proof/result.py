@@ -140,23 +140,16 @@ def _of_it(made: dict) -> str:
     told = [(name, cost) for name, cost in costs if cost["verdict"] == intervals.WORSE][:2]
     if not told:
         return ""
-    said = [f"{number(cost['nats_per_reply_token'], 2)} was {name}" for name, cost in told]
-    return (
-        f"; of the difference, {listed(said)}"
-        if made["shares"]
-        else f"; left in alone, {listed([_alone(one) for one in told])}"
-    )
+    nats = [(name, number(cost["nats_per_reply_token"], 2)) for name, cost in told]
+    if made["shares"]:
+        return f"; of the difference, {listed([f'{amount} was {name}' for name, amount in nats])}"
+    return f"; left in alone, {listed([f'{name} costs {amount}' for name, amount in nats])}"
 
 
 def _harmful(made: dict) -> str:
     """The faults that were better left in, as a sentence; empty if there are none."""
     names = [one["fault"] for one in made["faults"] if one["cost"] and one["cost"]["verdict"] == intervals.BETTER]
     return f" Better left as it was: {listed(names)}." if names else ""
-
-
-def _alone(one: tuple) -> str:
-    name, cost = one
-    return f"{name} costs {number(cost['nats_per_reply_token'], 2)}"
 
 
 def told(made: dict) -> list[str]:

@@ -44,8 +44,7 @@ def asked(
         before = _places(was, tokenizer)
         places = [before.get(_texts(example)) for example in heldout["examples"]]
         kept = [at for at in kept if places[at] in profile["rows"]] or kept
-    names = [heldout["conversations"][at] for at in kept]
-    chosen = [kept[at] for at in choose(range(len(kept)), names, replies)]
+    chosen = choose(kept, heldout["conversations"], replies)
     examples = [heldout["examples"][at] for at in chosen]
     prompts, why_not = {FIXED: [chat_format.prompt_ids(one, tokenizer) for one in examples]}, ""
     if profile:

@@ -37,7 +37,7 @@ def _row(where: Where, example: dict) -> Row:
     return where, _squeezed(user), _squeezed(context_of(example)), _squeezed(last_message(example)), earlier
 
 
-def find(asked: Asked, rows: list[Row], done: set[Where], split: str | None = None) -> list[Where]:
+def find(asked: Asked, rows: list[Row], done: set[Where]) -> list[Where]:
     """The rows that fit a request best: one, none, or several that cannot be told apart.
 
     A request fits a row whose last user turn it asks, or, where an app writes it in another form, whose

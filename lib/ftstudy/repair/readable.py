@@ -29,7 +29,7 @@ def readable(draft: dict, inputs) -> tuple[dict, list[str]]:
     masked = "text" in kinds and bool(made.config.get("mask_prompt"))
     if not any(bad.values()) and len(kinds) < 2 and not masked:
         return draft, []
-    target = _target(made.splits, bad, masked, template)
+    target = _target(made.splits, template)
     rows, changed, lost = dict(draft["rows"]), 0, 0
     for name, split in made.splits.items():
         rows[name] = []
@@ -60,21 +60,15 @@ def _refused(made, name: str, template: Template) -> set[int]:
     }
 
 
-def _target(splits: dict[str, Split], bad: dict, masked: bool, template: Template | None) -> str:
+def _target(splits: dict[str, Split], template: Template | None) -> str:
     """The form that all rows are to have: that of most rows, but messages wherever texts can be read as such."""
-    forms = Counter(
-        split.schema_of(row) for name, split in splits.items() for line, row in zip(split.numbers, split.rows)
-    )
-    texts = [
-        row.get(split.features["text"])
-        for split in splits.values()
-        for row in split.rows
-        if split.schema_of(row) == "text"
-    ]
+    rows = [(split, row, split.schema_of(row)) for split in splits.values() for row in split.rows]
+    forms = Counter(form for _, _, form in rows)
+    texts = [row.get(split.features["text"]) for split, row, form in rows if form == "text"]
     are_read = template is not None and all(isinstance(text, str) and read_back(text, template) for text in texts)
     if forms["text"] > forms["chat"] + forms["completion"] and not are_read:
         return "text"
-    has_lists = any(listed_pair(row) for split in splits.values() for row in split.rows)
+    has_lists = any(listed_pair(row) for _, row, _ in rows)
     if forms["completion"] and not forms["chat"] and not forms["text"] and not has_lists:
         return "completion"
     return "chat"

@@ -51,8 +51,12 @@ def adapter(adapts: dict) -> Table:
         "Whole": whole,
         "Complete": complete,
     }
+    return _listed(values, "What the adapter adapts")
+
+
+def _listed(values: dict[str, str], caption: str = "") -> Table:
     rows = [{"what": what, "value": value} for what, value in values.items()]
-    return rows, {"what": "What", "value": "Value"}, "What the adapter adapts"
+    return rows, {"what": "What", "value": "Value"}, caption
 
 
 def trained(entry: dict) -> Table:
@@ -66,7 +70,7 @@ def trained(entry: dict) -> Table:
         values["Checkpoint kept"] = f"iteration {kept['iteration']:,} of {number(entry['iterations'])}, {loss}"
     if entry["stopped"]:
         values["Stopped"] = entry["stopped"]
-    return [{"what": what, "value": value} for what, value in values.items()], {"what": "What", "value": "Value"}, ""
+    return _listed(values)
 
 
 LOSS_PARTS = {
