@@ -38,8 +38,12 @@ def interval(bounds: list[float] | None, signed: bool = False) -> str:
 
 
 def count(amount: int, one: str, many: str = "") -> str:
-    """A counted noun: 1 error, 2 errors, 1,075 replies."""
-    return f"{amount:,} {one if amount == 1 else many or f'{one}s'}"
+    """A counted noun: 1 error, 2 errors, 1,075 replies. `many`: an irregular plural."""
+    return f"{amount:,} {one if amount == 1 else many or plural(one)}"
+
+
+def plural(noun: str) -> str:
+    return re.sub("(?<![aeiou])y$", "ie", noun) + "s"
 
 
 def gigabytes(bytes: float) -> str:

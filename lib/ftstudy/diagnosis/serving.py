@@ -69,9 +69,7 @@ def _leak(found: dict) -> dict | None:
     if not row or not row.get("leaked"):
         return None
     clean, spent = row["without_leaked"], None
-    lines = [
-        f"train.jsonl gives away {row['leaked']:,} of the {count(_replies(found), 'held-out reply', 'held-out replies')}"
-    ]
+    lines = [f"train.jsonl gives away {row['leaked']:,} of the {count(_replies(found), 'held-out reply')}"]
     if clean:
         flattered = clean["nats_per_reply_token"] - row["nats_per_reply_token"]
         lines.append(f"on the others alone, tuned against base: {said(clean)}")

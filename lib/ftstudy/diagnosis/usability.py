@@ -81,7 +81,7 @@ def _measured(found: dict):
 
 def _enough_data(found: dict):
     row, arm = evidence.gain(found, found["app"]), found["arms"]["tuned", found["app"]]
-    heard = f"{count(arm['replies'], 'held-out reply', 'held-out replies')} from {count(arm['conversations'], 'conversation')}"
+    heard = f"{count(arm['replies'], 'held-out reply')} from {count(arm['conversations'], 'conversation')}"
     if row["interval"] is None:
         return False, (
             f"There are only {heard}. To see how much conversations differ, it takes at least {FEW_CONVERSATIONS} of "

@@ -240,7 +240,7 @@ def _trust(found: dict) -> dict | None:
         tone, word = "good", "fair"
     leaked = found["comparison"]["heldout"].get("leaked")
     note = f"training gives away {leaked:,} of them" if leaked else "how far to trust this"
-    return _tile(tone, word, count(arm["replies"], "reply", "replies"), of, note)
+    return _tile(tone, word, count(arm["replies"], "reply"), of, note)
 
 
 # --- what to do ------------------------------------------------------------------------------------------------------

@@ -39,37 +39,25 @@ def pick(look: Callable[..., Iterable], **choices: list) -> None:
     `choices`: name -> what can be picked. In a headless run it is shown for the first of each.
     """
     first = {name: values[0] for name, values in choices.items()}
-    if not watched():
-        _show(look, **first)
-        return
-    import ipywidgets
-
-    fields = {
-        name: ipywidgets.Dropdown(options=values, description=name.replace("_", " "))
-        for name, values in choices.items()
-    }
-    _watch(look, fields)
+    _offer(look, first, lambda widgets, name, label: widgets.Dropdown(options=choices[name], description=label))
 
 
 def write(look: Callable[..., Iterable], **texts: str) -> None:
     """As `pick`, with a field to write in for each text. It is read when the field is left."""
-    if not watched():
-        _show(look, **texts)
-        return
-    import ipywidgets
-
     wide = {"width": "100%", "max_width": "60em", "height": "7em"}
-    fields = {
-        name: ipywidgets.Textarea(text, description=name.replace("_", " "), continuous_update=False, layout=wide)
-        for name, text in texts.items()
-    }
-    _watch(look, fields)
+    options = {"continuous_update": False, "layout": wide}
+    _offer(look, texts, lambda widgets, name, label: widgets.Textarea(texts[name], description=label, **options))
 
 
-def _watch(look: Callable, fields: dict) -> None:
+def _offer(look: Callable, first: dict, field: Callable) -> None:
+    """Show what there is for the first of each; to a person, below a `field` for each, and again for what it then has."""
+    if not watched():
+        _show(look, **first)
+        return
     import ipywidgets
     from IPython.display import display
 
+    fields = {name: field(ipywidgets, name, name.replace("_", " ")) for name in first}
     found = ipywidgets.interactive_output(lambda **picked: _show(look, **picked), fields)
     display(ipywidgets.VBox(list(fields.values())), found)
 

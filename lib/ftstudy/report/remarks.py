@@ -25,7 +25,7 @@ def funnel(steps: list[dict], variants: list[str]) -> str:
     all_share = [one for one in steps if one["step"].split(": ")[0] not in variants]
     lost = [one for one in all_share if one["removed"] and "other people" not in one["step"]]
     first, last = all_share[0], all_share[-1]
-    text = f"{count(first['left'], 'message')} gave {count(last['left'], 'reply', 'replies')} of yours."
+    text = f"{count(first['left'], 'message')} gave {count(last['left'], 'reply')} of yours."
     if not lost:
         return f"{text} Only what other people wrote was taken out, and it is the context."
     most = max(lost, key=lambda one: one["removed"])
@@ -90,7 +90,7 @@ def masked_rows(rows: list[dict]) -> str:
 def checks(rows: list[dict]) -> str:
     """`rows`: of `audit.documentation.rows`."""
     families = {row["check"].split(".")[0] for row in rows}
-    return f"The audit looked for {count(len(rows), 'fault')} in {count(len(families), 'family', 'families')}."
+    return f"The audit looked for {count(len(rows), 'fault')} in {count(len(families), 'family')}."
 
 
 def settings(found: dict, rows: int) -> str:

@@ -22,7 +22,7 @@ def measure(run: str, parameters: dict) -> None:
 
     writing = {name: given[name] for name in ("longest", "temperature", "seed")}
     models = listed([model["name"] for model in planned["models"]])
-    replies = count(len(planned["heldout"]["rows"]), "held-out reply", "held-out replies")
+    replies = count(len(planned["heldout"]["rows"]), "held-out reply")
     print(one_line(f"Measuring {models} on {replies}."))
     print("What an earlier run has measured of them is not measured again.", flush=True)
     with ticking(lambda seconds: f"measuring for {span(seconds)}") if not watched() else nullcontext():

@@ -39,9 +39,7 @@ def _leaked(row: dict) -> str:
 def heldout(found: dict, replies: int, conversations: int) -> str:
     """Which replies a comparison asks about, and how far to trust that; `found`: `heldout` of comparison.json."""
     grouping = found["grouping"]
-    text = (
-        f"{count(replies, 'reply', 'replies')} of {found['split']}.jsonl, from {count(conversations, 'conversation')}."
-    )
+    text = f"{count(replies, 'reply')} of {found['split']}.jsonl, from {count(conversations, 'conversation')}."
     if found["split"] == "valid":
         text += (
             " There is no test.jsonl. If training chose its checkpoint by the validation loss, the result looks a "

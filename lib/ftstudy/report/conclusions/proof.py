@@ -6,7 +6,7 @@ from ...wording import count, listed
 
 def proof(found: dict) -> str:
     """How the proof was measured; `found`: the content of proof.json."""
-    replies = f"{count(found['replies'], 'reply', 'replies')} of {count(found['conversations'], 'conversation')}"
+    replies = f"{count(found['replies'], 'reply')} of {count(found['conversations'], 'conversation')}"
     trainings = count(len({one["run_id"] for one in found["trainings"]}), "training")
     said = [f"{trainings} of the same model, asked for {replies} that none of them saw."]
     said.append("A fault's cost is how much worse the repaired fine-tune does when only that fault is left in.")
