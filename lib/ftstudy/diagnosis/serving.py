@@ -69,7 +69,9 @@ def _leak(found: dict) -> dict | None:
     if not row or not row.get("leaked"):
         return None
     clean, spent = row["without_leaked"], None
-    lines = [f"train.jsonl gives away {row['leaked']:,} of the {count(_replies(found), 'held-out reply')}"]
+    lines = [
+        f"train.jsonl gives away {row['leaked']:,} of the {count(found['arms']['tuned', 'aligned']['replies'], 'held-out reply')}"
+    ]
     if clean:
         flattered = clean["nats_per_reply_token"] - row["nats_per_reply_token"]
         lines.append(f"on the others alone, tuned against base: {said(clean)}")
@@ -83,7 +85,3 @@ def _leak(found: dict) -> dict | None:
         cost=spent,
         kind="measured" if spent else "known",
     )
-
-
-def _replies(found: dict) -> int:
-    return found["arms"]["tuned", "aligned"]["replies"]

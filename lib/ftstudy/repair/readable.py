@@ -112,14 +112,12 @@ def _messages(row: dict, split: Split, template: Template | None) -> list[dict] 
     made = (given or converted(row) or {}).get("messages")
     if not made or not all(isinstance(one, dict) and isinstance(one.get("role"), str) for one in made):
         return None
-    made = [one if _is_content(one) else one | {"content": str(one["content"])} for one in made]
+    made = [
+        one | {"content": str(one["content"])} if isinstance(one.get("content"), int | float) else one for one in made
+    ]
     texts, tools = as_texts(made), row.get("tools")
     tried = (made, texts, reordered(texts), _system_within(reordered(texts)))
     return next((one for one in tried if is_conversation(one) and _takes(template, one, tools)), None)
-
-
-def _is_content(message: dict) -> bool:
-    return not isinstance(message.get("content"), int | float)
 
 
 def _takes(template: Template | None, messages: list[dict], tools) -> bool:

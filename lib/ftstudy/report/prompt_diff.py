@@ -6,12 +6,10 @@ ISLAND, LETTERS = 2, 4
 
 def diff(comparison: dict, tokenizer) -> dict:
     """Both sides of `audit.parity.compare` as pieces [text, differs, control]; `control`: one of the model's tokens."""
-    blocks = _joined(comparison["blocks"], set(tokenizer.all_special_ids) | set(_added(tokenizer)), tokenizer)
+    blocks = _joined(
+        comparison["blocks"], {*tokenizer.all_special_ids, *getattr(tokenizer, "added_tokens_decoder", {})}, tokenizer
+    )
     return {side: _pieces(blocks, side, tokenizer) for side in ("training", "inference")}
-
-
-def _added(tokenizer) -> list[int]:
-    return list(getattr(tokenizer, "added_tokens_decoder", {}))
 
 
 def _joined(blocks: list[dict], control: set[int], tokenizer) -> list[dict]:

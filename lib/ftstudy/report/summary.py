@@ -2,6 +2,8 @@
 
 from . import conclusions as say
 
+NOT_MEASURED = "No adapter was compared with its base model in this run."
+
 
 def sentences(results: dict, trained: dict | None, findings: list[dict], between: dict, not_measured: str) -> list:
     """(label, sentence) pairs in the order of the report.
@@ -23,7 +25,7 @@ def sentences(results: dict, trained: dict | None, findings: list[dict], between
     if trained and trained.get("adapts"):
         kept = say.checkpoints(trained["checkpoints"]) if trained.get("checkpoints") else ""
         made.append(("Adapter", f"{say.adapter(trained)} {kept}".strip()))
-    return made + (_compared(comparison, between) if comparison else [("Not measured", _why(not_measured))])
+    return made + (_compared(comparison, between) if comparison else [("Not measured", not_measured or NOT_MEASURED)])
 
 
 def prompt(audited: dict) -> list[str]:
@@ -33,10 +35,6 @@ def prompt(audited: dict) -> list[str]:
     parity = audited["parity"]
     said = [say.key_differences(parity["inference"], audited["inference"])]
     return said + ([say.key_differences(parity["aligned"], "aligned")] if parity["inference"]["rows"] else [])
-
-
-def _why(not_measured: str) -> str:
-    return not_measured or "No adapter was compared with its base model in this run."
 
 
 def _compared(comparison: dict, between: dict) -> list:

@@ -68,10 +68,7 @@ def ability(found: dict) -> Table:
         model="Model",
         right=("Right", lambda one: f"{one['right']:.0%} ({one['count']})"),
         against=("Against the base", lambda one: _points(one["difference"])),
-        nats=(
-            "Right answers, nats per token against the base",
-            lambda one: _against(one["difference"], "nats", "nats_interval"),
-        ),
+        nats=("Right answers, nats per token against the base", lambda one: _nats(one["difference"])),
     )
 
 
@@ -83,8 +80,8 @@ def _points(one: dict | None) -> str:
     return f"{100 * one['right']:+.0f} percentage points{bounds} {one['verdict']}".replace("-", "−")
 
 
-def _against(one: dict | None, value: str, bounds: str) -> str:
-    return f"{number(one[value], signed=True)} ({interval(one[bounds], signed=True)})" if one else "–"
+def _nats(one: dict | None) -> str:
+    return f"{number(one['nats'], signed=True)} ({interval(one['nats_interval'], signed=True)})" if one else "–"
 
 
 def regurgitation(found: dict) -> Table:
