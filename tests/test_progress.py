@@ -35,7 +35,7 @@ def estimates():
         costs[f"scoring {model}, {name}"] = {"seconds": scoring}
         if writing:
             costs[f"writing {model}, {name}"] = {"seconds": writing}
-        to_come = {(whose, one): models[whose] for whose, one, *_ in DEMO[at:]}
+        to_come = [(models[whose], {"name": one}) for whose, one, *_ in DEMO[at:]]
         yield arms._left(costs, to_come), sum(one[2] + (one[3] or 0) for one in DEMO[at:])
 
 

@@ -106,20 +106,18 @@ def measure(
     """
     result = {"scores": {}, "written": {}, "costs": {}, "left_out": []}
     result["longest"] = writing.get("longest", generation.LONGEST)
-    asked = {model["name"]: _asked(model, formats) for model in models}
-    total = sum(map(len, asked.values()))
-    to_come = {(model["name"], one["name"]): model for model in models for one in asked[model["name"]]}
+    planned = [(model, _asked(model, formats)) for model in models]
+    total = sum(len(asked) for _, asked in planned)
     with bar(total=total, desc="all arms", unit="arm") as shown:
-        for model in models:
+        for at, (model, asked) in enumerate(planned):
             try:
                 loaded, identity = _loaded_once(model), _identity(model)
                 tokenizer = base_models.load_tokenizer(model["model"])
                 targets = [chat_format.reply_ids(example, tokenizer) for example in heldout["examples"]]
             except Exception as error:  # a chat template can raise anything
                 result["left_out"].append({"arm": model["name"], "why": reason(error)})
-                to_come = {arm: whose for arm, whose in to_come.items() if whose is not model}
                 continue
-            for one in asked[model["name"]]:
+            for number, one in enumerate(asked, 1):
                 try:
                     prompts = faults.prompts(heldout, tokenizer, one, app, owner)
                     _measure(folder, model, one["name"], loaded, [identity, prompts], targets, writing, result)
@@ -129,23 +127,23 @@ def measure(
                 except Exception as error:  # and so can a model with unexpected shapes
                     result["left_out"].append({"arm": f"{model['name']}, {one['name']}", "why": reason(error)})
                 shown.update()
-                del to_come[model["name"], one["name"]]
+                to_come = [(model, other) for other in asked[number:]]
+                to_come += [(later, other) for later, wanted in planned[at + 1 :] for other in wanted]
                 tell(model["name"], one["name"], total - len(to_come), total, _left(result["costs"], to_come))
-            to_come = {arm: whose for arm, whose in to_come.items() if whose is not model}
     if not result["scores"]:
         why = result["left_out"][0]["why"] if result["left_out"] else "there are no models"
         raise StudyError(f"None of the arms could be measured: {why}")
     return result
 
 
-def _left(costs: dict, to_come: dict) -> float | None:
-    """The seconds that the arms to come will take, from what the others took. `costs`: as `measure` returns them;
-    `to_come`: (model, format) -> model."""
+def _left(costs: dict, to_come: list[tuple[dict, dict]]) -> float | None:
+    """The seconds that the arms to come, (model, format), will take, from what the others took. `costs`: as `measure`
+    returns them."""
     spent = {
         kind: [one["seconds"] for name, one in costs.items() if name.startswith(kind)]
         for kind in ("scoring", "writing")
     }
-    writing = sum(name in model["writes"] for (_, name), model in to_come.items())
+    writing = sum(one["name"] in model["writes"] for model, one in to_come)
     return seconds_left(spent, {"scoring": len(to_come), "writing": writing})
 
 
