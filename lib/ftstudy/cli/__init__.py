@@ -11,57 +11,19 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib import import_module
 
 from .. import __version__, failures
 from ..errors import StudyError
 from ..files.folders import keep_private
 from ..paths import shown
 from ..printable import one_line, streams
-from . import (
-    archaeology,
-    audit,
-    baseline,
-    blind,
-    checks,
-    compare,
-    configs,
-    convert,
-    demo,
-    diagnose,
-    extract,
-    fix,
-    lab,
-    notebook,
-    prove,
-    record,
-    report,
-    study,
-    sweep,
-    train,
-    verify,
-)
 from .arguments import EXIT_CODES
 
 # In the order in which a person meets them; what only `make` and the tests call comes last.
-VERBS = (
-    diagnose,
-    extract,
-    convert,
-    audit,
-    checks,
-    fix,
-    train,
-    sweep,
-    compare,
-    report,
-    prove,
-    blind,
-    verify,
-    archaeology,
-    record,
-    configs,
-)
-VERBS += (study, lab, demo, notebook, baseline)
+NAMES = "diagnose extract convert audit checks fix train sweep compare report prove blind verify archaeology record"
+NAMES += " configs study lab demo notebook baseline"
+VERBS = [import_module(f".{name}", __name__) for name in NAMES.split()]
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -15,7 +15,6 @@ from ..training import stock_comparison
 from . import data_claims, prompt_claims, result_claims
 from .verdicts import untestable
 
-__all__ = ["claims", "gather"]
 ABOUT_ITS_PROMPT = (7, 8, 9, 12, 14, 16, 17, 24, 25)
 HISTORICAL = "ft_configs/historical_0.3b_lora_cataware.yaml"
 

@@ -115,9 +115,9 @@ def _schedule(draft: dict, inputs: RunInputs):
         return draft, []
     now = settings_of(draft, inputs)
     was = now["lr_schedule"]
-    name = was.get("name") if isinstance(was, dict) else was
-    warmup = was.get("warmup") if isinstance(was, dict) and type(was.get("warmup")) is int else 0
-    first = was.get("arguments") if isinstance(was, dict) else None
+    block = was if isinstance(was, dict) else {"name": was}
+    name, warmup, first = (block.get(key) for key in ("name", "warmup", "arguments"))
+    warmup = warmup if type(warmup) is int else 0
     first = first[0] if isinstance(first, list) and first and fits(first[0], float) and first[0] > 0 else None
     rate = first or draft["config"].get("learning_rate") or rate_of(draft["config"])
     new = schedule_named(name, now | {"learning_rate": rate if fits(rate, float) else rate_of(draft["config"])}, warmup)
