@@ -5,6 +5,7 @@ of its own, with an ignore file as its first file; it is locked while its writer
 delete what a killed one left.
 """
 
+import errno
 import fcntl
 import os
 import re
@@ -43,8 +44,8 @@ def make_folder(folder: Path) -> None:
     with new_folder(missing[-1]) as new:  # it appears together with its ignore file
         try:
             new.rename(missing[-1])
-        except OSError:
-            if not missing[-1].is_dir():  # otherwise another process has just made it
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # another process has just made it
                 raise
     for one in reversed(missing[:-1]):
         one.mkdir(mode=0o700, exist_ok=True)
