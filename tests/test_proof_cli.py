@@ -20,6 +20,7 @@ from test_fix import contents
 
 from ftstudy.demo import tiny_chat  # isort: skip
 
+pytestmark = pytest.mark.slow  # each proof trains several times
 HEALTHY = CONFIG | {"iters": 10, "learning_rate": 4e-4, "save_every": 5, "steps_per_eval": 5, "val_batches": -1}
 ROWS = 80
 QUICK = ("--seeds", "1", "--replies", "12")

@@ -90,7 +90,7 @@ def test_other_kinds_are_neither_target_nor_context(kind):
 def test_white_space_alone_is_neither_target_nor_context():
     rows = (0, "ann", "hi"), (1, "ann", "\n"), (2, "me", "  "), (3, "me", "yo")
     assert contexts(*rows) == [["hi"]] and replies(*rows) == ["yo"]
-    assert removed(*rows)["empty text"] == (2, [])  # nothing to quote
+    assert removed(*rows)["empty: no text and nothing else known"] == (2, [])  # nothing to quote
 
 
 def test_groups_are_optional():
