@@ -45,7 +45,7 @@ def make_folder(folder: Path) -> None:
         try:
             new.rename(missing[-1])
         except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # another process has just made it
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # these mean that another process has just made it
                 raise
     for one in reversed(missing[:-1]):
         one.mkdir(mode=0o700, exist_ok=True)
