@@ -135,6 +135,14 @@ def with_general_chat(splits: dict) -> dict:
     return splits | {"train": splits["train"] + chat}
 
 
+def of_like_length(splits: dict) -> dict:
+    """Rows of two or three exchanges: plain mlx-lm pads a batch to its longest row."""
+    return {
+        split: [row for row in rows if len(row["messages"][1]["content"].splitlines()) in (3, 5)]
+        for split, rows in splits.items()
+    }
+
+
 def some(splits: dict) -> dict:
     return splits | {"train": splits["train"][:300]}
 
@@ -205,7 +213,7 @@ def fused_into_4_bits(folder: Path) -> None:
 
 FAULTS = {
     "healthy": {"cause": None, "config": WITH_STUDY},
-    "healthy, plain mlx-lm": {"cause": None},
+    "healthy, plain mlx-lm": {"cause": None, "rows": of_like_length, "config": {"iters": 200}},
     "empty data, stale adapter": {"cause": "no_rows", "after": no_rows, "trained": "healthy"},
     "adapter of another base": {"cause": "adapter_of_another_base", "after": other_base, "trained": "healthy"},
     "learning rate × 100": {"cause": "learning_rate", "config": {"learning_rate": 0.1, "iters": 60}},
