@@ -10,7 +10,6 @@ import sys
 import zipfile
 
 import pytest
-import test_bad_input as sources
 import yaml
 from conftest import example, refused
 from ftstudy import audit, chat_format, configs, paths
@@ -35,6 +34,7 @@ from hostile import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from sources import test_bad_input as sources
 
 READ = {"me": ["Sam"]}
 WRITERS = {writer.__name__: writer for writer in sources.SOURCES}

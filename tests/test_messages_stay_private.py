@@ -13,13 +13,13 @@ import sys
 import time
 
 import pytest
-import test_bad_input
 from conftest import tiny_config
 from ftstudy import failures, paths
 from ftstudy.errors import StudyError
 from ftstudy.sources import read_messages
 from ftstudy.stages import notebooks
 from papermill.exceptions import PapermillExecutionError
+from sources import test_bad_input
 
 MARK = "qzvxplanted"
 RUN = ["--run", "mine"]

@@ -10,6 +10,7 @@ import mlx.core as mx
 import numpy as np
 import pytest
 from conftest import example, refused, scores
+from engine.test_reply_logits import MODELS
 from ftstudy import chat_format
 from ftstudy.compare import archaeology, arms, attribution, faults, generation, heldout, likelihood, pieces, results
 from ftstudy.files import write_jsonl
@@ -18,7 +19,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlx_lm.generate import generate_step
 from templates import TOKENIZERS
-from test_reply_logits import MODELS
 
 ROWS = [example(user=f"Contact: hey {number}", reply="yo" + " there" * (number % 4)) for number in range(10)]
 NAMES = [f"chat {at // 2}" for at in range(10)]

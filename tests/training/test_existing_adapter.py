@@ -11,6 +11,7 @@ import mlx.core as mx
 import numpy as np
 import pytest
 import yaml
+from cli.test_diagnose import CONFIG, conversation, write_rows
 from conftest import refused
 from ftstudy import audit, configs, training
 from ftstudy.compare import checkpoints as scoring
@@ -18,7 +19,6 @@ from ftstudy.models import adapters, base_models, checkpoints, updates
 from ftstudy.report import conclusions, tables
 from ftstudy.training import logs
 from mlx_lm import lora
-from test_diagnose import CONFIG, conversation, write_rows
 
 RUN = {"iters": 30, "save_every": 10, "steps_per_report": 5, "steps_per_eval": 10, "val_batches": 2}
 

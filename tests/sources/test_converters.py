@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from ftstudy.sources import read_messages
 
-DOCS = (Path(__file__).parents[1] / "docs" / "sources.md").read_text(encoding="utf-8")
+DOCS = (Path(__file__).parents[2] / "docs" / "sources.md").read_text(encoding="utf-8")
 CONVERTERS = dict(re.findall(r"^(Slack|Google Chat|LINE|KakaoTalk), [^\n]*:\n\n```python\n(.*?)```", DOCS, re.M | re.S))
 
 

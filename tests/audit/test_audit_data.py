@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mlx_lm.tuner import datasets
 from mlx_lm.tuner.trainer import iterate_batches
-from test_masking_table import MUST, MUST_NOT
+from privacy.test_masking_table import MUST, MUST_NOT
 
 SPLITS = ("train", "valid", "test")
 TOPICS = "tent ladder invoice ticket passport lasagne charger projector tulips folder camera bike".split()

@@ -15,8 +15,8 @@ from ftstudy import audit, chat_format, cli, proof, repair
 from ftstudy.files import locks, read_json, write_jsonl
 from ftstudy.proof import scores
 from ftstudy.stages import proving, stamps, study
+from repair.test_fix import contents
 from staged_finetunes import CONFIG, rows_of_sam, write_rows
-from test_fix import contents
 
 from ftstudy.demo import tiny_chat  # isort: skip
 

@@ -11,7 +11,8 @@ import pytest
 from conftest import example
 from ftstudy.audit import splits
 from ftstudy.audit.splits import leaks, overlap
-from test_audit_data import SPLITS, inputs_of
+
+from audit.test_audit_data import SPLITS, inputs_of
 
 STOCK = ["ok", "yes please", "on my way", "see you soon", "lol", "thanks!!", "no worries", "haha", "good night x"]
 WORDS = """apple river quiet engine purple seven garden letter window coffee marble ticket yellow mountain paper

@@ -8,7 +8,8 @@ from faults import conversations
 from ftstudy.audit import splits as audited_splits
 from ftstudy.repair.draft import audited
 from ftstudy.repair.splits import REPAIRS
-from test_repair_rows import draft_of, inputs_of
+
+from repair.test_repair_rows import draft_of, inputs_of
 
 BY_ID = {repair.id: repair for repair in REPAIRS}
 

@@ -4,12 +4,13 @@ import itertools
 
 import pandas
 import pytest
-import test_masking_table
 from conftest import cases, messages_table
 from ftstudy import privacy, wording
 from ftstudy.privacy import contacts
 from ftstudy.sources import check, make_table
 from hypothesis import given, settings, strategies
+
+from privacy import test_masking_table
 
 MUST = {
     "phone": cases("""

@@ -18,7 +18,7 @@ from ftstudy import paths
 from ftstudy.models import base_models
 from ftstudy.models.recipes import DEMO_MODEL
 from mlx_lm import lora
-from test_record import command, free_port
+from record.test_record import command, free_port
 
 APP = '''
 def build_prompt(example):

@@ -15,7 +15,8 @@ from ftstudy.engine.hidden_states import HiddenStates
 from ftstudy.models import base_models
 from mlx.utils import tree_flatten
 from mlx_lm.tuner.utils import linear_to_lora_layers
-from test_reply_logits import GEMMA, LFM2, architecture, made_rows
+
+from engine.test_reply_logits import GEMMA, LFM2, architecture, made_rows
 
 LLAMA = {
     "model_type": "llama",

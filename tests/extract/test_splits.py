@@ -5,15 +5,16 @@ from collections import defaultdict
 from itertools import combinations
 
 import pytest
+from audit.test_audit_data import inputs_of
 from conftest import make_pair, messages_table
 from ftstudy import audit, sources
 from ftstudy.extract import reply_pairs, splits, variants
 from ftstudy.extract.variant_folder import HELDOUT, SPLITS
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_audit_data import inputs_of
-from test_reply_pairs import histories
-from test_variants import long_history, many_people
+
+from extract.test_reply_pairs import histories
+from extract.test_variants import long_history, many_people
 
 SHARES = dict(zip(SPLITS, (0.8, 0.1, 0.1)))
 

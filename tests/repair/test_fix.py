@@ -6,13 +6,13 @@ import sys
 
 import pytest
 import yaml
+from audit.test_field_cases import CASES as FIELD
+from audit.test_field_cases import audited as field_case
 from faults import config_faults, matrix
 from faults.studies import build
 from ftstudy import audit, cli, configs, repair, training
 from ftstudy.audit.config.values import shown_value
 from ftstudy.repair import changes, folder, left, yaml_text
-from test_field_cases import CASES as FIELD
-from test_field_cases import audited as field_case
 
 PLAIN = "texter-chatml-12"
 
