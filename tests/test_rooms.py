@@ -95,3 +95,8 @@ def test_no_modules_import_each_other_in_a_circle():
                     if target != own[: len(target)]:  # a module may need what its own package defines
                         needs.setdefault(own, set()).add(target)
     graphlib.TopologicalSorter(needs).prepare()  # raises CycleError
+
+
+def test_tests_of_a_room_are_in_the_folder_of_its_name():
+    folders = {path.parent.name for path in Path(__file__).parent.glob("*/test_*.py")}
+    assert folders - set(ROOMS) == {"faults"}  # the matrix of injected faults, which several rooms share
