@@ -409,7 +409,7 @@ def test_function_may_be_next_to_its_profile(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "function", ["subprocess:getoutput", "os:system", "os.path:exists", "numpy:array", "ftstudy.paths:shown", "builtins:exec",
-    "__main__:main", "sys:exit", "json", "test_chat_format:example", "app_of_a_stranger:ask"],
+    "__main__:main", "sys:exit", "json", f"{__name__}:example", "app_of_a_stranger:ask"],
 )  # fmt: skip
 def test_function_from_anywhere_but_next_to_its_profile_is_refused(function, tmp_path, monkeypatch):
     """Python's own functions would start programs, without a line of code that one could read before."""

@@ -107,8 +107,8 @@ def test_hard_coded_template_of_another_model_is_a_fault():
         ({"kind": "messages", "user": "Reply to: {last_message}"}, {"user"}),
         ({"kind": "template", "template": "{context}\nSam:"}, {"template"}),
         ({"kind": "template", "system": "Be brief.", "template": "[{system}] {context}"}, {"template", "system"}),
-        ({"kind": "callable", "function": "test_compare:app"}, {"system", "user"}),
-        ({"kind": "callable", "function": "test_compare:whole"}, set()),
+        ({"kind": "callable", "function": f"{__name__}:app"}, {"system", "user"}),
+        ({"kind": "callable", "function": f"{__name__}:whole"}, set()),
     ],
 )
 def test_faults_of_each_kind_of_profile(profile, parts, tokenizer):
@@ -144,7 +144,7 @@ def test_app_that_differs_on_some_rows_is_split_too(tokenizer):
     profile = {"kind": "template", "template": same_system, "system": "You are Sam. Reply.", "user": "> {context}"}
     made, *_ = formats_of(tokenizer, chat_format.load_profile(profile) | {"name": "mine"})
     assert [one["name"] for one in made] == ["aligned", "user", "template", "mine"]
-    profile = chat_format.load_profile({"kind": "callable", "function": "test_compare:sometimes"}) | {"name": "mine"}
+    profile = chat_format.load_profile({"kind": "callable", "function": f"{__name__}:sometimes"}) | {"name": "mine"}
     made, *_ = formats_of(tokenizer, profile)
     assert [one["name"] for one in made] == ["aligned", "system", "user", "mine"] and made[-1]["faults"]
 
@@ -176,7 +176,7 @@ def test_scaling_is_a_paired_difference():
 
 
 def test_failing_app_is_refused_with_its_reason(tokenizer):
-    profile = chat_format.load_profile({"kind": "callable", "function": "test_compare:fails"}) | {"name": "mine"}
+    profile = chat_format.load_profile({"kind": "callable", "function": f"{__name__}:fails"}) | {"name": "mine"}
     _, formats, _, refused = formats_of(tokenizer, profile)
     assert [one["name"] for one in formats] == ["aligned"] and "no such key" in refused["mine"]
 
@@ -393,7 +393,7 @@ def historical_text(example):
 @pytest.mark.parametrize("kind", ["callable", "captured"])
 def test_known_and_read_prompts_have_the_same_costs(kind, tmp_path, adapter, tokenizer):
     """A template profile is split by its texts; the same prompts without these texts are read."""
-    app = chat_format.load_profile({"kind": "callable", "function": "test_compare:historical_text"}) | {"name": "mine"}
+    app = chat_format.load_profile({"kind": "callable", "function": f"{__name__}:historical_text"}) | {"name": "mine"}
     if kind == "captured":
         prompts = {place: historical_text(row) for row, place in zip(ROWS, PLACES)}
         app = {"kind": "captured", "name": "mine", "file": "prompts.jsonl", "broken": [], "rows": prompts}
