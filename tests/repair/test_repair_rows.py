@@ -7,7 +7,7 @@ from ftstudy.audit.run_inputs import RunInputs
 from ftstudy.repair.kinds import repaired
 from ftstudy.repair.rows import REPAIRS
 from hostile import RUNS, VALUES
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from mlx_lm.lora import CONFIG_DEFAULTS
 
@@ -225,6 +225,7 @@ ROW = (
 
 @settings(RUNS, max_examples=60)
 @given(rows=st.lists(ROW | VALUES, max_size=6))
+@example(rows=[{"messages": [{"role": "assistant", "content": "hey"}, {"role": "user", "content": ""}]}])
 def test_repairs_take_any_rows_and_have_nothing_to_do_the_second_time(rows, tokenizer, tmp_path):
     draft = draft_of(*rows)
     made, _ = repaired(draft, inputs_of(tmp_path), REPAIRS)

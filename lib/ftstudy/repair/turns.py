@@ -21,8 +21,8 @@ def without_empty(draft: dict, inputs) -> tuple[dict, list[str]]:
             continue
         end = _answered(messages, empty)
         kept = [message for message, nothing in zip(messages[:end], empty) if not nothing]
-        changes[place] = reordered(kept) if end else None
-        cut += 0 < end < len(messages)
+        changes[place] = reordered(kept) or None  # nothing, where only what answers no question is left
+        cut += changes[place] is not None and end < len(messages)
     lost = list(changes.values()).count(None)
     notes = [f"{count(lost, 'row')} with an empty reply or an empty question left out"] if lost else []
     if cut:
