@@ -5,12 +5,13 @@ import copy
 import pytest
 from ftstudy.audit.run_inputs import RunInputs
 from ftstudy.repair.kinds import repaired
-from ftstudy.repair.rows import REPAIRS
+from ftstudy.repair.rows import AGAIN, REPAIRS
 from hostile import RUNS, VALUES
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from mlx_lm.lora import CONFIG_DEFAULTS
 
+ALL = [*REPAIRS, *AGAIN]
 BY_ID = {repair.id: repair for repair in REPAIRS}
 
 
@@ -142,7 +143,7 @@ def test_texts_that_another_template_rendered_become_messages(template, system, 
 def test_prompts_and_completions_stay_what_they_are(inputs):
     pairs = [{"prompt": f"question {at}?", "completion": "yes"} for at in range(3)]
     draft = draft_of(*pairs)
-    assert repaired(draft, inputs, REPAIRS) == (draft, [])
+    assert repaired(draft, inputs, ALL) == (draft, [])
 
 
 def test_texts_that_are_printed_lists_become_messages(inputs):
@@ -226,10 +227,12 @@ ROW = (
 @settings(RUNS, max_examples=60)
 @given(rows=st.lists(ROW | VALUES, max_size=6))
 @example(rows=[{"messages": [{"role": "assistant", "content": "hey"}, {"role": "user", "content": ""}]}])
+@example(rows=[said(("user", "hey"), ("user", "")), said(("assistant", "hey"), ("user", "hey"))])
+@example(rows=[said(("user", "hey"), ("system", "hey")), said(("assistant", "hey"), ("user", "hey"))])
 def test_repairs_take_any_rows_and_have_nothing_to_do_the_second_time(rows, tokenizer, tmp_path):
     draft = draft_of(*rows)
-    made, _ = repaired(draft, inputs_of(tmp_path), REPAIRS)
-    again, more = repaired(made, inputs_of(tmp_path), REPAIRS)
+    made, _ = repaired(draft, inputs_of(tmp_path), ALL)
+    again, more = repaired(made, inputs_of(tmp_path), ALL)
     assert (again["rows"], more) == (made["rows"], [])
 
 
@@ -246,7 +249,7 @@ PLAIN = st.builds(
 def test_a_conversation_without_a_fault_comes_out_as_it_was(good, bad, seed, tokenizer, tmp_path):
     rows = [*good, *bad]
     seed.shuffle(rows)
-    made, _ = repaired(draft_of(*rows), inputs_of(tmp_path), REPAIRS)
+    made, _ = repaired(draft_of(*rows), inputs_of(tmp_path), ALL)
     kept = [row["messages"][-2:] for row in made["rows"]["train"]]  # a system text may have been given to it
     assert [one for one in kept if one in [row["messages"] for row in good]] == [
         row["messages"] for row in rows if row in good
@@ -316,7 +319,7 @@ def words_of(row):
 @settings(RUNS, max_examples=15)
 @given(chats=CHATS)
 def test_a_conversation_with_a_fault_keeps_every_word(fault, chats, tokenizer, tmp_path):
-    made, notes = repaired(draft_of(*map(FAULTS[fault], chats)), inputs_of(tmp_path), REPAIRS)
+    made, notes = repaired(draft_of(*map(FAULTS[fault], chats)), inputs_of(tmp_path), ALL)
     assert [words_of(row) for row in made["rows"]["train"]] == [words_of(row) for row in chats]
     assert notes or made["rows"]["train"] == chats
 
@@ -336,5 +339,5 @@ SEVERAL = [
 @given(chats=CHATS)
 def test_a_conversation_with_two_faults_keeps_every_word(first, second, chats, tokenizer, tmp_path):
     rows = [FAULTS[second](FAULTS[first](row)) for row in chats]
-    made, _ = repaired(draft_of(*rows), inputs_of(tmp_path), REPAIRS)
+    made, _ = repaired(draft_of(*rows), inputs_of(tmp_path), ALL)
     assert [words_of(row) for row in made["rows"]["train"]] == [words_of(row) for row in chats]

@@ -40,6 +40,7 @@ __all__ = [
 REPAIRS = (
     *draft.REPAIRS,
     *rows.REPAIRS,
+    *rows.AGAIN,
     *splits.REPAIRS,
     *refused.TYPES,
     *keys.REPAIRS,

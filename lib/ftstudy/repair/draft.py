@@ -38,6 +38,7 @@ def read(inputs: RunInputs, measured: dict | None = None) -> dict:
         "why": {},
         "measured": measured or {},
         "once": False,
+        "rows_changed": False,
         "rendered": {},
     }
 

@@ -23,8 +23,10 @@ def as_turns(draft: dict, inputs) -> tuple[dict, list[str]]:
     lines = set()
     for _ in range(TIMES):
         changes = _changes(draft, inputs)
-        draft = written(draft, inputs, changes)
-        lines |= changes.keys()
+        made = written(draft, inputs, changes)
+        # A text may be rendered again just as it was.
+        lines |= {(name, at) for name, at in changes if made["rows"][name][at - 1] != draft["rows"][name][at - 1]}
+        draft = made
     notes = [f"The markup in {count(len(lines), 'row')} was read back into turns, or taken out"] if lines else []
     return draft, notes
 

@@ -1,5 +1,7 @@
 """Repairs of rows: each takes out of them what one of the audit's checks finds, and nothing else."""
 
+from dataclasses import replace
+
 from ..audit.content import sameness
 from ..audit.loss import text_rows
 from ..wording import count
@@ -45,6 +47,8 @@ def _with_rows_left(apply):
         rows = {name: found for name, found in made["rows"].items() if found or not draft["rows"][name]}
         if draft["rows"].get("train") and "train" not in rows:
             return draft, []
+        if rows != draft["rows"]:
+            made = made | {"rows_changed": True}
         gone = [f"{name}.jsonl has no rows left, so it is gone" for name in made["rows"] if name not in rows]
         return (made | {"rows": rows}, [*notes, *gone]) if gone else (made, notes)
 
@@ -88,3 +92,16 @@ REPAIRS = (
     _repair("same_rows", "copies", without_copies, "data.duplicates"),
 )
 """In the order in which they run."""
+
+
+def _again(repair: Repair) -> Repair:
+    """The repair for once others have changed rows: without what they took out, it may find something that was hidden."""
+
+    def applied(draft: dict, inputs) -> tuple[dict, list[str]]:
+        return repair.apply(draft, inputs) if draft.get("rows_changed") else (draft, [])
+
+    return replace(repair, apply=applied)
+
+
+AGAIN = tuple(map(_again, REPAIRS))
+"""After `REPAIRS`."""

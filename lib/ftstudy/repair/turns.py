@@ -57,14 +57,12 @@ def _is_asked(messages: list[dict], empty: list[bool]) -> bool:
 
 def ending_with_reply(draft: dict, inputs) -> tuple[dict, list[str]]:
     """Rows that go on after the last reply are cut there; those without one are left out."""
-    chats, changes = by_place(conversations(draft, inputs)), {}
-    if all(map(_is_swapped, chats.values())):
-        changes = {
-            place: [message | {"role": SWAPPED.get(_usual(message), message["role"])} for message in row["messages"]]
-            for place, row in chats.items()
-        }
+    chats, changes, notes = by_place(conversations(draft, inputs)), {}, []
+    if _are_swapped(chats.values()):
+        chats = {place: row | {"messages": _swapped(row["messages"])} for place, row in chats.items()}
+        changes = {place: row["messages"] for place, row in chats.items()}
         notes = [f"User and assistant were the wrong way round, and were swapped, in {count(len(changes), 'row')}"]
-        return written(draft, inputs, changes), notes if changes else []
+    cut = 0
     for place, row in chats.items():
         messages = row["messages"]
         if messages[-1]["role"] == "assistant" or messages[-1]["role"] not in KNOWN_ROLES:
@@ -72,22 +70,32 @@ def ending_with_reply(draft: dict, inputs) -> tuple[dict, list[str]]:
         last = max((at for at, one in enumerate(messages) if one["role"] == "assistant"), default=0)
         is_asked = any(one["role"] == "user" for one in messages[:last])
         changes[place] = messages[: last + 1] if last and is_asked else None
-    lost = list(changes.values()).count(None)
-    notes = [f"{count(lost, 'row')} without a reply left out"] if lost else []
-    if len(changes) > lost:
-        notes.append(f"{count(len(changes) - lost, 'row')} cut after the last reply")
+        cut += changes[place] is not None
+    if lost := list(changes.values()).count(None):
+        notes.append(f"{count(lost, 'row')} without a reply left out")
+    if cut:
+        notes.append(f"{count(cut, 'row')} cut after the last reply")
     return written(draft, inputs, changes), notes
 
 
 SWAPPED = {"user": "assistant", "assistant": "user"}
 
 
-def _is_swapped(row: dict) -> bool:
-    said = [
-        message for message in row["messages"] if not is_empty(in_words({"messages": [message]})["messages"][0], set())
-    ]
-    sides = [role for role in map(_usual, said) if role != "system"]
-    return sides[:1] == ["assistant"] and sides[-1] == "user"
+def _swapped(messages: list[dict]) -> list[dict]:
+    return [message | {"role": SWAPPED.get(_usual(message), message["role"])} for message in messages]
+
+
+def _are_swapped(rows) -> bool:
+    """Whether every row in which both sides say something begins with the assistant and ends with the user. The others
+    can't tell."""
+    sides = [said for said in map(_sides, rows) if len(set(said)) > 1]
+    return bool(sides) and all(said[0] == "assistant" and said[-1] == "user" for said in sides)
+
+
+def _sides(row: dict) -> list[str]:
+    """Who says something, message by message."""
+    said = [one for one in row["messages"] if not is_empty(in_words({"messages": [one]})["messages"][0], set())]
+    return [role for role in map(_usual, said) if role != "system"]
 
 
 def _usual(message: dict) -> str:

@@ -1,7 +1,6 @@
 """How far a training is that runs in a notebook's process, by the file of metrics that it writes."""
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,11 +10,11 @@ from ..progress import span
 def of(metrics: Path, iterations: int) -> Callable[[float], str]:
     """Describes a training that begins now, for `progress.ticking`. `metrics`: its file, a row each evaluation or report,
     written as it goes; `iterations`: how many it is asked for."""
-    began = time.time()
+    earlier = _state(metrics)
     seen: list[tuple[float, int]] = []  # (seconds, iteration) when a row was first seen
 
     def describe(seconds: float) -> str:
-        rows = _rows(metrics, began)
+        rows = _rows(metrics, earlier)
         iteration = max((row["iteration"] for row in rows), default=0)
         if not rows:
             return f"03_train: {span(seconds)}"
@@ -37,11 +36,20 @@ def _left(seen: list[tuple[float, int]], seconds: float, iterations: int) -> str
     return f", about {span(max(0, pace * (iterations - now) - (seconds - latest)))} left"
 
 
-def _rows(metrics: Path, began: float) -> list[dict]:
-    """The rows written since `began`; none of an earlier training's file."""
+def _state(metrics: Path) -> tuple | None:
+    """What changes when the file is written. Its time alone isn't compared with the clock: a file system's is coarser."""
     try:
-        if metrics.stat().st_mtime < began:
-            return []
+        stat = metrics.stat()
+    except OSError:
+        return None
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size
+
+
+def _rows(metrics: Path, earlier: tuple | None) -> list[dict]:
+    """The rows of a file that is no longer as an earlier training left it."""
+    if _state(metrics) == earlier:
+        return []
+    try:
         lines = metrics.read_text(encoding="utf-8").split("\n")
     except OSError:
         return []
