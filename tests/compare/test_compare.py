@@ -424,7 +424,7 @@ def losses_alone(model, prompt, reply, end):
 def test_batched_scores_equal_single_scores(profile):
     model, tokenizer = base_models.load("tiny")
     prompts = [chat_format.prompt_ids(row, tokenizer, chat_format.load_profile(profile, "Sam")) for row in ROWS]
-    targets = [chat_format.reply_ids(row, tokenizer) for row in ROWS]
+    targets = chat_format.reply_ids(ROWS, tokenizer)
     scores = likelihood.score(model, prompts, targets)
     for at, (prompt, (reply, end)) in enumerate(zip(prompts, targets)):
         losses = losses_alone(model, prompt, reply, end)

@@ -55,7 +55,7 @@ def test_what_is_foreseen_is_what_greedy_writing_writes():
 
 
 def test_the_tokens_of_the_beginning_are_counted(tokenizer):
-    ids, _ = chat_format.reply_ids(example(reply=LONG), tokenizer)
+    ((ids, _),) = chat_format.reply_ids([example(reply=LONG)], tokenizer)
     at = regurgitation.first_tokens(ids, "one two three", tokenizer)
     assert tokenizer.decode(ids[:at]).strip() == "one two three"
 
@@ -111,7 +111,7 @@ def test_a_reply_is_repeated_if_each_token_of_the_rest_was_foreseen(tmp_path, to
     models = [{"name": "base", "model": "tiny", "adapter": None}]
     measure = lambda: regurgitation.measure(tmp_path, models, rows[:8], rows[8:])["completed"]["base"]  # noqa: E731
     assert not sum(measure()["seen"])  # of random weights
-    ids, _ = chat_format.reply_ids(rows[0], tokenizer)
+    ((ids, _),) = chat_format.reply_ids(rows[:1], tokenizer)
     rest = len(ids) - regurgitation.first_tokens(ids, "one two three", tokenizer)
     (stored,) = tmp_path.glob("*.json")
     found = json.loads(stored.read_text())

@@ -261,7 +261,7 @@ def test_recorded_prompts_are_those_of_the_same_replies_after_rows_were_left_out
     assert found["why_not"] == "" and 0 < len(found["targets"]) <= 10
     for prompt, target in zip(found["prompts"][scores.AS_WAS], found["targets"]):
         number = int(was.tokenizer.decode(prompt).split()[-1])
-        assert list(target) == list(chat_format.reply_ids(rows[number], was.tokenizer))
+        assert [tuple(target)] == chat_format.reply_ids([rows[number]], was.tokenizer)
 
 
 def test_a_proof_of_another_config_is_not_shown_and_its_trainings_stay(project, prove):

@@ -189,10 +189,10 @@ def fixed_of(inputs, place):
     return audit.read(place / repair.CONFIG), notes
 
 
-def errors_left(inputs, notes):
+def errors_left(report, notes):
     """Errors of the audit that a repair was offered for, and those without a reason why there was none."""
     offered = {check for one, _ in notes for check in one.checks}
-    errors = [one for one in audit.check(inputs, existing=False)["findings"] if one["severity"] == "error"]
+    errors = [one for one in report["findings"] if one["severity"] == "error"]
     return [one for one in errors if one["check"] in offered or left.why(one["check"]) == left.OTHERWISE]
 
 
@@ -205,8 +205,8 @@ def test_a_fault_of_the_config_is_gone_after_a_fix(case, tmp_path):
     found = {one["check"] for one in report["findings"] if one["severity"] != "info"}
     gone = set(case.check.split("|")) - NOT_REPAIRED
     assert not found & gone, matrix.told(report)
-    assert errors_left(inputs, notes) == []
-    again, more = repair.repaired(repair.read(inputs), inputs, repair.REPAIRS)
+    assert errors_left(report, notes) == []
+    _, more = repair.repaired(repair.read(inputs), inputs, repair.REPAIRS)
     assert more == [], [said for _, said in more]
 
 
@@ -214,7 +214,7 @@ def test_a_fault_of_the_config_is_gone_after_a_fix(case, tmp_path):
 def test_a_public_failure_has_no_error_left_that_a_repair_was_offered_for(case, tmp_path):
     field_case(case, tmp_path)
     inputs, notes = fixed_of(audit.read(tmp_path / "config.yaml"), tmp_path / "fixed")
-    assert errors_left(inputs, notes) == []
+    assert errors_left(audit.check(inputs, existing=False), notes) == []
     _, more = repair.repaired(repair.read(inputs), inputs, repair.REPAIRS)
     assert more == [], [said for _, said in more]
 
@@ -227,7 +227,7 @@ def test_any_fault_is_gone_after_a_fix_or_named_with_a_reason(case, tmp_path):
     study = build(case.study, tmp_path)
     case.spoil(study)
     inputs, notes = fixed_of(audit.read(study.folder / "config.yaml"), tmp_path / "fixed")
-    assert errors_left(inputs, notes) == []
+    assert errors_left(audit.check(inputs, existing=False), notes) == []
 
 
 def meant(given, study):
@@ -311,7 +311,7 @@ def test_rows_are_read_however_they_are_written(study, text, number):
     (study.data / "train.jsonl").write_text(text(rows), encoding="utf-8", newline="")
     inputs, notes = fixed_of(audit.read("config.yaml"), study.folder / "fixed")
     assert [json.loads(line) for line in inputs.splits["train"].path.read_text().splitlines()] == rows[:number]
-    assert errors_left(inputs, notes) == []
+    assert errors_left(audit.check(inputs, existing=False), notes) == []
 
 
 @pytest.mark.parametrize("answer", ["completion", "chosen"])

@@ -483,7 +483,7 @@ def test_train_on_last_or_all_replies_of_a_conversation(make_run, tmp_path):
 def test_loss_tokens_of_both_trainers(make_run):
     made = make_run(rows=ROWS[:12], **STUDY)
     ours, theirs = stock_comparison.loss_tokens(made, stock=False), stock_comparison.loss_tokens(made, stock=True)
-    replies = sum(len(chat_format.reply_ids(row, made.tokenizer)[0]) for row in ROWS[:12])
+    replies = sum(len(ids) for ids, _ in chat_format.reply_ids(ROWS[:12], made.tokenizer))
     assert (ours["reply"], ours["end_of_turn"], ours["total"]) == (replies, 12, replies + 12)
     assert (theirs["reply"], theirs["end_of_turn"], theirs["after_end"]) == (replies, 12, 12)
     assert theirs["padding"] > 0 and ours["prompt"] == theirs["prompt"] == 0

@@ -159,29 +159,38 @@ def training_ids(example: dict, tokenizer, profile: dict | None = None) -> tuple
     The mask covers the reply and its end-of-turn token: not the prompt, and not the line break that
     some templates put after the end of a turn. StudyError if the template refuses the example.
     """
-    rendering = _rendered(example, tokenizer, profile or {"kind": "messages"})
-    limit = len(rendering.ids[0])
+    ((ids, trained),) = _trained(_rendered([example], tokenizer, profile or {"kind": "messages"}), tokenizer)
+    return ids.tolist(), numpy.isin(numpy.arange(len(ids)), trained).tolist()
+
+
+def _trained(rendering: Rendering, tokenizer) -> list[tuple[numpy.ndarray, numpy.ndarray]]:
+    """Each row's token ids, and the positions of its reply and the end of its turn."""
+    limit = max(map(len, rendering.ids), default=0)
     found = loss_mask(rendering, tokenizer, mask_prompt=False, batch_size=1, limit=limit, train_on="last")
-    ((ids, trained),) = found.rows()
-    mask = numpy.isin(numpy.arange(limit), trained)
-    return ids.tolist(), mask.tolist()
+    return found.rows()
 
 
-def _rendered(example: dict, tokenizer, profile: dict) -> Rendering:
+def _rendered(examples: list[dict], tokenizer, profile: dict) -> Rendering:
     if profile["kind"] == "messages":
-        found = render([(1, example | {"messages": messages_for(example, profile)})], tokenizer)
+        rows = [example | {"messages": messages_for(example, profile)} for example in examples]
+        found = render(list(enumerate(rows, 1)), tokenizer)
         if found.refused:
             raise StudyError(f"The chat template refuses this example ({found.refused[0].partition(': ')[2]}).")
         return found
     # The app writes its own prompt, so the reply and the end of its turn simply follow it.
-    prompt = numpy.array(prompt_ids(example, tokenizer, profile), dtype=numpy.int32)
-    reply = encode([example["messages"][-1]["content"]], tokenizer)[0]
-    return Rendering([1], [example], [numpy.concatenate([prompt, reply, [tokenizer.eos_token_id]])], [prompt])
+    prompts = [numpy.array(prompt_ids(example, tokenizer, profile), dtype=numpy.int32) for example in examples]
+    replies = encode([example["messages"][-1]["content"] for example in examples], tokenizer)
+    end = [tokenizer.eos_token_id]
+    wholes = [numpy.concatenate([prompt, reply, end]) for prompt, reply in zip(prompts, replies)]
+    return Rendering(list(range(1, len(examples) + 1)), examples, wholes, prompts)
 
 
-def reply_ids(example: dict, tokenizer) -> tuple[list[int], list[int]]:
-    """The reply's own token ids and those that end the turn, as training renders them."""
-    ids, mask = training_ids(example, tokenizer)
-    trained = [token for token, on in zip(ids, mask) if on]
-    ended = bool(trained) and trained[-1] in end_of_turn_ids(tokenizer)
-    return (trained[:-1], trained[-1:]) if ended else (trained, [])
+def reply_ids(examples: list[dict], tokenizer) -> list[tuple[list[int], list[int]]]:
+    """Each reply's own token ids and those that end its turn, as training renders them. Raises StudyError if the
+    template refuses an example."""
+    ends, made = end_of_turn_ids(tokenizer), []
+    for ids, at in _trained(_rendered(examples, tokenizer, {"kind": "messages"}), tokenizer):
+        trained = ids[at].tolist()
+        ended = bool(trained) and trained[-1] in ends
+        made.append((trained[:-1], trained[-1:]) if ended else (trained, []))
+    return made

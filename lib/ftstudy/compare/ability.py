@@ -35,7 +35,7 @@ def measure(folder: Path, models: list[dict]) -> dict:
         try:
             tokenizer = base_models.load_tokenizer(model["model"])
             prompts = [chat_format.prompt_ids(one, tokenizer) for one in asked]
-            targets = [chat_format.reply_ids(one, tokenizer) for one in asked]
+            targets = chat_format.reply_ids(asked, tokenizer)
             kept = arms.scored(folder, model, prompts, targets, name)
         except Exception as error:  # a chat template can raise anything
             result["left_out"].append({"arm": name, "why": arms.reason(error)})

@@ -118,7 +118,7 @@ def candidates_ranked(adapter: Path, data: Path, model, owner, inference: list[s
     scores, refused, seen = {None: {}, adapter: {}}, [], {}
     for which, found in scores.items():
         loaded, tokenizer = base_models.load(model, which, to_ask=True)
-        targets = [chat_format.reply_ids(example, tokenizer) for example in heldout["examples"]]
+        targets = chat_format.reply_ids(heldout["examples"], tokenizer)
         for one in bar(candidates(owner, inference), desc="with the adapter" if which else "without", unit="format"):
             try:
                 prompts = faults.prompts(heldout, tokenizer, one, {}, owner)

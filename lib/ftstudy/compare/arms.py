@@ -113,7 +113,7 @@ def measure(
             try:
                 loaded, identity = _loaded_once(model), _identity(model)
                 tokenizer = base_models.load_tokenizer(model["model"])
-                targets = [chat_format.reply_ids(example, tokenizer) for example in heldout["examples"]]
+                targets = chat_format.reply_ids(heldout["examples"], tokenizer)
             except Exception as error:  # a chat template can raise anything
                 result["left_out"].append({"arm": model["name"], "why": reason(error)})
                 continue

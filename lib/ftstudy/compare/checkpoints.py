@@ -32,7 +32,7 @@ def score(inputs: audit.RunInputs, replies: int) -> dict:
     name, folder = inputs.config["model"], absolute(inputs.config["adapter_path"])
     base, tokenizer = base_models.load(name)
     heldout = held_out(inputs.folder, replies, tokenizer=tokenizer, config=inputs.config, order=("valid", "test"))
-    targets = [chat_format.reply_ids(example, tokenizer) for example in heldout["examples"]]
+    targets = chat_format.reply_ids(heldout["examples"], tokenizer)
     prompts = faults.prompts(heldout, tokenizer, faults.ALIGNED, {}, inputs.owner)
     before = likelihood.score(base, prompts, targets, "base")
     del base

@@ -38,7 +38,7 @@ def prepare(inputs: RunInputs, rows: list[dict], places: list[tuple[str, int]], 
         "name": "tuned" if adapter else "base",
         "model": model,
         "tokenizer": tokenizer,
-        "targets": [chat_format.reply_ids(row, tokenizer) for row in rows],
+        "targets": chat_format.reply_ids(rows, tokenizer),
     }
     return ready | {"aligned": _scores(ready, None)}
 

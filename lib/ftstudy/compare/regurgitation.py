@@ -74,7 +74,7 @@ def measure(folder: Path, models: list[dict], seen: list[dict], unseen: list[dic
         try:
             tokenizer = base_models.load_tokenizer(model["model"])
             prompts = [chat_format.prompt_ids(row, tokenizer) for row in rows]
-            replies = [chat_format.reply_ids(row, tokenizer)[0] for row in rows]
+            replies = [ids for ids, _ in chat_format.reply_ids(rows, tokenizer)]
             kept = arms.foreseen(folder, model, prompts, replies, name)
             rest = [len(ids) - first_tokens(ids, begun(_reply(row)), tokenizer) for ids, row in zip(replies, rows)]
         except Exception as error:  # a chat template can raise anything

@@ -57,7 +57,7 @@ def asked(
             why_not = arms.reason(error)
     return {
         "prompts": prompts,
-        "targets": [chat_format.reply_ids(example, tokenizer) for example in examples],
+        "targets": chat_format.reply_ids(examples, tokenizer),
         "conversations": [heldout["conversations"][at] for at in chosen],
         "split": heldout["split"],
         "seen": seen,
