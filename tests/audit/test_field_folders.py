@@ -165,7 +165,12 @@ UNREADABLE = {
         "no numbered checkpoint by itself",
         "cp adapters/0000010_adapters.safetensors adapters/adapters.safetensors",
     ),
-    "no adapter_config.json": (lambda folder: (folder / CONFIG).unlink(), "error", "how the weights", '"rank": 8'),
+    "no adapter_config.json": (
+        lambda folder: (folder / CONFIG).unlink(),
+        "error",
+        "how to apply the weights",
+        '"rank": 8',
+    ),
     "a pointer of Git LFS": (lambda folder: whole(folder, POINTER), "error", "pointer of Git LFS", "git lfs pull"),
     "a web page": (lambda folder: whole(folder, b"<!DOCTYPE html><html>"), "error", "web page", "Download the file"),
     "a pickle under another name": (
@@ -179,7 +184,7 @@ UNREADABLE = {
     "a config that is cut off": (
         lambda folder: (folder / CONFIG).write_text('{"num_layers": 2,'),
         "error",
-        "saved only in part",
+        "only partly saved",
         "Copy the files again",
     ),
 }
@@ -218,7 +223,7 @@ def test_tensors_of_another_program_in_mlx_lms_file_are_called_that(user, tensor
 def test_45_alpha_next_to_a_scale_says_which_is_in_force_and_what_both_once_meant(user):
     user.configure(lora_parameters={"rank": 8, "alpha": 16, "scale": 10.0, "dropout": 0.0})
     found = user.only("config.lora_alpha", "warning")
-    assert "`scale: 10` is in force" in found.title
+    assert "`scale: 10` applies" in found.title
     assert "keep `scale: 10`" in found.fix and "scale × alpha / rank = 20" in found.fix
 
 
@@ -589,7 +594,7 @@ def test_a_dataset_on_a_hub_is_named_and_read_where_the_cache_has_it(user, monke
     user.configure(data="someone/chats")
     installed = importlib.util.find_spec("datasets") is not None
     found = user.only("config.hf_dataset", "warning" if installed else "error")
-    assert "someone/chats" in found.title and "nothing is said about them" in found.cause
+    assert "someone/chats" in found.title and "they were not audited" in found.cause
     in_cache(user.folder / "cache", "someone/chats", user.rows)
     found = user.only("config.hf_dataset", "warning" if installed else "error")
     assert "reads test.jsonl, train.jsonl" in found.cause and "validates on nothing" in found.cause

@@ -7,10 +7,10 @@ from faults.studies import build
 SENTENCES = {
     "config": "mlx-lm reads every key of the config",
     "model": "mlx-lm can load the base model",
-    "rows": "mlx-lm takes all 76 rows of train, valid and test",
+    "rows": "mlx-lm accepts all 76 rows of train, valid and test",
     "loss": "The loss covers all 60 replies of train",
     "length": "No row is cut",
-    "splits": "None of the files train, valid and test gives away rows of another",
+    "splits": "No rows leak between train, valid and test",
     "prompts": "The app's prompt equals training's, token for token",
 }
 

@@ -230,7 +230,7 @@ def test_a_model_that_got_worse_is_called_that_whatever_else_is_wrong(healthy):
 def test_a_model_that_wrote_nothing_is_not_judged_by_its_replies(healthy):
     healthy["comparison"]["generated"] = None
     found = diagnosis.diagnose(healthy)
-    assert found["verdict"]["headline"] == "Not known yet: whether its replies end can't be told"
+    assert found["verdict"]["headline"] == "Not known yet: whether its replies end is unclear"
     unknown = {"replies_end", "replies_sound", "closer_in_style"}
     assert {step for step, passed in steps(found).items() if passed is None} == unknown
 
@@ -412,9 +412,9 @@ def test_a_loss_that_fell_while_the_model_got_worse_is_evidence(healthy, check, 
     healthy["format_audit"]["own_findings"] = [finding(check, "warning")]
     trained(healthy)["curve"] = curve((0, 4.0), (500, 4.0), (1000, last))
     lines = [
-        line for one in diagnosis.diagnose(healthy)["causes"] for line in one["evidence"] if "all the same" in line
+        line for one in diagnosis.diagnose(healthy)["causes"] for line in one["evidence"] if "still fell, from" in line
     ]
-    fell = f"the validation loss fell all the same, from 4.000 to 3.200{why}"
+    fell = f"the validation loss still fell, from 4.000 to 3.200{why}"
     assert lines == ([fell] if last < 4 else [])
 
 
@@ -428,7 +428,7 @@ def test_a_model_that_got_worse_without_a_known_reason_is_a_cause_of_its_own(hea
     assert found["causes"][0]["evidence"] == [
         "the tuned model against its base, both prompted as in training: the true replies are 18% less likely "
         "(+0.200 nats per token, 95% interval +0.180 to +0.220)",
-        "the validation loss fell all the same, from 4.000 to 3.200",
+        "the validation loss still fell, from 4.000 to 3.200",
     ]
 
 

@@ -1,4 +1,4 @@
-"""What more would bring, by the curves of made-up trainings."""
+"""Would more help? By the curves of made-up trainings."""
 
 import math
 import random
@@ -139,5 +139,5 @@ def test_the_terminal_ends_with_the_first_advice_if_there_is_any():
     def said(advised):
         return " ".join(line for line, _ in ending.lines({"verdict": verdict, "causes": [], "advice": advised}))
 
-    assert "What more would bring: Train another epoch" in said(advice(falling))
-    assert "What more would bring" not in said(advice(falling, every=LAST)) + said([])
+    assert "Would more help? Train another epoch" in said(advice(falling))
+    assert "Would more help" not in said(advice(falling, every=LAST)) + said([])

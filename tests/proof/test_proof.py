@@ -50,7 +50,7 @@ def test_without_a_budget_everything_is_trained_whole():
 def test_a_budget_cuts_all_alike_and_the_costliest_faults_come_first():
     costs = {"learning_rate": 0.5, "prompt_trained": 0.1, "speaker_tags": 0.3, "under_trained": 0.0}
     plan = planned(400, costs=costs)
-    assert plan["most"] == 60 and budget.said(plan) == "10 trainings, about 7 min, each cut to 60 iterations at most."
+    assert plan["most"] == 60 and budget.said(plan) == "10 training runs, about 7 min, each cut to 60 iterations at most."
     first = [which for which, _ in plan["trainings"]][:4]
     assert first == [frozenset(), frozenset(NAMES), frozenset({"learning_rate"}), frozenset({"speaker_tags"})]
     short = planned(140, costs=costs)
@@ -185,7 +185,7 @@ def with_seeds(was, fixed):
 def test_one_seed_to_spare_says_nothing_of_chance_and_the_proof_says_so(was, fixed, covers):
     made = with_seeds(was, fixed)
     assert made["helped"]["covers"] == covers and made["helped"]["verdict"] == "better"
-    assert ("not yet the chance in a training" in result.told(made)[-1]) == (covers == "test replies only")
+    assert ("not the randomness of training" in result.told(made)[-1]) == (covers == "test replies only")
 
 
 def test_the_chance_of_a_training_is_not_in_the_cost_of_a_prompt():
@@ -202,8 +202,8 @@ def test_a_fix_that_made_it_worse_says_so_first():
 
 def test_a_difference_that_is_chance_is_not_called_a_gain():
     made = result.result(measured(was=3.8, rate=3.8, app=3.8), FAULTS, ["rate", "tags"], [], ASKED)
-    assert "can't be told from zero" in made["sentence"]
-    assert not any("Since the fix" in line for line in result.told(made))
+    assert "could be chance" in made["sentence"]
+    assert not any("With the fix" in line for line in result.told(made))
 
 
 def test_a_training_that_gave_no_model_is_a_result_and_not_an_error():
@@ -227,4 +227,4 @@ def test_a_prompt_that_could_not_be_built_is_not_called_measured():
 def test_a_fault_that_training_does_not_see_has_no_cost():
     made = result.result(measured(), FAULTS, ["rate", "tags"], ["tags"], ASKED)
     tags = next(one for one in made["faults"] if one["id"] == "tags")
-    assert tags["cost"] is None and result.cost_in_words(tags) == "left in alone, training is the same here"
+    assert tags["cost"] is None and result.cost_in_words(tags) == "with it alone, training is the same here"

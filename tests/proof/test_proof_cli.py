@@ -147,7 +147,7 @@ def test_a_copy_follows_the_config_until_somebody_edits_it(project, prove):
     path.write_text(path.read_text() + "# mine\n")
     configure(learning_rate=0.05, iters=30)
     _, said = prove("mine.yaml", "--dry-run")
-    assert "was edited (config.yaml), so it stays" in said
+    assert "was edited (config.yaml), so it was kept" in said
     assert "iters: 20" in path.read_text() and path.read_text().endswith("# mine\n")
 
 
@@ -215,7 +215,7 @@ def test_rows_that_only_a_fix_can_read_have_their_time_estimated_too(project, pr
         path.with_suffix(".json").write_text(json.dumps(rows))
         path.unlink()
     status, said = prove("mine.yaml", *QUICK, "--dry-run")
-    assert status == 0 and "2 trainings, about" in said
+    assert status == 0 and "2 training runs, about" in said
 
 
 def test_a_fix_edited_after_its_proof_is_proved_anew(project, prove):

@@ -151,7 +151,7 @@ def test_what_cannot_be_repaired_is_named_with_its_reason(study, fix):
     study.configure(hf_dataset={"path": "someone/chats"}, learning_rate=5.0)
     status, said = fix()
     assert status == (1 if config_faults.HUB == "error" else 0)
-    assert f"{config_faults.HUB}  config.hf_dataset" in said and "somebody else's to keep up to date" in said
+    assert f"{config_faults.HUB}  config.hf_dataset" in said and "would go out of date" in said
     assert settings()["learning_rate"] == 1e-4 and settings()["data"] == str(study.data)
 
 

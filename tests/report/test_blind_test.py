@@ -143,7 +143,7 @@ def status(*arguments):
 def test_a_saved_file_is_read_in_by_the_command(run, capsys):
     (run.parents[1] / "blind-mine.json").write_text(saved(["1", "2", "1", None]))
     assert status("blind", "mine", "--take", "blind-mine.json") == 0
-    assert "3 of 4 choices taken in." in capsys.readouterr().out
+    assert "Imported 3 of 4 choices." in capsys.readouterr().out
     assert status("blind", "mine", "--take", "none.json") == 2
     assert "none.json cannot be read" in capsys.readouterr().err
 

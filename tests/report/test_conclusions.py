@@ -51,7 +51,7 @@ def test_extraction_says_what_the_split_supports():
     said = conclusions.extraction(extraction(train=200, valid=10, test=40, heldout=5))
     assert said.startswith("900 messages gave 1 reply pair: 200 to train on, 10 to validate, 40 to test and 5 from")
     assert said.endswith("That is enough to train on, and enough to compare models on.")
-    assert "199 examples are little" in conclusions.extraction(extraction(train=199, test=40))
+    assert "199 examples are few" in conclusions.extraction(extraction(train=199, test=40))
     assert "39 test examples" in conclusions.extraction(extraction(train=200, test=39))
     assert "nothing to train on" in conclusions.extraction(extraction(test=39))
     assert "no models can be compared" in conclusions.extraction(extraction(train=200))

@@ -54,10 +54,7 @@ def first_screen(html):
 def test_the_first_screen_says_verdict_proof_tiles_and_what_to_do(tmp_path):
     said = first_screen(built(tmp_path))
     assert "Not usable yet: its replies do not end" in said
-    assert (
-        "made the replies that were really sent 27% more likely , word piece by word piece (95% sure: 22% to 35%)"
-        in said
-    )
+    assert "made the replies that were really sent 27% more likely , per word piece (95% sure: 22% to 35%)" in said
     assert "But only 35% of its replies end by themselves." in said and "The likeliest cause:" in said
     tiles = "✓ better +27%", "✗ broken 35%", "✗ differs 50 of 50", "≈ no clear gain 4 examples", "✓ fair 40 replies"
     for tile in tiles:
@@ -116,7 +113,7 @@ def test_findings_of_every_family_are_on_the_page(tmp_path, family, severity):
 
 def test_what_was_checked_and_right_and_what_was_not_checked(tmp_path):
     audit = text_of(built(tmp_path).partition('<section id="audit"')[2])
-    assert "Checked, and right ✓ mlx-lm can load the base model models/SmolLM2." in audit
+    assert "Checked and passed ✓ mlx-lm can load the base model models/SmolLM2." in audit
     assert "Not checked ? test.jsonl: not in data/raw_style_variable." in audit
 
 
@@ -167,9 +164,7 @@ def test_the_original_report_is_only_in_the_demo(tmp_path):
     found["comparison"]["claims"] = [claim]
     html = built(tmp_path / "demo", found)
     original = html[html.index('<section id="original"') :]
-    assert (
-        original.index("not about your fine-tune") < original.index("<details") < original.index("Worse than baseline")
-    )
+    assert original.index("not to your fine-tune") < original.index("<details") < original.index("Worse than baseline")
     assert html.index('<section id="original"') > html.index('<section id="audit"')
 
 

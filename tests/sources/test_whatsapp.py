@@ -941,7 +941,7 @@ def test_unknown_halves_of_the_day_follow_from_the_order_of_messages(read):
     said = [f"{13 + at // 3}.09.2024, {clock} {half} - Anna: {at}" for at, (clock, half) in enumerate(clocks)]
     table = read(lines(*said, "15.09.2024, 8:00 vespere - Sam: 5"))
     assert [f"{time:%H:%M}" for time in table["timestamp"]] == ["09:10", "12:30", "17:45", "00:10", "08:00", "20:00"]
-    assert noted(table, "'matene' is the morning and 'vespere' the afternoon")
+    assert noted(table, "'matene' means AM and 'vespere' PM")
 
 
 def test_group_notices_under_the_groups_name_without_marks(read):
@@ -963,7 +963,7 @@ def test_unknown_halves_of_the_day_that_nothing_settles_are_refused(read):
 
 def test_unknown_word_in_the_dates_of_a_morning_is_noted(read):
     table = read(lines("13.09.2024, 9:10 vespere - Anna: a", "13.09.2024, 9:11 vespere - Sam: b"))
-    assert noted(table, "vespere in its dates is not known")
+    assert noted(table, "vespere in its dates is unknown")
     assert not noted(read(lines("13.09.2024 klo 9.10 - Anna: a")), "not known")
 
 

@@ -61,8 +61,8 @@ def audit(config, data_folder=None, model=None, inference=None, owner=None, app=
 
 
 def check(inputs: RunInputs, app=None, fused=None, existing: bool = True) -> dict:
-    """As `audit`, on inputs that were read already. `app`, `fused`: as for `audit`. `existing`: also on the adapter
-    that is there; without, a run that replaces it has the same findings however often it is repeated."""
+    """As `audit`, on inputs that were read already. `app`, `fused`: as for `audit`. `existing`: also on an adapter
+    already there; if False, repeating a run that replaces it gives the same findings."""
     families = [family.check for family in (FAMILIES if existing else (*BEFORE_TRAINING, parity))]
     more = [] if existing else [adapters.check_resumed]
     more += [partial(app_code.findings, folder=app), partial(fused_model.findings, fused=fused)]

@@ -52,7 +52,7 @@ def check(folder: str | Path, tokenizer=None) -> list[Finding]:
     """Findings on a folder of code, or one file. Raises StudyError if it doesn't exist; never for what it contains."""
     root = absolute(folder)
     if not root.exists():
-        raise StudyError(f"There is no folder {shown(root)} with the app's code; correct its path.")
+        raise StudyError(f"No folder {shown(root)} with the app's code. Correct APP=… or --app.")
     places = [
         (f"{path.relative_to(root).as_posix() if path != root else path.name}:{line}", tokens)
         for path in files(root)

@@ -1,5 +1,5 @@
-"""Can mlx-lm load the base model, and is it one for these rows? Whether it loads is judged by its config.json and the
-headers of its weights alone."""
+"""Can mlx-lm load the base model, and does it suit these rows? Judged by config.json and the
+headers of the weights alone."""
 
 import re
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ UNSUPPORTED = Check(
 TENSORS = Check(
     "model.tensors",
     ("error",),
-    meaning="The weights have other tensors, or of other shapes, than config.json describes.",
+    meaning="The weights' tensors or their shapes aren't those config.json describes.",
     cause="config.json and the weights come from different models, or one of them was edited. mlx-lm refuses to load "
     "them.",
     fix=loadable.FIXES["tensors"],
@@ -56,7 +56,7 @@ QUANTIZATION = Check(
     ("error",),
     meaning="`quantization` in config.json doesn't fit the weights: other bits or groups, or one of the two without "
     "the other.",
-    cause="mlx-lm would unpack the weights in another way than they were packed, and refuses to load them.",
+    cause="mlx-lm would unpack the weights the wrong way, and refuses to load them.",
     fix=loadable.FIXES["quantization"],
     bad='config.json: "quantization": {"bits": 8, …}\nmodel.safetensors: packed in 4 bits',
     good='config.json: "quantization": {"bits": 4, …}\nmodel.safetensors: packed in 4 bits',
@@ -65,10 +65,10 @@ NO_TEMPLATE = Check(
     "model.no_template",
     ("error",),
     meaning="The tokenizer has no chat template, but the rows are conversations.",
-    cause="mlx-lm writes conversations with the tokenizer's chat template, and aborts at the first row without one. A base "
+    cause="mlx-lm renders conversations with the tokenizer's chat template, and aborts if there is none. A base "
     "model has none: it was never trained on conversations.",
-    fix="Name the model's instruction-tuned variant, mostly the same name with -Instruct or -it. To train the base model, "
-    "write rows of `text` that contain the marks of the turns and an end token, and let the app ask in just that form.",
+    fix="Use the model's instruction-tuned variant, often the name plus -Instruct or -it. To train the base model, "
+    "write rows of `text` with turn markers and an end token, and have the app prompt in exactly that form.",
     bad="model: meta-llama/Llama-3.2-1B, with rows of messages",
     good="model: meta-llama/Llama-3.2-1B-Instruct, with rows of messages",
 )

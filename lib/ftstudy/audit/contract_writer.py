@@ -35,9 +35,9 @@ def write(inputs: RunInputs, findings: list[dict], folder: str | Path) -> Path:
             "and app agree. Fix them and audit again."
         )
     if inputs.config.get("hf_dataset"):
-        raise StudyError(f"{inputs.where} trains on `hf_dataset`, which the audit does not read.")
+        raise StudyError(f"{inputs.where} trains on unaudited `hf_dataset`. Use `data` instead.")
     if not str(folder).strip():
-        raise StudyError(f"{inputs.where} has no adapter_path, so there is no folder for it.")
+        raise StudyError(f"{inputs.where} has no adapter_path to write to. Set one.")
     agreed = build(inputs)
     path = absolute(folder) / NAME
     refuse_link(path.parent, adapters.read_config)

@@ -6,7 +6,7 @@ from string import Formatter
 from .findings import Check
 
 SEVERITIES = (
-    "An *error* aborts the run, wastes it, or trains or asks with the wrong thing. A *warning* changes what is "
+    "An *error* aborts the run, wastes it, or trains on or asks the wrong thing. A *warning* changes what is "
     "learned, or makes an evaluation unreliable. An *info* is a fact about the run that needs no action."
 )
 

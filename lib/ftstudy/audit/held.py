@@ -1,4 +1,4 @@
-"""What the audit looked at and found right, and what it could not look at: else a clean audit says nothing."""
+"""What the audit checked and found right, and what it couldn't check: otherwise a clean audit says little."""
 
 from collections.abc import Iterator
 
@@ -33,11 +33,11 @@ def _held(inputs: RunInputs, clean) -> Iterator[str]:
     if not rows or inputs.config.get("hf_dataset"):
         return
     if clean("data.", "loss.template_refuses", "model.no_template"):
-        yield f"mlx-lm takes all {count(rows, 'row')} of {names}, and no fault was found in their roles and texts."
+        yield f"mlx-lm accepts all {count(rows, 'row')} of {names}; no fault was found in their roles and texts."
     if inputs.tokenizer_or_none is not None:
         yield from _loss(inputs, clean)
     if len(splits) > 1 and clean("splits."):
-        yield f"None of the files {names} gives away rows of another ({count(rows, 'row')} compared)."
+        yield f"No rows leak between {names} ({count(rows, 'row')} compared)."
     yield from _prompts(inputs)
 
 
@@ -45,11 +45,11 @@ def _loss(inputs: RunInputs, clean) -> Iterator[str]:
     if "train" not in inputs.splits or not clean("loss.", "data.bad_messages", "data.last_role"):
         return
     if lengths := [len(ids) for ids in inputs.text_ids("train")]:
-        yield f"No text is cut: the longest has {max(lengths):,} tokens of {inputs.config['max_seq_length']:,}."
+        yield f"No text is cut: the longest has {max(lengths):,} of {inputs.config['max_seq_length']:,} tokens."
     elif mask := inputs.loss_mask("train"):
         if inputs.config.get("mask_prompt") or study(inputs.config):
             yield f"The loss covers all {len(mask.lengths):,} replies of train and the tokens that end them, and no prompt."
-        yield f"No row is cut: the longest has {mask.lengths.max():,} tokens of {inputs.config['max_seq_length']:,}."
+        yield f"No row is cut: the longest has {mask.lengths.max():,} of {inputs.config['max_seq_length']:,} tokens."
 
 
 def _prompts(inputs: RunInputs) -> Iterator[str]:
@@ -89,6 +89,6 @@ def _not_checked(inputs: RunInputs) -> Iterator[str]:
     if texts and texts.reason:
         yield f"The app's prompt for rows of text: {texts.reason}."
     if step > 1:
-        yield f"Most of the app's prompts: only every {step}th row was asked of its function."
+        yield f"Most of the app's prompts: its function ran for every {step}th row only."
     if prompts and prompts.missing:
         yield f"The app's prompt for {count(prompts.missing, 'row')} of the same files: none was recorded."

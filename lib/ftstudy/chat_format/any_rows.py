@@ -36,8 +36,8 @@ def find(folder: Path, name: str) -> Found | None:
 
 
 def recovered(path: Path) -> tuple[list, list[str], list[str]]:
-    """A file's rows line by line, those included that mlx-lm can't read but that can only mean one thing: (values,
-    what was read otherwise than it is written, and which lines can't be read), a sentence each. Raises OSError."""
+    """A file's rows line by line, even those mlx-lm can't read if their meaning is clear: (values,
+    notes on lines that were reinterpreted, notes on lines that can't be read). Raises OSError."""
     rows, notes, lost = [], [], []
     data = read_bytes(path, LARGEST)
     if data.startswith(UTF_16):

@@ -18,7 +18,7 @@ WORDS = {
     "from", "license", "template", "system", "adapter", "draft", "renderer", "parser", "parameter", "message", "requires",
 }  # fmt: skip
 ROLES = ("system", "user", "assistant")
-AS_SAVED = "`ollama show --modelfile NAME > Modelfile` writes everything that Ollama uses; hand that file in."
+AS_SAVED = "`ollama show --modelfile NAME > Modelfile` writes everything that Ollama uses; pass that file."
 
 
 def is_modelfile(path: Path) -> bool:
@@ -118,7 +118,7 @@ def _served(values: dict, parameters: dict, messages: list[dict], path: Path) ->
         notes.append(f"There is no TEMPLATE, here or in {values['from']}: Ollama sends the last message bare.")
     if "system" not in values:
         notes.append(
-            "There is no SYSTEM. This audit takes it that your app sends no system message either; if it does, write a "
+            "There is no SYSTEM. This audit assumes that your app sends no system message either; if it does, write a "
             'profile of kind ollama with `file:` and `system: "{system}"`.'
         )
     elif not {"system", "messages"} & go_template.fields(go_template.parse(template)):

@@ -22,8 +22,8 @@ def can_read() -> bool:
 
 
 def read_parquet(files: list[Path], name: str, path: Path, config: dict | None = None) -> Split:
-    """The rows of a split's files, counted over all of them from 1, in the place of lines. Never raises for want of a
-    file or for what is in it: `broken` has the reason, and the rows before the damage are kept.
+    """The rows of a split's files, counted over all of them from 1, in the place of lines. Never raises for a missing
+    or damaged file: `broken` has the reason, and the rows before the damage are kept.
 
     `path`: how messages name the files together. At most `MOST` bytes are read; `unread` counts the rows after them.
     """

@@ -75,7 +75,7 @@ class Ended(KeyboardInterrupt):
 
 @contextmanager
 def _ended_in_a_sentence() -> Iterator[None]:
-    """SIGTERM and SIGHUP end what runs as Ctrl-C does, unless whoever started it has them ignored or handled."""
+    """SIGTERM and SIGHUP stop the run as Ctrl-C does, unless the caller ignores or handles them."""
 
     def end(number: int, frame) -> None:
         raise Ended(signal.Signals(number))

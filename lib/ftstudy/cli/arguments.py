@@ -53,9 +53,7 @@ def add_app(parser) -> None:
         "--inference", help="how your app builds its prompt: a profile, Modelfile, GGUF, recording, or a name"
     )
     parser.add_argument("--owner", help="your name in the historical prompt (default: as in the data)")
-    parser.add_argument(
-        "--app", type=absolute, help="your app's code, a folder or file, searched for typed special tokens"
-    )
+    parser.add_argument("--app", type=absolute, help="your app's code (folder or file), searched for hard-coded tokens")
 
 
 def add_run(parser) -> None:

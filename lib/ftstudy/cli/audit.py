@@ -20,7 +20,7 @@ def add(parsers):
     parser.add_argument(
         "--fused", type=absolute, help="your fused model's folder: how much of the adapter's update is in it?"
     )
-    parser.add_argument("--json", help="also write the findings to this file; - for standard output, and nothing else")
+    parser.add_argument("--json", help="also write the findings to this file; - prints only them to standard output")
     parser.add_argument("--format", choices=FORMATS, default="text", help="how to print the findings (text)")
     parser.add_argument("-v", "--verbose", action="store_true", help="notes in full")
     parser.add_argument(
@@ -77,7 +77,7 @@ def _refuse_nothing(options) -> None:
     if not there and base_models.local(config["model"]) is None:
         base_models.check(config["model"])
         raise StudyError(
-            f"There are no rows in {shown(folder)}, so there is nothing to audit yet, and {config['model']} was not "
-            "downloaded for it. Extract your rows first (`make extract`; without variables, the demo's), or name a folder "
+            f"There are no rows in {shown(folder)}, so there is nothing to audit, and {config['model']} was not "
+            "downloaded. Extract rows first (plain `make extract` makes the demo's), or name a folder "
             "that has them with DATA=… or --data."
         )

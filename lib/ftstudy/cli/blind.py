@@ -24,14 +24,14 @@ def add(parsers):
         "blind",
         help="take the blind test of a run: which of two replies would you have sent?",
         description="Shows two replies to one held-out conversation, one by the tuned model and one by its base, in hidden "
-        "order. Press 1 or 2 for the one you would have sent, 0 for neither, u to take the last choice back, r for the "
-        "result so far (which may give away which is which), q to stop. Choices are kept in the run's folder; the next "
-        "call goes on with what is left.",
+        "order. Press 1 or 2 for the one you would have sent, 0 for neither, u to undo the last choice, r for the "
+        "result so far (which may give away which is which), q to stop. Choices are saved in the run's folder; run it "
+        "again to do the rest.",
     )
     parser.add_argument(
         "run_name", nargs="?", default="demo", metavar="RUN", help="the run's folder in reports/ (demo)"
     )
-    parser.add_argument("--take", metavar="FILE", help="read in the choices that the page saved; - for standard input")
+    parser.add_argument("--take", metavar="FILE", help="import the choices that the page saved; - for standard input")
     return parser
 
 
@@ -42,7 +42,7 @@ def run(options) -> None:
     pairs = preference.pairs_of(folder)
     if options.take:
         taken = preference.take(folder, pairs, *_text_of(options.take))
-        print(f"{taken} of {len(pairs)} choices taken in.")
+        print(f"Imported {taken} of {len(pairs)} choices.")
         changed = taken > 0
     else:
         changed = _ask(folder, pairs)
@@ -81,13 +81,13 @@ def _ask(folder: Path, pairs: list[dict]) -> bool:
         left = _show_next(folder, pairs)
         for key in pressed:
             if key == "q":
-                print("Stopped. Your choices are kept: the same command goes on.")
+                print("Stopped. Choices are saved: run it again to go on.")
                 break
             if key == "r":
                 print(preference.in_words(preference.result(pairs, preference.choices(folder))))
             elif key == "u":
                 taken_back = preference.undo(folder, pairs)
-                print("The last choice is taken back." if taken_back else "There is nothing to undo.")
+                print("Undid the last choice." if taken_back else "There is nothing to undo.")
                 changed = changed or taken_back is not None
                 left = _show_next(folder, pairs, first=taken_back)
             elif left and key in preference.KEYS:
@@ -104,7 +104,7 @@ def _show_next(folder: Path, pairs: list[dict], first: dict | None = None) -> di
     left = preference.undecided(pairs, preference.choices(folder))
     pair = first or (left[0] if left else None)
     if not pair:
-        print(f"All {len(pairs)} pairs are decided. u takes the last choice back, q stops.")
+        print(f"All {len(pairs)} pairs are decided. u undoes the last choice, q stops.")
         return None
     width = min(max(shutil.get_terminal_size().columns, 40), 100)
     print()
@@ -135,7 +135,7 @@ def _keys() -> Iterator[Iterator[str]]:
     if not sys.stdin.isatty():
         raise StudyError(
             "The blind test needs a terminal to press keys in, and standard input is not one. Run the same command in a "
-            "terminal, take the test in the run's page, or read in what the page saved with --take FILE."
+            "terminal, take the test in the run's page, or import what the page saved: --take FILE."
         )
     handle = sys.stdin.fileno()
     before = termios.tcgetattr(handle)

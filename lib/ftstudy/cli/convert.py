@@ -6,9 +6,9 @@ from ..paths import absolute, shown
 def add(parsers):
     parser = parsers.add_parser(
         "convert",
-        help="write ShareGPT, Alpaca and other rows, JSON arrays and files of other names as mlx-lm reads them",
+        help="convert ShareGPT, Alpaca and other rows, JSON arrays and misnamed files for mlx-lm",
     )
-    parser.add_argument("--data", required=True, type=absolute, help="folder with train.jsonl and its like")
+    parser.add_argument("--data", required=True, type=absolute, help="folder with train.jsonl and so on")
     parser.add_argument("--out", required=True, type=absolute, help="new folder for the converted files")
     return parser
 
@@ -37,7 +37,7 @@ def run(options) -> None:
 
 
 def _converted(found, converted) -> list[dict]:
-    """A split's rows as messages. A text that only the file's form hides from mlx-lm stays as it is."""
+    """A split's rows as messages. Text rows that only the file's format hides from mlx-lm stay text."""
     from ..errors import StudyError
 
     if found.split.broken and not found.form:

@@ -12,7 +12,7 @@ from .arguments import EXIT_CODES, number, only_one, run_folder, run_of
 def add(parsers):
     parser = parsers.add_parser(
         "diagnose",
-        help="the debug report of a fine-tune that exists already: nothing is trained",
+        help="debug an existing fine-tune and write its report; trains nothing",
         epilog=EXIT_CODES.replace("could not run", "could not run, or not measure the models"),
     )
     parser.add_argument(
@@ -36,7 +36,7 @@ def add(parsers):
 
 
 def run(options) -> int:
-    """Runs the notebooks into reports/<run>/, as far as there is something to measure."""
+    """Runs into reports/<run>/ the notebooks that have something to measure."""
     from .. import configs
     from ..files import read_json
     from ..stages import study

@@ -1,4 +1,4 @@
-"""What a finished study has found, as the terminal says it: the verdict, the first cause with its fix, the page."""
+"""What the terminal prints after a study: the verdict, the first cause with its fix, and the page."""
 
 from pathlib import Path
 
@@ -21,10 +21,10 @@ def say_found(folder: Path, failed: str = "") -> None:
 
 
 def say_shared(folder: Path, failed: str = "") -> None:
-    """Write the report without anybody's words, and print where it is."""
+    """Write the report without private text, and print where it is."""
     from ..report import page
 
-    say_page(page.build(folder, failed, share=True), "The report to share, without anybody's words: ")
+    say_page(page.build(folder, failed, share=True), "The report to share, without private text: ")
 
 
 def say_page(path: Path, before: str = "The report: ") -> None:
@@ -63,7 +63,7 @@ def lines(found: dict, failed: str = "", proof: dict | None = None) -> list[tupl
 def _more(found: dict) -> str:
     """What more training, more rows or a larger model would bring; empty where the curve doesn't say."""
     advised = [one for one in found.get("advice", []) if one["id"] != "unknown"]
-    return f"What more would bring: {advised[0]['what']}. {advised[0]['why']}" if advised else ""
+    return f"Would more help? {advised[0]['what']}. {advised[0]['why']}" if advised else ""
 
 
 def commands(cause: dict) -> list[tuple[str, str]]:

@@ -19,7 +19,7 @@ def add(parsers):
     read.add_argument("--contacts", type=absolute, help="your address book (vCard or CSV): names and merged addresses")
     read.add_argument(
         "--date-order",
-        help="order of dates that leave it open: dmy, mdy or ymd; or how a message begins, like '%%d.%%m.%%y, %%H:%%M -'",
+        help="order of ambiguous dates: dmy, mdy or ymd; or how a message begins, like '%%d.%%m.%%y, %%H:%%M -'",
     )
     read.add_argument("--time-zone", help="time zone of timestamps without one, e.g. Europe/Berlin (UTC)")
     read.add_argument(
@@ -29,21 +29,21 @@ def add(parsers):
     )
     read.add_argument("--no-mask", action="store_true", help="keep names, numbers, addresses and links as they are")
     pairs = parser.add_argument_group("building reply pairs")
-    pairs.add_argument("--context-messages", type=number(1), help="most messages before a reply (8)")
-    pairs.add_argument("--context-bytes", type=number(1), help="most bytes of context, which limits tokens (1000)")
-    pairs.add_argument("--reply-bytes", type=number(1), help="most bytes of a reply (1000)")
+    pairs.add_argument("--context-messages", type=number(1), help="max messages before a reply (8)")
+    pairs.add_argument("--context-bytes", type=number(1), help="max bytes of context, which limits tokens (1000)")
+    pairs.add_argument("--reply-bytes", type=number(1), help="max bytes of a reply (1000)")
     pairs.add_argument("--burst-minutes", type=number(0, float), help="messages this close together are one reply (3)")
     pairs.add_argument("--session-minutes", type=number(0, float), help="a longer silence ends a conversation (60)")
     pairs.add_argument("--groups", action="store_true", help="include group chats")
     chosen = parser.add_argument_group("choosing pairs (overrides the variant's own settings)")
-    chosen.add_argument("--min-words", type=number(1), help="fewest words in a reply")
-    chosen.add_argument("--min-characters", type=number(1), help="fewest characters in a reply")
-    chosen.add_argument("--repeats", type=number(1), help="most pairs with the same reply (100)")
-    chosen.add_argument("--per-contact", type=number(1), help="most pairs from one contact (2000; raw_style 200)")
+    chosen.add_argument("--min-words", type=number(1), help="min words in a reply")
+    chosen.add_argument("--min-characters", type=number(1), help="min characters in a reply")
+    chosen.add_argument("--repeats", type=number(1), help="max pairs with the same reply (100)")
+    chosen.add_argument("--per-contact", type=number(1), help="max pairs from one contact (2000; raw_style 200)")
     chosen.add_argument(
         "--heldout-share",
         type=number(0, float, most=0.5),
-        help="share of pairs whose people go to heldout.jsonl (0.05)",
+        help="share of pairs to hold out, by person (0.05)",
     )
     return parser
 

@@ -37,7 +37,7 @@ def terminal(result: dict, verbose: bool = False) -> list[tuple[str, str]]:
         lines.append((f"Notes, which need no action ({len(notes)}; in full with -v)", ""))
         lines += [line for one in notes for line in coloured(f"{one['check']}  {one['title']}", "  ")]
         lines.append(("", ""))
-    for key, title in (("held", "Checked, and right"), ("not_checked", "Not checked")):
+    for key, title in (("held", "Checked and passed"), ("not_checked", "Not checked")):
         if said := result.get(key):
             lines += [(title, ""), *(line for one in said for line in coloured(one, "  ")), ("", "")]
     return lines if lines[-1][0] or len(lines) == 1 else lines[:-1]

@@ -17,9 +17,7 @@ def add(parsers):
         epilog=EXIT_CODES,
     )
     parser.add_argument("config", type=absolute, help="an mlx-lm config, or an adapter_config.json")
-    parser.add_argument(
-        "--out", type=absolute, help="folder for the repaired copy (default: fixed in the run's folder)"
-    )
+    parser.add_argument("--out", type=absolute, help="folder for the repaired copy (default: the run's fixed/)")
     parser.add_argument("--run", default="", help="a run in reports/; faults its diagnosis measured are fixed too")
     add_data(parser)
     add_app(parser)
@@ -34,7 +32,7 @@ def run(options) -> int:
 
     check_name(options.owner or "")
     if not options.out and not options.run:
-        raise StudyError("Say where the repaired copy is to be written: --out FOLDER, or the name of a run with --run.")
+        raise StudyError("Say where to write the repaired copy: --out FOLDER, or --run with a run's name.")
     run = run_folder(options.run) if options.run else None
     options.out = options.out or run / proving.FIXED
     inputs = audit.read(options.config, options.data, options.model, options.inference, options.owner)
@@ -73,7 +71,7 @@ def _known(out: Path, inputs) -> dict | None:
 
     if out.resolve().is_relative_to(inputs.folder.resolve()):
         raise StudyError(
-            f"{shown(out)} is in the folder with your rows, which a fix leaves as it is. Name a folder elsewhere with --out."
+            f"{shown(out)} is inside your data folder, which a fix never changes. Name a folder elsewhere with --out."
         )
     if not out.exists() or out.is_dir() and not any(out.iterdir()):
         return None
@@ -85,7 +83,7 @@ def _known(out: Path, inputs) -> dict | None:
         )
     if edited := folder.changed_since(out, known):
         raise StudyError(
-            f"{shown(out)} was edited since it was written ({', '.join(edited)}), so it stays as it is. Use it as it is, or "
+            f"{shown(out)} was edited after it was written ({', '.join(edited)}), so it was kept. Use it as it is, or "
             "name a new folder with --out."
         )
     return known
@@ -116,7 +114,7 @@ def _write(fixed: dict, out: Path, inputs, made: list, known: dict | None) -> st
 
 def _nothing(result: dict, where: str) -> int:
     errors = result["summary"]["error"]
-    say(f"Nothing {'that a repair can fix' if errors else 'to fix'} in {where}; nothing was written.")
+    say(f"Nothing {'that can be repaired' if errors else 'to fix'} in {where}; nothing was written.")
     return _tell_left(result)
 
 

@@ -19,15 +19,15 @@ def add(parsers):
 
 
 def run(options) -> None:
-    """The notebooks of the study stay as they are: what JupyterLab saves, it saves in the run's own folder.
+    """The study's notebooks never change: JupyterLab saves into the run's own folder.
 
-    JupyterLab begins at the folder that `reports/` is in, and asks nobody for news.
+    JupyterLab starts in the folder that `reports/` is in, with its news feed off.
     """
     from ..stages import notebooks, start_page
 
     run = run_folder(options.run)
     if not run.is_dir():
-        print(f"There is no run {options.run} yet, so the notebooks have the parameters of the sample.")
+        print(f"There is no run {options.run} yet, so the notebooks use the sample's parameters.")
     folder, edited = notebooks.copies(run)
     for path in edited:
         changed = f"{shown(path)} has changed since it was copied, and stays as it is. Delete it to get a new copy."

@@ -1,4 +1,4 @@
-"""`ftstudy prove`: train a fine-tune as it was, as fixed, and fixed but for one fault at a time, and say what each cost."""
+"""`ftstudy prove`: train a fine-tune as it was, as fixed, and with one fault at a time left in: what did each cost?"""
 
 from ..paths import absolute
 from .arguments import EXIT_CODES, number, only_one, run_folder, run_of
@@ -9,7 +9,7 @@ def add(parsers):
         "prove",
         help="measure whether a fix helps, fault by fault: trains as it was, as fixed, and with each fault left in",
         epilog=EXIT_CODES.replace("no error found", "the fix helped").replace(
-            "at least one error found", "it did not, or that can't be told"
+            "at least one error found", "it did not, or that is unclear"
         ),
     )
     parser.add_argument("config", type=absolute, help="the config of the fine-tune as it was")
@@ -19,9 +19,7 @@ def add(parsers):
     parser.add_argument("--data", type=absolute, help="the folder with its rows (default: the config's data)")
     parser.add_argument("--model", help="its base model (default: the config's)")
     parser.add_argument("--run", help="name of the folder in reports/ for the results (default: the config's name)")
-    parser.add_argument(
-        "--budget", default="", help="time for all trainings, like 10m or 1h30m: fewer and shorter ones"
-    )
+    parser.add_argument("--budget", default="", help="limit for all training, like 10m or 1h30m: fewer, shorter runs")
     parser.add_argument("--seeds", type=number(1), default=3, help="seeds of the trainings as it was and as fixed (3)")
     parser.add_argument("--replies", type=number(1), default=80, help="how many held-out replies to measure on (80)")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be trained, and how long it takes")

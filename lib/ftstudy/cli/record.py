@@ -11,7 +11,7 @@ OUTCOMES = {
     "changed": "asked again in another way; the first prompt was kept",
     "unmatched": "not recorded: no row of the data fits",
     "ambiguous": "not recorded: several rows fit equally",
-    "unreadable": "not recorded: no prompt that is text",
+    "unreadable": "not recorded: the prompt is not text",
     "unknown": "not recorded: the server's prompt cannot be known",
 }
 
@@ -20,8 +20,8 @@ def add(parsers):
     parser = parsers.add_parser(
         "record",
         help="record the prompts that your app sends to its server",
-        description="Stands between an app and its server on this machine, passes everything on, and records the prompt "
-        "of each request next to the row of the data that it is about. Point your app at http://127.0.0.1:PORT instead of "
+        description="A proxy between an app and its server on this machine: passes everything on, and records each "
+        "request's prompt next to the data row it asks about. Point your app at http://127.0.0.1:PORT instead of "
         "its server, ask it the rows' questions, and end with Ctrl-C.",
     )
     parser.add_argument("--server", required=True, help="the app's server, for example http://127.0.0.1:8080")
@@ -102,7 +102,7 @@ def summary(captures, rows: list) -> str:
     lines += captures.notes
     total = len({where for where, *_ in rows if where[0] in {split for split, _ in captures.rows}})
     lines.append(
-        f"{shown(captures.path)} has prompts of {len(captures.rows):,} of {total:,} rows. To compare them with "
+        f"{shown(captures.path)} has prompts for {len(captures.rows):,} of {total:,} rows. To compare them with "
         f"training: ftstudy diagnose config.yaml --inference {shown(captures.path)}"
     )
     return "\n".join(lines)

@@ -7,7 +7,7 @@ from .arguments import add_run, run_folder
 def add(parsers):
     parser = parsers.add_parser("report", help="build reports/<run>/index.html from the run's results")
     add_run(parser)
-    parser.add_argument("--share", action="store_true", help="write share.html instead, without anybody's words")
+    parser.add_argument("--share", action="store_true", help="write share.html instead, without private text")
     return parser
 
 

@@ -10,7 +10,7 @@ from .arguments import add_run, number, only_one, run_folder
 
 
 def add(parsers):
-    parser = parsers.add_parser("study", help="run all notebooks that must run again, and build the report")
+    parser = parsers.add_parser("study", help="run the notebooks that are out of date and build the report")
     add_run(parser)
     for name, meaning in {
         "source": "your chat history; without it, the config's own rows are studied",
@@ -20,9 +20,9 @@ def add(parsers):
         "contacts": "your address book, vCard or CSV",
         "date-order": "order of ambiguous dates, like dmy, or how a message begins, like '%%d.%%m.%%y, %%H:%%M -'",
         "time-zone": "their time zone, like Europe/Berlin",
-        "region": "country of phone numbers without a country code, like DE (as most of the others)",
+        "region": "country of phone numbers without a country code, like DE (default: inferred)",
         "config": "the mlx-lm config to train",
-        "data": "folder for the training data, or with it",
+        "data": "folder with the training data, or for it",
         "model": "base model, instead of the config's",
         "inference": "how your app builds its prompt: a profile, Modelfile, GGUF, recording, or a name",
         "app": "your app's code, searched for special tokens typed into it",
@@ -30,7 +30,7 @@ def add(parsers):
         "fused": "the fused model, if you serve that",
         "log": "the training's saved output, for the loss curve",
         "also": "more configs to train and compare, separated by spaces",
-        "budget": "the time for --prove, like 10m or 1h30m: fewer and shorter trainings",
+        "budget": "time limit for --prove, like 10m or 1h30m: fewer, shorter runs",
     }.items():
         parser.add_argument(f"--{name}", default="", help=meaning)
     for name, meaning in {
@@ -40,7 +40,7 @@ def add(parsers):
         "smoke": "train the configs of --also for 100 iterations only",
         "full": "train option A too, both with three seeds, and combine all faults",
         "prove": "also train the fine-tune as it was, as fixed, and with each fault left in, and say what each cost",
-        "share": "also write share.html, the report without anybody's words",
+        "share": "also write share.html, the report without private text",
         "dry-run": "only say which stages would run, and why",
     }.items():
         parser.add_argument(f"--{name}", action="store_true", help=meaning)

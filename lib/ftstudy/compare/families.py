@@ -1,4 +1,4 @@
-"""Verdicts that answer one question are corrected for their number.
+"""Corrects the verdicts on one question for multiple testing.
 
 Of twenty true-zero differences, one interval of 95% excludes zero by chance. Holm's step-down method (1979,
 Scandinavian Journal of Statistics 6) keeps the chance of any such error in a family of verdicts at 5%, however the

@@ -22,9 +22,9 @@ FAULTS = {
     "no template": "no chat template: the bare texts",
     "missing BOS": "the prompt without its beginning-of-sequence token",
     "doubled BOS": "two beginning-of-sequence tokens",
-    "earlier turns": "other earlier turns",
-    "header": "other markup around the turns",
-    "white space": "other white space between or within the turns",
+    "earlier turns": "different earlier turns",
+    "header": "different markup around turns",
+    "white space": "different white space between or within turns",
     "end": "the prompt ends earlier or later than the header of the reply",
     "unread": "the whole prompt of rows where the app doesn't write turns as the template does",
 }

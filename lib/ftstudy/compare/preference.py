@@ -91,13 +91,12 @@ def take(run: Path, pairs: list[dict], text: str, name: str) -> int:
     keys = found.get("choices") if is_ours else None
     if not isinstance(keys, list) or not all(key is None or isinstance(key, str) and key in KEYS for key in keys):
         raise StudyError(
-            f"{name} does not have the choices of a blind test. Take the file that the page of this run saves with "
-            "“Save my choices”."
+            f"{name} has no blind-test choices. Use the file that this run's page saves with “Save my choices”."
         )
     if found.get("pairs") != digest(pairs) or len(keys) != len(pairs):
         raise StudyError(
-            f"{name} is about other replies than {shown(run)} has now: of another run, or from before it was measured "
-            "again. So its choices would not count. Take the blind test of the run's present page."
+            f"{name} is not about the replies that {shown(run)} has now: another run's, or older ones. "
+            "Its choices would not count. Take the blind test on the run's current page."
         )
     made = [(pair, key) for pair, key in zip(pairs, keys) if key is not None]
     decided = [pair for pair, _ in made]
@@ -167,7 +166,7 @@ def result(pairs: list[dict], chosen: list[dict]) -> dict | None:
 def in_words(found: dict | None) -> str:
     """The result of `result` in a sentence."""
     if found is None:
-        return "Nothing is decided yet."
+        return "No choices yet."
     name = found["left"].partition(",")[0]
     decided = found["wins"] + found["losses"]
     said = f"The {name} model won {found['wins']} of {count(decided, 'decided pair')}, {found['ties']} for neither"

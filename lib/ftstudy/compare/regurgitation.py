@@ -1,8 +1,8 @@
 """Does the tuned model repeat private messages? The beginnings of training's replies, completed word for word.
 
-A model that was trained too long on too little gives the messages it was trained on away, to anybody who types their
+A model that was trained too long on too little gives away the messages it was trained on to anybody who types their
 beginning. So each reply is begun with its first third, after its own prompt, and it counts as repeated if greedy
-writing would go on with exactly the rest. That takes one reading and no writing: it would if each token of the rest is
+writing would go on with exactly the rest. That takes one forward pass, no generation: each token of the rest must be
 the likeliest after those before it. Replies that training has not seen, and the base model, show how much is guessed.
 """
 

@@ -153,9 +153,9 @@ def _few_rows(found: dict) -> dict | None:
         return None
     return cause(
         "few_rows",
-        f"{count(rows, 'training row is', 'training rows are')} little to learn from",
+        f"{count(rows, 'training row is', 'training rows are')} too few to learn from",
         [f"train.jsonl: {count(rows, 'row')}"],
-        f"Use more history; from about {FEW_ROWS} rows on, a style can be learned.",
+        f"Use more history; a style takes about {FEW_ROWS} rows to learn.",
         certainty="likely",
         kind="known",
     )
@@ -181,7 +181,7 @@ def _unnoticed(found: dict) -> list[str]:
     losses = found["losses"]
     if len(losses) < 2 or losses[-1][1] >= losses[0][1]:
         return []
-    line = f"the validation loss fell all the same, from {number(losses[0][1])} to {number(losses[-1][1])}"
+    line = f"the validation loss still fell, from {number(losses[0][1])} to {number(losses[-1][1])}"
     on_prompt = any(one["check"] == "loss.on_prompt" for one in found["findings"])
     return [f"{line}: most of it is on the prompt, not on the reply" if on_prompt else line]
 

@@ -1,4 +1,4 @@
-"""Causes whose cost training without them has shown."""
+"""Causes with costs measured by training without them."""
 
 from ..proof.result import cost_in_words
 from ..wording import capitalized, more_likely
@@ -27,8 +27,7 @@ def _cause(one: dict, found: dict) -> dict:
         capitalized(one["fault"]),
         lines,
         FIX,
-        cost=row
-        and cost(nats, row["interval"], found, f"left in alone, it makes the true replies {more_likely(nats)}"),
+        cost=row and cost(nats, row["interval"], found, f"with it alone, the true replies are {more_likely(nats)}"),
         kind="measured" if is_measured else "slight",
         severity="error" if one["broken"] else "warning" if is_measured else "info",
     )

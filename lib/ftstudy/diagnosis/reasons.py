@@ -149,7 +149,7 @@ def cause_of(finding: dict) -> tuple[str, str]:
 
 
 def place(cause: dict) -> tuple:
-    """Where a cause stands among those whose costs say nothing."""
+    """Where a cause ranks among those without a telling cost."""
     order = [*VOID, *KNOWN]
     return (
         SEVERITIES.index(cause["severity"]),

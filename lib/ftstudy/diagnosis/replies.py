@@ -38,7 +38,7 @@ def _endings(written: dict, found: dict) -> dict | None:
         bounds = arm["end_interval"] and [bound * share for bound in arm["end_interval"]]
         words = f"if replies ended reliably, each word piece would be up to {more_likely(-nats * share)}"
         spent = cost(nats * share, bounds, found, words)
-    fix = "Train the end of the turn, and for longer. Until then, let the app cut replies at the first line break."
+    fix = "Train on the end of turn, and longer. Until then, have the app cut replies at the first line break."
     if too_long >= UNSOUND:
         fix += f" And allow more than {found['longest']} tokens: {too_long:.0%} of the person's own replies are longer."
     return cause(

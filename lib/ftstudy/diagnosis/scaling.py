@@ -1,4 +1,4 @@
-"""What more would bring, by the held-out curve: another epoch, more data, a larger model, or nothing.
+"""Would more help? By the held-out curve: another epoch, more data, a larger model, or nothing.
 
 A curve falls by about as much with each doubling of the training, so a line through its loss over log2(iterations) says
 what another epoch would bring; how far the evaluations scatter about it says how sure that is.
@@ -20,7 +20,7 @@ SERIES = (("LFM2", 0.35, 0.7, 1.2, 2.6), ("SmolLM2", 0.135, 0.36, 1.7), ("Qwen3"
 
 
 def advice(found: dict) -> list[dict]:
-    """What the curve supports, the first first: {"id", "what", "why", "cost", "command"}.
+    """What the curve supports, best first: {"id", "what", "why", "cost", "command"}.
 
     `found`: from `evidence.gather`. `cost` is in multiples of this run's training: {"time", "memory"}, so that it is the
     same on every machine, or None if it costs nothing or isn't known. Empty if nothing was trained.
@@ -29,9 +29,7 @@ def advice(found: dict) -> list[dict]:
     if not trained or not trained.get("iterations") or not trained.get("curve"):
         return []
     if trained.get("diverged"):
-        return [
-            _unknown("Training diverged, so its curve says nothing about more of it. Lower the learning rate first.")
-        ]
+        return [_unknown("Training diverged, so its curve predicts nothing. Lower the learning rate first.")]
     after = [point for point in losses if point[0] > 0]
     if len(after) < 3:
         return [
@@ -116,7 +114,7 @@ def _advice(name: str, what: str, why: str, cost: dict | None = None, command: s
 
 
 def _unknown(why: str) -> dict:
-    return _advice("unknown", "The curve doesn't say what more would bring", why)
+    return _advice("unknown", "The curve doesn't show what would help", why)
 
 
 def _epoch(trained: dict, found: dict, gain: float, low: float, high: float) -> dict:
@@ -171,7 +169,7 @@ def _larger(trained: dict) -> dict:
     return _advice(
         "larger_model",
         f"Try a larger model, {name}",
-        "Training and held-out loss are both flat, and the gap between them did not grow: the model has taken what it can "
-        "hold, not learned its rows by heart.",
+        "Training and held-out loss are both flat, and the gap between them did not grow: the model has learned what "
+        "it can, and not memorized its rows.",
         {"time": times, "memory": times},
     )

@@ -39,7 +39,7 @@ def judge(found: dict, void: dict | None = None) -> dict:
     elif failed and failed["step"] not in NEEDED:
         usable, sentence = False, f"Don't use this fine-tune yet. {_worse(found, decided['step'])}{decided['sentence']}"
     else:
-        usable, sentence = None, f"It can't be told yet whether this fine-tune is usable. {decided['sentence']}"
+        usable, sentence = None, f"It isn't clear yet whether this fine-tune is usable. {decided['sentence']}"
     step = decided and decided["step"]
     return {
         "usable": usable,
@@ -51,7 +51,7 @@ def judge(found: dict, void: dict | None = None) -> dict:
 
 
 def _worse(found: dict, step: str) -> str:
-    """That the model is worse than its base, where that isn't the step that decided: nothing says more."""
+    """Says that the model is worse than its base, unless that step decided already."""
     passed, sentence = _likelier(found)
     is_worse = passed is False and evidence.gain(found, found["app"])["verdict"] == "worse"
     return f"{sentence} " if is_worse and step != "likelier" else ""
@@ -75,7 +75,7 @@ def _all_held(found: dict) -> str:
 
 def _measured(found: dict):
     if evidence.gain(found, found["app"]):
-        return True, f"Base and tuned model were asked for the same held-out replies, {prompted(found['app'])}."
+        return True, f"Base and tuned model were scored on the same held-out replies, {prompted(found['app'])}."
     return False, found["not_measured"] or "The tuned model was not compared with its base."
 
 
@@ -84,8 +84,8 @@ def _enough_data(found: dict):
     heard = f"{count(arm['replies'], 'held-out reply')} from {count(arm['conversations'], 'conversation')}"
     if row["interval"] is None:
         return False, (
-            f"There are only {heard}. To see how much conversations differ, it takes at least {FEW_CONVERSATIONS} of "
-            "them, none with most of the replies."
+            f"There are only {heard}. Judging how much conversations differ takes at least "
+            f"{FEW_CONVERSATIONS}, none with most of the replies."
         )
     return True, f"There are {heard}."
 
@@ -116,7 +116,7 @@ def _replies_sound(found: dict):
     if sum(bad.values()) < UNSOUND:
         return True, "Its replies are not empty, don't loop and are not copied from training."
     said = [f"{share:.0%} {words}" for words, share in bad.items() if share]
-    return False, f"Of its replies, {listed(said)}, more than of the person's own."
+    return False, f"Of its replies, {listed(said)}, more than the person's own."
 
 
 def _closer_in_style(found: dict):
@@ -175,11 +175,11 @@ STEPS = {
 SHORT = {  # a step -> what it means if it fails, and if it can't be told
     "measured": ("no model was measured",) * 2,
     "enough_data": ("too little held-out data",) * 2,
-    "replies_end": ("its replies do not end", "whether its replies end can't be told"),
+    "replies_end": ("its replies do not end", "whether its replies end is unclear"),
     "replies_sound": ("its replies are empty, loop, or are copied", "it wrote no replies"),
     "closer_in_style": (
         "it sounds no more like the person than its base",
-        "whether it sounds like the person can't be told",
+        "whether it sounds like the person is unclear",
     ),
     "likelier": ("it is no better than its base", "it can't be told apart from its base"),
     "beats_examples": (

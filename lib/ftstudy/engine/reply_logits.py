@@ -171,7 +171,7 @@ def _after(model, prefix: np.ndarray, frozen=None) -> list:
 
 
 def rows_of(caches: list, rows: int) -> list:
-    """Caches after a prefix, as so many rows go on from it."""
+    """Caches after a prefix, repeated for this many rows."""
     return [cache if type(cache) is _SharedKeys else _copied(cache, rows) for cache in caches]
 
 

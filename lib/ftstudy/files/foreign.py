@@ -44,6 +44,6 @@ def refuse_link(folder: Path, is_used=lambda folder: False) -> None:
         else:
             continue
         raise StudyError(
-            f"{shown(link)} is a link to {found}, {problem}, so nothing is written there. Remove the link, or let it lead "
-            "to an empty folder of yours."
+            f"{shown(link)} is a link to {found}, {problem}, so nothing is written there. Remove the link, or point it "
+            "at an empty folder of yours."
         )

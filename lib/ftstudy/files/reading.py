@@ -1,6 +1,6 @@
 """Read files that others may have made: regular files only, and never more than expected.
 
-What is wrong with a file is an OSError or a ValueError, whose `why` the caller puts into its sentence.
+Any problem is an OSError or a ValueError; the caller puts its `why` into the message.
 """
 
 import errno

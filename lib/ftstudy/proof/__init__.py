@@ -1,7 +1,7 @@
 """Does the fix help, and what did each fault cost? The fine-tune is trained as it was, as fixed, and with each fault left in.
 
 faults     the faults that a repair takes out, and the fine-tune with any of them left in
-budget     which trainings fit into a time          trainings    each one, kept, and gone on with after a stop
+budget     which trainings fit into a time          trainings    each one, kept, and resumed after a stop
 scores     how likely each model finds replies that no training has seen
 result     each fault's cost with its interval, and the proof in a sentence
 """
@@ -61,8 +61,8 @@ def nothing(aborting: list[str]) -> str:
     if not aborting:
         return NOTHING
     return (
-        f"There is nothing to compare: as it was, training aborts because of {listed(aborting)}. As fixed it doesn't, and "
-        "nothing else was wrong that changes what is learned, or how the app asks."
+        f"There is nothing to compare: as it was, training aborts because of {listed(aborting)}. As fixed it doesn't, "
+        "and no other fault changes what is learned, or how the app asks."
     )
 
 

@@ -94,7 +94,7 @@ def _ordered(ranked: list[str], every: frozenset, seeds: int) -> list[tuple[froz
 
 
 def said(plan: dict) -> str:
-    """The plan in a sentence, before anything is trained: 6 trainings, about 40 min."""
+    """The plan in a sentence, before anything is trained: 6 training runs, about 40 min."""
     time = f", about {span(plan['seconds'])}" if plan["seconds"] else ""
     short = f", each cut to {count(plan['most'], 'iteration')} at most" if plan["cut"] else ""
     too_long = plan["limit"] is not None and (plan["seconds"] or 0) > plan["limit"]
@@ -104,7 +104,7 @@ def said(plan: dict) -> str:
         if too_long
         else ""
     )
-    return f"{count(len(plan['trainings']), 'training')}{time}{short}{as_many}."
+    return f"{count(len(plan['trainings']), 'training run')}{time}{short}{as_many}."
 
 
 def shortened(config: dict, most: int) -> dict:

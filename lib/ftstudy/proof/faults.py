@@ -53,7 +53,7 @@ def read(inputs: audit.RunInputs, folder: Path, measured: dict) -> dict:
     if faults and "train" not in copy["rows"]:
         instead = "Put the rows that are to be trained on back into train.jsonl."
         if inputs.hub or inputs.config.get("hf_dataset"):
-            instead = "They are on a hub: save them as train.jsonl, valid.jsonl and test.jsonl, and name their folder with --data."
+            instead = "Save them from the Hub as train.jsonl, valid.jsonl and test.jsonl; name the folder with --data."
         raise StudyError(
             f"The repaired copy in {shown(folder)} has no training rows, so nothing can be proved. {instead}"
         )
@@ -101,7 +101,7 @@ def sets(trained: list[str]) -> list[frozenset]:
 
 
 def name_of(some: frozenset, trained: list[str]) -> str:
-    """What a set is called: as fixed, as it was, fixed but for learning_rate."""
+    """What a set is called: as fixed, as it was, fixed except learning_rate."""
     if not some:
         return "as fixed"
-    return "as it was" if some == set(trained) else f"fixed but for {' + '.join(one for one in trained if one in some)}"
+    return "as it was" if some == set(trained) else f"fixed except {' + '.join(one for one in trained if one in some)}"

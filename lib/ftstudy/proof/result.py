@@ -1,6 +1,6 @@
 """What a proof has measured: whether the fix helped, and what each fault cost.
 
-A fault's cost is how much less likely the true replies are to the fine-tune that was fixed but for this fault, in nats
+A fault's cost is how much less likely the true replies are to the fine-tune with only this fault left in, in nats
 per reply token. Where every combination of faults was trained, Shapley shares say how much of the whole difference each
 one made: those add up to it.
 """
@@ -117,7 +117,7 @@ def sentence(made: dict) -> str:
         return f"The fix made it worse, by {number(nats, 2)} nats per reply token: {before}; {now}.{_harmful(made)}"
     text = f"{capitalized(before)}; {now}"
     if helped["verdict"] != intervals.BETTER:
-        return f"{text}. The difference ({number(nats, 2, signed=True)}) can't be told from zero.{_harmful(made)}"
+        return f"{text}. The difference ({number(nats, 2, signed=True)}) could be chance.{_harmful(made)}"
     return f"{text}{_of_it(made)}.{_harmful(made)}"
 
 
@@ -143,7 +143,7 @@ def _of_it(made: dict) -> str:
     nats = [(name, number(cost["nats_per_reply_token"], 2)) for name, cost in told]
     if made["shares"]:
         return f"; of the difference, {listed([f'{amount} was {name}' for name, amount in nats])}"
-    return f"; left in alone, {listed([f'{name} costs {amount}' for name, amount in nats])}"
+    return f"; alone, {listed([f'{name} costs {amount}' for name, amount in nats])}"
 
 
 def _harmful(made: dict) -> str:
@@ -156,7 +156,7 @@ def told(made: dict) -> list[str]:
     """The proof as the terminal says it: the sentence, and a line for each fault."""
     lines = [made["sentence"]]
     if made["helped"] and made["helped"]["verdict"] != intervals.EQUAL:
-        lines.append(f"Since the fix, the true replies are {more_likely(made['helped']['nats_per_reply_token'])}.")
+        lines.append(f"With the fix, the true replies are {more_likely(made['helped']['nats_per_reply_token'])}.")
     for one in made["faults"]:
         is_unknown = one["id"] == PROMPT and made.get("prompt_not_measured")
         said = f"not measured: {made['prompt_not_measured']}" if is_unknown else f"{cost_in_words(one)}."
@@ -170,8 +170,8 @@ def without_chance(made: dict) -> list[str]:
     if not whole or whole["covers"] != intervals.REPLIES:
         return []
     return [
-        "The intervals cover the choice of replies, and not yet the chance in a training itself: with more time "
-        "(BUDGET=… or --budget), it is trained with other seeds too."
+        "The intervals cover the choice of replies, not the randomness of training: with more time "
+        "(BUDGET=… or --budget), other seeds are trained too."
     ]
 
 
@@ -186,11 +186,11 @@ def next_step(made: dict | None) -> dict | None:
 
 
 def cost_in_words(one: dict) -> str:
-    """What a fault costs: "left in alone, the true replies are 27% less likely (…)"."""
+    """What a fault costs: "with it alone, the true replies are 27% less likely (…)"."""
     if one["broken"]:
-        return "left in alone, training gives no usable model"
+        return "with it alone, training gives no usable model"
     if not one["cost"]:
-        return "left in alone, training is the same here" if one["idle"] else "not measured alone"
+        return "with it alone, training is the same here" if one["idle"] else "not measured alone"
     row = one["cost"]
-    said = f"left in alone, the true replies are {effect(row['nats_per_reply_token'], row['interval'])}"
+    said = f"with it alone, the true replies are {effect(row['nats_per_reply_token'], row['interval'])}"
     return said if row["verdict"] != intervals.EQUAL else f"{said}: not distinguishable from no cost"

@@ -1,4 +1,4 @@
-"""The trainings of a proof: each in a folder of its own, kept, and gone on with after a stop."""
+"""The training runs of a proof: each in its own folder, kept, and resumed after a stop."""
 
 import hashlib
 import json

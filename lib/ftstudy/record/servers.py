@@ -24,8 +24,8 @@ NO_MODEL = (
     "texts as mlx_lm.generate tokenizes them."
 )
 MLX = (
-    "The prompt of mlx_lm.server was rebuilt from its messages with the tokenizer of --model; whether the server has that "
-    "model, and its --chat-template options, cannot be seen."
+    "The prompt of mlx_lm.server was rebuilt from its messages with the tokenizer of --model; the server doesn't "
+    "show its model or its --chat-template options."
 )
 OLLAMA = (
     "The prompt of Ollama was rebuilt from its template; whether Ollama dropped the first messages of a long conversation "

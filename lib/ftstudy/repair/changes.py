@@ -37,7 +37,7 @@ def of_rows(old: dict[str, list], new: dict[str, list]) -> list[str]:
     added = sum(map(len, come.values())) - len(moved)
     for number, what in ((changed, "changed"), (len(moved), "moved to another split"), (left_out, "left out")):
         lines += [f"{count(number, 'row')} {what}"] if number else []
-    lines += [f"{count(added, 'row')} written anew"] if added > 0 else []
+    lines += [f"{count(added, 'row')} added"] if added > 0 else []
     outs = [f"{name}: − {_end(one_line(row))}" for name, rows in gone.items() for row in rows]
     return [", ".join(lines), *(f"  {one}" for one in (examples or outs)[:EXAMPLES])] if lines else []
 

@@ -175,7 +175,7 @@ REPAIRS = (
     Repair("prompt_trained", "config", "the loss on the prompt", _mask_prompt, ("loss.on_prompt",)),
     Repair("config.lora_scale", "config", "the LoRA scale", _scale, (lora.SCALE.id,)),
     Repair("no_rows", "config", "a batch larger than the data", _batch_size, ("data.fewer_than_batch",), aborts=True),
-    Repair("under_trained", "config", "too short a training", _one_epoch),
+    Repair("under_trained", "config", "too short a run", _one_epoch),
     Repair("too_many_epochs", "config", "too many epochs", _few_epochs, (run_length.EPOCHS.id,)),
     Repair("nothing_trained", "config", "updates that never came", _accumulation, (run_length.ACCUMULATION.id,)),
     Repair("config.val_batches", "config", "checkpoints", _checkpoints, (run_length.BATCHES.id,), measured=False),

@@ -98,7 +98,7 @@ def _paths(inputs: RunInputs) -> tuple[dict, list[str]]:
         is_folder = absolute(used).is_dir()
         config[key] = plain(absolute(used)) if is_folder else used
         if str(given) != config[key] and key == "model":
-            notes.append(f"`model: {given}` is now `{config[key]}`, as it counts from here")
+            notes.append(f"`model: {given}` is now `{config[key]}`, relative to here")
     return config, notes
 
 

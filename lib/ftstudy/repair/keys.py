@@ -1,5 +1,5 @@
-"""Keys that mlx-lm ignores: live ones take their place, with the values that were meant. What the config sets under a
-live name stays as it is, since that is what was trained."""
+"""Replaces keys that mlx-lm ignores with live ones that have the intended values. What the config sets under a
+live name is kept, since that is what was trained."""
 
 from ..audit.config import key_names, keys, lora
 from ..audit.config.keys import ALPHA
@@ -103,12 +103,12 @@ def _sentence(name: str, value, meant: dict, applied: dict) -> str:
     if new:
         return f"{line} is now " + ", ".join(f"`{target}: {keys.shown_value(one)}`" for target, one in new.items())
     if others:
-        return f"{line} is gone: `{others[0]}` sets the same"
+        return f"{line} removed: `{others[0]}` sets the same"
     kept = [live for live in meant if live in applied and applied[live] is None]
     if kept:
         settings = " and ".join(f"`{one}`" for one in kept)
-        return f"{line} is gone: {settings} {'is' if len(kept) == 1 else 'are'} set too, and that is what mlx-lm uses"
-    return f"{line} is gone: mlx-lm has no setting for it" + (f" that can express {value!r}" if meant else "")
+        return f"{line} removed: {settings} {'is' if len(kept) == 1 else 'are'} set too, and that is what mlx-lm uses"
+    return f"{line} removed: mlx-lm has no such setting" + (f" that can express {value!r}" if meant else "")
 
 
 # --- keys that don't apply ------------------------------------------------------------------------
@@ -122,7 +122,7 @@ def _dead(draft: dict, inputs: RunInputs) -> tuple[dict, list[str]]:
             value = draft["config"].get(key)
             if value is not None and value != installed().defaults.get(key):
                 draft = _without(draft, "", key)
-                notes.append(f"`{key}: {keys.shown_value(value)}` is gone: it never applies from a config file")
+                notes.append(f"`{key}: {keys.shown_value(value)}` removed: it has no effect in a config file")
     draft, more = _optimizer(draft, inputs)
     notes += more
     now = audited(draft, inputs)
@@ -156,7 +156,7 @@ def _optimizer(draft: dict, inputs: RunInputs) -> tuple[dict, list[str]]:
             new[host] = {**(new.get(host) or {}), name: value}
             notes.append(f"`optimizer_config.{name}` is now in the block of `{host}`, which takes it")
         else:
-            notes.append(f"`optimizer_config.{name}` is gone: no optimizer takes it")
+            notes.append(f"`optimizer_config.{name}` removed: no optimizer takes it")
     others = sorted(name for name in known if name != chosen and new.get(name))
     draft = with_key(draft, "optimizer_config", new, "") if new != blocks else draft
     if others and chosen not in new:

@@ -1,24 +1,24 @@
-"""What no repair takes away, and why: it needs something that only the owner of the fine-tune has or can decide."""
+"""What no repair fixes, and why: it needs something that only the owner of the fine-tune has or can decide."""
 
 TOO_MANY = "The two files share so many conversations that separating them would leave one empty."
 WHY = {
-    "config.hf_dataset": "The rows are on a hub, and a copy of them here would be somebody else's to keep up to date.",
-    "config.memory": "Which setting to lower, and what to give up for it, is for you to say.",
+    "config.hf_dataset": "The rows are on the Hub, and a copy of them here would go out of date.",
+    "config.memory": "Which setting to lower, and what to give up for it, is up to you.",
     "config.path": "Only you know where it is.",
     "data.missing": "There are no rows to repair.",
     "data.empty": "There are no rows to repair.",
     "data.no_train": "There is no file of rows that can be read.",
     "data.fewer_than_batch": "There are too few rows.",
-    "data.tail_rows": "A batch size is a matter of memory too.",
-    "data.control_tokens": "Which of this markup is the message's own can't be told from the text.",
+    "data.tail_rows": "Batch size also depends on memory.",
+    "data.control_tokens": "The text doesn't show which markup belongs to the message.",
     "loss.prompt_not_prefix": "It is in the model's chat template: a repair would change the model.",
     "loss.end_of_turn": "The model's own files say where a reply ends: a repair would change the model.",
     "loss.template_changes": "It is in the model's chat template: a repair would change the model.",
-    "loss.truncated": "The model takes no longer rows, and which part of a text matters is for you to say.",
-    "parity.captured_rows": "Only your app can be recorded.",
-    "app.hard_coded_tokens": "It is in your app's code, which no copy replaces.",
+    "loss.truncated": "The model can't take longer rows, and only you know which part of a text matters.",
+    "parity.captured_rows": "Only you can record your app.",
+    "app.hard_coded_tokens": "It is in your app's code, which isn't repaired.",
     "data.dominating_reply": "Exact copies are removed; only you can say which of the other rows matter.",
-    "data.near_duplicates": "The rows differ, so none of them is left out: write others beside them.",
+    "data.near_duplicates": "The rows differ, so none of them is left out: add other rows.",
     "data.content_form": "Training on text can't see a picture or a sound; take those rows out, or describe it in words.",
     "data.tool_calls": "This model's chat template writes no tool calls; another model's does.",
     "data.thoughts": "Nobody but you knows the thoughts that some replies lack, or whether the app wants any.",
@@ -26,7 +26,7 @@ WHY = {
     "data.system_prompts": "These system texts may ask for different things, and only you know which one the app sends.",
     "data.system_differs": "These system texts may ask for different things, and only you know which one is meant.",
     "data.odd_characters": "U+FFFD stands for characters that are lost; read the source again, as UTF-8.",
-    "data.mixed_schemas": "These texts are no conversation that can be read, so mlx-lm can't mask their prompts: set "
+    "data.mixed_schemas": "These texts can't be read as conversations, so mlx-lm can't mask their prompts: set "
     "`mask_prompt: false`, or write rows of `messages`.",
     "data.identifiers": "What identifies somebody may be what the chat is about; the extraction masks it.",
     "data.user_form_differs": "Nothing says which layout of the user's turn the app sends.",
@@ -40,14 +40,14 @@ WHY = {
     "splits.near_duplicate": TOO_MANY,
     "splits.reply_in_context": TOO_MANY,
     "splits.same_conversation": "Conversations divided by time are normal; for heldout.jsonl, extract the rows again.",
-    "data.zero_bytes": "Nothing is left to write there.",
+    "data.zero_bytes": "There are no rows to put there.",
 }
 FAMILIES = {
     "data": "The rows themselves don't show what they should say.",
     "model": "A repair would change the base model: choose or download another.",
     "parity": "The cause is in how your app asks, and a new profile can't fix that.",
-    "fused": "The fused model has to be made again, from the adapter that the repaired fine-tune leaves.",
-    "app": "It is in your app's code, which no copy replaces.",
+    "fused": "Fuse again, with the adapter that the repaired fine-tune trains.",
+    "app": "It is in your app's code, which isn't repaired.",
     "adapter": "The repaired fine-tune trains a new adapter.",
 }
 OTHERWISE = "A repair would have to guess what you meant."

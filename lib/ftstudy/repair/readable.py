@@ -45,7 +45,7 @@ def readable(draft: dict, inputs) -> tuple[dict, list[str]]:
     form = {"chat": "messages", "completion": "a prompt and a completion", "text": "text"}[target]
     notes = [f"{count(changed, 'row')} written as {form}"] if changed else []
     if lost:
-        notes.append(f"{count(lost, 'row')} without a conversation left out")
+        notes.append(f"{count(lost, 'row')} left out: no conversation")
     return draft | {"rows": rows}, notes
 
 

@@ -1,4 +1,4 @@
-"""Settings that mlx-lm refuses, or understands otherwise than they are written: types, names, numbers out of range."""
+"""Settings that mlx-lm refuses, or reads differently from how they are written: types, names, numbers out of range."""
 
 import re
 from difflib import get_close_matches
@@ -107,7 +107,7 @@ def _modules(draft: dict, inputs: RunInputs) -> tuple[dict, str]:
     draft = with_key(draft, "lora_parameters.keys", new, "this model's names")
     if new:
         return draft, f"`lora_parameters.keys: {shown_value(new)}`, this model's names, instead of {shown_value(was)}"
-    return draft, f"`lora_parameters.keys: {shown_value(was)}` is gone, so that all linear layers are adapted"
+    return draft, f"`lora_parameters.keys: {shown_value(was)}` removed, so all linear layers are adapted"
 
 
 def _schedule(draft: dict, inputs: RunInputs):
@@ -125,7 +125,7 @@ def _schedule(draft: dict, inputs: RunInputs):
     if new is None:
         if not fits(draft["config"].get("learning_rate"), float):
             draft = with_key(draft, "learning_rate", rate, "from lr_schedule")
-        return draft, [f"`lr_schedule: {shown_value(was)}` is gone, since mlx-lm can't use it: the rate is constant"]
+        return draft, [f"`lr_schedule: {shown_value(was)}` removed, since mlx-lm can't use it: the rate is constant"]
     return draft, [f"`lr_schedule: {shown_value(new)}` instead of {shown_value(was)}, which mlx-lm can't use"]
 
 
@@ -145,7 +145,7 @@ def _study(draft: dict, inputs: RunInputs):
         return draft, []
     if not isinstance(block, dict):
         return with_key(draft, "ftstudy", None, ""), [
-            f"`ftstudy: {shown_value(block)}` is gone: it is not a block of keys"
+            f"`ftstudy: {shown_value(block)}` removed: it is not a block of keys"
         ]
     new = {key: value for key, value in block.items() if key in STUDY}
     for name, _, _ in study_errors({**STUDY, **new}):
@@ -160,11 +160,11 @@ def _study(draft: dict, inputs: RunInputs):
     train = splits(draft, inputs).get("train")
     if train and train.schema == "text":
         draft = with_key(draft, "ftstudy", None, "")
-        return draft, ["`ftstudy:` is gone: it trains on replies, and rows of text have none"]
+        return draft, ["`ftstudy:` removed: it trains on replies, and rows of text have none"]
     if new != block:
         gone = [f"`{key}: {shown_value(block[key])}`" for key in block if new.get(key) != block[key]]
         draft = with_key(draft, "ftstudy", new, "")
-        notes.append(f"`ftstudy:` is without {', '.join(gone)}, which it can't use")
+        notes.append(f"`ftstudy:` lost {', '.join(gone)}, which it can't use")
     needs = study_block.NEEDS.get(method)
     kind = audited(draft, inputs).config.get("fine_tune_type")
     if needs and kind != needs:
@@ -210,7 +210,7 @@ def _resumed(draft: dict, inputs: RunInputs):
             return draft, []
         return with_key(draft, "resume_adapter_file", new, ""), [f"`resume_adapter_file: {new}` instead of `{was}`"]
     return with_key(draft, "resume_adapter_file", None, ""), [
-        f"`resume_adapter_file: {was}` is gone, since there is no such file: training starts anew"
+        f"`resume_adapter_file: {was}` removed, since there is no such file: training starts over"
     ]
 
 

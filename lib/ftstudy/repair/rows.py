@@ -31,7 +31,7 @@ def with_one_start(draft: dict, inputs) -> tuple[dict, list[str]]:
             text = text.removeprefix(tokenizer.bos_token)
         if text.strip():
             changes[name, line] = [{"role": TEXT, "content": text}]
-    notes = [f"The start token was taken off {count(len(changes), 'text')}"] if changes else []
+    notes = [f"The start token was cut from {count(len(changes), 'text')}"] if changes else []
     return written(draft, inputs, changes), notes
 
 
@@ -40,7 +40,7 @@ def _repair(name: str, fault: str, apply, *checks: str, aborts: bool = False) ->
 
 
 def _with_rows_left(apply):
-    """The repair, but for one that would leave nothing to train on; a split that has no rows left is gone."""
+    """The repair, unless it would leave nothing to train on; a split without rows is removed."""
 
     def applied(draft: dict, inputs) -> tuple[dict, list[str]]:
         made, notes = apply(draft, inputs)

@@ -29,11 +29,11 @@ def untagged(draft: dict, inputs) -> tuple[dict, list[str]]:
             cut += is_cut
     notes, lost = [], list(changes.values()).count(None)
     if changes:
-        notes.append(f"The speaker's name was taken off {count(len(changes), 'reply')}")
+        notes.append(f"The speaker's name was cut from {count(len(changes), 'reply')}")
     if lost:
         notes.append(f"{count(lost, 'row')} left out whose reply is only a name")
     if cut:
-        notes.append(f"From {count(cut, 'reply')}, what somebody else says next was cut off")
+        notes.append(f"Somebody else's lines were cut from {count(cut, 'reply')}")
     return written(draft, inputs, changes), notes
 
 

@@ -61,7 +61,7 @@ def ending_with_reply(draft: dict, inputs) -> tuple[dict, list[str]]:
     if _are_swapped(chats.values()):
         chats = {place: row | {"messages": _swapped(row["messages"])} for place, row in chats.items()}
         changes = {place: row["messages"] for place, row in chats.items()}
-        notes = [f"User and assistant were the wrong way round, and were swapped, in {count(len(changes), 'row')}"]
+        notes = [f"User and assistant were mixed up, and swapped back, in {count(len(changes), 'row')}"]
     cut = 0
     for place, row in chats.items():
         messages = row["messages"]
@@ -72,7 +72,7 @@ def ending_with_reply(draft: dict, inputs) -> tuple[dict, list[str]]:
         changes[place] = messages[: last + 1] if last and is_asked else None
         cut += changes[place] is not None
     if lost := list(changes.values()).count(None):
-        notes.append(f"{count(lost, 'row')} without a reply left out")
+        notes.append(f"{count(lost, 'row')} left out: no reply")
     if cut:
         notes.append(f"{count(cut, 'row')} cut after the last reply")
     return written(draft, inputs, changes), notes
@@ -121,9 +121,7 @@ def in_turn(draft: dict, inputs) -> tuple[dict, list[str]]:
     lost = list(changes.values()).count(None)
     notes = [f"{count(lost, 'row')} left out: the roles don't make a conversation"] if lost else []
     if len(changes) > lost:
-        notes.append(
-            f"The turns of {count(len(changes) - lost, 'row')} were put in order: one of each side after the other."
-        )
+        notes.append(f"The turns of {count(len(changes) - lost, 'row')} were put in order: the two sides take turns.")
     if greeted:
         notes.append(
             f"{count(greeted, 'row')} began with the assistant: what it said before anybody asked was taken off"

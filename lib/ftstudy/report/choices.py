@@ -65,7 +65,7 @@ def rows(first: dict[str, list[dict]]) -> tuple[Callable, dict]:
 
 
 def prompts(ready: dict) -> Callable:
-    """What a prompt of one's own looks like next to training's, and what it costs. `ready`: from `playground.prepare`."""
+    """How a prompt you write compares with training's, and what it costs. `ready`: from `playground.prepare`."""
 
     def look(system: str, user: str) -> list:
         found = playground.ask(ready, system, user)

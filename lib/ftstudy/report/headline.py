@@ -8,7 +8,7 @@ from ..proof import result as proven
 from ..wording import count, effect, listed, uncapitalized
 
 MOST = 3  # commands
-MANY = 200  # percent: what is more likely than that is so many times as likely
+MANY = 200  # percent: anything more likely is “N times as likely”
 FEW_CONVERSATIONS = 20  # fewer make wide intervals, and verdicts that other conversations may not repeat
 TONES = {"good": "✓", "bad": "✗", "unsure": "≈", "unknown": "?", "warn": "!"}
 
@@ -71,7 +71,7 @@ def _gain(row: dict) -> dict:
     if bounds and row["verdict"] == "not distinguishable":
         text, more, rest = f"{start} neither clearly more nor clearly less likely", "", f": {likelier(nats)}{sure}."
     else:
-        text, more, rest = f"{start} ", likelier(nats), f", word piece by word piece{sure}."
+        text, more, rest = f"{start} ", likelier(nats), f", per word piece{sure}."
     return {"text": text, "number": more, "rest": rest, "exact": effect(nats, bounds)}
 
 
@@ -268,6 +268,6 @@ def steps(diagnosed: dict, blind: str, pairs: int, judged: bool, proof: dict | N
         text = "The report then says whether it helped."
         made = [*made[: MOST - 1], {"title": "Then measure again.", "text": text, "command": prove}]
     if len(made) < MOST and pairs and not judged:
-        text = f"{count(pairs, 'pair')} of replies in hidden order; a choice takes a few seconds."
+        text = f"{count(pairs, 'pair')} of replies in random order; a choice takes a few seconds."
         made.append({"title": "Judge by eye.", "text": text, "command": blind})
     return made

@@ -1,4 +1,4 @@
-"""What a run was each time its report was finished, so that the next time can say what has changed.
+"""A run's state each time its report was finished, so that the next report can say what changed.
 
 `history.jsonl` in the run's folder has a record a line: `at` (UTC), `run`, `config`, `keys` (of the config, each as text),
 `model`, `data`, `rows` (a split -> the beginning of its sha256), `verdict` and `numbers` (a label -> text). No messages.

@@ -1,4 +1,4 @@
-"""reports/index.html: all runs with their verdicts, and what changed between a run and the one before of its config."""
+"""reports/index.html: all runs with their verdicts, and what changed since the previous run of the same config."""
 
 import os
 from pathlib import Path

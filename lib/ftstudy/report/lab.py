@@ -43,14 +43,14 @@ def pick(look: Callable[..., Iterable], **choices: list) -> None:
 
 
 def write(look: Callable[..., Iterable], **texts: str) -> None:
-    """As `pick`, with a field to write in for each text. It is read when the field is left."""
+    """Like `pick`, with a field for each text, read when it loses focus."""
     wide = {"width": "100%", "max_width": "60em", "height": "7em"}
     options = {"continuous_update": False, "layout": wide}
     _offer(look, texts, lambda widgets, name, label: widgets.Textarea(texts[name], description=label, **options))
 
 
 def _offer(look: Callable, first: dict, field: Callable) -> None:
-    """Show what there is for the first of each; to a person, below a `field` for each, and again for what it then has."""
+    """Show the result for the first values; to a person, below a `field` for each, and again when one changes."""
     if not watched():
         _show(look, **first)
         return

@@ -11,8 +11,7 @@ from ..progress import bar, in_notebook, watched
 def watching(iterations: int) -> Iterator[Callable[[dict], None]]:
     """A function that shows each row of the curve; for `training.train`.
 
-    A notebook that runs without a person shows nothing either: its outputs are compared between runs, and
-    include the curve later.
+    An unattended notebook shows nothing: its outputs are compared between runs, and include the curve later.
     """
     if in_notebook() and not watched():
         yield lambda row: None

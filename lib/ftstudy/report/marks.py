@@ -3,7 +3,7 @@
 import re
 
 MARKS = {"\n": "⏎\n", "\r": "␍", "\t": "⇥"}
-JOINERS = "\u200d\u200c\ufe0f"  # they join and colour emoji: marked, they would take them apart
+JOINERS = "\u200d\u200c\ufe0f"  # they join and colour emoji: marks would split the emoji
 LONG, KEPT = 400, 150  # characters of a shared piece of a diff: a longer one is shortened to its ends
 
 

@@ -143,7 +143,7 @@ def _sections(values: dict, causes: int) -> list[dict]:
         "replies": ("Replies side by side", str(len(replies)), "", replies),
         "prompt": ("Prompt, token by token", "", "", values["format_audit"]),
         "training": ("Training", "", "", trained and (trained["curve"] or trained.get("adapts"))),
-        "more": ("What more would bring", "", "", values["more"]),
+        "more": ("Would more help?", "", "", values["more"]),
         "numbers": ("All numbers", "", "", True),
         "data": ("Data", "", "", values["extraction"]),
         "audit": ("Audit", audited, "bad" if errors else "warn" if warnings else "good", values["format_audit"]),

@@ -25,7 +25,7 @@ def rows(run: Path, results: dict, trained: dict | None, again: str) -> list[dic
         "Base model": (trained or {}).get("model", ""),
         "Run id of the training": (trained or {}).get("run_id") or "",
         "Seeds": _seeds(results["comparison"]),
-        "Made again by": again,
+        "Rerun with": again,
     }
     return [{"what": what, "value": value} for what, value in found.items() if value]
 

@@ -63,7 +63,7 @@ def alignment(compared: dict) -> str:
         return f"All {count(shared, 'token')} are the same on both sides."
     return (
         f"Of {count(sizes['training'], 'token')} in training, {shared} have a counterpart at inference, where the prompt "
-        f"has {sizes['inference']}. Marked: what has none."
+        f"has {sizes['inference']}. Marked: those without."
     )
 
 
@@ -122,7 +122,7 @@ def arms(found: list[dict]) -> str:
     if best is worst:
         return f"There is only one arm, {names[0]}."
     nats = best["nats_per_reply_token"] - worst["nats_per_reply_token"]
-    return f"Best is “{names[0]}”, last “{names[1]}”: from last to best, each word piece gets {more_likely(nats)}."
+    return f"Best is “{names[0]}”, worst “{names[1]}”: with the best, each word piece is {more_likely(nats)}."
 
 
 def costs(found: dict) -> str:

@@ -14,12 +14,12 @@ from ..extract.description import SCHEMAS
 from ..proof import result as proven
 from ..wording import FORMATS, MASKED
 
-RUN = 6  # words in a row: so many of a source text in the page would give it away
+RUN = 6  # words in a row: this many from a source text would give it away
 LEFT_OUT = "(left out)"
 _WORD = re.compile(r"\w+")
 
-# What a text of the results may say in the page to share. Everything else may be somebody's: a name of a folder, of a
-# config or of an app as much as a message.
+# Texts allowed in the shared page. Anything else may be private: the name of a folder, a config or an app as much
+# as a message.
 KNOWN = {
     *("", "base", "tuned", "this run", "stock mlx-lm", "A", "B", "person"),
     *("better", "worse", "not distinguishable", "confirmed", "refuted", "partly", "not testable here"),
@@ -227,8 +227,8 @@ def check(page: str, texts: list[str]) -> None:
         for run in _runs(_WORD.findall(text.lower())):
             if run in there:
                 raise StudyError(
-                    f"The report to share was not written: “{' '.join(run)}” of your data would be in it. Please report "
-                    "this as a bug of ftstudy, without that text."
+                    f"The shared report was not written: it would quote “{' '.join(run)}” from your data. Please "
+                    "report this as a bug in ftstudy, without that text."
                 )
 
 

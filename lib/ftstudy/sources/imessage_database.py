@@ -138,7 +138,7 @@ def _unreadable(file: Path, reason: str) -> StudyError:
     if "not a database" in reason:
         fix = "Use the chat.db of Messages, not an export or a backup archive of it."
     elif "interrupted" in reason:
-        reason, fix = "it takes longer than a database of its size can", "Copy the original again; this one is damaged."
+        reason, fix = "reading takes too long for its size", "Copy the original again; this one is damaged."
     elif file.parent.parts[-2:] == ("Library", "Messages"):
         fix = (
             "macOS protects this folder: allow the program that runs Python (the terminal or the editor) under System "

@@ -31,7 +31,7 @@ def read(file: str | Path) -> pandas.DataFrame:
         if place.is_file() and not place.is_symlink():
             break
     else:
-        raise StudyError(f"The backup {shown(folder)} has no messages: it isn't complete, or has none. {BACKUP}")
+        raise StudyError(f"The backup {shown(folder)} is incomplete, or has no messages. {BACKUP}")
     if _beginning(folder / INDEXES[0]) not in (b"SQLite format 3\0", b"") or _beginning(place) != b"SQLite format 3\0":
         raise StudyError(f"The backup {shown(folder)} is encrypted, so its messages cannot be read. {BACKUP}")
     table = imessage.read(place)

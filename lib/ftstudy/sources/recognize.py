@@ -125,7 +125,7 @@ def _kind_of_zip(file: Path) -> str:
     if not any(name.endswith(".txt") for name in names) and any(
         name.endswith((".json", ".jsonl", ".xml")) for name in names
     ):
-        raise StudyError(f"{shown(file)} is a zip of another export than WhatsApp's. Unpack it, and name the folder.")
+        raise StudyError(f"{shown(file)} is a zip, but not WhatsApp's. Unpack it, and name the folder.")
     return "whatsapp"
 
 

@@ -61,8 +61,7 @@ def read(file: str | Path) -> pandas.DataFrame:
         raise StudyError(f"There is no {shown(file)}. Check the path.") from error
     except DefusedXmlException as error:
         raise StudyError(
-            f"{shown(file)} defines entities or a document type, as no backup does and an attack would; nothing was read. "
-            f"{EXPORT}"
+            f"{shown(file)} defines entities or a document type, which only an attack would; nothing was read. {EXPORT}"
         ) from error
     except (ParseError, ValueError, LookupError) as error:
         raise StudyError(

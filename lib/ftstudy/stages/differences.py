@@ -45,7 +45,7 @@ def differences(one: Path, other: Path) -> list[str]:
         ]
     else:
         found = _values("", *(json.loads(path.read_text(encoding="utf-8")) for path in (one, other)))
-    found = found or ["has other bytes for equal values"]
+    found = found or ["differs in bytes, not in values"]
     return found[:MOST] + ([f"and {len(found) - MOST:,} more differences"] if len(found) > MOST else [])
 
 

@@ -24,7 +24,7 @@ def measure(run: str, parameters: dict) -> None:
     models = listed([model["name"] for model in planned["models"]])
     replies = count(len(planned["heldout"]["rows"]), "held-out reply")
     print(one_line(f"Measuring {models} on {replies}."))
-    print("What an earlier run has measured of them is not measured again.", flush=True)
+    print("What an earlier run measured is reused.", flush=True)
     with ticking(lambda seconds: f"measuring for {span(seconds)}") if not watched() else nullcontext():
         measured = plan.measure(planned, tell=tell, **writing)
     print(

@@ -66,7 +66,7 @@ def execute(name: str, run: Path, parameters: dict, describe: Callable[[float], 
 
 
 def _reason(error: PapermillExecutionError) -> str:
-    """What a cell failed of, in a sentence."""
+    """Why a cell failed, in a sentence."""
     if error.ename == "StudyError":
         return error.evalue
     plain = COLOURS.sub("", "\n".join(error.traceback)).splitlines()

@@ -75,10 +75,10 @@ def _is_outdated(copy: Path, inputs: audit.RunInputs, measured: dict) -> bool:
     why = f"was edited ({', '.join(edited)})" if edited else "has an adapter"
     if absolute(known["config"]) != absolute(inputs.where):
         raise StudyError(
-            f"{shown(copy)} is the repaired copy of {known['config']}, and not of {inputs.where}, and it {why}, so it stays. "
-            "Choose another name for this run (RUN=… or --run), or remove that folder."
+            f"{shown(copy)} is the repaired copy of {known['config']}, not of {inputs.where}, and it {why}, so it was "
+            "kept. Choose another name for this run (RUN=… or --run), or remove that folder."
         )
-    print(f"{shown(copy)} {why}, so it stays, though what it was made from has changed since.", flush=True)
+    print(f"{shown(copy)} {why}, so it was kept, although its source has changed since.", flush=True)
     return False
 
 

@@ -1,4 +1,4 @@
-"""How far a training is that runs in a notebook's process, by the file of metrics that it writes."""
+"""The progress of a training run in a notebook's process, read from its metrics file."""
 
 import json
 from collections.abc import Callable

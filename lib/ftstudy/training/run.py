@@ -64,7 +64,7 @@ def train(
     gets the curve as it grows, one row per event: {"iteration", "train_loss" and "trained_tokens", or
     "validation_loss"}, in nats per trained token. `watching(iterations)`: a context that gives a function, which is
     called with each row. `shared`: where this process keeps what the layers below the adapter make of each row; with it
-    the losses are those without it, but for rounding.
+    the losses change only by rounding.
 
     Raises StudyError if there is nothing to train on, if mlx-lm rejects a setting, if the loss is not a number before
     anything could be saved, or if another process is training into the same adapter folder or metrics file.
@@ -96,7 +96,7 @@ def _only_one(target: Path, metrics_file: Path) -> Iterator[None]:
             close_folder(target)
         ignore(target, CONTRACT, locks.LOCK)  # in a folder that somebody else made
         name = metrics_file.stem.removesuffix(".metrics")
-        again = f"Wait until it has ended, or use another RUN (--run) or a config of another name than {name}."
+        again = f"Wait until it has ended, or use another RUN (--run) or a config not named {name}."
         place = metrics_file.with_name(f".{name}.lock")
         with locks.held(place, f"{name} of {shown(metrics_file.parent)} is being trained", again):
             yield

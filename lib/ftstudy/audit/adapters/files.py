@@ -67,10 +67,10 @@ FORMAT = Check(
 STOPPED = Check(
     "adapter.stopped",
     ("warning",),
-    meaning="Training stopped before its end: the adapter's weights are those of the last numbered checkpoint.",
+    meaning="Training stopped early: the adapter's weights are those of the last numbered checkpoint.",
     cause="mlx-lm saves adapters.safetensors with every checkpoint, and once more at the end. So this adapter looks "
     "finished, but saw only part of the training.",
-    fix="Go on with resume_adapter_file: {file} for the other {left} iterations, or keep it if it is good already.",
+    fix="Set resume_adapter_file: {file} to train the other {left} iterations, or keep it if it is good enough.",
     bad="adapter_config.json: iters: 600\n0000300_adapters.safetensors: the last, the same as adapters.safetensors",
     good="adapter_config.json: iters: 600\n0000600_adapters.safetensors: the last, the same as adapters.safetensors",
 )
@@ -89,7 +89,7 @@ def _cause(path: Path, error: Exception) -> tuple[str | None, str | None]:
     """What happened to a file, judged by its first bytes and its length, and what to do about it."""
     if isinstance(error, FileNotFoundError):
         found = unusable_adapters.trouble(path.parent)
-        return f"mlx-lm reads from {path.name} how the weights are to be applied.", found and found.fix
+        return f"{path.name} tells mlx-lm how to apply the weights.", found and found.fix
     try:
         with opened(path) as file:
             start, size = file.read(64), path.stat().st_size
@@ -103,9 +103,9 @@ def _cause(path: Path, error: Exception) -> tuple[str | None, str | None]:
             f"Run `git lfs pull` in {shown(path.parent)}, or download the adapter with `hf download`.",
         )
     if start.lstrip().lower().startswith((b"<!doctype", b"<html")):
-        return f"{path.name} is a web page: its download link was not the file's own.", "Download the file itself."
+        return f"{path.name} is a web page: the download link led to one.", "Download the file itself."
     if path.name == CONFIG:
-        return f"{path.name} was edited, or saved only in part: mlx-lm reads one JSON object from it.", None
+        return f"{path.name} was edited, or only partly saved: mlx-lm expects one JSON object.", None
     if start.startswith(b"PK"):
         return (
             f"{path.name} is an archive of PyTorch or numpy under another name.",
@@ -115,7 +115,7 @@ def _cause(path: Path, error: Exception) -> tuple[str | None, str | None]:
     if length > size and start[8:9] == b"{":
         return f"{path.name} is cut off: its header alone has {length:,} bytes, the file only {size:,}.", None
     if start[8:9] == b"{":
-        return f"{path.name} is cut off, or was changed: its {size:,} bytes are not what its header announces.", None
+        return f"{path.name} is cut off, or was changed: its {size:,} bytes don't match its header.", None
     return f"{path.name} is not a file of weights.", None
 
 
@@ -145,7 +145,7 @@ def other_format(folder: Path) -> Finding | None:
 
 
 def of_peft(folder: Path, made: dict) -> Finding:
-    """What to know of a PEFT adapter that can be read."""
+    """The finding on a readable PEFT adapter."""
     scale = f"{peft.scale_of(made, ''):g}"
     return FORMAT.found(
         "warning",

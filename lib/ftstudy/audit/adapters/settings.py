@@ -15,7 +15,7 @@ from .files import CONFIG
 BASE_MODEL = Check(
     "adapter.base_model",
     ("error",),
-    meaning="The adapter was trained on another base model than the config names.",
+    meaning="The adapter was not trained on the base model that the config names.",
     cause="mlx-lm never compares the two, and loads the adapter if the shapes happen to fit.",
     fix="Train again, or name the model that the adapter was trained on.",
     bad='config.yaml: model: mlx-community/Qwen3-0.6B-4bit\nadapter_config.json: "model": "mlx-community/Qwen3-1.7B-4bit"',
@@ -24,7 +24,7 @@ BASE_MODEL = Check(
 CONFIG_DIFFERS = Check(
     "adapter.config_differs",
     ("warning",),
-    meaning="The existing adapter was trained with other settings than the config's.",
+    meaning="The existing adapter was not trained with the config's settings.",
     cause="If this run fails, an evaluation would use this older adapter.",
     fix="To train, give the config its own adapter_path. To look at this adapter, use its adapter_config.json as the "
     "config.",

@@ -176,7 +176,7 @@ def _of_other_library(shapes: dict[str, tuple], expected: dict[str, tuple], file
 
 
 def _prefixed(shapes: dict[str, tuple], expected: dict[str, tuple], file: Path) -> Finding | None:
-    """Names that are right but for what comes before the layers."""
+    """Names that are right except for the prefix of the layers."""
     if shapes.keys() & expected.keys():
         return None
     ours, theirs = (

@@ -17,7 +17,7 @@ from ..findings import Check, Finding
 NAN = Check(
     "adapter.nan",
     ("error",),
-    meaning="The weights, or the answers of the model with them, are NaN or infinite.",
+    meaning="The weights, or the model's outputs with them, are NaN or infinite.",
     cause="The loss became NaN at some iteration; mlx-lm saves such an adapter like any other.",
     fix="Look for rows without a token to train on, or lower learning_rate; then train again.",
     bad="layers.0.self_attn.q_proj.lora_b: 4,096 of 4,096 values NaN",
@@ -27,7 +27,7 @@ ZERO_B = Check(
     "adapter.zero_b",
     ("error",),
     meaning="Nothing was learned: every lora_b is zero, or all weights are the base model's.",
-    cause="Training starts there, so no update was made. The model with this adapter is the base model.",
+    cause="Training starts like this: nothing was updated. With this adapter, you get the base model.",
     fix="Check iters, learning_rate and grad_accumulation_steps, and train again.",
     bad="layers.0.self_attn.q_proj.lora_b: all 0",
     good="layers.0.self_attn.q_proj.lora_b: mean size 0.003",

@@ -29,8 +29,8 @@ UNKNOWN = Check(
 DEAD = Check(
     "config.dead_key",
     ("warning", "info"),
-    meaning="A key that mlx-lm knows, but doesn't apply from a config file or together with the other keys.",
-    cause="mlx-lm trains with another value than the config shows.",
+    meaning="A key that mlx-lm knows, but ignores in a config file or next to the other keys.",
+    cause="mlx-lm trains with a value that isn't in the config.",
     fix="Delete the key.",
     bad="optimizer: adam\noptimizer_config: {adamw: {weight_decay: 0.01}}",
     good="optimizer: adamw\noptimizer_config: {adamw: {weight_decay: 0.01}}",
@@ -209,7 +209,7 @@ def _dead_keys(inputs):
         flag = f", or pass `--{key.replace('_', '-')}` on the command line" if key != "config" else ""
         yield DEAD.found(
             "warning",
-            f"`{key}: {shown_value(value)}` never applies from a config file; mlx-lm uses {shown_value(applied)}",
+            f"`{key}: {shown_value(value)}` has no effect in a config file; mlx-lm uses {shown_value(applied)}",
             evidence=shown_line(key, value),
             cause=f"mlx-lm declares the key, but {why}.",
             fix=f"Delete it{flag}.",

@@ -104,7 +104,7 @@ def _size(rate: float, optimizer: str, scheduled: bool = False):
     too_high = rate > high
     yield RATE.found(
         "warning",
-        f"{name} is {rate:g}, " + (f"far above what {optimizer} is used with" if too_high else "so nothing is learned"),
+        f"{name} is {rate:g}, " + (f"far above what suits {optimizer}" if too_high else "so nothing is learned"),
         evidence=[f"{'highest rate' if scheduled else 'learning_rate'}: {rate:g}", f"optimizer: {optimizer}"],
         cause=f"With {optimizer}, steps of this size make training diverge." if too_high else None,
         low=f"{low:g}",
@@ -127,7 +127,7 @@ def _schedule(inputs, values, schedule, updates: int):
     if not numpy.isfinite(rates).all() or lowest < 0 or peak <= 0:
         yield invalid(
             f"With `lr_schedule` the learning rate would go from {lowest:g} to {peak:g}",
-            cause="mlx-lm trains all the same: at 0 nothing is learned, below 0 training increases the loss, and a NaN "
+            cause="mlx-lm trains anyway: at 0 nothing is learned, below 0 training increases the loss, and a NaN "
             "learning rate produces a NaN adapter.",
             fix="Start the schedule above 0 and end it at 0 or more.",
         )
@@ -143,7 +143,7 @@ def _schedule(inputs, values, schedule, updates: int):
     warmup, start = schedule.get("warmup") or 0, schedule.get("warmup_init")
     if warmup >= updates:
         yield found(
-            f"`lr_schedule` has warmup {warmup:,}, but only {updates:,} optimizer updates: {first:g} is never reached",
+            f"`lr_schedule` warms up for {warmup:,} updates, but the run has {updates:,}: {first:g} is never reached",
             cause="The schedule itself begins after the warm-up, so this one never does.",
             fix=f"Set warmup to a part of the updates, such as {updates // 10:,}." if updates >= 10 else "Delete it.",
         )

@@ -1,4 +1,4 @@
-"""LoRA's settings: mlx-lm gives them another meaning than PEFT, and model families call the modules to adapt differently."""
+"""LoRA's settings mean different things in mlx-lm and PEFT, and model families name their modules differently."""
 
 from collections.abc import Iterator
 
@@ -33,7 +33,7 @@ LORA_ALPHA = Check(
     ("warning",),
     meaning="`lora_parameters` has alpha, which mlx-lm doesn't read.",
     cause="mlx-lm multiplies the adapter by `scale`, without dividing by the rank.",
-    fix="Replace it by `scale: {scale}`.",
+    fix="Use `scale: {scale}` instead.",
     bad="lora_parameters: {rank: 16, alpha: 32, scale: 20.0, dropout: 0.0}",
     good="lora_parameters: {rank: 16, scale: 2.0, dropout: 0.0}  # alpha / rank",
 )
@@ -131,7 +131,7 @@ def _alpha(key: str, settings: dict, lines: list[str]) -> Finding:
     old, in_peft = (f" = {value:g}" if known else "" for value in (_ratio(alpha, rank, scale), _ratio(alpha, rank, 1)))
     return LORA_ALPHA.found(
         "warning",
-        f"{title}`scale: {scale:g}` is in force",
+        f"{title}`scale: {scale:g}` applies",
         evidence=lines,
         cause=f"mlx-lm multiplies the adapter by `scale`, here {scale:g}, without dividing by the rank. Its first "
         f"versions, which read alpha, multiplied by scale × alpha / rank{old}; PEFT multiplies by alpha / rank{in_peft}.",

@@ -12,7 +12,7 @@ MEMORY = Check(
     ("warning",),
     meaning="Training will probably need more memory than this machine has.",
     cause="A process that runs out of memory is killed, or slows down to a crawl as the system swaps. The estimate is "
-    "rough, and about this machine: if you train on another one, it does not apply.",
+    "rough, and for this machine only.",
     fix="Lower batch_size, max_seq_length or num_layers, or set `grad_checkpoint: true`.",
     bad="batch_size: 32\nmax_seq_length: 4096  # of a 7B model, on 16 GB",
     good="batch_size: 2\nmax_seq_length: 1024\ngrad_checkpoint: true",
@@ -100,8 +100,6 @@ def _fix(lower: dict | None) -> str:
         return "No lower setting makes it fit. Choose a smaller or a quantized model (mlx_lm.convert -q), or another machine."
     words = {"rank": "lora_parameters.rank"}
     said = [f"`{words.get(key, key)}: {str(value).lower()}`" for key, value in lower.items()]
-    more = " A smaller batch needs grad_accumulation_steps raised by as much for equal updates." * (
-        "batch_size" in lower
-    )
+    more = " To keep updates equal, raise grad_accumulation_steps as the batch shrinks." * ("batch_size" in lower)
     cut = " Rows longer than that are cut." * ("max_seq_length" in lower)
     return f"Set {listed(said)}, which is estimated to fit.{more}{cut}"

@@ -24,7 +24,7 @@ PATH = Check(
 HF_DATASET = Check(
     "config.hf_dataset",
     ("error", "warning"),
-    meaning="The run trains on a dataset on a hub: `hf_dataset`, or a name in `data` that isn't a folder. An error if the "
+    meaning="The run trains on a Hub dataset: `hf_dataset`, or a name in `data` that isn't a folder. An error if the "
     "datasets package is missing.",
     cause="The audit doesn't read the rows that `hf_dataset` names. Its other findings are about the folder in `data`, "
     "which mlx-lm doesn't read then.",
@@ -86,7 +86,7 @@ def _beside(inputs):
                 evidence=[shown_line(key, given), f"read from {shown(used)}"],
                 cause="mlx-lm counts paths from the folder it is started in, so it finds this only if it is started in "
                 "the config's folder.",
-                fix=f"Start mlx-lm in {shown(absolute(inputs.where).parent)}, or write the path as it counts from here.",
+                fix=f"Start mlx-lm in {shown(absolute(inputs.where).parent)}, or write the path relative to here.",
             )
 
 
@@ -158,7 +158,7 @@ def _hf_dataset(inputs):
     names = ", ".join(shown_value(block["path"]) for block in blocks[:3])
     yield HF_DATASET.found(
         "warning" if installed else "error",
-        f"The run trains on {names} from a hub, not on the folder in `data`"
+        f"The run trains on {names} from the Hub, not the folder in `data`"
         + ("" if installed else "; the datasets package, which loads it, is not installed"),
         evidence=line,
         cause=None if installed else f"{HF_DATASET.cause} Without the package, mlx-lm aborts after loading the model.",
@@ -174,7 +174,7 @@ def _hub_name(inputs):
     cause = (
         f"The audit reads {', '.join(read)} of it in the local Hugging Face cache."
         if read
-        else f"Its rows were not read, so nothing is said about them: {hub_data.unread(inputs.hub)}."
+        else f"Its rows were not read, so they were not audited: {hub_data.unread(inputs.hub)}."
     )
     cause += (
         " mlx-lm asks a dataset for the splits train, valid and test; the hub calls the second one validation, so this "
@@ -184,7 +184,7 @@ def _hub_name(inputs):
         cause += " Without the datasets package, mlx-lm aborts after loading the model."
     yield HF_DATASET.found(
         "warning" if installed else "error",
-        f"`data: {shown_key(inputs.hub)}` is not a folder here, so mlx-lm takes it for a dataset on a hub"
+        f"`data: {shown_key(inputs.hub)}` is not a folder here, so mlx-lm takes it for a Hub dataset"
         + ("" if installed else "; the datasets package, which loads it, is not installed"),
         evidence=shown_line("data", inputs.hub),
         cause=cause,

@@ -47,7 +47,7 @@ BATCHES = Check(
 KEPT = Check(
     "config.kept_adapter",
     ("info",),
-    meaning="The last adapter is kept, whichever was best; no validation has seen it.",
+    meaning="The last adapter is kept, best or not; it was never validated.",
     cause="mlx-lm validates before an iteration's update, and keeps the last adapter.",
     fix="To go back to an earlier adapter, look at the curve and use that iteration's checkpoint.",
     bad="steps_per_eval: 50\nsave_every: 1000",
@@ -105,7 +105,7 @@ def _validation(inputs, values):
         return
     yield KEPT.found(
         "info",
-        f"The adapter of iteration {values['iters']:,} is kept, whichever was best",
+        f"The adapter of iteration {values['iters']:,} is kept, best or not",
         evidence=[f"iters: {values['iters']}", f"steps_per_eval: {every}", f"save_every: {values['save_every']}"],
         fix=None
         if values["save_every"] == every

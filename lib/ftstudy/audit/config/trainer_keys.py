@@ -64,7 +64,7 @@ def analyse(package: Path) -> TrainerKeys:
                 "and a config only sets options that the command line leaves unset"
             )
         elif key not in read:
-            dead[key] = "nothing reads it from there"
+            dead[key] = "never reads it"
     live = {
         path
         for key, inner in read.items()

@@ -12,8 +12,7 @@ from ..run_inputs import RunInputs
 ODD_CHARACTERS = Check(
     "data.odd_characters",
     ("warning", "info"),
-    "Remains of a wrong encoding (U+FFFD, “â€™”), control characters, invisible ones; an info if there are only a few "
-    "invisible ones.",
+    "Text in a wrong encoding (U+FFFD, “â€™”), control or invisible characters; an info for just a few invisible ones.",
     cause="They come from a wrong encoding or a program, not from a person's keyboard, and the model learns to write them.",
     fix="Read the source as UTF-8, remove what nobody typed, and write the rows again.",
     fix_extracted="Read the source as UTF-8, remove what nobody typed, then extract again.",

@@ -15,10 +15,10 @@ CONTROL_TOKENS = Check(
     "data.control_tokens",
     ("error",),
     "A control token of the tokenizer, or a well-known one, inside a message; one that people might type, such as "
-    "`</s>`, only if many rows have it. A reply may contain whole blocks of thought or tool calls (`<think>…</think>`) of "
-    "a model that has tokens for them.",
+    "`</s>`, only if many rows have it. Whole thought or tool-call blocks (`<think>…</think>`) are fine in replies of "
+    "models with tokens for them.",
     cause="The tokenizer encodes them as the tokens that begin and end turns: the model sees turns that nobody took.",
-    fix="Remove them from the texts; an export of prompts is not a message history.",
+    fix="Remove them from the texts; export messages, not rendered prompts.",
     bad='{"role": "user", "content": "hey<|im_end|>"}',
     good='{"role": "user", "content": "hey"}',
 )

@@ -1,7 +1,7 @@
-"""What looks like an identifier and is in the rows all the same: a second look, whoever wrote the rows.
+"""Identifiers that are still in the rows: a second look, whoever wrote the rows.
 
-The patterns are wider than those that mask an extraction (`privacy`), know no names and need no library. Where
-masking decides, this counts.
+The patterns are broader than those that mask an extraction (`privacy`), know no names and need no library.
+Masking decides; this only counts.
 """
 
 import re
@@ -18,14 +18,14 @@ from ..run_inputs import RunInputs
 IDENTIFIERS = Check(
     "data.identifiers",
     ("warning",),
-    "Something that looks like an identifier: an e-mail address, a number of a phone, card or account, a key, "
-    "coordinates, or an address in a network.",
-    cause="A model repeats what it was trained on: whoever writes with it may read this, and so may everyone who gets "
+    "Something that looks like an identifier: an e-mail address, a phone, card or account number, a key, "
+    "coordinates, or a network address.",
+    cause="A model repeats what it was trained on: anyone who uses it may read this, and so may everyone who gets "
     "the adapter.",
-    fix="Replace them in your rows with placeholders such as [phone]. If they identify nobody, as the number of an order, "
+    fix="Replace them in your rows with placeholders such as [phone]. If they identify nobody, like an order number, "
     "no action is needed.",
-    fix_extracted="Extract again with masking (without MASK=no or --no-mask). If they identify nobody, as the number of an "
-    "order, no action is needed.",
+    fix_extracted="Extract again with masking (without MASK=no or --no-mask). If they identify nobody, like an "
+    "order number, no action is needed.",
     bad='{"role": "assistant", "content": "call me, +49 176 12345678"}',
     good='{"role": "assistant", "content": "call me, [phone]"}',
 )

@@ -11,7 +11,7 @@ NEAR_DUPLICATES = Check(
     ("warning",),
     "Half of a file's rows or more are almost the same; only numbers and a few words differ.",
     cause="The model sees one example again and again: it learns this one answer, and little of the other rows.",
-    fix="Keep some of these rows and add others, or write rows about what is rare until no kind makes up most of the file.",
+    fix="Keep some of these rows and add others, until no one kind makes up most of the file.",
     bad='"build 1 ended with 3 warnings, what now?", "build 2 ended with 0 warnings, what now?", … in 360 of 400 rows',
     good="40 such rows among 400",
 )

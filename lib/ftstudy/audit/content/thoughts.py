@@ -12,9 +12,9 @@ from .control_tokens import THOUGHTS, blocks_of
 THOUGHTS_LOST = Check(
     "data.thoughts",
     ("warning",),
-    "Thoughts in replies that the chat template drops or puts behind an empty block, or replies without thoughts that "
+    "Thoughts in replies that the chat template drops or puts after an empty block, or replies without thoughts that "
     "teach an empty block while others have some.",
-    cause="The template writes the thoughts of a reply in its own way, or none: the model learns something else than the "
+    cause="The template writes a reply's thoughts in its own way, or not at all: the model doesn't learn what the "
     "rows say.",
     fix="Write thoughts into all rows or none, in the form that the template reads.",
     bad="<think>\\n\\n</think> in half of the replies, and a thought in the others",
@@ -29,8 +29,8 @@ TEXTS = {
     ),
     "behind": (
         "whose thoughts come after an empty block",
-        "The template writes a block of its own before each reply and leaves the row's in the text: the model learns to "
-        "think nothing first, and then again.",
+        "The template writes a block of its own before each reply and leaves the row's in the text: the model learns "
+        "an empty thought before the real one.",
         "Give the thoughts in the form that the template reads, often `reasoning_content` next to `content`, or use a "
         "model whose template takes the block out of the content.",
     ),

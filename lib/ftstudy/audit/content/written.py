@@ -16,7 +16,7 @@ from ..run_inputs import RunInputs
 CONTENT_FORM = Check(
     "data.content_form",
     ("error",),
-    "A content that isn't text, and that the chat template prints as it is (a list of parts, null as the word None) or "
+    "`content` that isn't text, and that the chat template prints as it is (a list of parts, null as the word None) or "
     "leaves out.",
     cause="The template doesn't know this form: the model learns to read and write the list itself, or never sees what "
     "the row says.",
@@ -27,7 +27,7 @@ CONTENT_FORM = Check(
 TOOL_CALLS = Check(
     "data.tool_calls",
     ("error",),
-    "Tool calls that the chat template leaves out, or whose arguments it writes in another form than JSON.",
+    "Tool calls that the chat template leaves out, or whose arguments it doesn't write as JSON.",
     cause="Some templates want a call's arguments as an object, others as JSON text, and some know no tool calls: the model "
     "learns to write calls that no parser takes, or none.",
     fix="Write `arguments` in the form that this template takes, or use a model whose template supports tools.",

@@ -23,8 +23,8 @@ MISSING = Check(
     "data.missing",
     ("error",),
     "The data directory does not exist.",
-    cause="mlx-lm takes a path that does not exist for the name of a dataset on a hub.",
-    fix="Point `data:` at the folder that has train.jsonl; if it was to be extracted, run notebook 01 first.",
+    cause="mlx-lm takes a path that doesn't exist for the name of a Hub dataset.",
+    fix="Point `data:` at the folder that has train.jsonl; to extract it, run notebook 01 first.",
     bad="data: data/raw_style_varable",
     good="data: data/raw_style_variable",
 )
@@ -122,7 +122,7 @@ def check(inputs: RunInputs) -> list[Finding]:
         return [
             schemas.SCHEMA.found(
                 "info",
-                "The config trains on a dataset from a hub, which is not audited",
+                "The config trains on a Hub dataset, which is not audited",
                 evidence=cut(f"hf_dataset: {json.dumps(config['hf_dataset'], default=str)}", 200),
                 cause="With `hf_dataset`, mlx-lm does not read the folder in `data:`.",
                 fix="To have the data audited, save it as train.jsonl, valid.jsonl and test.jsonl.",
@@ -256,7 +256,7 @@ def _damaged(split: Split) -> Finding:
         f"{split.where} cannot be read as Parquet",
         evidence=listed([*split.broken, f"{counted(split.lines, 'row')} read before that"]),
         where=split.where,
-        cause="The datasets package, with which mlx-lm reads a dataset of a hub, aborts at such a file.",
+        cause="mlx-lm reads Hub datasets with the datasets package, which aborts at such a file.",
         fix="Download the dataset again: delete its folder in the Hugging Face cache, and start mlx-lm.",
     )
 

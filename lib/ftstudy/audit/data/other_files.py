@@ -20,11 +20,11 @@ def convert(folder: str) -> str:
 
 
 def instead(folder: Path, missing: list[str]) -> tuple[str, str | None]:
-    """How a title goes on that says which splits a folder lacks, and the fix; ("", None) if no other file could be meant."""
+    """The rest of a title about missing splits, and the fix; ("", None) if no other file could be meant."""
     files = {name: path for name in missing if (path := stand_in(folder, name))}
     if not files:
         inside = sorted(path.parent for path in folder.glob("*/train.jsonl")) if "train" in missing else []
-        return ("", None) if len(inside) != 1 else (", but a folder in it has", f"Set `data: {shown(inside[0])}`.")
+        return ("", None) if len(inside) != 1 else (", but a subfolder has rows", f"Set `data: {shown(inside[0])}`.")
     names = " and ".join(path.name for path in files.values())
     title = f", but {names}"
     if all(has_rows_on_lines(path) for path in files.values()):
@@ -37,7 +37,7 @@ def instead(folder: Path, missing: list[str]) -> tuple[str, str | None]:
 
 
 def not_on_lines(split: Split) -> tuple[str, int, str] | None:
-    """What a file is whose rows are whole, but not one on each line; how many rows it has, and the fix."""
+    """For valid rows that aren't one per line: what the file is, how many rows it has, and the fix."""
     one = len(split.rows) == 1 and not isinstance(split.rows[0], dict)
     if not (split.broken or one) or split.is_parquet:
         return None

@@ -51,8 +51,8 @@ BAD_MESSAGES = Check(
     ("error", "warning"),
     "A row that mlx-lm's own dataset class refuses, with this model's chat template: no list of messages, or a message "
     "whose content the template cannot write; a warning in test.jsonl if nothing is tested.",
-    cause="mlx-lm hands every row to the chat template and the tokenizer, and aborts at one that they cannot take. The "
-    "evidence is what it says to these rows.",
+    cause="mlx-lm hands every row to the chat template and the tokenizer, and aborts at one that they reject. The "
+    "evidence is its error for these rows.",
     fix=FIX_LINES,
     fix_extracted=AGAIN,
     bad='{"messages": [{"role": "user", "content": null}]}',
@@ -61,7 +61,7 @@ BAD_MESSAGES = Check(
 SCHEMA = Check(
     "data.schema",
     ("info",),
-    "Rows that the other checks cannot read, or of which mlx-lm reads only a part.",
+    "Rows that the other checks cannot read, or that mlx-lm reads only in part.",
     cause="mlx-lm trains on all of a text, the questions and other people's messages included: it can't mask a prompt there. "
     "What depends on roles is not checked, unless the model's own chat template wrote the text.",
     fix="No action needed if that is intended; otherwise write rows of `messages`.",
@@ -126,7 +126,7 @@ def check_lines(split: Split, test: bool, mask_prompt: bool, refusal=None) -> li
     found = [
         Lines(split, BLANK_LINE, "error", blank, "left blank"),
         Lines(split, BAD_JSON, "error", split.broken, "without JSON"),
-        Lines(split, MIXED_SCHEMAS, severities[0], other, "with a schema that this run does not take"),
+        Lines(split, MIXED_SCHEMAS, severities[0], other, "with a schema that this run can't use"),
         Lines(split, BAD_MESSAGES, severities[1], wrong, what, fix),
     ]
     return [one for one in found if one.lines]
@@ -211,8 +211,8 @@ def check_kinds(splits: dict[str, Split], where: str) -> list[Finding]:
         if kind == "text":
             texts.append(name)
         elif any(split.features[key] in first for key in ("chat", "text") if key != kind):
-            title = f"Of each row of {split.where}, mlx-lm reads only {KINDS[kind]}"
-            cause = "A prompt with a completion comes before messages, and messages before text."
+            title = f"In {split.where}, mlx-lm reads only {KINDS[kind]}"
+            cause = "mlx-lm prefers prompt and completion to messages, and messages to text."
             findings.append(SCHEMA.found("info", title, evidence=evidence, where=split.where, cause=cause))
     if texts:
         evidence = [f"{splits[name].path.name}: {counted(len(splits[name].rows), 'row')}" for name in texts]

@@ -23,7 +23,7 @@ IS_BASE = Check(
 OTHER_BASE = Check(
     "fused.other_base",
     ("error", "warning"),
-    meaning="The fused model was made from another base model than the config names. A warning if it is probably the "
+    meaning="The fused model was not made from the base model that the config names. A warning if it is probably the "
     "same one in another precision.",
     cause="Modules that the adapter does not touch have other weights. An adapter fits only the base it was trained on.",
     fix="Fuse the adapter into {model}, or name the model that it was fused into.",
@@ -33,7 +33,7 @@ OTHER_BASE = Check(
 OTHER_SCALE = Check(
     "fused.other_scale",
     ("error",),
-    meaning="The adapter was fused at another scale than its adapter_config.json says.",
+    meaning="The adapter was not fused at the scale in its adapter_config.json.",
     cause="adapter_config.json was changed before or after fusing, so the update is too weak or too strong.",
     fix="Restore `scale` in adapter_config.json to the one of training, then fuse again.",
     bad="adapter_config.json: scale 20; fused at scale 2",
@@ -98,7 +98,7 @@ def _other_base(fused: Path, others: dict[str, float], distance: float, names: d
     what = "another precision of the base model" if only_precision else "another base model"
     return OTHER_BASE.found(
         "warning" if only_precision else "error",
-        f"{shown(fused)} was made from {what} than {names['model']}",
+        f"{shown(fused)} was made from {what}, not {names['model']}",
         evidence=listed(
             [f"{name}, which the adapter does not change: {off:.1%} different" for name, off in others.items()]
         ),

@@ -34,8 +34,8 @@ def check(inputs: RunInputs) -> list[Finding]:
                 "warning",
                 "The chat template writes the same row differently each time",
                 evidence=_differing(texts[0], next(text for text in texts if text != texts[0])),
-                cause="Training sees one of the texts, and the app's prompts are others.",
-                fix="Take out of the template what is drawn at random or depends on the time of day.",
+                cause="Training sees one text, and the app's prompts have others.",
+                fix="Remove whatever is random or depends on the time of day from the template.",
             )
         ]
     written = [(form, datetime.now().strftime(form)) for form in date_formats(inputs.tokenizer)]

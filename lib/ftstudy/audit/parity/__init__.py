@@ -41,7 +41,7 @@ from .turns import Prompts, marker_of, read_prompts
 CALLS = 2000  # at most, of an app's function, spread evenly over the rows
 NO_TEMPLATE = "no chat template"
 WITHOUT_TEMPLATE = (
-    "The app sends its text as it is, without the turns of the chat template: the model sees a text to go on with, where "
+    "The app sends its text as it is, without the turns of the chat template: the model sees a text to continue, where "
     "training showed it a question to answer."
 )
 TOKENS = 100_000  # in the prompts that are inspected: a few if they are long
@@ -276,6 +276,6 @@ def _tokenizer_of(profile: dict) -> str:
         "template": "the same, a string without its template",
         "callable": f"whatever {profile.get('function')} uses",
         "captured": f"unknown, recorded in {profile.get('file')}",
-        "ollama": f"taken to be the same, with the template of {shown(profile.get('file', ''))}",
-        "gguf": f"taken to be the same, with the template of {shown(profile.get('file', ''))}",
+        "ollama": f"assumed the same, with the template of {shown(profile.get('file', ''))}",
+        "gguf": f"assumed the same, with the template of {shown(profile.get('file', ''))}",
     }[profile["kind"]]

@@ -27,7 +27,7 @@ STOP_MISSING = Check(
 STOP_CUTS = Check(
     "parity.stop_cuts_replies",
     ("error", "warning"),
-    "A stop text of the app is in the replies of the training data; a warning if in less than 5% of them.",
+    "The training replies contain one of the app's stop strings; a warning if in less than 5% of them.",
     cause="The model was taught to write this text within its replies, and the server ends a reply there.",
     fix="Stop only at the end-of-turn token, or train on replies without this text.",
     bad='PARAMETER stop "?"',
@@ -91,7 +91,7 @@ def _missing_stop(inputs: RunInputs, name: str, profile: dict, stops: list[str])
     base = profile["served"] if profile["kind"] == "gguf" else profile["served"]["gguf"]
     if any(stop and stop in text for stop in stops) or (base and text in base["ends"]):
         return []
-    stopping = f"stops only at {', '.join(map(repr, stops))}" if stops else "names no stop text"
+    stopping = f"stops only at {', '.join(map(repr, stops))}" if stops else "has no stop string"
     evidence = [f"training ends replies with {text} ({taught[token]:,} of {len(rendering.ids):,} rows in {name})"]
     evidence += [f"end tokens of the GGUF: {', '.join(base['ends']) or 'none'}" if base else "the GGUF is not here"]
     return [
@@ -113,7 +113,7 @@ def _cut_replies(inputs: RunInputs, name: str, stops: list[str]) -> list[Finding
     lines = len({number for number, _ in cut})
     evidence = [f"line {number} contains {stop!r}" for number, stop in cut]
     severity = "error" if lines >= MANY * len(replies) else "warning"
-    title = f"Replies are cut short: {lines:,} of {len(replies):,} replies in {name} contain a stop text of the app"
+    title = f"Replies are cut short: {lines:,} of {len(replies):,} replies in {name} contain a stop string"
     return [STOP_CUTS.found(severity, title, evidence=listed(evidence), where=inputs.splits[name].where)]
 
 
@@ -138,7 +138,7 @@ def _settings(profile: dict, stops: list[str]) -> list[Finding]:
     if base:
         start = f"puts {base['bos']} in front of a prompt" if base["add_bos"] else "adds no start token"
         lines.append(f"GGUF: {base['name'] or 'no name'}, {base['architecture']}, {base['tokens']:,} tokens; {start}")
-    lines.append(f"stop texts: {', '.join(map(repr, stops)) or 'none'}")
+    lines.append(f"stop strings: {', '.join(map(repr, stops)) or 'none'}")
     lines += [f"{name}: {', '.join(values)}" for name, values in served.get("parameters", {}).items() if name != "stop"]
     notes = [*served.get("notes", []), *profile.get("notes", [])]
     notes += [NO_TEMPLATE] if profile["kind"] == "gguf" and not base["template"] else []

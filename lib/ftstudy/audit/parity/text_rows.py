@@ -24,7 +24,7 @@ NOT_COMPARED = Check(
     "parity.text_rows",
     ("info",),
     "The app's prompt could not be compared with rows of plain text.",
-    cause="A text has no roles, and what the app writes around a question can't be told from its prompt.",
+    cause="A text has no roles, and the app's prompt doesn't show what it adds around a question.",
     fix="Describe the app's prompt by a profile of the kind `template`, record it with `ftstudy record`, or write the rows "
     "as `messages`.",
     bad="",
@@ -42,7 +42,7 @@ TITLES = {
 FIXES = {
     ROLE_HEADER: "Ask in the trained form (here texts begin with {training}), or write the rows as `messages`, so that "
     "training uses the chat template that the app uses.",
-    WHITESPACE: "Let the app's prompt end and begin exactly as these texts go on, without an extra blank or line break.",
+    WHITESPACE: "Make the app's prompt match these texts exactly, without an extra space or line break.",
     BOS: "Send the start token exactly as often as training has it.",
 }
 

@@ -90,8 +90,8 @@ def _as_written(messages: list[dict], template: Template, full: str, text: str, 
 
 
 def _paired(trained: list[Turn], asked: list[Turn], systems: tuple[int | None, int | None]) -> list[tuple[int, int]]:
-    """Turns besides the first system turns are paired if they have the same text; then, between these, those of the
-    same role, or of the same text, from the end."""
+    """Apart from the first system turns, turns with the same text are paired; then, between these, those with
+    the same role or text, from the end."""
     numbers = [[at for at in range(len(turns)) if at != own] for turns, own in zip((trained, asked), systems)]
     keys = [[(turns[at][0], squeezed(turns[at][1])) for at in own] for turns, own in zip((trained, asked), numbers)]
     pairs = []

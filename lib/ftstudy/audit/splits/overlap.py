@@ -23,7 +23,7 @@ WORD = re.compile(
     r"[\u3040-\u30ff\u3400-\u9fff]|(?:[^\W\u3040-\u30ff\u3400-\u9fff]|[\u0300-\u036f\u0900-\u0963\u0970-\u0e7f\u1000-\u109f\u200c\u200d])+"
 )
 MARGIN = 12  # bits beyond chance, for what the estimate neglects and for the number of pairs
-SURE = 30  # bits beyond that: a single such pair is enough, of others it takes several
+SURE = 30  # bits beyond that: one such pair is enough; weaker ones need company
 RUN = 5  # rows are looked up by this many words in the same order
 COMMON = 32  # a run in more places than this is too common to look for pairs by
 MOST = 0.6  # rows that are alike share this much of the smaller row's bits
@@ -106,7 +106,7 @@ def _runs(words: numpy.ndarray, length: int) -> tuple[numpy.ndarray, numpy.ndarr
 
 
 def chance(rows: int, others: int) -> float:
-    """The bits from which on two of these rows are not alike by chance."""
+    """The bits above which two of these rows aren't alike by chance."""
     return float(numpy.log2(max(1, rows) * max(1, others))) + MARGIN
 
 

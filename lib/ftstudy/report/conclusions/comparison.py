@@ -119,7 +119,7 @@ def claims(found: list[dict]) -> str:
 
 
 def left_out(found: list[dict]) -> str:
-    return f"{count(len(found), 'item')} could not be compared; the reasons are in the report's numbers."
+    return f"{count(len(found), 'item')} could not be compared; the reasons are under “All numbers”."
 
 
 def trust(compared: dict) -> str:

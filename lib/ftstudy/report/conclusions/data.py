@@ -54,7 +54,7 @@ def _support(sizes: dict[str, int], held_out: str = "test") -> str:
         return "There is nothing to train on."
     if not sizes["test"]:
         return "Without test examples, no models can be compared."
-    few = [f"{sizes['train']:,} examples are little to learn from"] if sizes["train"] < FEW_ROWS else []
+    few = [f"{sizes['train']:,} examples are few to learn from"] if sizes["train"] < FEW_ROWS else []
     few += [f"{sizes['test']:,} {held_out} examples show large differences only"] if sizes["test"] < FEW_TO_TEST else []
     return f"{'; '.join(few)}." if few else "That is enough to train on, and enough to compare models on."
 

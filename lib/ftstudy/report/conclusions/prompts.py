@@ -58,8 +58,8 @@ def attribution(found: dict | None) -> str:
     names = listed([format_name(fault) for fault in found["faults"]])
     if most["verdict"] != "worse":
         return (
-            f"Together, {names} make the true replies {whole}; no single fault has a cost that can be "
-            f"distinguished{corrected(most)}.{needed(most)}"
+            f"Together, {names} make the true replies {whole}; no single fault's cost is "
+            f"distinguishable{corrected(most)}.{needed(most)}"
         )
     return f"Together, {names} make the true replies {whole}. {capitalized(format_name(most['fault']))} costs most: {share}."
 

@@ -8,7 +8,7 @@ def proof(found: dict) -> str:
     """How the proof was measured; `found`: the content of proof.json."""
     replies = f"{count(found['replies'], 'reply')} of {count(found['conversations'], 'conversation')}"
     trainings = count(len({one["run_id"] for one in found["trainings"]}), "training")
-    said = [f"{trainings} of the same model, asked for {replies} that none of them saw."]
+    said = [f"{trainings} of the same model, scored on {replies} that none of them saw."]
     said.append("A fault's cost is how much worse the repaired fine-tune does when only that fault is left in.")
     if found["shares"]:
         said.append("Shares are Shapley's, over every combination of faults: they add up to the whole difference.")

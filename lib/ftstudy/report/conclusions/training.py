@@ -109,7 +109,7 @@ def forced(checks: list[str]) -> str:
 
 
 def more(advised: list[dict], spent: dict | None) -> list[dict]:
-    """What more would bring, each {"title", "text", "command"}. `advised`: `advice` of diagnosis.json; `spent`: what this
+    """What would help further, each {"title", "text", "command"}. `advised`: `advice` of diagnosis.json; `spent`: what this
     training cost, from cost.json, or None if that isn't known."""
     return [
         {"title": f"{one['what']}.", "text": f"{one['why']} {_cost(one, spent)}".strip(), "command": one["command"]}

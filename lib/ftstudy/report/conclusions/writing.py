@@ -27,7 +27,7 @@ def stopping(generated: dict, app: str) -> str:
 
 
 def _often(generated: dict, app: str, measure: str, least: float) -> str:
-    """In which share of the tuned model's replies something is so, where it is in that share or more."""
+    """The tuned model's share of replies with this `measure`, per prompt, if it is `least` or more."""
     shares = {arm["format"]: arm.get(measure, 0) for arm in generated["arms"] if arm["model"] == "tuned"}
     return listed(
         [
@@ -70,7 +70,7 @@ def ability(found: dict | None) -> str:
             f"The {one['model']} model answers {right[one['model']]:.0%} of {found['questions']} short questions right, "
             f"its base {right['base']:.0%}: {meaning}."
         )
-    return f"{' '.join(sentences)} It is a rough check, in English; guessing is right in 25%."
+    return f"{' '.join(sentences)} It is a rough check, in English; guessing gets 25% right."
 
 
 def regurgitation(found: dict | None) -> str:
@@ -84,9 +84,9 @@ def regurgitation(found: dict | None) -> str:
         "better": "it repeats fewer than its base",
     }.get(found["difference"]["verdict"], "no sign that it repeats private messages")
     return (
-        f"Given the first third of a reply, the tuned model completes {one['tuned']['seen_count']} of {found['rows']} that "
-        f"it was trained on word for word, and {one['tuned']['unseen_count']} of {found['other_rows']} that it was not; its "
-        f"base {one['base']['seen_count']} and {one['base']['unseen_count']}: {meaning}."
+        f"Given the first third of a reply, the tuned model completes {one['tuned']['seen_count']} of {found['rows']} "
+        f"that it was trained on and {one['tuned']['unseen_count']} of {found['other_rows']} that it was not, word "
+        f"for word; its base {one['base']['seen_count']} and {one['base']['unseen_count']}: {meaning}."
     )
 
 

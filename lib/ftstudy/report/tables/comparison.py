@@ -23,7 +23,7 @@ def _effect(nats: str) -> dict[str, Column]:
 def _needed(rows: list[dict]) -> dict[str, Column]:
     """What would tell differences apart, as a column where a row says so."""
     nats = [f"{one['nats']:g}" for row in rows for one in row.get("needed") or []][:3]
-    header = f"Replies (conversations) that would tell {' / '.join(nats)} nats apart"
+    header = f"Replies (conversations) needed to detect {' / '.join(nats)} nats"
     return {"needed": (header, lambda row: _sizes(row.get("needed")))} if nats else {}
 
 

@@ -63,7 +63,7 @@ def ability(found: dict) -> Table:
         for one in found["models"]
     ]
     return table(
-        f"{found['questions']} short questions in English with four answers each; guessing is right in 25%.",
+        f"{found['questions']} short questions in English with four answers each; guessing gets 25% right.",
         rows,
         model="Model",
         right=("Right", lambda one: f"{one['right']:.0%} ({one['count']})"),
@@ -87,7 +87,7 @@ def _nats(one: dict | None) -> str:
 def regurgitation(found: dict) -> Table:
     """`found`: `regurgitation` of comparison.json."""
     return table(
-        f"Replies of {found['words']} words or more, begun with their first third and completed word for word",
+        f"Replies of {found['words']} words or more, completed word for word from their first third",
         found["models"],
         model="Model",
         seen=("Seen in training", lambda one: f"{one['seen']:.0%} ({one['seen_count']} of {found['rows']})"),

@@ -78,10 +78,10 @@ def _settled(
             ORDERS.keys() - ({"mdy"} if headers[0].form[1] == "." else set()),
         ),
         (
-            f"the words in them ({', '.join(sorted(words)[:3])}) are of a language that is written so",
+            f"the words in them ({', '.join(sorted(words)[:3])}) are in a language with that order",
             orders_of_words(words),
         ),
-        (f"WhatsApp's own words are in a language ({spoken}) that is written so", orders_in(spoken)),
+        (f"WhatsApp's own words are in a language ({spoken}) with that order", orders_in(spoken)),
     ):
         left = [order for order in fitting if order in possible]
         if len(left) == 1:

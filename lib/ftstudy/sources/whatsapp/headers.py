@@ -84,8 +84,7 @@ def find_headers(file: Path, text: str, notes: list, by_hand: re.Pattern | None 
     unknown = [word for word in " ".join(form[-1]).split() if not is_known(word)]
     if unknown and max(header.second for header in chosen) < 13 * 3600:
         notes.append(
-            f"{shown(file)}: {', '.join(unknown)} in its dates is not known; if it is a half of the day, put AM or PM in its "
-            "place."
+            f"{shown(file)}: {', '.join(unknown)} in its dates is unknown; if it means AM or PM, put that in its place."
         )
     return chosen
 
@@ -124,12 +123,10 @@ def _with_halves(file: Path, found: list[Header], notes: list) -> list[Header]:
     names = [" ".join(own[pair.index(form)]) for form in (early, late)]
     if back[late] == back[early]:
         raise StudyError(
-            f"{shown(file)}: {names[0]!r} and {names[1]!r} look like the halves of the day, but nothing says which is the "
-            "afternoon. Replace them by AM and PM in a copy of the file, and name the copy."
+            f"{shown(file)}: {names[0]!r} and {names[1]!r} look like words for AM and PM, but nothing says which is "
+            "which. Replace them with AM and PM in a copy of the file, and use that."
         )
-    notes.append(
-        f"{shown(file)}: by the order of its messages, {names[0]!r} is the morning and {names[1]!r} the afternoon."
-    )
+    notes.append(f"{shown(file)}: by the order of its messages, {names[0]!r} means AM and {names[1]!r} PM.")
     others = [header for header in found if header.form not in pair]
     return sorted([*read[late], *others], key=lambda header: header.start)
 
@@ -159,7 +156,7 @@ def _refuse_joined(file: Path, text: str, found: list[Header], form: tuple) -> N
             line = text.count("\n", 0, run[0].start) + 1
             raise StudyError(
                 f"{shown(file)} looks like two exports put together: from line {line:,} on, {len(run):,} messages write the "
-                "date in another form than the others, and would be read as parts of one message. Save each export as a "
+                "date differently from the others, and would be read as parts of one message. Save each export as a "
                 "file of its own and name their folder; if the lines were pasted into a message, put a space before each."
             )
 
@@ -189,7 +186,7 @@ def pattern_of(form: str) -> re.Pattern:
     if missing or set(codes) - set(_CODES) or len(set(codes)) < len(codes):
         raise StudyError(
             f"The form of a date line, {form!r}, must have %d, %m, %Y (or %y), %H (or %I) and %M once each; %B is a month in "
-            "words, %p the half of the day, %S the seconds, and anything else stands for itself: DATE_ORDER='[%d.%m.%y, "
+            "words, %p AM or PM, %S the seconds, and anything else stands for itself: DATE_ORDER='[%d.%m.%y, "
             "%H:%M:%S]' or --date-order '%d/%m/%Y %H:%M -'."
         )
     parts = [_CODES[piece] if place % 2 else _literal(piece) for place, piece in enumerate(pieces)]
