@@ -143,7 +143,7 @@ FAULTS = [
     ({"training_args": {"num_train_epochs": 3, "lr": 1e-4}}, "config.unknown_key", "warning", ["top level"]),
     ({"assistant_only_loss": True}, "config.unknown_key", "warning", ["mask_prompt true"]),
     ({"early_stopping": True}, "config.unknown_key", "warning", ["below `ftstudy`"]),
-    ({"hf_dataset": {"path": "a/b"}}, "config.hf_dataset", "error", ["'a/b'", "not on the folder", "not installed"]),
+    ({"hf_dataset": {"path": "a/b"}}, "config.hf_dataset", "error", ["'a/b'", "not the folder", "not installed"]),
     ({"hf_dataset": [{"path": "a/b"}, {"path": "c/d"}]}, "config.hf_dataset", "error", ["'a/b', 'c/d'"]),
     ({"hf_dataset": "a/b"}, "config.type", "error", ["is not a block"]),
     ({"hf_dataset": {"train_split": "train"}}, "config.type", "error", ["dataset's `path`"]),
@@ -156,7 +156,7 @@ FAULTS = [
         {"lr_schedule": {"name": "cosine_decay", "arguments": [1e-4, 8], "warmup": 8}},
         "config.lr_schedule",
         "warning",
-        ["warmup 8", "only 8", "never reached"],
+        ["warms up for 8", "the run has 8", "never reached"],
     ),
     (
         {"lr_schedule": {"name": "cosine_decay", "arguments": [1e-5, 8], "warmup_init": 1e-7}},
@@ -206,7 +206,7 @@ FAULTS = [
     ({"num_layers": 16}, "config.num_layers", "error", ["16", "2 layers"]),
     ({"num_layers": None}, "config.num_layers", "error", ["the default"]),
     ({"lr_schedule": COSINE, "learning_rate": 1e-3}, "config.lr_schedule", "warning", ["0.001", "ignored"]),
-    ({"lr_schedule": COSINE | {"warmup": 50}}, "config.lr_schedule", "warning", ["warmup 50", "8 optimizer"]),
+    ({"lr_schedule": COSINE | {"warmup": 50}}, "config.lr_schedule", "warning", ["warms up for 50", "run has 8"]),
     ({"lr_schedule": COSINE, "grad_accumulation_steps": 2}, "config.lr_schedule", "warning", ["8", "4 optimizer"]),
     ({"lr_schedule": COSINE, "iters": 32}, "config.lr_schedule", "warning", ["8 of 32"]),
     ({"lr_schedule": {"name": "cosine", "arguments": [1, 2]}}, "config.lr_schedule_invalid", "error", ["cosine"]),
@@ -318,7 +318,7 @@ TEXTS = [
     ({"training": {"iters": 5, "lr": 1}}, "config.unknown_key", "fix", "`iters` and `learning_rate` at the top", "train`"),
     ({"save_every": 4, "steps_per_eval": 4}, "config.kept_adapter", "fix", "that iteration's checkpoint", "set save_every"),
     ({"save_every": 4, "steps_per_eval": 2}, "config.kept_adapter", "fix", "set save_every to steps_per_eval, 2", "checkpoint"),
-    ({"lr_schedule": COSINE | {"arguments": [0, 8]}}, "config.lr_schedule_invalid", "cause", "all the same", "abort"),
+    ({"lr_schedule": COSINE | {"arguments": [0, 8]}}, "config.lr_schedule_invalid", "cause", "trains anyway", "abort"),
     ({"resume_adapter_file": str(ROOT)}, "config.path", "fix", "adapters.safetensors", "counts from"),
 ]  # fmt: skip
 
