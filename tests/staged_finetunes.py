@@ -126,6 +126,7 @@ def leaked(splits: dict) -> dict:
 
 
 def few(splits: dict) -> dict:
+    splits = of_like_length(splits)
     return splits | {"train": splits["train"][:40]}
 
 
@@ -216,9 +217,21 @@ FAULTS = {
     "healthy, plain mlx-lm": {"cause": None, "rows": of_like_length, "config": {"iters": 200}},
     "empty data, stale adapter": {"cause": "no_rows", "after": no_rows, "trained": "healthy"},
     "adapter of another base": {"cause": "adapter_of_another_base", "after": other_base, "trained": "healthy"},
-    "learning rate × 100": {"cause": "learning_rate", "config": {"learning_rate": 0.1, "iters": 60}},
-    "3 iterations": {"cause": "under_trained", "config": {"iters": 3, "steps_per_eval": 3, "save_every": 3}},
-    "prompt not masked": {"cause": "prompt_trained", "config": {"mask_prompt": False, "iters": 60}},
+    "learning rate × 100": {
+        "cause": "learning_rate",
+        "rows": of_like_length,
+        "config": {"learning_rate": 0.1, "iters": 60},
+    },
+    "3 iterations": {
+        "cause": "under_trained",
+        "rows": of_like_length,
+        "config": {"iters": 3, "steps_per_eval": 3, "save_every": 3},
+    },
+    "prompt not masked": {
+        "cause": "prompt_trained",
+        "rows": of_like_length,
+        "config": {"mask_prompt": False, "iters": 60},
+    },
     "replies truncated": {"cause": "replies_cut", "config": WITH_STUDY | {"max_seq_length": 64}},
     "templated content": {"cause": "templated_content", "rows": templated, "config": WITH_STUDY},
     "user wrapper in the app": {"cause": "prompt: user", "app": {"user": DRAFT}, "trained": "healthy"},
