@@ -71,7 +71,7 @@ def prepared(replies: int) -> tuple:
 
 
 def plain(replies: int) -> dict:
-    from ftstudy.cost import clock
+    from ftstudy.resource_use import clock
 
     prompts, targets, folder = prepared(replies)
     import mlx.core as mx
@@ -91,8 +91,8 @@ def plain(replies: int) -> dict:
 
 def study(replies: int) -> dict:
     from ftstudy.compare import generation, likelihood
-    from ftstudy.cost import clock
     from ftstudy.models import base_models
+    from ftstudy.resource_use import clock
 
     prompts, targets, folder = prepared(replies)
     model, tokenizer = base_models.load(folder)

@@ -1,7 +1,7 @@
 """How often an interval holds the truth, simulated: replies of 10 per conversation on average, of 7 tokens or so."""
 
 import numpy as np
-from ftstudy.compare import families, intervals
+from ftstudy.compare import intervals, multiple_testing
 
 
 def covered(
@@ -39,7 +39,7 @@ def family_errors(conversations: int, draws: int, size: int = 10) -> tuple[float
         differences = generator.normal(size=(size, conversations))
         rows = [intervals.judged(*intervals.estimate(nats, np.ones(conversations), names)) for nats in differences]
         before += any(row["verdict"] != intervals.EQUAL for row in rows)
-        families.correct(rows, "simulated")
+        multiple_testing.correct(rows, "simulated")
         after += any(row["verdict"] != intervals.EQUAL for row in rows)
     return before / draws, after / draws
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import example, refused
-from ftstudy import audit, chat_format, configs, failures
+from ftstudy import audit, chat_format, configs, machine_failures
 from ftstudy.audit import architecture
 from ftstudy.chat_format import ollama, tokens
 from ftstudy.chat_format.rendering import render
@@ -195,7 +195,7 @@ def in_little_memory(use, raised=MemoryError, room=64 << 20):
             use()
     finally:
         resource.setrlimit(resource.RLIMIT_AS, before)
-    assert failures.explain(caught.value)
+    assert machine_failures.explain(caught.value)
     return caught.value
 
 

@@ -14,7 +14,7 @@ import time
 
 import pytest
 from conftest import tiny_config
-from ftstudy import failures, paths
+from ftstudy import machine_failures, paths
 from ftstudy.errors import StudyError
 from ftstudy.sources import read_messages
 from ftstudy.stages import notebooks
@@ -139,15 +139,15 @@ def test_no_metadata_of_a_notebook_has_text_of_a_message(study):
 
 
 def test_an_unforeseen_error_is_printed_without_its_text(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(failures, "CACHE", tmp_path)
+    monkeypatch.setattr(machine_failures, "CACHE", tmp_path)
     try:
         raise KeyError(MARK)
     except KeyError as error:
-        told = failures.unexpected(error)
+        told = machine_failures.unexpected(error)
         assert MARK not in told and "KeyError" in told
         assert MARK in (tmp_path / "traceback.txt").read_text()
-        monkeypatch.setattr(failures, "CACHE", tmp_path / "traceback.txt" / "none")
-        assert MARK not in failures.unexpected(error) + "".join(capsys.readouterr())
+        monkeypatch.setattr(machine_failures, "CACHE", tmp_path / "traceback.txt" / "none")
+        assert MARK not in machine_failures.unexpected(error) + "".join(capsys.readouterr())
     in_notebook = PapermillExecutionError(3, 4, "code", "KeyError", MARK, ["Traceback", f"KeyError: {MARK}"])
     assert notebooks._reason(in_notebook) == "Cell 4 failed with KeyError; the notebook says why."
 

@@ -7,9 +7,9 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from .errors import StudyError
-from .failures import pass_on
 from .files import yaml_files
 from .files.reading import SETTINGS, read_text, why
+from .machine_failures import pass_on
 from .paths import absolute, shown
 
 

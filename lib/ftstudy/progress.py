@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from tqdm.auto import tqdm
 
-from . import cost
+from . import resource_use
 from .printable import one_line
 
 EVERY = 30  # seconds between two lines in a log
@@ -76,13 +76,13 @@ def span(seconds: float) -> str:
 def ticking(describe: Callable[[float], str], every: float = EVERY) -> Iterator[None]:
     """Say how far the block is while it runs: in a terminal in a line that is renewed each second, elsewhere in a line
     `every` so many seconds if there is something new to say. `describe` gets the seconds since the block began."""
-    started, ended, watching = cost.clock(), threading.Event(), watched()
+    started, ended, watching = resource_use.clock(), threading.Event(), watched()
     with bar(bar_format="{desc}") as line:
 
         def tick() -> None:
             last = ""
             while not ended.wait(1 if watching else every):
-                said = one_line(describe(cost.clock() - started))
+                said = one_line(describe(resource_use.clock() - started))
                 if watching:
                     line.set_description_str(said)
                 elif said != last:

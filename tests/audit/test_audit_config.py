@@ -16,8 +16,8 @@ import yaml
 from conftest import example, tiny_settings
 from ftstudy import configs
 from ftstudy.audit import config, run_inputs
-from ftstudy.audit.config import paths, trainer_keys
-from ftstudy.audit.config.key_names import ALIASES, meant
+from ftstudy.audit.config import mlx_lm_keys, paths
+from ftstudy.audit.config.key_aliases import ALIASES, meant
 from ftstudy.audit.findings import report
 from ftstudy.errors import StudyError
 from ftstudy.models import base_models
@@ -520,7 +520,7 @@ def test_run_reads_only_keys_found_in_the_source(trainer, monkeypatch):
 
     monkeypatch.setattr(lora, "run", lambda args: original(Recorder(vars(args))))
     trainer({"iters": 1, "colour": "red"})
-    keys = trainer_keys.installed()
+    keys = mlx_lm_keys.installed()
     live = {key.split(".")[0] for key in keys.live} | keys.dead.keys()
     assert {"iters", "lora_parameters", "mask_prompt", "seed"} <= read - {"__dict__", "__class__"} <= live
 
@@ -546,7 +546,7 @@ def test_dead_keys_never_apply_and_live_ones_do(write, monkeypatch):
 
 
 def test_keys_found_in_the_source():
-    keys = trainer_keys.installed()
+    keys = mlx_lm_keys.installed()
     assert {"iters", "mask_prompt", "lr_schedule", "hf_dataset", "chat_feature", "lora_parameters"} <= keys.live
     assert keys.section("lora_parameters") == {"rank", "scale", "dropout", "keys"}
     assert keys.section("lr_schedule") == {"name", "arguments", "warmup", "warmup_init"}
@@ -558,7 +558,7 @@ def test_keys_found_in_the_source():
 
 
 def test_every_default_and_option_is_live_or_dead():
-    keys = trainer_keys.installed()
+    keys = mlx_lm_keys.installed()
     options = {action.dest for action in lora.build_parser()._actions} - {"help"}
     assert options | lora.CONFIG_DEFAULTS.keys() == (options | lora.CONFIG_DEFAULTS.keys()) & (
         keys.live | keys.dead.keys()
@@ -581,10 +581,10 @@ def test_changed_source_changes_the_keys(tmp_path, file, old, new, changed):
     shutil.copytree(PACKAGE, copy, ignore=lambda folder, names: [n for n in names if n in ("models", "__pycache__")])
     text = (copy / file).read_text()
     assert old in text
-    before = trainer_keys.analyse(copy)
+    before = mlx_lm_keys.analyse(copy)
     (copy / file).write_text(text.replace(old, new))
-    after = trainer_keys.analyse(copy)
-    assert before.live == trainer_keys.installed().live
+    after = mlx_lm_keys.analyse(copy)
+    assert before.live == mlx_lm_keys.installed().live
     difference = before.live ^ after.live
     if changed is None:
         changed = {f"{at}{name}_feature" for at in ("", "hf_dataset.") for name in ("chat", "talk")}
@@ -596,11 +596,11 @@ def test_changed_source_changes_the_keys(tmp_path, file, old, new, changed):
 def test_source_of_unknown_structure_is_rejected(tmp_path):
     (tmp_path / "lora.py").write_text("def main(): pass")
     with pytest.raises(StudyError, match="requirements.lock"):
-        trainer_keys.analyse(tmp_path)
+        mlx_lm_keys.analyse(tmp_path)
 
 
 def test_other_trainers_names_lead_to_live_keys():
-    keys = trainer_keys.installed()
+    keys = mlx_lm_keys.installed()
     assert ALIASES.keys() <= keys.live
     for wrong, right in {
         "lora_layers": "num_layers",
@@ -643,7 +643,7 @@ def test_other_trainers_names_lead_to_live_keys():
 
 # --- junk -------------------------------------------------------------------------------------
 
-KEYS = sorted({key.split(".")[0] for key in trainer_keys.installed().live} | {"ftstudy", "trust_remote_code", "colour"})
+KEYS = sorted({key.split(".")[0] for key in mlx_lm_keys.installed().live} | {"ftstudy", "trust_remote_code", "colour"})
 INNER = ["rank", "scale", "dropout", "keys", "alpha", "name", "arguments", "warmup", "adam", "eps", "method"]
 TEXT = st.text(st.characters(exclude_characters="/"), max_size=12)  # with a slash it may be a hub's name
 LEAVES = st.one_of(

@@ -12,7 +12,7 @@ from contextlib import redirect_stdout
 import pytest
 import yaml
 from ftstudy import cli, paths, printable
-from ftstudy.cli import ending, findings_text, layout
+from ftstudy.cli import findings_text, layout, study_summary
 from ftstudy.models import base_models
 
 VERDICT = {
@@ -30,7 +30,7 @@ def cause(what="Replies do not end", **more):
 
 
 def said(causes, failed="", proof=None):
-    return [line for line, _ in ending.lines({"verdict": VERDICT, "causes": causes}, failed, proof)]
+    return [line for line, _ in study_summary.lines({"verdict": VERDICT, "causes": causes}, failed, proof)]
 
 
 def test_a_study_ends_with_the_verdict_the_first_cause_and_its_commands():
@@ -106,14 +106,14 @@ def shown_on(screen, call):
 
 def test_a_page_is_a_link_in_a_terminal(screen, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    shown_on(screen, lambda: ending.say_page(tmp_path / "my reports" / "index.html"))
+    shown_on(screen, lambda: study_summary.say_page(tmp_path / "my reports" / "index.html"))
     address = (tmp_path / "my reports" / "index.html").as_uri()
     assert screen.text == f"The report: \x1b]8;;{address}\x1b\\my reports/index.html\x1b]8;;\x1b\\\n"
 
 
 def test_a_page_is_a_path_in_a_log(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    ending.say_page(tmp_path / "index.html")
+    study_summary.say_page(tmp_path / "index.html")
     assert capsys.readouterr().out == "The report: index.html\n"
 
 

@@ -12,7 +12,17 @@ import pytest
 from conftest import example, refused, scores
 from engine.test_reply_logits import MODELS
 from ftstudy import chat_format
-from ftstudy.compare import archaeology, arms, attribution, faults, generation, heldout, likelihood, pieces, results
+from ftstudy.compare import (
+    archaeology,
+    arms,
+    attribution,
+    generation,
+    heldout,
+    likelihood,
+    prompt_formats,
+    prompt_pieces,
+    results,
+)
 from ftstudy.files import write_jsonl
 from ftstudy.models import base_models
 from hypothesis import given, settings
@@ -38,7 +48,7 @@ def rows_for(tokenizer):
 
 def prompts_of(tokenizer, one, app=HISTORICAL):
     rows = rows_for(tokenizer)
-    return [faults.prompt_ids(row, tokenizer, one, app, ("test", at), "Sam") for at, row in enumerate(rows)]
+    return [prompt_formats.prompt_ids(row, tokenizer, one, app, ("test", at), "Sam") for at, row in enumerate(rows)]
 
 
 # --- faults -----------------------------------------------------------------------------------
@@ -46,8 +56,8 @@ def prompts_of(tokenizer, one, app=HISTORICAL):
 
 def formats_of(tokenizer, app=HISTORICAL, every=False):
     rows = rows_for(tokenizer)
-    made = faults.formats(app, rows, tokenizer, PLACES, every)
-    return made, *faults.distinct(made, app, TESTED | {"examples": rows}, tokenizer, "Sam")
+    made = prompt_formats.formats(app, rows, tokenizer, PLACES, every)
+    return made, *prompt_formats.distinct(made, app, TESTED | {"examples": rows}, tokenizer, "Sam")
 
 
 def test_app_prompt_is_split_into_faults_and_rebuilt(tokenizer):
@@ -75,10 +85,10 @@ def test_every_combination_renders_or_is_refused(family):
     names = [one["name"] for one in made]
     assert len(names) == len(set(names)) and names[0] == "aligned"
     for one in made:  # no two faults exclude each other
-        assert all(len(set(one["faults"]) & set(group)) < 2 for group in faults.GROUPS)
+        assert all(len(set(one["faults"]) & set(group)) < 2 for group in prompt_formats.GROUPS)
     assert {one["name"] for one in formats} | set(same) | set(refused) == set(names)
     assert ("system" in refused) == (family == "gemma")
-    assert prompts_of(tokenizer, faults.ALIGNED) == [
+    assert prompts_of(tokenizer, prompt_formats.ALIGNED) == [
         chat_format.prompt_ids(row, tokenizer) for row in rows_for(tokenizer)
     ]
 
@@ -113,7 +123,7 @@ def test_hard_coded_template_of_another_model_is_a_fault():
 )
 def test_faults_of_each_kind_of_profile(profile, parts, tokenizer):
     profile = chat_format.load_profile(profile) | {"name": "mine"}
-    assert faults.parts(profile, ROWS[0], ("test", 0)) == parts
+    assert prompt_formats.parts(profile, ROWS[0], ("test", 0)) == parts
     made, _, _, _ = formats_of(tokenizer, profile)
     assert made[-1]["name"] == "mine"
     assert prompts_of(tokenizer, made[-1], profile) == [chat_format.prompt_ids(row, tokenizer, profile) for row in ROWS]
@@ -157,8 +167,8 @@ def sometimes(example):
 def test_row_without_user_message_is_unchanged(tokenizer):
     row = {"messages": [ROWS[0]["messages"][0], ROWS[0]["messages"][2]]}
     made = {"name": "user", "faults": ["user"], "own": {"user"}}
-    aligned = faults.prompt_ids(row, tokenizer, faults.ALIGNED, HISTORICAL)
-    assert faults.prompt_ids(row, tokenizer, made, HISTORICAL, owner="Sam") == aligned
+    aligned = prompt_formats.prompt_ids(row, tokenizer, prompt_formats.ALIGNED, HISTORICAL)
+    assert prompt_formats.prompt_ids(row, tokenizer, made, HISTORICAL, owner="Sam") == aligned
 
 
 def test_scaling_is_a_paired_difference():
@@ -186,7 +196,7 @@ def fails(example):
 
 
 def test_examples_in_the_prompt_are_earlier_turns(tokenizer):
-    one = faults.few_shot([ROWS[8], ROWS[9]])
+    one = prompt_formats.few_shot([ROWS[8], ROWS[9]])
     text = tokenizer.decode(prompts_of(tokenizer, one)[0])
     assert text.index("hey 8") < text.index("hey 9") < text.index("hey 0")
     assert text.count("You are Sam. Reply.") == 1 and one["name"] == "aligned, 2 examples"
@@ -214,10 +224,11 @@ def apart(tokenizer, rows, change):
     """The app's prompt as a format, and its prompts by the faults they have."""
     app = captured(tokenizer, rows, change)
     places = [("test", at) for at in range(len(rows))]
-    made = faults.formats(app, rows, tokenizer, places)
+    made = prompt_formats.formats(app, rows, tokenizer, places)
     prompts = {
         frozenset(one["faults"]): [
-            tokenizer.decode(faults.prompt_ids(row, tokenizer, one, app, place)) for row, place in zip(rows, places)
+            tokenizer.decode(prompt_formats.prompt_ids(row, tokenizer, one, app, place))
+            for row, place in zip(rows, places)
         ]
         for one in made
     }
@@ -270,9 +281,9 @@ def test_a_form_that_all_user_turns_have_is_one_fault(tokenizer):
 
 def test_a_prompt_of_one_message_is_read(tokenizer):
     row = {"messages": ROWS[0]["messages"][1:]}
-    found = pieces.of_prompt(row, tokenizer, chat_format.load_profile("aligned", "Sam"), PLACES[0])
+    found = prompt_pieces.of_prompt(row, tokenizer, chat_format.load_profile("aligned", "Sam"), PLACES[0])
     assert {piece.aspect for piece in found} == {""} and len(found) > 1
-    assert pieces.joined(found, set(), tokenizer) == chat_format.prompt_ids(row, tokenizer)
+    assert prompt_pieces.joined(found, set(), tokenizer) == chat_format.prompt_ids(row, tokenizer)
 
 
 @pytest.mark.parametrize(
@@ -344,16 +355,16 @@ def test_start_tokens_of_a_captured_prompt_are_a_fault():
 def test_start_token_after_white_space_stays_whole():
     with_bos = TOKENIZERS["llama3"]()
     app = captured(with_bos, ROWS[:1], lambda text: "\n" + text)
-    found = pieces.of_prompt(ROWS[0], with_bos, app, PLACES[0])
-    assert pieces.joined(found, set(faults.FAULTS), with_bos) == app["rows"][PLACES[0]]
-    assert pieces.joined(found, set(), with_bos) == chat_format.prompt_ids(ROWS[0], with_bos)
+    found = prompt_pieces.of_prompt(ROWS[0], with_bos, app, PLACES[0])
+    assert prompt_pieces.joined(found, set(prompt_formats.FAULTS), with_bos) == app["rows"][PLACES[0]]
+    assert prompt_pieces.joined(found, set(), with_bos) == chat_format.prompt_ids(ROWS[0], with_bos)
 
 
 def test_model_with_other_aspects_is_refused(tokenizer):
     """The faults are those of the main model; another model's template may find more."""
     app = captured(tokenizer, ROWS, lambda text: ASPECTS["end"](ASPECTS["system"](text)))
     one = {"name": "system", "faults": ["system"], "own": {"system"}, "read": True}
-    refused(lambda: faults.prompt_ids(ROWS[0], tokenizer, one, app, PLACES[0]), "aspects (end)", "not split")
+    refused(lambda: prompt_formats.prompt_ids(ROWS[0], tokenizer, one, app, PLACES[0]), "aspects (end)", "not split")
 
 
 @settings(max_examples=60, deadline=None)
@@ -373,10 +384,10 @@ def test_all_aspects_are_the_apps_prompt_and_none_is_trainings(data, family):
         return text or "x"
 
     app = captured(tokenizer, [row], change)
-    found = pieces.of_prompt(row, tokenizer, app, PLACES[0])
-    assert pieces.joined(found, set(), tokenizer) == chat_format.prompt_ids(row, tokenizer)
-    assert pieces.joined(found, set(faults.FAULTS), tokenizer) == app["rows"][PLACES[0]]
-    assert {piece.aspect for piece in found} - {""} <= set(faults.FAULTS)
+    found = prompt_pieces.of_prompt(row, tokenizer, app, PLACES[0])
+    assert prompt_pieces.joined(found, set(), tokenizer) == chat_format.prompt_ids(row, tokenizer)
+    assert prompt_pieces.joined(found, set(prompt_formats.FAULTS), tokenizer) == app["rows"][PLACES[0]]
+    assert {piece.aspect for piece in found} - {""} <= set(prompt_formats.FAULTS)
 
 
 def rendered(row, tokenizer):
@@ -461,7 +472,7 @@ def test_reply_without_end_of_turn_has_nan_end():
     scores = likelihood.score(model, [[5, 6, 7]], [([8, 9], [])])
     assert np.isnan(scores["end"]).all() and scores["tokens"].tolist() == [2]
     rows = {"examples": ROWS[:1], "conversations": ["a"]}
-    assert results.arm("m", faults.ALIGNED, scores, rows)["nats_per_end_of_turn"] is None
+    assert results.arm("m", prompt_formats.ALIGNED, scores, rows)["nats_per_end_of_turn"] is None
 
 
 # --- intervals --------------------------------------------------------------------------------
@@ -469,7 +480,7 @@ def test_reply_without_end_of_turn_has_nan_end():
 
 def test_arm_mean_is_per_token_and_inside_its_interval():
     rows = {"examples": [example(reply="four")] * 4, "conversations": ["a", "a", "b", "c"]}
-    made = results.arm("base", faults.ALIGNED, scores([2, 4, 6, 8], 2), rows)
+    made = results.arm("base", prompt_formats.ALIGNED, scores([2, 4, 6, 8], 2), rows)
     assert made["nats_per_reply_token"] == 2.5
     assert made["bits_per_byte"] == pytest.approx(5 / np.log(2) / 4)
     assert made["interval"][0] < 2.5 < made["interval"][1]
@@ -569,7 +580,7 @@ def test_batched_replies_equal_mlx_lm_generate():
     import mlx_lm
 
     model, tokenizer = base_models.load("tiny")
-    prompts = prompts_of(tokenizer, faults.ALIGNED)
+    prompts = prompts_of(tokenizer, prompt_formats.ALIGNED)
     made = generation.generate(model, tokenizer, prompts, longest=8)
     alone = [mlx_lm.generate(model, tokenizer, prompt, max_tokens=8) for prompt in prompts]
     assert [reply["text"] for reply in made] == [text.strip() for text in alone]
@@ -578,7 +589,7 @@ def test_batched_replies_equal_mlx_lm_generate():
 
 def test_sampled_replies_depend_on_seed_not_on_batch():
     model, tokenizer = base_models.load("tiny")
-    prompts = prompts_of(tokenizer, faults.ALIGNED)
+    prompts = prompts_of(tokenizer, prompt_formats.ALIGNED)
     write = lambda prompts, seed: [  # noqa: E731
         reply["text"] for reply in generation.generate(model, tokenizer, prompts, 8, temperature=1.0, seed=seed)
     ]
@@ -588,7 +599,7 @@ def test_sampled_replies_depend_on_seed_not_on_batch():
 
 def test_reply_cut_at_the_token_limit_is_not_stopped():
     model, tokenizer = base_models.load("tiny")
-    made = generation.generate(model, tokenizer, prompts_of(tokenizer, faults.ALIGNED)[:2], longest=3)
+    made = generation.generate(model, tokenizer, prompts_of(tokenizer, prompt_formats.ALIGNED)[:2], longest=3)
     assert [reply["tokens"] for reply in made if not reply["stopped"]] == [3] * sum(not r["stopped"] for r in made)
 
 
@@ -622,7 +633,7 @@ def models_of(*adapters):
     ]
 
 
-def measure(folder, *adapters, formats=(faults.ALIGNED,), rows=TESTED):
+def measure(folder, *adapters, formats=(prompt_formats.ALIGNED,), rows=TESTED):
     return arms.measure(folder, models_of(*adapters), list(formats), rows, HISTORICAL, "Sam", longest=4)
 
 
@@ -674,7 +685,7 @@ def test_model_that_cannot_be_loaded_is_left_out(tmp_path, adapter):
 def test_a_model_without_a_tokenizer_or_adapter_is_left_out_once(tmp_path):
     base, nowhere = models_of(tmp_path / "nowhere")
     gone = base | {"name": "gone", "model": str(tmp_path / "gone")}
-    formats = [faults.ALIGNED, {"name": "no system", "faults": ["no system"]}]
+    formats = [prompt_formats.ALIGNED, {"name": "no system", "faults": ["no system"]}]
     found = arms.measure(tmp_path / "arms", [base, gone, nowhere], formats, TESTED, HISTORICAL, "Sam", longest=2)
     assert list(found["scores"]) == [("base", "aligned"), ("base", "no system")]
     assert [one["arm"] for one in found["left_out"]] == ["gone", "nowhere"]

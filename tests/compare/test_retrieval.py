@@ -5,7 +5,7 @@ import math
 import pytest
 from conftest import example
 from ftstudy.chat_format import load_profile
-from ftstudy.compare import faults, retrieval
+from ftstudy.compare import prompt_formats, retrieval
 from ftstudy.extract.conversations import LONG
 
 
@@ -96,7 +96,7 @@ def test_each_prompt_has_its_own_examples_the_most_similar_last(tokenizer):
     assert one["name"] == "aligned, 2 similar examples" and one["shots"] == 2
     app = load_profile("aligned", "Sam")
     train, pizza = (
-        tokenizer.decode(faults.prompt_ids(row, tokenizer, one, app, place, "Sam"))
+        tokenizer.decode(prompt_formats.prompt_ids(row, tokenizer, one, app, place, "Sam"))
         for row, place in zip(asked, heldout["places"])
     )
     assert train.index("my train is late") < train.index("take the bus") < train.index("is the train to Berlin late?")

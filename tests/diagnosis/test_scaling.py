@@ -5,7 +5,7 @@ import random
 
 import pytest
 from ftstudy import diagnosis
-from ftstudy.cli import ending
+from ftstudy.cli import study_summary
 from ftstudy.diagnosis import scaling
 from ftstudy.report import conclusions
 from hypothesis import given
@@ -137,7 +137,7 @@ def test_the_terminal_ends_with_the_first_advice_if_there_is_any():
     verdict = {"usable": True, "headline": "It is usable", "sentence": "It works."}
 
     def said(advised):
-        return " ".join(line for line, _ in ending.lines({"verdict": verdict, "causes": [], "advice": advised}))
+        return " ".join(line for line, _ in study_summary.lines({"verdict": verdict, "causes": [], "advice": advised}))
 
     assert "Would more help? Train another epoch" in said(advice(falling))
     assert "Would more help" not in said(advice(falling, every=LAST)) + said([])

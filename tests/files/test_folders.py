@@ -397,7 +397,7 @@ EXCEPT = {
     "repair/folder.py": "into replace_file's new file",
     "demo/tiny_chat.py": "a made-up model, which is in the repository",
     "original_report/history.py": "within replace_folder",
-    "stages/again.py": "within scratch",
+    "stages/rerun.py": "within scratch",
     "sources/imessage_database.py": "within scratch",
     "report/render.py": "a picture, into memory",
     "audit/contract_writer.py": "a private folder of which only the contract is ignored",

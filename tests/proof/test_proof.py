@@ -50,7 +50,9 @@ def test_without_a_budget_everything_is_trained_whole():
 def test_a_budget_cuts_all_alike_and_the_costliest_faults_come_first():
     costs = {"learning_rate": 0.5, "prompt_trained": 0.1, "speaker_tags": 0.3, "under_trained": 0.0}
     plan = planned(400, costs=costs)
-    assert plan["most"] == 60 and budget.said(plan) == "10 training runs, about 7 min, each cut to 60 iterations at most."
+    assert (
+        plan["most"] == 60 and budget.said(plan) == "10 training runs, about 7 min, each cut to 60 iterations at most."
+    )
     first = [which for which, _ in plan["trainings"]][:4]
     assert first == [frozenset(), frozenset(NAMES), frozenset({"learning_rate"}), frozenset({"speaker_tags"})]
     short = planned(140, costs=costs)

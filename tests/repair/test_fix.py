@@ -12,7 +12,7 @@ from faults import config_faults, matrix
 from faults.studies import build
 from ftstudy import audit, cli, configs, repair, training
 from ftstudy.audit.config.values import shown_value
-from ftstudy.repair import changes, folder, left, yaml_text
+from ftstudy.repair import changes, folder, unrepaired, yaml_text
 
 PLAIN = "texter-chatml-12"
 
@@ -193,7 +193,7 @@ def errors_left(report, notes):
     """Errors of the audit that a repair was offered for, and those without a reason why there was none."""
     offered = {check for one, _ in notes for check in one.checks}
     errors = [one for one in report["findings"] if one["severity"] == "error"]
-    return [one for one in errors if one["check"] in offered or left.why(one["check"]) == left.OTHERWISE]
+    return [one for one in errors if one["check"] in offered or unrepaired.why(one["check"]) == unrepaired.OTHERWISE]
 
 
 @pytest.mark.parametrize("case", CONFIG_CASES, ids=lambda case: case.name)

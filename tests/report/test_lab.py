@@ -13,7 +13,7 @@ from ftstudy.chat_format import WRAPPER
 from ftstudy.compare import playground
 from ftstudy.demo import tiny_chat
 from ftstudy.errors import StudyError
-from ftstudy.report import choices, lab, remarks
+from ftstudy.report import lab, notebook_remarks, pickers
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
@@ -115,7 +115,7 @@ def project(tmp_path_factory):
 def test_another_config_and_another_variant_are_audited(project):
     inputs = audit.read(project / "mine.yaml")
     own = audit.check(inputs)
-    look, picked = choices.audits(inputs, own, own["findings"])
+    look, picked = pickers.audits(inputs, own, own["findings"])
     assert [name.rsplit("/")[-1] for name in picked["config"]] == ["mine.yaml", "other.yaml"]
     assert picked["variant"] == ["first", "second"]
     mine, others = ({"config": name, "variant": "first"} for name in picked["config"])
@@ -124,7 +124,7 @@ def test_another_config_and_another_variant_are_audited(project):
 
 
 def test_all_variants_or_one_are_shown():
-    look, picked = choices.rows({name: [{"role": "user", "content": f"row of {name}"}] for name in ("raw", "wrapped")})
+    look, picked = pickers.rows({name: [{"role": "user", "content": f"row of {name}"}] for name in ("raw", "wrapped")})
     every, one = (look(variant)[0].data for variant in ("all of them", "wrapped"))
     assert picked["variant"] == ["all of them", "raw", "wrapped"]
     assert "row of raw" in every and "row of wrapped" in every
@@ -172,7 +172,7 @@ def test_it_begins_with_the_apps_texts_or_with_trainings(ready):
 
 
 def test_it_says_and_shows_what_the_prompt_is_and_costs(ready):
-    same, cost, diff = choices.prompts(ready)("Answer in French.", "")
+    same, cost, diff = pickers.prompts(ready)("Answer in French.", "")
     assert "24 of 24 prompts differ" in same and "the base model" in cost and "French" in diff.data
 
 
@@ -195,26 +195,26 @@ def test_it_asks_the_model_that_the_run_trained(project, tmp_path):
 @pytest.mark.parametrize(
     "said, words",
     [
-        (remarks.masking({"phone": 2}, True), "2 phone numbers"),
-        (remarks.masking({}, False), "Nothing was masked, as asked"),
+        (notebook_remarks.masking({"phone": 2}, True), "2 phone numbers"),
+        (notebook_remarks.masking({}, False), "Nothing was masked, as asked"),
         (
-            remarks.messages(
+            notebook_remarks.messages(
                 [{"kind": "text", "rows": 3, "by_owner": 1}, {"kind": "tapback", "rows": 1, "by_owner": 1}]
             ),
             "3 of 4 messages are texts, 1 of them yours",
         ),
-        (remarks.staged(None), "not staged"),
-        (remarks.staged({"before": [{"lines": 0}, {"lines": 9}], "after": [{"lines": 9}]}), "1 of 2 configs"),
-        (remarks.alignment({"blocks": [{"equal": True, "training": [1], "inference": [1]}]}), "All 1 token"),
+        (notebook_remarks.staged(None), "not staged"),
+        (notebook_remarks.staged({"before": [{"lines": 0}, {"lines": 9}], "after": [{"lines": 9}]}), "1 of 2 configs"),
+        (notebook_remarks.alignment({"blocks": [{"equal": True, "training": [1], "inference": [1]}]}), "All 1 token"),
         (
-            remarks.alignment({"blocks": [{"equal": False, "training": [1, 2], "inference": [3]}]}),
+            notebook_remarks.alignment({"blocks": [{"equal": False, "training": [1, 2], "inference": [3]}]}),
             "Of 2 tokens in training, 0 have a counterpart at inference, where the prompt has 1.",
         ),
-        (remarks.termination({"trained": False}), "not trained"),
-        (remarks.masked_rows([]), "no row"),
-        (remarks.settings({"iters": 10, "batch_size": 4}, 20), "20 training rows 2.0 times"),
-        (remarks.trained({"parameters_trained": 1, "parameters": 4, "tokens_in_loss": 8}), "25.0%"),
-        (remarks.costs({}), "earlier"),
+        (notebook_remarks.termination({"trained": False}), "not trained"),
+        (notebook_remarks.masked_rows([]), "no row"),
+        (notebook_remarks.settings({"iters": 10, "batch_size": 4}, 20), "20 training rows 2.0 times"),
+        (notebook_remarks.trained({"parameters_trained": 1, "parameters": 4, "tokens_in_loss": 8}), "25.0%"),
+        (notebook_remarks.costs({}), "earlier"),
     ],
 )
 def test_sentences_say_what_a_result_means(said, words):
@@ -228,5 +228,5 @@ def test_the_funnel_counts_the_steps_that_all_variants_share():
         {"step": "group chats", "removed": 1, "left": 4},
         {"step": "raw: too short", "removed": 3, "left": 1},
     ]
-    said = remarks.funnel(steps, ["raw"])
+    said = notebook_remarks.funnel(steps, ["raw"])
     assert said.startswith("10 messages gave 4 replies of yours.") and "group chats”: 1" in said

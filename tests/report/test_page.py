@@ -11,7 +11,7 @@ from conftest import cases
 from ftstudy import diagnosis
 from ftstudy.diagnosis import evidence
 from ftstudy.errors import StudyError
-from ftstudy.report import headline, marks, page, prompt_diff, sharing
+from ftstudy.report import headline, invisible_characters, page, prompt_diff, sharing
 from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import escape
@@ -553,17 +553,17 @@ def test_a_diff_loses_no_token(drawn):
 
 @given(st.text(max_size=60), st.booleans())
 def test_marked_text_shows_every_character(text, differs):
-    shown = marks.piece(text, differs)
+    shown = invisible_characters.piece(text, differs)
     assert all(one.isprintable() or one in "\n\u200d\u200c\ufe0f " for one in shown)
     assert sum(one.isalnum() for one in shown) >= sum(one.isalnum() for one in text)
 
 
 def test_a_long_shared_text_is_shortened_to_its_ends():
-    shown = marks.piece("a" * 300 + "b" * 300, differs=False)
+    shown = invisible_characters.piece("a" * 300 + "b" * 300, differs=False)
     assert (
         shown.startswith("a" * 150 + " ") and shown.endswith("b" * 150) and "300 characters that are the same" in shown
     )
-    assert marks.piece("a" * 600, differs=True) == "a" * 600
+    assert invisible_characters.piece("a" * 600, differs=True) == "a" * 600
 
 
 # --- the fix, proved -------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import mlx.core as mx
 import pytest
 from conftest import ftstudy, refused, tiny_config
 from ftstudy import paths
-from ftstudy.stages import again, differences
+from ftstudy.stages import differences, rerun
 
 SAMPLE = paths.ROOT / "data" / "sample" / "chat.db"
 ROWS = "rows/raw_style_variable"
@@ -86,14 +86,14 @@ def test_what_cannot_be_run_again_ends_with_status_2(tmp_path):
 
 def test_a_notebook_without_recorded_parameters_is_refused(tmp_path):
     shutil.copy(paths.NOTEBOOKS / "01_extract.ipynb", tmp_path)
-    refused(lambda: again.recorded(tmp_path), "01_extract.ipynb", "no record of its parameters")
+    refused(lambda: rerun.recorded(tmp_path), "01_extract.ipynb", "no record of its parameters")
 
 
 def test_outputs_outside_the_current_folder_are_refused(tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     run = tmp_path / "here" / "reports" / "mine"
-    refused(lambda: again.repeat(run, {}, [tmp_path / "rows"], [], tmp_path / "private", print), "outside", "rows")
+    refused(lambda: rerun.repeat(run, {}, [tmp_path / "rows"], [], tmp_path / "private", print), "outside", "rows")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import yaml
 from conftest import example
 from ftstudy import audit, configs, training
 from ftstudy.audit import run_inputs
-from ftstudy.audit.config.trainer_keys import installed
+from ftstudy.audit.config.mlx_lm_keys import installed
 from ftstudy.errors import StudyError
 from ftstudy.models.base_models import resolve
 from ftstudy.paths import ROOT

@@ -19,9 +19,9 @@ from . import (
     documentation,
     estimate,
     fused_model,
-    held,
     loss,
     parity,
+    passed,
     splits,
 )
 from .contract_writer import offer as offer_contract
@@ -67,7 +67,7 @@ def check(inputs: RunInputs, app=None, fused=None, existing: bool = True) -> dic
     more = [] if existing else [adapters.check_resumed]
     more += [partial(app_code.findings, folder=app), partial(fused_model.findings, fused=fused)]
     result = report(_found(inputs, [*families, *more]))
-    return result | held.summary(inputs, result["findings"])
+    return result | passed.summary(inputs, result["findings"])
 
 
 def check_before_training(inputs: RunInputs) -> dict:

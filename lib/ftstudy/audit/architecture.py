@@ -14,9 +14,9 @@ from mlx_lm import utils
 from mlx_lm.models.switch_layers import QuantizedSwitchLinear, SwitchLinear
 from mlx_lm.tuner.utils import linear_to_lora_layers
 
-from ..failures import pass_on
 from ..files.limits import limited
 from ..files.reading import SETTINGS, read_json
+from ..machine_failures import pass_on
 from ..models.loadable import is_endless
 
 ADAPTED = (nn.Linear, nn.QuantizedLinear, nn.Embedding, nn.QuantizedEmbedding, SwitchLinear, QuantizedSwitchLinear)

@@ -9,7 +9,7 @@ import mlx.core as mx
 import numpy
 
 from ..chat_format.replies import last_replies
-from ..failures import pass_on
+from ..machine_failures import pass_on
 from ..models import base_models
 from ..paths import shown
 from . import architecture

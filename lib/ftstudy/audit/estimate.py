@@ -15,7 +15,7 @@ from mlx.utils import tree_flatten
 from ..chat_format.loss_mask import PAD_TO
 from ..configs import study
 from ..engine import machine
-from ..failures import pass_on
+from ..machine_failures import pass_on
 from ..models import base_models
 from ..progress import span
 from ..wording import gigabytes

@@ -6,7 +6,7 @@ from pathlib import Path
 from ..chat_format import parquet_rows
 from ..chat_format.row_files import NAMES, has_rows_on_lines, stand_in
 from ..chat_format.rows import PARQUET, Split, read_split
-from ..failures import pass_on
+from ..machine_failures import pass_on
 from ..paths import absolute
 
 NAME = re.compile(r"(?!data/|datasets/|reports/)\w[\w.-]*/\w[\w.-]*")  # not a folder that was to be made yet

@@ -18,7 +18,7 @@ from ..chat_format.tokens import text_ids
 from ..errors import StudyError
 from ..extract import variant_folder
 from ..extract.variant_folder import SPLITS, origin_of
-from ..failures import pass_on
+from ..machine_failures import pass_on
 from ..models import base_models, loadable
 from ..paths import absolute
 from . import hub_data

@@ -11,7 +11,7 @@ last message is the owner's reply. A *profile* says how an app builds its prompt
 template, which is what mlx-lm does in training.
 
     tokens      the only calls of a tokenizer's chat template
-    rows        train.jsonl and its like, as mlx-lm reads them
+    rows        train.jsonl and so on, as mlx-lm reads them
     messages    an example's messages, and reading a user turn back
     prompts     what an app sends, as text, token ids or messages
     profiles    how an app builds its prompt: checked and loaded
@@ -21,7 +21,7 @@ template, which is what mlx-lm does in training.
     replies     where the replies of rendered rows begin and end
     loss_mask   rendered rows -> which tokens are trained; training, audit and comparison all use it
     template    a chat template taken apart: what is markup, what is content
-    trainer_rows  what mlx-lm's own dataset classes say to a row
+    mlx_lm_rows what mlx-lm's own dataset classes say to a row
     read_back   a text that a chat template rendered -> messages
     identity    what identifies a tokenizer, a template and a model
     user_form   what training's user turns begin and end with

@@ -26,8 +26,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from ..errors import StudyError
-from ..failures import pass_on
 from ..files.reading import LARGEST, read_json, why
+from ..machine_failures import pass_on
 from ..paths import absolute, shown
 from . import user_form
 from .identity import model_identity, template_identity, tokenizer_identity

@@ -6,8 +6,8 @@ import struct
 from pathlib import Path
 
 from ..errors import StudyError
-from ..failures import pass_on
 from ..files.reading import opened
+from ..machine_failures import pass_on
 from ..paths import shown
 
 MAGIC = b"GGUF"

@@ -9,8 +9,8 @@ import re
 from pathlib import Path
 
 from ..errors import StudyError
-from ..failures import pass_on
 from ..files.reading import SETTINGS, opened, read_text, why
+from ..machine_failures import pass_on
 from ..paths import shown
 from . import gguf, go_template
 

@@ -5,9 +5,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..errors import StudyError
-from ..failures import pass_on
 from ..files.limits import limited
 from ..files.reading import opened, why
+from ..machine_failures import pass_on
 from .rows import Split, features_of
 
 INSTALL = "`pip install pyarrow`"

@@ -30,9 +30,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import PydanticCustomError
 
 from ..errors import StudyError
-from ..failures import pass_on
 from ..files import yaml_files
 from ..files.reading import SETTINGS, read_text, why
+from ..machine_failures import pass_on
 from ..paths import absolute, shown
 from ..wording import FORMATS
 from . import gguf, modelfile

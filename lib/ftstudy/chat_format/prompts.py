@@ -6,7 +6,7 @@ import re
 import sys
 
 from ..errors import StudyError
-from ..failures import pass_on
+from ..machine_failures import pass_on
 from . import ollama
 from .messages import EXTRACTED, fill, messages_for
 from .tokens import encode_prompt, template_ids, template_text, unwrapped

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import numpy
 
 from ..errors import StudyError
-from ..failures import pass_on
 from ..files.reading import why
+from ..machine_failures import pass_on
 from ..progress import bar
 from .tokens import encode, template_text, unwrapped
 

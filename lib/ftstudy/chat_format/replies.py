@@ -2,7 +2,7 @@
 
 import numpy
 
-from ..failures import pass_on
+from ..machine_failures import pass_on
 from .messages import text_of
 from .rendering import Rendering
 from .tokens import common_prefix, encode, end_of_turn_ids, template_ids

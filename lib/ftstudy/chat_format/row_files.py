@@ -4,8 +4,8 @@ import json
 import re
 from pathlib import Path
 
-from ..failures import pass_on
 from ..files.reading import LARGEST, opened, read_text
+from ..machine_failures import pass_on
 
 NAMES = {
     "train": ("train", "training", "trn", "train_data", "train-data", "data", "dataset"),

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from jinja2 import Environment, TemplateError, meta
 
-from ..failures import pass_on
+from ..machine_failures import pass_on
 from .messages import text_of
 from .tokens import template_text
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 
-from .. import __version__, failures
+from .. import __version__, machine_failures
 from ..errors import StudyError
 from ..files.folders import keep_private
 from ..paths import shown
@@ -59,8 +59,8 @@ def _run(arguments: list[str] | None) -> int:
         status = 128 + number
     except Exception as error:
         is_nameless = isinstance(error, OSError) and not error.filename
-        said = (is_nameless and _refused_output()) or failures.explain(error) or _refused_path(error)
-        status = _failed(said or failures.unexpected(error))
+        said = (is_nameless and _refused_output()) or machine_failures.explain(error) or _refused_path(error)
+        status = _failed(said or machine_failures.unexpected(error))
     _drop_output()
     return status or 0
 
@@ -112,7 +112,7 @@ def _refused_output() -> str | None:
     error = getattr(sys.stdout, "refused", None)
     if error is None or isinstance(error, BrokenPipeError):
         return None
-    reason = failures.REASONS.get(error.errno, (error.strerror or str(error),))[0]
+    reason = machine_failures.REASONS.get(error.errno, (error.strerror or str(error),))[0]
     return f"Cannot write the output: {reason}. Send it somewhere else, and run the same command again."
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..errors import StudyError
 from ..paths import absolute, shown
 from ..printable import printable, say
-from . import ending
+from . import study_summary
 from .arguments import only_one, run_folder
 
 SPECIAL = re.compile(r"\x1b(?:\[[0-9;]*.|O.)?")  # an arrow or another key of several bytes, one of them perhaps a digit
@@ -69,7 +69,7 @@ def _update_page(folder: Path) -> None:
 
     with only_one(folder):
         built = report.write(folder)
-    ending.say_page(built, "The report has the result: ")
+    study_summary.say_page(built, "The report has the result: ")
 
 
 def _ask(folder: Path, pairs: list[dict]) -> bool:

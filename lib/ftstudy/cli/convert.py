@@ -14,8 +14,8 @@ def add(parsers):
 
 
 def run(options) -> None:
-    from ..chat_format.any_rows import find
     from ..chat_format.conversions import converted
+    from ..chat_format.rows_of_any_file import find
     from ..errors import StudyError
     from ..extract.variant_folder import SPLITS
     from ..files import write_jsonl

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..paths import absolute, shown
 from ..printable import one_line
-from . import ending
+from . import study_summary
 from .arguments import EXIT_CODES, number, only_one, run_folder, run_of
 
 
@@ -51,7 +51,7 @@ def run(options) -> int:
     with only_one(folder):
         failed = study.run(choices)
     summary = read_json(folder / "findings.json")["summary"]
-    ending.say_found(folder, failed)
+    study_summary.say_found(folder, failed)
     if failed:
         print(one_line(f"ftstudy: {failed}"), file=sys.stderr)
     return 1 if summary["error"] else 2 if failed else 0

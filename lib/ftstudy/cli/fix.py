@@ -169,9 +169,9 @@ def _audited(options, inputs, fixed: dict, made: list) -> dict:
 
 
 def _tell_left(result: dict) -> int:
-    from ..repair import left
+    from ..repair import unrepaired
 
-    found = left.sentences(result["findings"])
+    found = unrepaired.sentences(result["findings"])
     if found:
         _tell_heading("Not repaired")
     for severity, line in found:

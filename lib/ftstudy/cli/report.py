@@ -1,6 +1,6 @@
 """`ftstudy report`: build the debug report from a run's results."""
 
-from . import ending
+from . import study_summary
 from .arguments import add_run, run_folder
 
 
@@ -16,7 +16,7 @@ def run(options) -> None:
 
     folder = run_folder(options.run)
     if options.share:
-        ending.say_shared(folder)
+        study_summary.say_shared(folder)
         return
     report.write(folder)
-    ending.say_found(folder)
+    study_summary.say_found(folder)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..errors import StudyError
 from ..printable import one_line
-from . import ending
+from . import study_summary
 from .arguments import add_run, number, only_one, run_folder
 
 
@@ -71,9 +71,9 @@ def run(options) -> None:
     study.check(choices)  # before anything is written
     with only_one(folder):
         failed = study.run(choices)
-    ending.say_found(folder, failed)
+    study_summary.say_found(folder, failed)
     if options.share:
-        ending.say_shared(folder, failed)
+        study_summary.say_shared(folder, failed)
     if failed:
         raise StudyError(failed)
 

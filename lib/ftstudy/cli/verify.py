@@ -21,17 +21,17 @@ def add(parsers):
 
 def run(options) -> int:
     from ..files.folders import scratch
-    from ..stages import again, differences
+    from ..stages import differences, rerun
 
     folder = run_folder(options.run)
-    given = again.recorded(folder)
-    rows, adapters, entries = again.written(folder, given)
+    given = rerun.recorded(folder)
+    rows, adapters, entries = rerun.written(folder, given)
 
     def tell(step: str) -> None:
         print(f"{step}: running again", flush=True)
 
     with scratch() as private:
-        copy = again.repeat(folder, given, [*rows, *adapters], entries, private.resolve(), tell)
+        copy = rerun.repeat(folder, given, [*rows, *adapters], entries, private.resolve(), tell)
         files = differences.compared(folder, rows, adapters)
         files = [path for path in files if path.exists() or (copy / path).exists()]
         found = {path: differences.differences(path, copy / path) for path in files}

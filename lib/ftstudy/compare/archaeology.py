@@ -15,12 +15,12 @@ import numpy as np
 from .. import chat_format
 from ..errors import StudyError
 from ..extract import variant_folder
-from ..failures import pass_on
 from ..files import read_json
+from ..machine_failures import pass_on
 from ..models import base_models
 from ..progress import bar
 from ..wording import format_name, interval, number
-from . import families, faults, intervals, likelihood
+from . import intervals, likelihood, multiple_testing, prompt_formats
 from .heldout import held_out
 
 TAGGED = "<conversation>\n{context}\n</conversation>\n<last_message>\n{last_message}\n</last_message>"
@@ -57,9 +57,11 @@ def rank(base: dict, tuned: dict, conversations: list[str]) -> list[dict]:
     for row in rows:
         gap = tuned[row["format"]]["reply"] - tuned[lowest]["reply"]
         row["above_lowest"] = intervals.compared(gap, tokens, conversations)
-    families.correct([row["behind"] for row in rows[1:]], "prompt formats against the one with the largest gain")
+    multiple_testing.correct(
+        [row["behind"] for row in rows[1:]], "prompt formats against the one with the largest gain"
+    )
     others = [row["above_lowest"] for row in rows if row["format"] != lowest]
-    families.correct(others, "prompt formats against the one with the lowest loss")
+    multiple_testing.correct(others, "prompt formats against the one with the lowest loss")
     return rows
 
 
@@ -121,7 +123,7 @@ def candidates_ranked(adapter: Path, data: Path, model, owner, inference: list[s
         targets = chat_format.reply_ids(heldout["examples"], tokenizer)
         for one in bar(candidates(owner, inference), desc="with the adapter" if which else "without", unit="format"):
             try:
-                prompts = faults.prompts(heldout, tokenizer, one, {}, owner)
+                prompts = prompt_formats.prompts(heldout, tokenizer, one, {}, owner)
             except StudyError:
                 raise
             except Exception as error:  # a chat template can raise anything

@@ -15,7 +15,7 @@ from pathlib import Path
 import mlx.core as mx
 import numpy as np
 
-from .. import chat_format, cost
+from .. import chat_format, resource_use
 from ..chat_format import contract
 from ..errors import StudyError
 from ..files import write_json
@@ -25,7 +25,7 @@ from ..paths import absolute
 from ..printable import cut
 from ..progress import bar, seconds_left
 from ..wording import arm_name
-from . import faults, generation, likelihood
+from . import generation, likelihood, prompt_formats
 
 FORM = 1  # of the stored files; raise it to ignore older ones
 
@@ -119,7 +119,7 @@ def measure(
                 continue
             for number, one in enumerate(asked, 1):
                 try:
-                    prompts = faults.prompts(heldout, tokenizer, one, app, owner)
+                    prompts = prompt_formats.prompts(heldout, tokenizer, one, app, owner)
                     _measure(folder, model, one["name"], loaded, [identity, prompts], targets, writing, result)
                 except _NotLoaded as error:
                     result["left_out"].append({"arm": model["name"], "why": str(error)})
@@ -235,9 +235,9 @@ def stored(folder: Path, key: list, measure: Callable) -> dict:
     except (OSError, ValueError):
         pass  # not measured yet, or the file is damaged
     mx.reset_peak_memory()
-    started = cost.clock()
+    started = resource_use.clock()
     found = measure()
-    seconds = cost.clock() - started
+    seconds = resource_use.clock() - started
     tokens = found["read"] if "read" in found else sum(reply["tokens"] for reply in found["replies"])
     found["cost"] = {
         "seconds": round(seconds, 2),

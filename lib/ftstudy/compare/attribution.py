@@ -13,7 +13,7 @@ Shapley share    the mean of v(S + fault) - v(S) over all orders of adding the f
 from itertools import combinations
 from math import factorial
 
-from . import arms, families, intervals
+from . import arms, intervals, multiple_testing
 
 
 def attribute(scores: dict, faults: list[str], conversations: list[str], prompt: str = "the prompt") -> dict:
@@ -43,10 +43,10 @@ def attribute(scores: dict, faults: list[str], conversations: list[str], prompt:
         ],
         "shares": [{"fault": fault} | effect(_shapley(fault, faults, sets)) for fault in faults],
     }
-    families.correct([found["whole"]], f"all faults of {prompt}")
-    families.correct(found["main"], f"faults of {prompt}: main effects")
-    families.correct(found["interactions"], f"faults of {prompt}: interactions")
-    families.correct(found["shares"], f"faults of {prompt}: Shapley shares")
+    multiple_testing.correct([found["whole"]], f"all faults of {prompt}")
+    multiple_testing.correct(found["main"], f"faults of {prompt}: main effects")
+    multiple_testing.correct(found["interactions"], f"faults of {prompt}: interactions")
+    multiple_testing.correct(found["shares"], f"faults of {prompt}: Shapley shares")
     return found
 
 

@@ -10,12 +10,12 @@ import mlx.core as mx
 import numpy as np
 
 from .. import audit, chat_format
-from ..failures import pass_on
+from ..machine_failures import pass_on
 from ..models import adapters, base_models, checkpoints
 from ..paths import absolute
 from ..printable import cut
 from ..progress import bar
-from . import families, faults, intervals, likelihood
+from . import intervals, likelihood, multiple_testing, prompt_formats
 from .heldout import held_out
 
 OVER, UNDER, WELL, UNKNOWN = "over-fitted", "under-fitted", "well fitted", "not distinguishable"
@@ -33,7 +33,7 @@ def score(inputs: audit.RunInputs, replies: int) -> dict:
     base, tokenizer = base_models.load(name)
     heldout = held_out(inputs.folder, replies, tokenizer=tokenizer, config=inputs.config, order=("valid", "test"))
     targets = chat_format.reply_ids(heldout["examples"], tokenizer)
-    prompts = faults.prompts(heldout, tokenizer, faults.ALIGNED, {}, inputs.owner)
+    prompts = prompt_formats.prompts(heldout, tokenizer, prompt_formats.ALIGNED, {}, inputs.owner)
     before = likelihood.score(base, prompts, targets, "base")
     del base
     progress, files = checkpoints.progress(folder), checkpoints.numbered(folder)
@@ -99,9 +99,11 @@ def judge(base: dict, scores: dict[int, dict], own: int, conversations: list[str
         }
         for at, found in every.items()
     ]
-    families.correct_differences([row["to_base"] for row in rows if row["to_base"]], "checkpoints against the base")
+    multiple_testing.correct_differences(
+        [row["to_base"] for row in rows if row["to_base"]], "checkpoints against the base"
+    )
     others = [row["to_lowest"] for row in rows if row["to_lowest"]]
-    families.correct_differences(others, "checkpoints against the one with the lowest loss")
+    multiple_testing.correct_differences(others, "checkpoints against the one with the lowest loss")
     by_iteration = {row["iteration"]: row for row in rows}
     keep, fit = None, UNKNOWN
     if own in scores:

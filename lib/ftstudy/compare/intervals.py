@@ -5,7 +5,7 @@ the sums of its linearised residuals over each conversation, and its interval fr
 are those of conversations of equal size that would say as much (one fewer than their effective number: Carter,
 Schnepel & Steigerwald 2017, Review of Economics and Statistics 99). `bench/intervals.py` measures how often such
 intervals hold the truth. Two conversations or fewer say nothing about how far conversations differ: no interval.
-A verdict here is on one difference alone; `families` corrects those that belong together.
+A verdict here is on one difference alone; `multiple_testing` corrects those that belong together.
 """
 
 from itertools import compress

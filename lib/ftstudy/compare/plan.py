@@ -9,7 +9,7 @@ from ..errors import StudyError
 from ..extract import variant_folder
 from ..models import base_models
 from ..paths import absolute, shown
-from . import ability, arms, faults, regurgitation, repeats, retrieval
+from . import ability, arms, prompt_formats, regurgitation, repeats, retrieval
 from .heldout import held_out
 
 
@@ -53,14 +53,14 @@ def plan(
     rows = with_messages(_trained(data, inputs.config), tokenizer, inputs.config)
     train = [row for row in rows if chat_format.ends_with_reply(row)]
     try:
-        made = faults.formats(app, heldout["examples"], tokenizer, heldout["places"], every)
+        made = prompt_formats.formats(app, heldout["examples"], tokenizer, heldout["places"], every)
     except StudyError as error:  # the app gives no prompt; the models are compared all the same
         left_out.append({"arm": f"every model, {app['name']}", "why": str(error)})
         app = chat_format.load_profile("aligned", owner)
-        made = faults.formats(app, heldout["examples"], tokenizer, heldout["places"], every)
+        made = prompt_formats.formats(app, heldout["examples"], tokenizer, heldout["places"], every)
     if any(entry.get("option") == "A" for entry in trained) and app["name"] != "wrapped":
         made.append({"name": "wrapped", "faults": [], "profile": chat_format.named_profiles(owner)["wrapped"]})
-    formats, same, refused = faults.distinct(made, app, heldout, tokenizer, owner)
+    formats, same, refused = prompt_formats.distinct(made, app, heldout, tokenizer, owner)
     if "aligned" in refused:
         raise StudyError(
             f"The chat template of {main['model']} cannot render {shown(data / heldout['split'])}.jsonl: {refused['aligned']}. "
@@ -72,7 +72,7 @@ def plan(
         why = "the app doesn't write turns as the chat template does, so only their whole cost is known"
         left_out.append({"arm": f"{app['name']} by aspect, {unread} of {len(heldout['rows'])} prompts", "why": why})
     if shots and len(train) >= shots:
-        formats.append(faults.few_shot([train[len(train) * at // shots] for at in range(shots)]))
+        formats.append(prompt_formats.few_shot([train[len(train) * at // shots] for at in range(shots)]))
         lines = inputs.splits["train"].numbers
         apart = [row for row, line in zip(rows, lines) if chat_format.ends_with_reply(row) and line not in leaks]
         formats.append(retrieval.few_shot(heldout, apart, min(shots, retrieval.MOST)))

@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import chat_format
 from ..extract.variant_folder import spread
-from . import ability, archaeology, families, intervals, preference, regurgitation, style_similarity
+from . import ability, archaeology, intervals, multiple_testing, preference, regurgitation, style_similarity
 
 
 def arm(model: str, one: dict, scores: dict, heldout: dict) -> dict:
@@ -79,7 +79,7 @@ def differences(scores: dict, models: list[dict], formats: list[dict], heldout: 
             name = "trained models against their base"
         questions.setdefault(name, []).append(row)
     for name, rows in questions.items():
-        families.correct_differences(rows, name)
+        multiple_testing.correct_differences(rows, name)
     return found
 
 
@@ -119,7 +119,7 @@ def training_formats(scores: dict, models: list[dict], conversations: list[str],
         sides = {option: [scores[of[option][seed]["name"], names[option]] for seed in seeds] for option in ("A", "B")}
         if seeds:
             made[asked] = intervals.over_seeds(sides["B"], sides["A"], conversations) | {"formats": names}
-    families.correct(list(made.values()), "option B against option A")
+    multiple_testing.correct(list(made.values()), "option B against option A")
     return made or None
 
 
@@ -151,7 +151,7 @@ def scaling(scores: dict, models: list[dict], app: str, heldout: dict) -> list[d
                 | {"verdict": verdict},
             }
         )
-    families.correct([row["aligning_ahead"] for row in found], "aligning the prompt against other trainings")
+    multiple_testing.correct([row["aligning_ahead"] for row in found], "aligning the prompt against other trainings")
     return found
 
 
@@ -211,8 +211,10 @@ def generated(measured: dict, heldout: dict, own: list[str]) -> dict:
         }
         for (model, name), replies in texts.items()
     ]
-    families.correct([arm["to_floor"] for arm in arms[1:]], "style against the untrained model")
-    families.correct([arm["to_aligned"] for arm in arms if arm["to_aligned"]], "style against the prompt of training")
+    multiple_testing.correct([arm["to_floor"] for arm in arms[1:]], "style against the untrained model")
+    multiple_testing.correct(
+        [arm["to_aligned"] for arm in arms if arm["to_aligned"]], "style against the prompt of training"
+    )
     return {"longest": longest, "ceiling": to["ceiling"] | {"measures": person}, "arms": arms}
 
 

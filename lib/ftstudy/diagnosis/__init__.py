@@ -1,16 +1,16 @@
 """What is wrong with a fine-tune, in order: one object for the report, the notebooks, the terminal and programs.
 
 evidence    what a run's results say          usability   is it usable? steps, the first that fails decides
-reasons     causes that the audit names       learning, replies, serving, proven: causes that were measured, with their cost
+reasons     causes that the audit names       learning, replies, serving, proven_costs: causes that were measured, with their cost
 ranking     one list of both                  commands    the commands that apply a fix, and prove it
-scaling     what more training, data or a larger model would bring
+scaling     would more training, more data or a larger model help?
 """
 
 from pathlib import Path
 
 from ..files import write_json
 from ..wording import count
-from . import commands, evidence, learning, proven, ranking, reasons, replies, scaling, serving, usability
+from . import commands, evidence, learning, proven_costs, ranking, reasons, replies, scaling, serving, usability
 
 RESULTS = ("extraction", "findings", "format_audit", "training", "comparison", "proof")
 
@@ -26,7 +26,7 @@ def diagnose(results: dict, run: str = "", not_measured: str = "") -> dict:
     empty), and `checks` (of the findings in it).
     """
     found = evidence.gather(results, run, not_measured)
-    measured = [one for room in (learning, replies, serving, proven) for one in room.causes(found)]
+    measured = [one for room in (learning, replies, serving, proven_costs) for one in room.causes(found)]
     causes = ranking.rank(reasons.causes(found["findings"]), measured)
     void = next((one for one in causes if one["kind"] == "void"), None)
     return {

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import StudyError
-from ..failures import pass_on
 from ..files.reading import SETTINGS, opened, parse_json, read_json
+from ..machine_failures import pass_on
 from ..paths import shown
 from . import peft
 

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from .. import paths
 from ..errors import StudyError
-from ..failures import pass_on
 from ..files import locks, write_json
 from ..files.folders import replace_folder
 from ..files.reading import why
+from ..machine_failures import pass_on
 from ..paths import absolute, shown
 from . import adapted_models, loadable, unusable_adapters
 from .adapters import run_of

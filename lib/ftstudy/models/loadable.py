@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import StudyError
-from ..failures import pass_on
 from ..files.limits import limited
 from ..files.reading import SETTINGS, read_json, refuse_special, why
+from ..machine_failures import pass_on
 from ..paths import shown
 
 GENERATION = "generation_config.json"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import StudyError
-from ..failures import pass_on
+from ..machine_failures import pass_on
 from ..paths import shown
 from . import peft
 from .adapters import CONFIG, WEIGHTS, keys_of, read_config

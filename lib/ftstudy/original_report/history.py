@@ -5,8 +5,8 @@ from pathlib import Path
 
 from .. import audit, configs
 from ..extract import variant_folder
-from ..failures import pass_on
 from ..files.folders import replace_folder
+from ..machine_failures import pass_on
 from ..paths import absolute, shown
 from ..training import config_matrix
 

@@ -3,7 +3,7 @@
 from mlx_lm.tuner.datasets import ChatDataset
 
 from .. import chat_format
-from ..failures import pass_on
+from ..machine_failures import pass_on
 from . import history
 from .verdicts import CONFIRMED, REFUTED, claim, describe, judge, too_wide, untestable
 

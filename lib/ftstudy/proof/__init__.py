@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from .. import audit, cost, repair, training
+from .. import audit, repair, resource_use, training
 from ..engine.hidden_states import HiddenStates
 from ..errors import StudyError
 from ..files import write_json
@@ -72,7 +72,7 @@ def prove(run: Path, plan: dict, tell: Callable[[str], None] = print) -> dict:
     What an earlier, interrupted proof has trained and measured is kept. Raises StudyError if the repaired copy can't be
     trained, or no reply is left to measure on.
     """
-    started, folder, origin = cost.clock(), run / FOLDER, repair.origin(plan["was"])
+    started, folder, origin = resource_use.clock(), run / FOLDER, repair.origin(plan["was"])
     if not plan["faults"]:
         write_json(run / "proof.json", made := {"faults": [], "helped": None, "sentence": plan["said"]} | origin)
         return made
@@ -109,7 +109,7 @@ def prove(run: Path, plan: dict, tell: Callable[[str], None] = print) -> dict:
         **origin,
     }
     write_json(run / "proof.json", measured)
-    cost.record(run, "proof", cost.clock() - started)
+    resource_use.record(run, "proof", resource_use.clock() - started)
     return measured
 
 
@@ -122,18 +122,18 @@ def _measured(
         return scores.score(folder / "scores", model, adapter, asked, form, f"{label}, {form}", shared)
 
     found = {("base", 0, form): score(None, form, "base") for form in asked["prompts"]}
-    done, spent, started = [], [], cost.clock()
+    done, spent, started = [], [], resource_use.clock()
     to_train = {run for run in runs.values() if not trainings.finished(folder, run)}
     ends = (frozenset(), frozenset(plan["trained"]))  # always trained, whatever the budget
     for which, seed, name in named:
         label = f"{name}, seed {seed + 1}" if seed else name
         is_new = runs[which, seed] in to_train
-        is_over = plan["limit"] is not None and spent and cost.clock() - started + median(spent) > plan["limit"]
+        is_over = plan["limit"] is not None and spent and resource_use.clock() - started + median(spent) > plan["limit"]
         if is_new and is_over and (seed or which not in ends):
             continue
         left = seconds_left({"training": spent}, {"training": len(to_train)}) if to_train else None
         tell(f"{label}: {'training' if is_new else 'trained already'} ({remaining(len(done), len(named), left)})")
-        begun = cost.clock()
+        begun = resource_use.clock()
         made = trainings.train(folder, read[which, seed], shared=shared)
         if not which and made["adapter"] is None:
             raise StudyError(f"The repaired copy in {shown(plan['fixed'])} can't be trained: {made['stopped']}")
@@ -142,7 +142,7 @@ def _measured(
             found[which, seed, form] = score(made["adapter"], form, label) if made["adapter"] else None
         if is_new:
             to_train.remove(runs[which, seed])
-            spent.append(cost.clock() - begun)
+            spent.append(resource_use.clock() - begun)
     return found, done
 
 

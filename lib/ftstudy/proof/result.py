@@ -7,7 +7,7 @@ one made: those add up to it.
 
 import shlex
 
-from ..compare import attribution, families, intervals
+from ..compare import attribution, intervals, multiple_testing
 from ..wording import capitalized, effect, listed, more_likely, number, uncapitalized
 from .faults import PROMPT
 from .scores import AS_WAS, FIXED
@@ -45,10 +45,10 @@ def result(found: dict, faults: list[dict], chosen: list[str], idle: list[str], 
         is_idle = one["id"] in idle
         rows.append(one | {"cost": None if is_idle else cost, "idle": is_idle, "broken": _broken(found, one["id"])})
     helped = minus(fixed, was)
-    families.correct(
+    multiple_testing.correct(
         [row for row in (*against.values(), helped) if row], "the fine-tune as it was, as fixed, and its base"
     )
-    families.correct([row["cost"] for row in rows if row["cost"]], "the cost of each fault")
+    multiple_testing.correct([row["cost"] for row in rows if row["cost"]], "the cost of each fault")
     made = {
         **against,
         "helped": helped,

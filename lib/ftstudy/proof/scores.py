@@ -10,7 +10,7 @@ from ..compare import arms
 from ..compare.heldout import choose, held_out
 from ..errors import StudyError
 from ..extract import variant_folder
-from ..failures import pass_on
+from ..machine_failures import pass_on
 from ..models import base_models
 
 FIXED, AS_WAS = "as in training", "as the app asked"

@@ -12,15 +12,15 @@ from .. import audit, configs, training
 
 from mlx_lm.lora import CONFIG_DEFAULTS
 
-from ..audit.config.trainer_keys import installed
-from ..cost import clock
+from ..audit.config.mlx_lm_keys import installed
 from ..errors import StudyError
-from ..failures import pass_on
 from ..files import update_json, write_jsonl, write_text
 from ..files.folders import make_folder
 from ..files.reading import read_json
+from ..machine_failures import pass_on
 from ..models import adapters
 from ..paths import absolute, shown
+from ..resource_use import clock
 from .budget import shortened
 
 KEPT = "trainings.json"

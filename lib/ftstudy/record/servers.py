@@ -12,7 +12,7 @@ from ..chat_format import gguf, ollama
 from ..chat_format.prompts import Prompt, ollama_prompt
 from ..chat_format.tokens import encode, template_text
 from ..errors import StudyError
-from ..failures import pass_on
+from ..machine_failures import pass_on
 from .app_requests import Asked
 
 UNKNOWN = (

@@ -4,7 +4,7 @@ kinds     what a repair is                              draft     what a fine-tu
 rows      what is in them, and how they are divided     keys      settings that mlx-lm ignores; `meant_values`
 refused   settings that mlx-lm refuses                  config    rates and lengths; `settings` changes them
 app       the prompt                                    folder    writes a repaired draft; `yaml_text`, `changes`
-left      what no repair takes away, and why
+unrepaired  what no repair fixes, and why
 
 A *draft* is plain data: `config` (the keys that the file sets), `rows` (split -> its rows, as JSON values) and
 `profile` (how the app asks; None if not known). A repair takes a draft and gives another; nothing is changed in place.

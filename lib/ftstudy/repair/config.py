@@ -7,7 +7,7 @@ recipe's: those of `config_matrix` and of mlx-lm's defaults.
 from mlx_lm.lora import CONFIG_DEFAULTS
 
 from ..audit.config import learning_rate, lora, run_length
-from ..audit.config.keys import TRAIN_OFF
+from ..audit.config.ignored_keys import TRAIN_OFF
 from ..audit.config.values import fits
 from ..audit.run_inputs import RunInputs
 from ..configs import study

@@ -11,8 +11,8 @@ from pathlib import Path
 from mlx_lm.lora import CONFIG_DEFAULTS
 
 from ..audit.run_inputs import RunInputs
-from ..chat_format.any_rows import find, recovered
 from ..chat_format.rows import Split, features_of
+from ..chat_format.rows_of_any_file import find, recovered
 from ..extract.variant_folder import SPLITS
 from ..paths import absolute
 from ..wording import count

@@ -1,9 +1,9 @@
 """Replaces keys that mlx-lm ignores with live ones that have the intended values. What the config sets under a
 live name is kept, since that is what was trained."""
 
-from ..audit.config import key_names, keys, lora
-from ..audit.config.keys import ALPHA
-from ..audit.config.trainer_keys import installed, optimizer_options
+from ..audit.config import ignored_keys, key_aliases, lora
+from ..audit.config.ignored_keys import ALPHA
+from ..audit.config.mlx_lm_keys import installed, optimizer_options
 from ..audit.config.values import sound
 from ..audit.run_inputs import RunInputs
 from ..configs import ADAPTER_CONFIG, STUDY
@@ -19,7 +19,7 @@ FAULT = "settings that mlx-lm ignored"
 def _ignored(draft: dict, inputs: RunInputs) -> tuple[dict, list[str]]:
     """Every unknown key is taken out; the setting it means is set, unless the config sets that too."""
     notes, last, set_, given = [], [], {}, draft
-    for section, key, value in list(keys.unknown(draft["config"])):
+    for section, key, value in list(ignored_keys.unknown(draft["config"])):
         if key == meant_values.RANK_STABILIZED:
             last.append((section, key))
         else:
@@ -63,9 +63,9 @@ def _meant(key, value, section: str) -> dict[str, tuple[str, object]]:
         return {}
     if not section and key in STUDY:
         return {f"ftstudy.{key}": (key, value)}
-    live = key_names.meant(key, section)
+    live = key_aliases.meant(key, section)
     if isinstance(value, dict) and not section:
-        home = None if installed().section(live or "") else key_names.home(value)
+        home = None if installed().section(live or "") else key_aliases.home(value)
         if home is None and live in installed().defaults:
             home = live
         if home is not None:
@@ -96,12 +96,14 @@ def _without(draft: dict, section: str, key) -> dict:
 
 
 def _sentence(name: str, value, meant: dict, applied: dict) -> str:
-    line = f"`{name}: {keys.shown_value(value)}`"
+    line = f"`{name}: {ignored_keys.shown_value(value)}`"
     used = {live: applied[live] for live in meant if applied.get(live)}
     new = {target: one for live, (said, made) in used.items() if said == meant[live] for target, one in made.items()}
     others = [said[0] for live, (said, made) in used.items() if said != meant[live] and made]
     if new:
-        return f"{line} is now " + ", ".join(f"`{target}: {keys.shown_value(one)}`" for target, one in new.items())
+        return f"{line} is now " + ", ".join(
+            f"`{target}: {ignored_keys.shown_value(one)}`" for target, one in new.items()
+        )
     if others:
         return f"{line} removed: `{others[0]}` sets the same"
     kept = [live for live in meant if live in applied and applied[live] is None]
@@ -122,7 +124,7 @@ def _dead(draft: dict, inputs: RunInputs) -> tuple[dict, list[str]]:
             value = draft["config"].get(key)
             if value is not None and value != installed().defaults.get(key):
                 draft = _without(draft, "", key)
-                notes.append(f"`{key}: {keys.shown_value(value)}` removed: it has no effect in a config file")
+                notes.append(f"`{key}: {ignored_keys.shown_value(value)}` removed: it has no effect in a config file")
     draft, more = _optimizer(draft, inputs)
     notes += more
     now = audited(draft, inputs)
@@ -169,15 +171,15 @@ def _twice(draft: dict, inputs: RunInputs) -> tuple[dict, list[str]]:
     """Reading keeps the last value, as mlx-lm does, and writing writes each key once."""
     if draft["once"]:
         return draft, []
-    notes = [one.title for one in found(keys, draft, inputs, keys.DUPLICATE.id)]
+    notes = [one.title for one in found(ignored_keys, draft, inputs, ignored_keys.DUPLICATE.id)]
     return draft | {"once": True}, [f"{note}: the others are gone" for note in notes]
 
 
 REPAIRS = tuple(
     Repair("settings_ignored", "config", FAULT, apply, checks)
     for apply, checks in (
-        (_twice, (keys.DUPLICATE.id,)),
-        (_ignored, (keys.UNKNOWN.id, lora.LORA_ALPHA.id)),
-        (_dead, (keys.DEAD.id,)),
+        (_twice, (ignored_keys.DUPLICATE.id,)),
+        (_ignored, (ignored_keys.UNKNOWN.id, lora.LORA_ALPHA.id)),
+        (_dead, (ignored_keys.DEAD.id,)),
     )
 )

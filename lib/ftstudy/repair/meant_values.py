@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from ..audit import architecture
 from ..audit.config import lora
-from ..audit.config.trainer_keys import installed, optimizer_options
+from ..audit.config.mlx_lm_keys import installed, optimizer_options
 from ..audit.config.values import fits, obvious, outside, sound
 from ..audit.run_inputs import RunInputs
 from .settings import rows_in, updates

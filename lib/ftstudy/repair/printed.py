@@ -6,7 +6,7 @@ import json
 from ..audit.content.text_rows import is_printed
 from ..chat_format.conversions import converted
 from ..chat_format.rows import has_texts, is_conversation
-from ..failures import pass_on
+from ..machine_failures import pass_on
 from ..wording import count
 from .chats import audited, by_place, conversations, written
 

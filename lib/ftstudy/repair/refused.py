@@ -4,8 +4,8 @@ import re
 from difflib import get_close_matches
 
 from ..audit import architecture
-from ..audit.config import keys, learning_rate, lora, paths, study_block, values
-from ..audit.config.trainer_keys import installed, optimizer_options, optimizer_refuses
+from ..audit.config import ignored_keys, learning_rate, lora, paths, study_block, values
+from ..audit.config.mlx_lm_keys import installed, optimizer_options, optimizer_refuses
 from ..audit.config.values import fits, obvious, outside, shown_value, sound
 from ..audit.run_inputs import RunInputs
 from ..configs import STUDY, study_errors
@@ -180,7 +180,7 @@ def _options(draft: dict, inputs: RunInputs):
     """Options that the optimizer doesn't have, or can't use."""
     chosen, blocks = settings_of(draft, inputs)["optimizer"], draft["config"].get("optimizer_config")
     options = blocks.get(chosen) if isinstance(blocks, dict) else None
-    if options is None or not found(keys, draft, inputs, keys.UNKNOWN.id, values.TYPE.id):
+    if options is None or not found(ignored_keys, draft, inputs, ignored_keys.UNKNOWN.id, values.TYPE.id):
         return draft, []
     takes, kept, notes = optimizer_options(chosen, installed()), {}, []
     for option, value in options.items() if isinstance(options, dict) else ():

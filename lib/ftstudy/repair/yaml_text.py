@@ -7,8 +7,8 @@ the text can't be changed that way (aliases, merged blocks, a config in braces),
 import yaml
 
 from ..errors import StudyError
-from ..failures import pass_on
 from ..files import yaml_files
+from ..machine_failures import pass_on
 
 
 def edited(text: str, old: dict, new: dict, why: dict[str, str], loader: type) -> str:

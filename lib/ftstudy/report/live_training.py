@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from .. import cost
+from .. import resource_use
 from ..progress import bar, in_notebook, watched
 
 
@@ -42,9 +42,9 @@ def _live_curve() -> Callable[[dict], None]:
     def show(row: dict) -> None:
         nonlocal drawn
         curve.append(row)
-        if cost.clock() - drawn < 1 and "validation_loss" not in row:  # drawing must not slow down a quick run
+        if resource_use.clock() - drawn < 1 and "validation_loss" not in row:  # drawing must not slow down a quick run
             return
-        drawn = cost.clock()
+        drawn = resource_use.clock()
         handle.update(render.show_picture(charts.loss_curve(curve), "The loss so far"))
 
     return show
@@ -57,9 +57,9 @@ def _move(shown, row: dict, seen: dict) -> None:
 
 
 def _lines() -> Callable[[dict], None]:
-    started = cost.clock()
+    started = resource_use.clock()
 
     def show(row: dict) -> None:
-        print(f"iteration {row['iteration']:>5}  {_losses(row)}  ({cost.clock() - started:.0f} s)", flush=True)
+        print(f"iteration {row['iteration']:>5}  {_losses(row)}  ({resource_use.clock() - started:.0f} s)", flush=True)
 
     return show

@@ -14,7 +14,7 @@ from ..errors import StudyError
 from ..files import write_text
 from ..original_report import history
 from ..paths import shown
-from . import blind_test, charts, conclusions, headline, notes, provenance, render, sharing, summary, tables
+from . import all_numbers, blind_test, charts, conclusions, headline, provenance, reading_guide, render, sharing, tables
 
 RESULTS = ("extraction", "findings", "format_audit", "training", "comparison", "proof", "cost")
 SCRIPTS = ("report.js", "blind_test.js")  # of templates/, in the page's one script
@@ -101,7 +101,7 @@ def _values(run: Path, results: dict, diagnosed: dict, not_measured: str, share:
         **results,
         "trained": trained,
         "say": conclusions,
-        "notes": notes,
+        "notes": reading_guide,
         "masked": wording.masked,
         "sign": headline.sign(found, diagnosed["verdict"]),
         "lead": headline.lead(found, diagnosed["verdict"], diagnosed["causes"]),
@@ -109,7 +109,7 @@ def _values(run: Path, results: dict, diagnosed: dict, not_measured: str, share:
         "next_steps": headline.steps(diagnosed, blind, len(pairs), bool(judged), results["proof"]),
         "more": conclusions.more(diagnosed["advice"], (cost or {}).get(f"training {(trained or {}).get('name')}")),
         "blind": None if share else blind_test.in_page(run, pairs, blind),
-        "summary": summary.sentences(results, trained, findings, found["between"], not_measured),
+        "summary": all_numbers.sentences(results, trained, findings, found["between"], not_measured),
         "parity": parity,
         "findings": findings,
         "between": found["between"],

@@ -14,7 +14,7 @@ from ..printable import printable
 from ..progress import watched
 from ..wording import count, format_name, interval, number, prompted
 from . import charts
-from .marks import piece, visible
+from .invisible_characters import piece, visible
 
 TEMPLATES = Path(__file__).parent / "templates"
 NAMELESS = ("Creator", "Date", "Format", "Type")  # of an SVG's metadata

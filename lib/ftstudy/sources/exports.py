@@ -11,9 +11,9 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from ..errors import StudyError
-from ..failures import pass_on
 from ..files import reading
 from ..files.reading import LARGEST, UTF_16, refuse_special
+from ..machine_failures import pass_on
 from ..paths import shown
 from . import ATTACHMENT, OWNER_SENDER, PHOTO
 

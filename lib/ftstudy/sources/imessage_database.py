@@ -11,9 +11,9 @@ from pathlib import Path
 import imessage_chatdb
 
 from ..errors import StudyError
-from ..failures import pass_on
 from ..files.folders import scratch
 from ..files.reading import refuse_special, why
+from ..machine_failures import pass_on
 from ..paths import check_names, shown
 
 BUSY_SECONDS = 5.0

@@ -16,9 +16,9 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 
 from ..errors import StudyError
-from ..failures import pass_on
 from ..files.limits import limited
 from ..files.reading import opened, refuse_special, why
+from ..machine_failures import pass_on
 from ..paths import absolute, shown
 from . import ATTACHMENT, PHOTO, make_table, sender_of, skip
 from .exports import identity

@@ -11,9 +11,9 @@ import pyarrow
 from pyarrow import parquet
 
 from ..errors import StudyError
-from ..failures import pass_on
 from ..files.limits import limited
 from ..files.reading import why
+from ..machine_failures import pass_on
 from ..paths import shown
 from . import skip
 from .exports import EPOCH, LARGEST, decode, json_lines, read_bytes

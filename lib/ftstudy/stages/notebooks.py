@@ -19,7 +19,7 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 from traitlets.config import Config
 
-from .. import failures
+from .. import machine_failures
 from ..errors import StudyError
 from ..files import read_json, write_json, write_text
 from ..files.folders import keep_private, new_folder, scratch
@@ -72,7 +72,10 @@ def _reason(error: PapermillExecutionError) -> str:
     plain = COLOURS.sub("", "\n".join(error.traceback)).splitlines()
     raised = [f"{error.ename}: {error.evalue}", *(line for line in plain if re.match(r"[\w.]+: ", line))]
     # What nobody foresaw may quote a message, and what is printed may end up anywhere.
-    return failures.explained(raised) or f"Cell {error.exec_count} failed with {error.ename}; the notebook says why."
+    return (
+        machine_failures.explained(raised)
+        or f"Cell {error.exec_count} failed with {error.ename}; the notebook says why."
+    )
 
 
 def _keep_failed(written: Path, failed: Path) -> None:

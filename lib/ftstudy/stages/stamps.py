@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 
-from .. import cost, paths
+from .. import paths, resource_use
 from ..errors import StudyError
 from ..files import read_json, update_json, write_json
 from ..paths import absolute, shown
@@ -49,14 +49,14 @@ def run(
         tell(f"{stage['name']}: running, writes to {shown(folder)} ({why})")
         reasons = _forget_outdated(folder, stages[at + 1 :]) | reasons
         forget(folder, stage)
-        started = cost.clock()
+        started = resource_use.clock()
         try:
             stage["do"]()
         except StudyError:
             _forget_outdated(folder, stages[at + 1 :])
             raise
         write_json(_path(folder, stage), stamp | {"wrote": _contents(stage["writes"])})
-        seconds = round(cost.clock() - started, 1)
+        seconds = round(resource_use.clock() - started, 1)
         update_json(folder / "stamps" / SECONDS, lambda known, name=stage["name"]: known | {name: seconds}, {})
         after(stage)
 

@@ -13,8 +13,8 @@ from mlx_lm.tuner.trainer import grad_checkpoint
 from mlx_lm.utils import maybe_set_recommended_wired_limit
 
 from ..configs import study
-from ..cost import clock
 from ..engine import cpu_math
+from ..resource_use import clock
 from . import state
 from .galore import GaLore
 

@@ -7,7 +7,7 @@ import mlx.optimizers as optimizers
 from mlx_lm.tuner.utils import build_schedule, linear_to_lora_layers
 
 from ..audit import RunInputs
-from ..audit.config.trainer_keys import installed, optimizer_refuses
+from ..audit.config.mlx_lm_keys import installed, optimizer_refuses
 from ..configs import study, study_errors
 from ..errors import StudyError
 from ..models import base_models

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from .. import cost
+from .. import resource_use
 from ..engine import machine
 from ..errors import StudyError
 from ..files import read_json, update_json
@@ -20,7 +20,7 @@ def save_result(run: Path, result: dict) -> None:
         speed = round(spent["tokens"] / spent["seconds"], 1) if spent["seconds"] else None
         room = machine.memory()
         more = {"machine_memory_gigabytes": round(room / 1e9, 1)} if room else {}
-        cost.record(run, f"training {result['name']}", spent["seconds"], tokens_per_second=speed, **more)
+        resource_use.record(run, f"training {result['name']}", spent["seconds"], tokens_per_second=speed, **more)
     update_json(
         run / "training.json",
         lambda found: {"configs": [result, *_others(found, result["name"])]},

@@ -12,9 +12,9 @@ from pathlib import Path
 import mlx.core as mx
 from mlx.utils import tree_flatten, tree_unflatten
 
-from ..failures import pass_on
 from ..files import replace_file
 from ..files.folders import make_folder
+from ..machine_failures import pass_on
 from ..models import adapters
 
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from .. import cost
+from .. import resource_use
 from ..errors import StudyError
 from ..files import read_json, write_json
 from ..models import adapters
@@ -25,10 +25,10 @@ def sweep(configs: Iterable[Path], run: Path, data: str | None, model: str | Non
     for at, config in enumerate(configs):
         left = f", about {seconds / trained * (len(configs) - at) / 60:.0f} min left" if trained else ""
         print(one_line(f"== {shown(config)} ({at + 1} of {len(configs)}{left})"), flush=True)
-        started = cost.clock()
+        started = resource_use.clock()
         rows.append({"config": config.stem} | _trained(config, run, data, model, flags))
         if rows[-1]["status"] != "kept from before":
-            seconds, trained = seconds + cost.clock() - started, trained + 1
+            seconds, trained = seconds + resource_use.clock() - started, trained + 1
         write_json(run / "sweep.json", {"configs": rows})
     return rows
 

@@ -7,8 +7,8 @@ import mlx.core as mx
 
 from ...chat_format import contract
 from ...errors import StudyError
-from ...failures import pass_on
 from ...files.reading import SETTINGS, opened, read_json, refuse_special, why
+from ...machine_failures import pass_on
 from ...models import adapters, checkpoints, peft, unusable_adapters
 from ...paths import shown
 from ...printable import cut

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...failures import pass_on
+from ...machine_failures import pass_on
 from ...models import adapted_models, adapters, peft
 from ...paths import shown
 from .. import architecture

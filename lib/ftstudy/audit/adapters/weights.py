@@ -8,7 +8,7 @@ import numpy
 
 from ...chat_format.rendering import render
 from ...engine.reply_logits import logits_function
-from ...failures import pass_on
+from ...machine_failures import pass_on
 from ...models import base_models, updates
 from ...paths import absolute, shown
 from ..config.values import sound

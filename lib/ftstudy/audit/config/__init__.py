@@ -1,16 +1,16 @@
 """Does the config do what its author thinks? Which keys apply, and what training they lead to.
 
-`keys`: which keys mlx-lm reads (`trainer_keys` finds them in its source) and which one is meant (`key_names`);
+`ignored_keys`: which keys mlx-lm reads (`mlx_lm_keys` finds them in its source) and which one is meant (`key_aliases`);
 `values`: types and ranges; `paths`: what the config points to; `lora`: the adapter's settings; `learning_rate` and
 `run_length`: how fast and how long; `memory`: whether it fits this machine; `study_block`: `ftstudy:`.
 """
 
 from ..findings import Finding
-from . import keys, learning_rate, lora, memory, paths, run_length, study_block, values
+from . import ignored_keys, learning_rate, lora, memory, paths, run_length, study_block, values
 from .paths import place
 
 __all__ = ["CHECKS", "check", "place"]
-SUBJECTS = (keys, study_block, paths, values, lora, learning_rate, run_length, memory)
+SUBJECTS = (ignored_keys, study_block, paths, values, lora, learning_rate, run_length, memory)
 CHECKS = tuple(check for subject in SUBJECTS for check in subject.CHECKS)
 
 

@@ -9,11 +9,11 @@ import numpy
 from mlx.optimizers import schedulers
 from mlx_lm.tuner.utils import build_schedule
 
-from ...failures import pass_on
+from ...machine_failures import pass_on
 from ...printable import cut
 from ..findings import Check, Finding
-from .keys import DEAD
-from .trainer_keys import installed, optimizer_options
+from .ignored_keys import DEAD
+from .mlx_lm_keys import installed, optimizer_options
 from .values import fits, shown_line, shown_value, sound, usable
 
 RATE = Check(

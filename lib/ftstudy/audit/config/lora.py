@@ -6,7 +6,7 @@ from ... import wording
 from .. import architecture
 from ..evidence import listed
 from ..findings import Check, Finding
-from .keys import ALPHA, DEAD
+from .ignored_keys import ALPHA, DEAD
 from .values import TYPE, fits, shown_key, shown_line, shown_value, sound
 
 KEYS = Check(

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from ...chat_format.rendering import render
 from ...configs import study
-from ...failures import pass_on
+from ...machine_failures import pass_on
 from ..findings import Check, Finding
 from .values import sound, usable
 

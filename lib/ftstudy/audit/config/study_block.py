@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from ...configs import STUDY as OUR_KEYS
 from ...configs import GaLore, study, study_errors
 from ..findings import Check, Finding
-from .keys import UNKNOWN
+from .ignored_keys import UNKNOWN
 from .values import shown_key, shown_line, shown_value
 
 STUDY_BLOCK = Check(

@@ -7,7 +7,7 @@ from reprlib import Repr
 import yaml
 
 from ..findings import Check, Finding
-from .trainer_keys import installed
+from .mlx_lm_keys import installed
 
 TYPE = Check(
     "config.type",

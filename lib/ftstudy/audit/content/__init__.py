@@ -1,7 +1,7 @@
 """The content of the rows: here who speaks, and whether anything is said.
 
 Sister modules look for names before a reply (`speakers`), for what repeats too often or should repeat and doesn't
-(`sameness`, `near_copies`), for the layout of user turns (`user_form`), for rendered templates (`control_tokens`), for odd
+(`sameness`, `near_copies`), for the layout of user turns (`turn_layout`), for rendered templates (`control_tokens`), for odd
 characters (`characters`), for what identifies somebody (`identifiers`), for what a template makes of contents that
 aren't text (`written`), for thoughts (`thoughts`), and
 for rows of plain text (`text_rows`).
@@ -22,7 +22,7 @@ from . import (
     speakers,
     text_rows,
     thoughts,
-    user_form,
+    turn_layout,
     written,
 )
 
@@ -78,7 +78,7 @@ CHECKS = (
     *control_tokens.CHECKS,
     *text_rows.CHECKS,
     *characters.CHECKS,
-    *user_form.CHECKS,
+    *turn_layout.CHECKS,
     *identifiers.CHECKS,
 )
 
@@ -98,7 +98,7 @@ def check(inputs: RunInputs) -> list[Finding]:
         *speakers.check(inputs, chats, labels),
         *sameness.check(inputs, chats, every),
         *near_copies.check(inputs, every),
-        *user_form.check(inputs, chats),
+        *turn_layout.check(inputs, chats),
         *control_tokens.check(inputs, chats, tokenizer),
         *text_rows.check(inputs, {name: inputs.texts(name) for name in texts}, chats, tokenizer),
         *characters.check(inputs, every),

@@ -5,7 +5,7 @@ import re
 from ... import chat_format
 from ...chat_format.template import Template
 from ...chat_format.tokens import unwrapped
-from ...failures import pass_on
+from ...machine_failures import pass_on
 from ..evidence import around, in_rows
 from ..findings import Check, Finding
 from ..run_inputs import RunInputs

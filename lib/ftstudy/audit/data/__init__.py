@@ -7,7 +7,7 @@ there aborts every run; a fault in a later row aborts when that row's turn comes
 import json
 from pathlib import Path
 
-from ...chat_format import trainer_rows
+from ...chat_format import mlx_lm_rows
 from ...chat_format.rows import PARQUET, Split, read_split
 from ...configs import study
 from ...extract.variant_folder import SPLITS
@@ -148,7 +148,7 @@ def refusal_of(inputs: RunInputs):
     prompts = bool(inputs.config.get("mask_prompt")) or bool(study(inputs.config))
 
     def refusal(row, schema: str, features: dict) -> str | None:
-        return trainer_rows.refusal(row, schema, features, tokenizer, prompts)
+        return mlx_lm_rows.refusal(row, schema, features, tokenizer, prompts)
 
     return tokenizer and refusal
 

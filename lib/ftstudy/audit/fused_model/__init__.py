@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...errors import StudyError
-from ...failures import pass_on
+from ...machine_failures import pass_on
 from ...models import unusable_adapters
 from ...paths import absolute, shown
 from ..findings import Finding

@@ -7,7 +7,7 @@ import mlx.core as mx
 from mlx_lm import utils
 
 from ...errors import StudyError
-from ...failures import pass_on
+from ...machine_failures import pass_on
 from ...models import base_models
 from ...models.adapters import CONFIG, WEIGHTS
 from ...paths import shown

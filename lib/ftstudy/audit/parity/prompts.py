@@ -10,7 +10,7 @@ from ... import chat_format
 from ...chat_format.rendering import Rendering
 from ...chat_format.template import Template
 from ...errors import StudyError
-from ...failures import pass_on
+from ...machine_failures import pass_on
 
 INSPECTED = 50  # prompts that differ: differences of format show in the first few
 ENCODED = 200  # texts: if all of these have other (or the same) tokens, so have the rest

@@ -3,7 +3,7 @@
 from collections import Counter
 from difflib import get_close_matches
 
-from .trainer_keys import installed
+from .mlx_lm_keys import installed
 
 # What PEFT, TRL and transformers, unsloth, axolotl, LLaMA-Factory, torchtune and older versions of mlx-lm call its
 # keys. A dotted alias applies only inside that block.

@@ -5,7 +5,7 @@ import pytest
 from conftest import example, scores
 from coverage_of_intervals import family_errors, told_apart
 from ftstudy import wording
-from ftstudy.compare import archaeology, attribution, checkpoints, families, intervals, power, results
+from ftstudy.compare import archaeology, attribution, checkpoints, intervals, multiple_testing, power, results
 from ftstudy.report import conclusions, tables
 
 
@@ -24,7 +24,7 @@ from ftstudy.report import conclusions, tables
     ],
 )
 def test_holm_by_hand(values, rejected):
-    assert families.holm(values) == rejected
+    assert multiple_testing.holm(values) == rejected
 
 
 def row(p, verdict, needed="much"):
@@ -33,16 +33,16 @@ def row(p, verdict, needed="much"):
 
 def test_a_corrected_verdict_is_never_stronger_than_its_interval():
     rows = [row(0.001, "worse"), row(0.02, "better"), row(0.03, "worse"), row(None, "not distinguishable", None)]
-    families.correct(rows, "these")
+    multiple_testing.correct(rows, "these")
     assert [one["verdict"] for one in rows] == ["worse", "better", "worse", "not distinguishable"]
     assert [one["needed"] for one in rows] == [None] * 4
     assert [one["family"] for one in rows] == [{"name": "these", "size": 3}] * 4  # what was not compared doesn't count
     rows = [row(0.02, "better"), row(0.03, "worse"), row(0.6, "not distinguishable"), row(0.05, "not distinguishable")]
-    families.correct(rows, "these")
+    multiple_testing.correct(rows, "these")
     assert [one["verdict"] for one in rows] == ["not distinguishable"] * 4
     assert [one["needed"] for one in rows] == ["much"] * 4
     edge = [row(0.05, "not distinguishable")]  # its interval ends at zero
-    families.correct(edge, "alone")
+    multiple_testing.correct(edge, "alone")
     assert edge[0]["verdict"] == "not distinguishable"
 
 

@@ -4,15 +4,15 @@ A *format* is plain data: {"name", "faults"}, plus "profile" if it isn't a combi
 examples for each (split, row), if each prompt has others.
 An app's inference profile is split into its faults, so that the cost of each can be measured. If all
 that is known are whole prompts, or if the profile's texts don't explain them, each prompt is read next to
-training's (`pieces`): the format is `read`, and a fault is an aspect in which the two differ.
+training's (`prompt_pieces`): the format is `read`, and a fault is an aspect in which the two differ.
 """
 
 from itertools import chain, combinations, product
 
 from .. import chat_format
 from ..errors import StudyError
-from ..failures import pass_on
-from . import pieces
+from ..machine_failures import pass_on
+from . import prompt_pieces
 
 FAULTS = {
     "system": "a different system text from training",
@@ -167,7 +167,7 @@ def prompts(heldout: dict, tokenizer, one: dict, app: dict, owner: str = "") -> 
 def _aspects(app: dict, example: dict, tokenizer, where) -> set[str]:
     """The aspects in which the app's prompt differs from training's; none if it fails, which `distinct` reports."""
     try:
-        return {piece.aspect for piece in pieces.of_prompt(example, tokenizer, app, where)} - {""}
+        return {piece.aspect for piece in prompt_pieces.of_prompt(example, tokenizer, app, where)} - {""}
     except Exception as error:  # a chat template can raise anything
         pass_on(error)
         return set()
@@ -177,13 +177,13 @@ def _read_ids(example: dict, tokenizer, one: dict, app: dict, where) -> list[int
     """The prompt of training with some aspects as the app has them. Raises StudyError if the prompts differ in
     others too, as they may for another model."""
     chosen, own = ({*some, *(JOINED if "template" in some else ())} for some in (one["faults"], one["own"]))
-    found = pieces.of_prompt(example, tokenizer, app, where)
+    found = prompt_pieces.of_prompt(example, tokenizer, app, where)
     if others := {piece.aspect for piece in found} - own - {""}:
         raise StudyError(
             f"For this model's chat template the app's prompt also differs in other aspects ({', '.join(sorted(others))}), "
             "so its cost is not split."
         )
-    return pieces.joined(found, chosen, tokenizer)
+    return prompt_pieces.joined(found, chosen, tokenizer)
 
 
 def _with(messages: list[dict], faults: set, own, example: dict, app: dict, where, owner: str, tokenizer) -> list[dict]:

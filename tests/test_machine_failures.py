@@ -15,14 +15,14 @@ import nbformat
 import numpy as np
 import pytest
 import safetensors.numpy
-from ftstudy import cli, configs, failures, files, paths
+from ftstudy import cli, configs, files, machine_failures, paths
 from ftstudy.cli import checks
 from ftstudy.errors import StudyError
 from ftstudy.models import adapters
 from ftstudy.sources import exports, imessage_database
 from ftstudy.stages import notebooks
 
-LIB = Path(failures.__file__).parents[1]
+LIB = Path(machine_failures.__file__).parents[1]
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.fspath(LIB)}
 SAMPLE = paths.DATA / "sample" / "chat.db"
 
@@ -88,7 +88,7 @@ def by_a_group(folder):
 def test_a_file_that_cannot_grow_is_named_and_nothing_half_written_is_left(no_room, write):
     with pytest.raises(Exception) as caught:
         write(no_room)
-    said = failures.explain(caught.value)
+    said = machine_failures.explain(caught.value)
     assert f"{paths.shown(no_room)}/x." in said and "the file would be larger" in said and "\n" not in said
     left = [path for path in no_room.iterdir() if path.name != "x.jsonl"]
     assert left == []
@@ -102,7 +102,7 @@ def test_libraries_that_hide_the_systems_error_are_understood(no_room, write):
     with pytest.raises(Exception) as caught:
         write(no_room)
     assert not isinstance(caught.value, OSError)
-    said = failures.explain(caught.value)
+    said = machine_failures.explain(caught.value)
     assert said.startswith("Stopped, because ") and ("disk" in said or "file" in said), said
 
 
@@ -134,26 +134,26 @@ def too_many_files(folder=os.devnull):
 def test_memory_and_open_files_have_their_own_fix(fail, words):
     with pytest.raises((MemoryError, OSError)) as caught:
         fail()
-    assert words in failures.explain(caught.value)
+    assert words in machine_failures.explain(caught.value)
 
 
-@pytest.mark.parametrize("number", failures.REASONS)
+@pytest.mark.parametrize("number", machine_failures.REASONS)
 def test_the_systems_own_text_is_recognized_in_any_exception(number):
-    said = failures.explain(RuntimeError(f"[write] {os.strerror(number)}"))
-    assert failures.REASONS[number][0] in said
-    named = failures.explain(OSError(number, os.strerror(number), "one", None, "two"))
-    assert named.startswith(f"Cannot use two: {failures.REASONS[number][0]}.")
+    said = machine_failures.explain(RuntimeError(f"[write] {os.strerror(number)}"))
+    assert machine_failures.REASONS[number][0] in said
+    named = machine_failures.explain(OSError(number, os.strerror(number), "one", None, "two"))
+    assert named.startswith(f"Cannot use two: {machine_failures.REASONS[number][0]}.")
 
 
 def test_a_temporary_folder_that_is_full_has_another_fix(monkeypatch, tmp_path):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    assert "TMPDIR" in failures.explain(OSError(errno.ENOSPC, "x", str(tmp_path / "a")))
-    assert "TMPDIR" not in failures.explain(OSError(errno.ENOSPC, "x", "/nowhere/a"))
+    assert "TMPDIR" in machine_failures.explain(OSError(errno.ENOSPC, "x", str(tmp_path / "a")))
+    assert "TMPDIR" not in machine_failures.explain(OSError(errno.ENOSPC, "x", "/nowhere/a"))
 
 
 def test_errors_that_are_not_the_machines_are_not_explained_by_it():
-    assert failures.explain(KeyError("x")) is None
-    assert failures.explain(ValueError("[Errno 2] No such file")) is None
+    assert machine_failures.explain(KeyError("x")) is None
+    assert machine_failures.explain(ValueError("[Errno 2] No such file")) is None
 
 
 # --- the command line -------------------------------------------------------------------------
@@ -173,7 +173,7 @@ def test_an_unexpected_error_has_status_2_and_keeps_its_traceback_in_a_private_f
         raise error
 
     monkeypatch.setattr(checks, "run", broken)
-    monkeypatch.setattr(failures, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(machine_failures, "CACHE", tmp_path / "cache")
     code, said = status(capsys, "checks")
     assert code == 2 and len(said.splitlines()) == 1 and type(error).__name__ in said and "report" in said
     kept = tmp_path / "cache" / "traceback.txt"
@@ -184,7 +184,7 @@ def test_an_unexpected_error_has_status_2_and_keeps_its_traceback_in_a_private_f
 def test_without_a_place_for_the_traceback_it_is_printed(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(checks, "run", lambda options: {}["x"])
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(failures, "CACHE", tmp_path / "file" / "cache")
+    monkeypatch.setattr(machine_failures, "CACHE", tmp_path / "file" / "cache")
     code, said = status(capsys, "checks")
     assert code == 2 and "Traceback" in said and said.splitlines()[-1].startswith("ftstudy: ")
 
@@ -314,7 +314,7 @@ def test_a_chat_history_on_a_read_only_disk_is_copied_to_a_temporary_folder_with
     monkeypatch.setattr("tempfile.tempdir", None)
     with pytest.raises(OSError) as caught, imessage_database._copy_of(SAMPLE):
         pass
-    said = failures.explain(caught.value)
+    said = machine_failures.explain(caught.value)
     assert f"{paths.shown(no_room)}/ftstudy: the file would be larger" in said and "TMPDIR" in said
     assert list(no_room.iterdir()) == []
 
@@ -337,8 +337,8 @@ def test_a_notebook_runs_without_the_temporary_folder_that_was_named(extracted, 
 
 def test_a_full_disk_without_a_name_names_the_folders_it_may_be(monkeypatch, tmp_path):
     monkeypatch.setenv("TMPDIR", str(tmp_path / "small"))
-    monkeypatch.setattr(failures, "CACHE", tmp_path / "cache")
-    said = failures.explain(RuntimeError("No space left on device"))
+    monkeypatch.setattr(machine_failures, "CACHE", tmp_path / "cache")
+    said = machine_failures.explain(RuntimeError("No space left on device"))
     assert paths.shown(tmp_path / "small") in said and paths.shown(tmp_path / "cache") in said and "adapter" in said
 
 
@@ -379,4 +379,4 @@ def test_a_file_that_cannot_be_opened_for_lack_of_open_files_is_not_called_unrea
                 use()
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, before)
-        assert "too many files are open" in failures.explain(caught.value)
+        assert "too many files are open" in machine_failures.explain(caught.value)

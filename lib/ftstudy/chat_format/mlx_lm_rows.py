@@ -1,6 +1,6 @@
 """What mlx-lm's own dataset classes say to a row, so that nobody has to guess whether training would abort."""
 
-from ..failures import pass_on
+from ..machine_failures import pass_on
 from .rendering import described
 from .tokens import guarded
 

@@ -13,8 +13,8 @@ from ...files.reading import SETTINGS, read_text
 from ...paths import absolute
 from ..evidence import listed
 from ..findings import Check, Finding
-from .key_names import NOTES, home, meant, named
-from .trainer_keys import installed, optimizer_options, optimizer_refuses
+from .key_aliases import NOTES, home, meant, named
+from .mlx_lm_keys import installed, optimizer_options, optimizer_refuses
 from .values import TYPE, shown_key, shown_line, shown_value, sound
 
 UNKNOWN = Check(

@@ -4,8 +4,8 @@ import ast
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..failures import pass_on
 from ..files.reading import LARGEST, UTF_16, read_bytes
+from ..machine_failures import pass_on
 from .row_files import ENDINGS, has_rows_on_lines, rows_of_whole, stand_in, values_of
 from .rows import Split, read_split
 

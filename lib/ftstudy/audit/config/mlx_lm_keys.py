@@ -2,7 +2,7 @@
 
 Starting at `lora.run(args)`, every read of `args` is followed through the functions it is passed to: `args.iters`,
 `getattr(args, "hf_dataset", False)`, and `config["rank"]` where `config` is `args.lora_parameters`. A key that is
-declared but never read, or that YAML cannot set, is dead. Only other trainers' names are listed by hand, in `key_names`.
+declared but never read, or that YAML cannot set, is dead. Only other trainers' names are listed by hand, in `key_aliases`.
 """
 
 import ast
@@ -13,8 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ...errors import StudyError
-from ...failures import pass_on
 from ...files.limits import limited
+from ...machine_failures import pass_on
 from ...printable import cut
 
 TYPES = {"int": int, "float": float, "str": str, "bool": bool}
