@@ -199,7 +199,7 @@ def test_one_impossible_number_costs_at_most_its_message(column, value, tmp_path
 def test_query_that_takes_too_long_is_stopped(tmp_path, monkeypatch):
     monkeypatch.setattr("ftstudy.sources.imessage_database.SECONDS", -100)
     path = sources.imessage(tmp_path, 6000)
-    refused(lambda: read_messages(path, "imessage"), "chat.db", "takes longer")
+    refused(lambda: read_messages(path, "imessage"), "chat.db", "takes too long")
 
 
 @RUNS
