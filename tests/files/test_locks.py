@@ -88,12 +88,12 @@ def test_a_lock_that_its_holder_removed_is_taken_by_one_of_those_who_wait(tmp_pa
 
 UPDATES = """
 import pathlib, sys
-from ftstudy import cost
+from ftstudy import resource_use
 from ftstudy.compare import preference
 from ftstudy.training import results
 who, run = sys.argv[1], pathlib.Path("run")
 for at in range(20):
-    cost.put(run, f"{who} {at}", {"seconds": at})
+    resource_use.put(run, f"{who} {at}", {"seconds": at})
     results.save_result(run, {"name": f"{who} {at}"})
     preference.choose(run, {"row": at, "arms": ["a", "b"], "texts": [who, "x"]}, "1")
     results.remove_result(run, f"{who} {at - 10}")

@@ -31,8 +31,8 @@ def keep_private() -> int:
     return os.umask(0o077)
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder, and those it is in, for its owner alone and ignored by git.
+def make_folder(folder: Path) -> bool:
+    """Make a folder, and those it is in, for its owner alone and ignored by git. Returns whether it was missing.
 
     A folder that exists stays as it is, except that one of ours which an earlier version left open is closed.
     """
@@ -40,7 +40,7 @@ def make_folder(folder: Path) -> None:
     if not missing:
         if is_ours(folder):
             close_folder(folder)
-        return
+        return False
     with new_folder(missing[-1]) as new:  # it appears together with its ignore file
         try:
             new.rename(missing[-1])
@@ -49,6 +49,7 @@ def make_folder(folder: Path) -> None:
                 raise
     for one in reversed(missing[:-1]):
         one.mkdir(mode=0o700, exist_ok=True)
+    return True
 
 
 @contextmanager

@@ -37,8 +37,7 @@ def _taken(path: Path, busy: str, instead: str) -> tuple[int, bool]:
     """An open handle that locks the file, and whether its folder was made for it."""
     made = False
     while True:
-        made = made or not path.parent.exists()
-        make_folder(path.parent)
+        made = make_folder(path.parent) or made
         try:
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         except FileNotFoundError:  # the folder has just been removed by its last user
