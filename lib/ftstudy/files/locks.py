@@ -56,12 +56,20 @@ def _taken(path: Path, busy: str, instead: str) -> tuple[int, bool]:
         except BaseException:
             os.close(handle)
             raise
-        if path.exists() and os.path.samestat(path.stat(), os.fstat(handle)):
+        if _is_at(path, handle):
             with suppress(OSError):  # a full disk: then a process that is refused does not learn who holds it
                 os.ftruncate(handle, 0)
                 os.pwrite(handle, json.dumps({"process": os.getpid(), "since": time.time()}).encode(), 0)
             return handle, made
         os.close(handle)  # its holder has removed it
+
+
+def _is_at(path: Path, handle: int) -> bool:
+    """Whether the open file is still the one with this path: another process may remove it at any time."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
 
 
 def _holder(handle: int) -> str:
