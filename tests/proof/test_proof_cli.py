@@ -71,7 +71,7 @@ def test_a_whole_proof_says_what_the_fault_cost_and_changes_nothing_of_the_users
     assert [one["id"] for one in made["faults"]] == ["learning_rate"] and made["edited"] == []
     assert made["helped"]["verdict"] == "better" and made["faults"][0]["cost"]["verdict"] == "worse"
     assert made["replies"] == 12 and len(made["trainings"]) == 2
-    assert "2 trainings" in said and made["sentence"] in " ".join(said.split())
+    assert "2 training runs" in said and made["sentence"] in " ".join(said.split())
     assert {path: data for path, data in contents(project).items() if path in before} == before
     for path in (project / "reports").rglob("*"):
         mode = stat.S_IMODE(path.stat().st_mode)
@@ -169,7 +169,7 @@ def test_an_edited_copy_of_another_config_is_refused(project, prove):
     path.write_text(path.read_text() + "# mine\n")
     configure("other.yaml", mask_prompt=False)
     status, said = prove("other.yaml", "--run", "mine", *QUICK)
-    assert status == 2 and "is the repaired copy of mine.yaml, and not of other.yaml" in said
+    assert status == 2 and "is the repaired copy of mine.yaml, not of other.yaml" in said
 
 
 def test_two_proofs_of_a_run_at_once_are_refused(project, prove):

@@ -117,7 +117,7 @@ def test_another_fix_replaces_an_unedited_one_but_not_one_with_an_adapter(study,
 
 
 @pytest.mark.parametrize(
-    "out, words", [("data/fixed", "your rows"), ("data", "your rows"), ("model", "didn't write it")]
+    "out, words", [("data/fixed", "your data folder"), ("data", "your data folder"), ("model", "didn't write it")]
 )
 def test_a_fix_is_not_written_over_other_things(study, fix, out, words, tmp_path):
     spoil(study)
@@ -269,7 +269,7 @@ def test_of_two_keys_for_one_setting_the_sentences_say_which_one_counts(study, f
     study.configure("iters", num_train_epochs=2, max_steps=-1)
     _, said = fix("config.yaml")
     assert "`num_train_epochs: 2` is now `iters: 6`" in said
-    assert "`max_steps: -1` is gone: `num_train_epochs` sets the same" in said
+    assert "`max_steps: -1` removed: `num_train_epochs` sets the same" in said
 
 
 def test_a_run_of_less_than_an_epoch_gets_one_and_its_schedule_is_as_long(study):
@@ -321,7 +321,7 @@ def test_prompts_and_completions_that_are_lists_of_messages_become_conversations
         pairs = [{"prompt": row["messages"][:-1], answer: row["messages"][-1:]} for row in study.rows(name)]
         (study.data / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in pairs))
     inputs, notes = fixed_of(audit.read("config.yaml"), study.folder / "fixed")
-    assert inputs.splits["train"].rows == rows and errors_left(inputs, notes) == []
+    assert inputs.splits["train"].rows == rows and errors_left(audit.check(inputs, existing=False), notes) == []
 
 
 def test_files_of_other_names_are_read(study):

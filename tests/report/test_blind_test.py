@@ -73,14 +73,14 @@ def test_what_the_page_saved_is_taken_in_as_if_it_had_been_pressed_here(run):
     ["", "{", "[]", "null", '{"kind": "other", "choices": []}', saved("1"), saved(["3"] * 4), saved([1, 2, 0, 0])],
 )
 def test_a_file_that_is_not_the_pages_is_refused(run, text):
-    refused(lambda: preference.take(run, PAIRS, text, "it.json"), "it.json does not have", "Save my choices")
+    refused(lambda: preference.take(run, PAIRS, text, "it.json"), "it.json has no blind-test choices", "Save my choices")
     assert preference.choices(run) == []
 
 
 def test_choices_about_other_replies_are_refused(run):
     other = [PAIRS[0] | {"texts": ["yo", "no"]}, *PAIRS[1:]]
     for text in (saved(["1"] * 4, other), saved(["1"] * 3)):
-        refused(lambda: preference.take(run, PAIRS, text, "it.json"), "other replies", "reports/mine")
+        refused(lambda: preference.take(run, PAIRS, text, "it.json"), "not about the replies", "reports/mine")
     assert preference.choices(run) == []
 
 
