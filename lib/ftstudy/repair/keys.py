@@ -4,7 +4,7 @@ live name is kept, since that is what was trained."""
 from ..audit.config import ignored_keys, key_aliases, lora
 from ..audit.config.ignored_keys import ALPHA
 from ..audit.config.mlx_lm_keys import installed, optimizer_options
-from ..audit.config.values import sound
+from ..audit.config.values import shown_value, sound
 from ..audit.run_inputs import RunInputs
 from ..configs import ADAPTER_CONFIG, STUDY
 from ..paths import absolute
@@ -96,14 +96,12 @@ def _without(draft: dict, section: str, key) -> dict:
 
 
 def _sentence(name: str, value, meant: dict, applied: dict) -> str:
-    line = f"`{name}: {ignored_keys.shown_value(value)}`"
+    line = f"`{name}: {shown_value(value)}`"
     used = {live: applied[live] for live in meant if applied.get(live)}
     new = {target: one for live, (said, made) in used.items() if said == meant[live] for target, one in made.items()}
     others = [said[0] for live, (said, made) in used.items() if said != meant[live] and made]
     if new:
-        return f"{line} is now " + ", ".join(
-            f"`{target}: {ignored_keys.shown_value(one)}`" for target, one in new.items()
-        )
+        return f"{line} is now " + ", ".join(f"`{target}: {shown_value(one)}`" for target, one in new.items())
     if others:
         return f"{line} removed: `{others[0]}` sets the same"
     kept = [live for live in meant if live in applied and applied[live] is None]
@@ -124,7 +122,7 @@ def _dead(draft: dict, inputs: RunInputs) -> tuple[dict, list[str]]:
             value = draft["config"].get(key)
             if value is not None and value != installed().defaults.get(key):
                 draft = _without(draft, "", key)
-                notes.append(f"`{key}: {ignored_keys.shown_value(value)}` removed: it has no effect in a config file")
+                notes.append(f"`{key}: {shown_value(value)}` removed: it has no effect in a config file")
     draft, more = _optimizer(draft, inputs)
     notes += more
     now = audited(draft, inputs)
