@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from ...chat_format.rendering import render
+import numpy
+
 from ...configs import study
-from ...machine_failures import pass_on
+from .. import estimate
 from ..findings import Check, Finding
 from .values import sound, usable
 
@@ -55,7 +56,6 @@ KEPT = Check(
 )
 CHECKS = (EPOCHS, SAVE_EVERY, ACCUMULATION, BATCHES, KEPT)
 MANY_EPOCHS = 20
-SAMPLE = 200  # rows whose tokens are counted
 
 
 def check(inputs) -> Iterator[Finding]:
@@ -142,13 +142,6 @@ def _epochs(inputs, values):
 
 
 def _tokens_per_row(inputs, longest: int) -> float | None:
-    """The mean number of tokens that training sees per row, from rows all over the file; None if unknown."""
-    if inputs.model is None:
-        return None
-    chats = list(inputs.splits["train"].chats())
-    try:
-        ids = render(chats[:: max(1, len(chats) // SAMPLE)], inputs.tokenizer).ids
-    except Exception as error:  # tokenizers raise all kinds at odd text, which has its own findings
-        pass_on(error)
-        return None
-    return sum(min(len(row), longest) for row in ids) / len(ids) if ids else None
+    """The mean number of tokens that training sees per row; None if unknown."""
+    train = estimate.rows(inputs, "train") if inputs.model else None
+    return train and float(numpy.minimum(train.lengths, longest).mean())

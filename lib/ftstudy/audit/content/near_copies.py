@@ -32,9 +32,10 @@ def check(inputs: RunInputs, rows: dict) -> list[Finding]:
         sample = [*reversed(different.items())][:: max(1, len(different) // SAMPLE)]
         if len(sample) < ENOUGH:
             continue
-        alike = _largest([_runs(text) for text, _ in sample])
+        enough = MOSTLY * len(sample)
+        alike = _group([_runs(text) for text, _ in sample], enough)
         alike = [at for at in alike if len(set(WORD.findall(sample[at][0].casefold()))) > FEW_WORDS]
-        if len(alike) < MOSTLY * len(sample):
+        if len(alike) < enough:
             continue
         share = len(alike) / len(sample)
         lines = [f"line {sample[at][1][0]}: {quoted(sample[at][0], 150)}" for at in alike]
@@ -54,15 +55,18 @@ def _runs(text: str) -> frozenset:
     return frozenset(zip(words, words[1:], words[2:])) or frozenset([tuple(words)])
 
 
-def _largest(rows: list[frozenset]) -> list[int]:
-    """The places of the rows in the largest group around one row."""
+def _group(rows: list[frozenset], enough: float) -> list[int]:
+    """The places of the rows in the largest group around one row; none if no group has `enough`."""
     groups: list[list[int]] = []
+    largest = 0
     for at, row in enumerate(rows):
+        if largest + len(rows) - at < enough:  # even if all the others are in it
+            return []
         near = next((group for group in groups if _shared(rows[group[0]], row) >= ALIKE), None)
         if near is None:
-            groups.append([at])
-        else:
-            near.append(at)
+            groups.append(near := [])
+        near.append(at)
+        largest = max(largest, len(near))
     return max(groups, key=len, default=[])
 
 
