@@ -86,6 +86,34 @@ def test_block_that_ends_is_left_alone_and_limits_are_lifted_after_it():
     assert resource.getrlimit(resource.RLIMIT_AS) == before
 
 
+def test_of_blocks_within_one_another_the_one_that_is_over_its_time_is_stopped():
+    with limits.limited("The outer one.", 60):
+        refused(lambda: inner(0.3), "The inner one.")
+    with pytest.raises(StudyError, match="The outer one"), limits.limited("The outer one.", 0.3):
+        inner(60)
+
+
+def inner(seconds):
+    with limits.limited("The inner one.", seconds):
+        count_for_ever()
+
+
+def test_blocks_of_many_threads_are_each_stopped_at_their_own_time():
+    taken = {}
+
+    def use(seconds):
+        started = time.monotonic()
+        refused(lambda: inner(seconds), "The inner one.")
+        taken[seconds] = time.monotonic() - started
+
+    threads = [threading.Thread(target=use, args=[seconds]) for seconds in (1.2, 0.3, 0.9, 0.6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(taken) == 4 and all(seconds <= took for seconds, took in taken.items())
+
+
 @pytest.mark.parametrize("template", [ENDLESS, GROWING, HUGE], ids=["endless", "growing", "huge"])
 def test_chat_template_that_never_ends_is_refused_once_and_for_all(template, quick, tokenizer):
     messages = example()["messages"]

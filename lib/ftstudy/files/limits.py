@@ -37,33 +37,59 @@ def limited(message: str | Callable[[], str], seconds: float = SECONDS, size: in
     """
     if template in _refused:
         raise _refusal(message)
-    thread, lock, ended = threading.get_ident(), threading.Lock(), False
-
-    def stop():
-        with lock:
-            if not ended:
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(_Over))
-
-    timer = threading.Timer(seconds, stop)
-    timer.daemon = True
-    timer.start()
-    started = time.monotonic()
+    block, started = object(), time.monotonic()
+    end = started + seconds
     try:
         with _memory(size):
             try:
+                _stop_later(block, end)
                 yield
             finally:
-                with lock:
-                    ended = True
-                timer.cancel()
+                with _watched:
+                    _ends.pop(block, None)
     except (_Over, MemoryError) as error:
-        if isinstance(error, MemoryError) and _is_tight(size):
-            raise
+        if _is_tight(size) if isinstance(error, MemoryError) else time.monotonic() < end:
+            raise  # not of this block's making; or a block around it is over its time
         _refused.update([template] if template else [])
         raise _refusal(message) from None
     if template and _over_all(template, time.monotonic() - started - EASY) > seconds:
         _refused.add(template)
         raise _refusal(message)
+
+
+# One thread watches all blocks: a timer's thread for each would take longer than most blocks themselves.
+_watched, _earlier = threading.Lock(), threading.Event()
+_ends: dict[object, tuple[float, int]] = {}  # of each running block: when it has to end, and its thread
+_watch, _looks = None, 0.0  # the thread, and when it looks again
+
+
+def _stop_later(block: object, end: float) -> None:
+    global _watch
+    with _watched:
+        _ends[block] = end, threading.get_ident()
+        if _watch is None or not _watch.is_alive():  # it doesn't live on in a forked process
+            _watch = threading.Thread(target=_stop_all, daemon=True)
+            _watch.start()
+        elif end < _looks:
+            _earlier.set()
+
+
+def _stop_all() -> None:
+    """Stop the blocks that run too long, until none is left when it looks."""
+    global _watch, _looks
+    while True:
+        with _watched:
+            now = time.monotonic()
+            for block, (end, thread) in list(_ends.items()):
+                if end <= now:
+                    del _ends[block]
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(_Over))
+            if not _ends:
+                _watch = None
+                return
+            _looks = min(end for end, _ in _ends.values())
+            _earlier.clear()
+        _earlier.wait(_looks - now)
 
 
 def _refusal(message: str | Callable[[], str]) -> StudyError:
