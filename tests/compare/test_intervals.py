@@ -100,7 +100,7 @@ def test_share_lost_is_of_the_whole_gain():
     value, bounds = intervals.share_lost(base, tuned, scores([5.5, 2.5, 4]), list("abc"))
     # residuals 1, −1, 0: s² = 3/2 · 2 / 36, and 36/14 − 1 degrees of freedom, as above
     assert value == 0.5 and bounds[1] - value == pytest.approx(value - bounds[0])
-    assert (bounds[1] - value) / np.sqrt(3 / 36) == pytest.approx(intervals.stats.t.ppf(0.975, 22 / 14))
+    assert (bounds[1] - value) / np.sqrt(3 / 36) == pytest.approx(stats.t.ppf(0.975, 22 / 14))
     assert intervals.share_lost(scores([5]), scores([4]), scores([4.5]), ["a"]) == (0.5, None)
 
 

@@ -7,6 +7,7 @@ from coverage_of_intervals import family_errors, told_apart
 from ftstudy import wording
 from ftstudy.compare import archaeology, attribution, checkpoints, intervals, multiple_testing, power, results
 from ftstudy.report import conclusions, tables
+from scipy import stats
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_what_training_gives_away_is_a_family_of_its_own():
 def barely(p, others):
     """A difference of a verdict alone, in a family with `others` that are not: shifted so that its p-value is p."""
     value, error, freedom = intervals.estimate(NOISY, np.ones(12), CHATS)
-    return NOISY - value + intervals.stats.t.isf(p / 2, freedom) * error, [NOISY - value] * others
+    return NOISY - value + stats.t.isf(p / 2, freedom) * error, [NOISY - value] * others
 
 
 @pytest.mark.parametrize("p, verdict", [(0.011, "not distinguishable"), (0.009, "worse")])
@@ -133,7 +134,7 @@ def test_the_faults_of_a_prompt_are_three_families():
     for key, effects in expected.items():
         rows = [found["whole"]] if key == "whole" else found[key]
         for one, effect in zip(rows, effects, strict=True):
-            test = intervals.stats.ttest_1samp(effect, 0)
+            test = stats.ttest_1samp(effect, 0)
             assert one["nats_per_reply_token"] == pytest.approx(effect.mean())
             assert one["interval"] == pytest.approx(list(test.confidence_interval()))
             assert one["p"] == pytest.approx(test.pvalue) and one["family"]["size"] == len(effects)

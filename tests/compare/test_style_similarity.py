@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from ftstudy.compare import intervals, preference, style_similarity
+from ftstudy.compare import preference, style_similarity
 from ftstudy.report import blind_test
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 OWN = ["yeah idk", "lol ok", "omw", "thats fine w me", "u coming?", "nah im good", "haha true", "k", "see u there"] * 12
 FORMAL = [
@@ -175,7 +176,7 @@ def test_a_paired_difference_is_of_whole_conversations():
     low, high = found["interval"]
     assert (low + high) / 2 == pytest.approx(found["distance"])
     # two replies, one and one: worth 16/6 conversations
-    assert (high - low) / 2 == pytest.approx(intervals.stats.t.ppf(0.975, 16 / 6 - 1) * spread)
+    assert (high - low) / 2 == pytest.approx(stats.t.ppf(0.975, 16 / 6 - 1) * spread)
     assert style_similarity.distance_difference(left, right, list("abba"), to)["interval"] is None
 
 

@@ -73,7 +73,9 @@ def test_what_the_page_saved_is_taken_in_as_if_it_had_been_pressed_here(run):
     ["", "{", "[]", "null", '{"kind": "other", "choices": []}', saved("1"), saved(["3"] * 4), saved([1, 2, 0, 0])],
 )
 def test_a_file_that_is_not_the_pages_is_refused(run, text):
-    refused(lambda: preference.take(run, PAIRS, text, "it.json"), "it.json has no blind-test choices", "Save my choices")
+    refused(
+        lambda: preference.take(run, PAIRS, text, "it.json"), "it.json has no blind-test choices", "Save my choices"
+    )
     assert preference.choices(run) == []
 
 

@@ -2,7 +2,7 @@
 
 from math import inf, sqrt
 
-from scipy import stats
+from scipy import special
 
 DIFFERENCES = (0.02, 0.05, 0.1)  # nats
 POWER = 0.8
@@ -36,7 +36,7 @@ def needed(
             return inf
         both = ours + seeds[0]
         total = both**2 / (ours**2 / our_freedom + seeds[0] ** 2 / seeds[1])
-        return (stats.t.ppf((1 + level) / 2, total) + stats.t.ppf(POWER, total)) * sqrt(both)
+        return (special.stdtrit(total, (1 + level) / 2) + special.stdtrit(total, POWER)) * sqrt(both)
 
     found = []
     for nats in DIFFERENCES:

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from .. import chat_format
 from ..chat_format.messages import text_of
@@ -129,7 +129,7 @@ def _between(left: np.ndarray, right: np.ndarray) -> tuple[float, list[float]]:
     if not variance:
         return value, [value, value]
     freedom = variance**2 / sum(error**4 / freedom for _, error, freedom in found)
-    width = float(stats.t.ppf((1 + intervals.LEVEL) / 2, freedom) * np.sqrt(variance))
+    width = float(special.stdtrit(freedom, (1 + intervals.LEVEL) / 2) * np.sqrt(variance))
     return value, [value - width, value + width]
 
 

@@ -7,7 +7,7 @@ what another epoch would bring; how far the evaluations scatter about it says ho
 import math
 
 import numpy
-from scipy import stats
+from scipy import special
 
 from ..wording import count, more_likely, number
 from . import commands
@@ -87,7 +87,7 @@ def _another_epoch(after: list[tuple[int, float]], epochs: float) -> tuple[float
     rest = losses - losses.mean() - slope * apart
     error = math.sqrt(float(rest @ rest) / (len(points) - 2) / float(apart @ apart))
     more = math.log2(1 + 1 / epochs) if epochs else 1.0
-    margin = float(stats.t.ppf(0.975, len(points) - 2)) * error
+    margin = float(special.stdtrit(len(points) - 2, 0.975)) * error
     return -slope * more, -(slope + margin) * more, -(slope - margin) * more
 
 
