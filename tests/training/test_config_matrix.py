@@ -106,7 +106,7 @@ def test_plain_mlx_lm_trains_each_method_and_the_audit_finds_no_error(method, tm
     for name in ("train", "valid", "test"):
         write_split(tmp_path / "data" / "raw_style_variable", name, ROWS)
     tiny = config_matrix.Model("tiny", str(resolve("tiny")), layers=2, batch=2)
-    variants = config_matrix.FIXED_VARIANTS[:1]
+    variants = config_matrix.MAIN_VARIANTS[:1]
     (path,) = config_matrix.write_matrix(
         tmp_path, variants, str(tmp_path / "data"), models=(tiny,), methods=(method,), prefix="my"
     )
@@ -119,7 +119,7 @@ def test_plain_mlx_lm_trains_each_method_and_the_audit_finds_no_error(method, tm
 
 
 def test_variant_without_data_is_refused_and_nothing_is_written(tmp_path, write_split):
-    for variant in config_matrix.FIXED_VARIANTS:
+    for variant in config_matrix.MAIN_VARIANTS:
         write_split(tmp_path / "anna" / variant["path"], "train", ROWS)
     (tmp_path / "anna" / "wrapped").mkdir()
     with pytest.raises(StudyError, match="wrapped.*make extract"):

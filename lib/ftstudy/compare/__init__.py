@@ -6,11 +6,12 @@ An *arm* is one model under one format. `plan` lists them, `arms` measures each 
 heldout           which replies               prompt_formats  what can be wrong with a prompt
 likelihood        nats of the true reply      prompt_pieces   a prompt read next to training's
 generation        replies that models write   attribution     what each fault costs
-style_similarity  how close they come         archaeology     which format an adapter was trained in
+written_replies   what is wrong with them     archaeology     which format an adapter was trained in
 loops             do they repeat themselves   retrieval       similar conversations in the prompt
-ability           what the model forgot       regurgitation   private messages repeated
-intervals         intervals and verdicts      repeats         option A, and more seeds
-multiple_testing  verdicts on one question    preference      a blind test by eye
+style_similarity  how close they come         regurgitation   private messages repeated
+ability           what the model forgot       repeats         option A, and more seeds
+intervals         intervals and verdicts      preference      a blind test by eye
+multiple_testing  verdicts on one question
 """
 
 from .. import engine  # noqa: F401  before MLX is imported

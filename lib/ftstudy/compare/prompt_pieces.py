@@ -17,7 +17,7 @@ from ..chat_format.template import Template
 class Piece(NamedTuple):
     """Two texts; token ids where a prompt can't be read."""
 
-    aspect: str  # a key of `faults.FAULTS`; empty if both sides are the same
+    aspect: str  # a key of `prompt_formats.FAULTS`; empty if both sides are the same
     training: str | list[int]
     app: str | list[int]
 

@@ -6,7 +6,16 @@ import numpy as np
 
 from .. import chat_format
 from ..extract.variant_folder import spread
-from . import ability, archaeology, intervals, multiple_testing, preference, regurgitation, style_similarity
+from . import (
+    ability,
+    archaeology,
+    intervals,
+    multiple_testing,
+    preference,
+    regurgitation,
+    style_similarity,
+    written_replies,
+)
 
 
 def arm(model: str, one: dict, scores: dict, heldout: dict) -> dict:
@@ -158,16 +167,16 @@ def scaling(scores: dict, models: list[dict], app: str, heldout: dict) -> list[d
 def samples(heldout: dict, written: dict, count: int, own: list[str] | None = None) -> list[dict]:
     """Context, true reply and each arm's reply, side by side. `written`: (model, format) -> replies.
 
-    `own`: the replies of the training split. A reply's `marks` say what is wrong with it (style_similarity.marks).
+    `own`: the replies of the training split. A reply's `marks` say what is wrong with it (written_replies.marks).
     """
-    examples, trained = heldout["examples"], {style_similarity.normal(text) for text in own or []}
+    examples, trained = heldout["examples"], {written_replies.normal(text) for text in own or []}
     return [
         {
             "context": chat_format.context_of(examples[at]),
             "true": examples[at]["messages"][-1]["content"],
             "replies": [
                 {"model": model, "format": name, "text": one["text"], "stopped": one["stopped"]}
-                | {"marks": style_similarity.marks(one, trained)}
+                | {"marks": written_replies.marks(one, trained)}
                 for (model, name), replies in written.items()
                 for one in [replies[at]]
             ],
@@ -189,18 +198,18 @@ def generated(measured: dict, heldout: dict, own: list[str]) -> dict:
     if not written:
         return {"ceiling": None, "arms": [], "longest": longest}
     true = [example["messages"][-1]["content"] for example in heldout["examples"]]
-    trained = {style_similarity.normal(text) for text in own}
+    trained = {written_replies.normal(text) for text in own}
     to = style_similarity.reference(own or true, len(true))  # an adapter may outlive the rows it was trained on
     texts = {key: [reply["text"] for reply in replies] for key, replies in written.items()}
     floor = next(iter(texts.values()))
     ended = [{"text": text, "stopped": True} for text in true]
     too_long = {arm: float(np.mean(_lengths(scores[arm]) > longest)) for arm in written}
-    person = style_similarity.measures(ended, true, trained) | {"too_long": next(iter(too_long.values()))}
+    person = written_replies.measures(ended, true, trained) | {"too_long": next(iter(too_long.values()))}
     arms = [
         {
             "model": model,
             "format": name,
-            **style_similarity.measures(written[model, name], true, trained),
+            **written_replies.measures(written[model, name], true, trained),
             "too_long": too_long[model, name],
             "end_of_turn_interval": _share_interval(written[model, name], heldout["conversations"]),
             "style_distance": style_similarity.distance(replies, to),

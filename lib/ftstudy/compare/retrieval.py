@@ -14,7 +14,7 @@ import numpy as np
 from ..chat_format.messages import text_of
 from ..extract.conversations import LONG
 from .loops import UNSPACED, words
-from .style_similarity import COPIED_WORDS, normal
+from .written_replies import COPIED_WORDS, normal
 
 MOST = 2  # such examples: each prompt has its own, so no two prompts share the work of reading them
 

@@ -10,7 +10,7 @@ that cannot be told from zero; a fact worth knowing."""
 
 
 def rank(of_findings: list[dict], measured: list[dict]) -> list[dict]:
-    """`of_findings`: from `reasons.causes`; `measured`: from `measured.causes`. Causes without `explained_by`."""
+    """`of_findings`: from `reasons.causes`; `measured`: from the modules that measure. Causes without `explained_by`."""
     found = {one["id"]: dict(one) for one in of_findings}
     for one in measured:
         if not one["explained_by"]:

@@ -4,7 +4,7 @@ from ..wording import count, format_name, number
 from . import evidence
 from .costs import AS_MEASURED, LITTLE, cause, cost, cost_of, said
 
-FAULTS = {  # of a prompt, as the comparison names them -> the cause that the audit's checks give it, from `reasons`
+CAUSES = {  # of a prompt, as the comparison names them -> the cause that the audit's checks give it, from `reasons`
     "system": "prompt: system",
     "no system": "prompt: system",
     "user": "prompt: user",
@@ -38,7 +38,7 @@ def _prompt(found: dict) -> list[dict]:
 def _fault(fault: str, row: dict, found: dict) -> dict:
     name = format_name(fault)
     return cause(
-        FAULTS.get(fault, "prompt"),
+        CAUSES.get(fault, "prompt"),
         f"The app's prompt differs from training's: {name}",
         [f"with {name} instead of training's, {said(row)}"],
         AS_MEASURED,

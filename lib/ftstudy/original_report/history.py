@@ -41,7 +41,7 @@ def stage(run: Path, data: Path) -> dict:
     `data`, `bytes`, `lines` (of train.jsonl), `listing` and `findings`. `trainer` is mlx-lm's own answer to the
     empty folder.
     """
-    variants = {"before": VARIANTS, "after": config_matrix.FIXED_VARIANTS}
+    variants = {"before": VARIANTS, "after": config_matrix.MAIN_VARIANTS}
     with replace_folder(run / "staged") as folder:
         (folder / "data" / "category_aware").mkdir(parents=True)
         for variant in ("raw_style", "raw_style_variable"):

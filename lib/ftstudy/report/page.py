@@ -8,7 +8,7 @@ from pathlib import Path
 import jinja2
 
 from .. import diagnosis, wording
-from ..compare import preference, style_similarity
+from ..compare import preference, written_replies
 from ..diagnosis import evidence
 from ..errors import StudyError
 from ..files import write_text
@@ -114,7 +114,7 @@ def _values(run: Path, results: dict, diagnosed: dict, not_measured: str, share:
         "findings": findings,
         "between": found["between"],
         "app": found["app"],
-        "copied_words": style_similarity.COPIED_WORDS,
+        "copied_words": written_replies.COPIED_WORDS,
         "preference": judged and preference.in_words(judged),
         "samples": (comparison or {}).get("samples", []),
         "tables": defaultdict(str, {name: render.table(*table) for name, table in made.items() if table[0]}),

@@ -21,7 +21,7 @@ from ..models.base_models import DEMO_MODEL
 from ..paths import absolute, shown
 
 # Paths are relative to the folder with the variants.
-FIXED_VARIANTS = [
+MAIN_VARIANTS = [
     {"id": "variable", "path": "raw_style_variable"},
     {"id": "rawstyle", "path": "raw_style"},
 ]
@@ -197,12 +197,12 @@ def write_profiles(folder: Path, owner: str = OWNER) -> list[Path]:
     return written
 
 
-ALL_VARIANTS = [*FIXED_VARIANTS, OPTION_A]
+ALL_VARIANTS = [*MAIN_VARIANTS, OPTION_A]
 
 
 def write_examples(folder: Path) -> list[Path]:
     """Write the configs that are committed: each method on the demo, the report's models, the sample, the profiles."""
-    variants = FIXED_VARIANTS[:1]
+    variants = MAIN_VARIANTS[:1]
     written = write_matrix(folder, variants, "data", methods=METHODS)
     written += write_matrix(folder, variants, "data/personal", prefix="personal", models=REPORT[:3])
     written += write_matrix(folder, variants, "reports/sample/data", prefix="sample", models=(SAMPLE,))
