@@ -5,9 +5,10 @@ import json
 import shlex
 
 import pytest
-from ftstudy import audit, diagnosis
+from ftstudy import audit, diagnosis, wording
 from ftstudy.audit.findings import SEVERITIES
-from ftstudy.diagnosis import reasons
+from ftstudy.compare import prompt_formats
+from ftstudy.diagnosis import reasons, serving
 from hypothesis import given
 from hypothesis import strategies as some
 
@@ -607,6 +608,11 @@ def test_any_result_may_be_missing(missing):
     found = diagnosis.diagnose(results)
     assert json.loads(json.dumps(found)) == found
     assert found["verdict"]["sentence"]
+
+
+def test_every_fault_of_a_prompt_has_its_words_and_its_cause():
+    assert set(prompt_formats.FAULTS) <= set(wording.FORMATS)
+    assert set(prompt_formats.FAULTS) - {"unread"} == set(serving.CAUSES)
 
 
 def test_every_check_that_is_named_exists_and_is_named_once():

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from ftstudy import cli, paths
 from ftstudy.errors import StudyError
+from ftstudy.extract import variants
 from ftstudy.files import write_json
 from ftstudy.models import base_models
 from ftstudy.stages import notebooks, stamps, start_page, study
@@ -152,6 +153,13 @@ def short_study(tmp_path, monkeypatch):
     monkeypatch.setattr(study, "stages", lambda choices: planned)
     monkeypatch.setattr(study.report, "write", write)
     return planned, written
+
+
+def test_a_study_of_chats_writes_every_variant_that_there_is(monkeypatch):
+    monkeypatch.setitem(variants.VARIANTS, "a_new_one", {})
+    extract, *_ = study.stages(study.CHOICES | {"run": "mine", "source": "chat.db", "data": "rows"})
+    assert extract["given"]["variants"] == list(variants.VARIANTS)
+    assert {f"rows/{name}/train.jsonl" for name in variants.VARIANTS} <= set(extract["writes"]())
 
 
 def test_the_page_is_written_after_every_stage(short_study):

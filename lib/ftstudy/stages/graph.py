@@ -58,7 +58,8 @@ def _extract(choices: dict, folder: Path) -> dict:
     source = choices["source"]
     shared = ("kind", "owner", "me", "contacts", "date_order", "time_zone", "mask", "region")
     if source:
-        given = {"source": source, "out": choices["data"]} | {name: choices[name] for name in shared}
+        given = {"source": source, "out": choices["data"], "variants": list(variants.VARIANTS)}
+        given |= {name: choices[name] for name in shared}
         rows = [absolute(choices["data"]) / name / "train.jsonl" for name in variants.VARIANTS]
     else:
         given, rows = {"source": "", "config": choices["config"], "data": choices["data"]}, []
