@@ -102,7 +102,8 @@ def few_shot(shots: list[dict]) -> dict:
 
 
 def _named(faults, complete: dict) -> dict:
-    """Some of the faults of a prompt; `complete`: the format with all of them."""
+    """Some of the faults of a prompt; `complete`: the format with all of them. Its `own` faults are put in as the app
+    has them, any others as the original report's app had them."""
     kept = {key: complete[key] for key in ("own", "read") if key in complete}
     return {"name": " + ".join(faults), "faults": list(faults), **kept}
 

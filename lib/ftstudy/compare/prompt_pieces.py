@@ -164,22 +164,7 @@ def _of_between(
         return [Piece("", *texts)]
     missing, added = ([role for role, _ in side.turns] for side in (ours, theirs))
     if missing or added:
-        system = "no system" if "system" in missing else "system"
-        roles = {*missing, *added}
-        if roles == {"system"}:
-            return [_piece(system, *texts)]
-        if is_end:
-            return [_piece("user" if "user" in missing else "end", *texts)]
-        default = template.default_system
-        has_default = [bool(default) and default in text for text in texts]
-        is_other = is_start and ("system" in roles or has_default[0] != has_default[1])
-        cuts = [_after_system(side, template) for side in (ours, theirs)] if is_other else [0, 0]
-        if None in cuts:
-            return [_piece("earlier turns", *texts)]
-        return [
-            _piece(system, *(text[:cut] for text, cut in zip(texts, cuts))),
-            _piece("earlier turns", *(text[cut:] for text, cut in zip(texts, cuts))),
-        ]
+        return _of_turns(ours, theirs, missing, {*missing, *added}, template, is_start, is_end)
     if squeezed(ours.text) == squeezed(theirs.text):
         return [_piece(_of_blank(*texts, *near), *texts)]
     if is_end:
@@ -187,6 +172,35 @@ def _of_between(
         return [_piece("end" if left.startswith(right) or right.startswith(left) else "header", *texts)]
     default = template.default_system
     return [_piece("system" if is_start and default and default in "".join(texts) else "header", *texts)]
+
+
+def _of_turns(
+    ours: Between,
+    theirs: Between,
+    missing: list[str],
+    roles: set[str],
+    template: Template,
+    is_start: bool,
+    is_end: bool,
+) -> list[Piece]:
+    """The pieces of a stretch in which one side has turns that the other lacks; `roles`: of all these turns, and
+    `missing`: of those that the app leaves out."""
+    texts = ours.text, theirs.text
+    system = "no system" if "system" in missing else "system"
+    if roles == {"system"}:
+        return [_piece(system, *texts)]
+    if is_end:
+        return [_piece("user" if "user" in missing else "end", *texts)]
+    default = template.default_system
+    has_default = [bool(default) and default in text for text in texts]
+    is_other = is_start and ("system" in roles or has_default[0] != has_default[1])
+    cuts = [_after_system(side, template) for side in (ours, theirs)] if is_other else [0, 0]
+    if None in cuts:
+        return [_piece("earlier turns", *texts)]
+    return [
+        _piece(system, *(text[:cut] for text, cut in zip(texts, cuts))),
+        _piece("earlier turns", *(text[cut:] for text, cut in zip(texts, cuts))),
+    ]
 
 
 def _after_system(side: Between, template: Template) -> int | None:

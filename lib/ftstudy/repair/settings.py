@@ -10,9 +10,9 @@ from .draft import audited
 FINE_TUNED, ALL_WEIGHTS = 1e-4, 1e-5  # the recipe's rates, of LoRA layers and of a model's own weights, with Adam
 
 
-def found(family, draft: dict, inputs: RunInputs, *checks: str) -> list[Finding]:
-    """A family's findings on the draft, of these checks; those that are mere facts left out."""
-    return [one for one in family.check(audited(draft, inputs)) if one.check in checks and one.severity != "info"]
+def found(module, draft: dict, inputs: RunInputs, *checks: str) -> list[Finding]:
+    """What a module of the audit finds in the draft, of these checks; mere facts are left out."""
+    return [one for one in module.check(audited(draft, inputs)) if one.check in checks and one.severity != "info"]
 
 
 def settings_of(draft: dict, inputs: RunInputs) -> dict:
